@@ -1,0 +1,24 @@
+// The only file that includes torch/extension.h (it costs more compile time than all others
+// together).
+#include <torch/extension.h>
+
+#include "ops.h"
+
+#ifdef PYXAI_WITH_HOST_RUN
+#include "host_run/runtime.h"
+#endif
+
+PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
+  std::vector<std::string> backends{"cpu"};
+#ifdef PYXAI_WITH_CUDA
+  backends.push_back("cuda");
+#endif
+#ifdef PYXAI_WITH_HOST_RUN
+  backends.push_back("host_run");
+  m.def("host_run_reverse_threads",
+        [](bool reverse) { pyxai::host_run::reverse_threads() = reverse; });
+#endif
+  m.attr("backends") = backends;
+
+  m.def("path_accumulate", &pyxai::path_accumulate);
+}

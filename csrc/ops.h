@@ -1,0 +1,18 @@
+// The tensor-level functions of all ops, one declaration each; `bindings.cpp` exposes them to
+// Python.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/util/Optional.h>
+
+#include <string>
+
+namespace pyxai {
+
+void path_accumulate(const at::Tensor& grads, const at::Tensor& weights, const at::Tensor& inputs,
+                     const c10::optional<at::Tensor>& baselines, double baseline_value,
+                     const c10::optional<at::Tensor>& players,
+                     const c10::optional<at::Tensor>& selected, bool multiply_by_inputs,
+                     at::Tensor& out, const std::string& backend);
+
+}  // namespace pyxai

@@ -1,0 +1,16 @@
+"""Fast, trustworthy and broad feature attribution for PyTorch models."""
+
+from __future__ import annotations
+
+from pyxai._backends import backends
+from pyxai._errors import BackendUnavailableError, PyxaiWarning, UnsupportedOperationError
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BackendUnavailableError",
+    "PyxaiWarning",
+    "UnsupportedOperationError",
+    "__version__",
+    "backends",
+]

@@ -1,0 +1,98 @@
+"""One wording for all argument checks: ``<argument> must <requirement>, got <what came>``."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = [
+    "FLOAT_DTYPES",
+    "check_choice",
+    "check_device",
+    "check_dtype",
+    "check_finite",
+    "check_int",
+    "check_shape",
+    "check_tensor",
+    "describe",
+]
+
+FLOAT_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+
+
+def describe(value: Any) -> str:
+    """Say in a few words what ``value`` is, for the end of an error message."""
+    if isinstance(value, Tensor):
+        return f"a {value.dtype} tensor of shape {list(value.shape)} on {value.device}"
+    if isinstance(value, (bool, int, float, str, type(None))):
+        return repr(value)
+    if isinstance(value, (tuple, list)):
+        return f"a {type(value).__name__} of {len(value)} item(s)"
+    return f"a {type(value).__name__}"
+
+
+def check_tensor(name: str, value: Any) -> Tensor:
+    """Return ``value`` if it is a tensor, raise ``TypeError`` otherwise."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name} must be a tensor, got {describe(value)}")
+    return value
+
+
+def check_dtype(name: str, value: Tensor, allowed: Collection[torch.dtype]) -> None:
+    """Raise ``TypeError`` unless the dtype of ``value`` is one of ``allowed``."""
+    if value.dtype not in allowed:
+        names = " or ".join(str(dtype) for dtype in allowed)
+        raise TypeError(f"{name} must have dtype {names}, got {value.dtype}")
+
+
+def check_shape(name: str, value: Tensor, expected: Sequence[int | None]) -> None:
+    """Raise ``ValueError`` unless the shape matches; ``None`` stands for any size."""
+    shape = list(value.shape)
+    fits = len(shape) == len(expected) and all(
+        want is None or want == have for want, have in zip(expected, shape, strict=True)
+    )
+    if not fits:
+        wanted = ", ".join("*" if size is None else str(size) for size in expected)
+        raise ValueError(f"{name} must have shape [{wanted}], got {shape}")
+
+
+def check_device(name: str, value: Tensor, device: torch.device) -> None:
+    """Raise ``ValueError`` unless ``value`` lives on ``device``."""
+    if value.device != device:
+        raise ValueError(f"{name} must be on {device}, got {value.device}")
+
+
+def check_finite(name: str, value: Tensor) -> None:
+    """Raise ``ValueError`` if ``value`` holds a NaN or an infinity."""
+    if not (value.is_floating_point() or value.is_complex()) or value.numel() == 0:
+        return
+    # A sum is one read without a temporary; it is non-finite whenever an element is.
+    if bool(torch.isfinite(value.detach().sum(dtype=None))):
+        return
+    bad = ~torch.isfinite(value)
+    count = int(bad.sum())
+    if count:
+        where = bad.nonzero()[0].tolist()
+        raise ValueError(
+            f"{name} must be finite, got {count} NaN or infinite value(s), the first at {where}"
+        )
+
+
+def check_int(name: str, value: Any, *, minimum: int | None = None) -> int:
+    """Return ``value`` as an int of at least ``minimum``."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an integer, got {describe(value)}")
+    if minimum is not None and value < minimum:
+        raise ValueError(f"{name} must be at least {minimum}, got {value}")
+    return value
+
+
+def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
+    """Return ``value`` if it is one of ``choices``; the error lists them."""
+    if value not in choices:
+        listed = ", ".join(repr(choice) for choice in choices)
+        raise ValueError(f"{name} must be one of {listed}, got {describe(value)}")
+    return str(value)
