@@ -1,4 +1,4 @@
-"""Build logic: one extension `pyxai._C` with the CPU kernels, and CUDA and host_run kernels where asked for.
+"""Build logic: one extension `pyxai._C` with CPU kernels, and CUDA and host_run kernels on demand.
 
 PYXAI_CUDA=0|1     leave out / require the CUDA kernels (default: what the installed torch has)
 PYXAI_HOST_RUN=1   add the CUDA sources compiled to run on the CPU (tests only)
@@ -62,9 +62,7 @@ def extension():
             "-DPYXAI_SANITIZE",
         ]
         link = ["-fsanitize=address,undefined"]
-    print(
-        f"pyxai: backends {[f for f in folders if f != '.']}, torch {torch.__version__}, CUDA_HOME {CUDA_HOME}"
-    )
+    print(f"pyxai: backends {folders[1:]}, torch {torch.__version__}, CUDA_HOME {CUDA_HOME}")
     build = CUDAExtension if cuda else CppExtension
     return build(
         "pyxai._C",

@@ -19,10 +19,10 @@ def backends() -> dict[str, Any]:
     Returns
     -------
     dict
-        ``"built"``: tuple of backend names among ``"cpu"``, ``"cuda"`` and ``"host_run"`` (the CUDA
-        sources compiled to run on the CPU, test builds only); ``"cuda_available"``: whether a CUDA
-        device can be used now; ``"torch"`` and ``"torch_cuda"``: versions, the latter ``None`` for a
-        CPU build of torch; ``"threads"``: CPU threads in use.
+        ``"built"``: tuple of backend names among ``"cpu"``, ``"cuda"`` and ``"host_run"`` (the
+        CUDA sources compiled to run on the CPU, test builds only); ``"cuda_available"``: whether a
+        CUDA device can be used now; ``"torch"`` and ``"torch_cuda"``: versions, the latter ``None``
+        for a CPU build of torch; ``"threads"``: CPU threads in use.
     """
     built = tuple(_C.backends)
     return {

@@ -33,7 +33,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     ids=lambda param: param[0] + ("-reversed" if param[1] else ""),
 )
 def backend(request: pytest.FixtureRequest):
-    """Name of a kernel backend; host_run comes twice, with threads in forward and in reverse order."""
+    """Name of a kernel backend; host_run comes twice, with threads in both orders."""
     name, reverse = request.param
     if name == "host_run":
         _C.host_run_reverse_threads(reverse)
@@ -50,7 +50,7 @@ def device(backend: str) -> torch.device:
 
 
 def assert_as_exact_as_torch(actual, reference, plain, floor=1e-7):
-    """Error against the float64 reference is at most twice that of the same formula in plain torch."""
+    """Error against the float64 reference is at most twice that of plain torch."""
     reference = reference.double().cpu()
     own = (actual.double().cpu() - reference).abs().max() if reference.numel() else torch.zeros(())
     peer = (plain.double().cpu() - reference).abs().max() if reference.numel() else torch.zeros(())

@@ -1,4 +1,4 @@
-"""The package's own operations: checked wrappers of the native kernels, each beside its plain reference."""
+"""The package's own operations: checked wrappers of native kernels beside plain references."""
 
 from __future__ import annotations
 

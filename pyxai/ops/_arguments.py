@@ -1,4 +1,4 @@
-"""Checks and layout shared by the op wrappers: what a kernel is given is contiguous and 2- or 3-dimensional."""
+"""Checks and layout shared by the op wrappers; what a kernel is given is contiguous and flat."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ def flat_baselines(baselines: Tensor | float, inputs: Tensor, *, draws: bool = F
     """Bring ``baselines`` to the form of the kernels.
 
     Accepted are a number, a tensor of shape ``inputs.shape[1:]`` (one value per feature), of shape
-    ``[1 or batch, *inputs.shape[1:]]``, and, with ``draws``, ``[1 or batch, n_draws, *inputs.shape[1:]]``.
+    ``[1 or batch, *inputs.shape[1:]]``, and, with ``draws``, of shape
+    ``[1 or batch, n_draws, *inputs.shape[1:]]``.
     A shape that fits two forms is read as the first of them.
     """
     if isinstance(baselines, (int, float)) and not isinstance(baselines, bool):

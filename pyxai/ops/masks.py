@@ -34,7 +34,7 @@ def pack_masks(masks: Tensor) -> Tensor:
     n_players = masks.shape[-1]
     words = n_words(n_players)
     padded = torch.nn.functional.pad(masks, (0, words * 32 - n_players))
-    bits = padded.unflatten(-1, (words, 32)).to(torch.int64)
+    bits = padded.reshape(*masks.shape[:-1], words, 32).to(torch.int64)
     weights = torch.ones((), dtype=torch.int64, device=masks.device) << torch.arange(
         32, device=masks.device
     )
@@ -69,8 +69,9 @@ def unpack_masks(masks: Tensor, n_players: int) -> Tensor:
     check_int("n_players", n_players, minimum=0)
     if masks.shape[-1] != n_words(n_players):
         raise ValueError(
-            f"masks must have {n_words(n_players)} word(s) for {n_players} players, got {masks.shape[-1]}"
+            f"masks must have {n_words(n_players)} word(s) for {n_players} players, "
+            f"got {masks.shape[-1]}"
         )
     shifts = torch.arange(32, dtype=torch.int32, device=masks.device)
-    bits = (masks.unsqueeze(-1) >> shifts) & 1
+    bits: Tensor = (masks.unsqueeze(-1) >> shifts) & 1
     return bits.flatten(-2)[..., :n_players].bool()

@@ -42,9 +42,9 @@ def path_accumulate(
     baselines : float or Tensor, shape [*features] or [1 or batch, *features]
         Start of the path, in input units.
     players : Tensor, shape [*features] or [1 or batch, *features], optional
-        int32 player of each feature; default: every feature is its own player. Read with ``selected``.
+        int32 player of each feature, read with ``selected``; default: every feature is its own.
     selected : Tensor, shape [batch, n_words], optional
-        int32 packed mask of the players that sit at the input along the whole path; their features get 0.
+        int32 packed mask of players that sit at the input all along; their features get 0.
     multiply_by_inputs : bool
         Whether to multiply by ``inputs - baselines``.
     out : Tensor, shape [batch, *features], optional
@@ -70,7 +70,8 @@ def path_accumulate(
 
     References
     ----------
-    .. [1] M. Sundararajan, A. Taly, Q. Yan, "Axiomatic Attribution for Deep Networks", ICML 2017, eq. 3.
+    .. [1] M. Sundararajan, A. Taly, Q. Yan, "Axiomatic Attribution for Deep Networks",
+       ICML 2017, eq. 3.
     """
     features = check_inputs(inputs)
     batch = inputs.shape[0]
@@ -89,7 +90,7 @@ def path_accumulate(
         check_dtype("out", out, (sum_dtype,))
         check_shape("out", out, list(inputs.shape))
     _C.path_accumulate(
-        grads.reshape(-1, batch, features).contiguous(),
+        grads.reshape(grads.shape[0], batch, features).contiguous(),
         weights.to(inputs.device).contiguous(),
         inputs.reshape(batch, features).contiguous(),
         flat.tensor,
