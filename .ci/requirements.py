@@ -1,0 +1,21 @@
+"""Print the requirements of one optional group of pyproject.toml, one a line.
+
+Lint needs its tools but not the built package, so it does not install the package to get them.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+
+def group(name: str) -> list[str]:
+    # tomllib came with Python 3.11 and 3.10 must do.
+    text = (Path(__file__).parent.parent / "pyproject.toml").read_text()
+    section = text.split("[project.optional-dependencies]")[1].split("\n[")[0]
+    match = re.search(rf"^{name} = \[(.*?)\]$", section, re.MULTILINE | re.DOTALL)
+    if match is None:
+        raise SystemExit(f"pyproject.toml has no optional group {name!r}")
+    return re.findall(r'"([^"]+)"', match.group(1))
+
+
+print("\n".join(group(sys.argv[1])))

@@ -1,0 +1,81 @@
+# make demo | test | lint | bench | gpu | clean
+#
+# Everything lives in .venv. Stamp files in it say what is done, so a second run costs seconds.
+#   TORCH="torch==2.13.0"   which torch to install: any arguments of `pip install`
+#   PYTHON=python3.12       which interpreter makes .venv (3.10 to 3.14; default: the first found)
+#   PYTEST_ARGS="-k game"   extra arguments of `make test` and `make bench`
+
+TORCH ?= torch==2.13.0
+VENV ?= .venv
+PYTHON ?= $(shell .ci/find-python)
+PYTEST_ARGS ?=
+
+RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip --disable-pip-version-check
+# The kernels' CUDA sources are built to run on the CPU too: the tests need them, the demo does not
+# mind, and one build serves both.
+export PYXAI_HOST_RUN ?= 1
+# A compiler cache is used where there is one.
+export PATH := $(if $(wildcard /usr/lib/ccache),/usr/lib/ccache:)$(PATH)
+
+# A change of TORCH names another stamp, so torch is installed again and the kernels are rebuilt.
+TORCH_STAMP := $(VENV)/.stamp-torch-$(shell printf '%s' '$(TORCH)' | cksum | cut -d' ' -f1)
+NATIVE_STAMP := $(VENV)/.stamp-native
+DEMO_STAMP := $(VENV)/.stamp-demo
+TEST_STAMP := $(VENV)/.stamp-test
+LINT_STAMP := $(VENV)/.stamp-lint
+NATIVE_SOURCES := setup.py $(shell find csrc -type f)
+# Never let a dependency replace the torch that the kernels were built against.
+INSTALL = $(PIP) install --quiet --no-build-isolation --constraint $(VENV)/constraints.txt
+
+.PHONY: demo test lint bench gpu clean
+.DELETE_ON_ERROR:
+
+demo: $(DEMO_STAMP) $(NATIVE_STAMP)
+	$(RUN) -m pyxai demo --out out/demo
+
+test: $(TEST_STAMP) $(NATIVE_STAMP)
+	PYXAI_REQUIRE_BACKENDS=$${PYXAI_REQUIRE_BACKENDS:-cpu,host_run} \
+		$(RUN) -m pytest $(PYTEST_ARGS)
+
+lint: $(LINT_STAMP)
+	.ci/lint $(RUN)
+
+bench: $(TEST_STAMP) $(NATIVE_STAMP)
+	$(RUN) benchmarks/run.py $(PYTEST_ARGS)
+
+# Uses the interpreter that already holds a CUDA build of torch, not .venv: it must work offline.
+gpu:
+	$${PYTHON:-python3} benchmarks/gpu.py
+
+clean:
+	rm -rf $(VENV) build out *.egg-info pyxai/_C.*.so
+
+$(TORCH_STAMP):
+	@test -n "$(PYTHON)" || { echo "make: no Python 3.10 to 3.14 found; set PYTHON=" >&2; exit 1; }
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	rm -rf $(VENV)/.stamp-* build pyxai/_C.*.so
+	$(PIP) install $(TORCH)
+	$(RUN) -c 'import torch; print("torch==" + torch.__version__)' > $(VENV)/constraints.txt
+	$(PIP) install --quiet "setuptools>=77" wheel ninja numpy
+	touch $@
+
+# Asked for again when somebody removed the module; ninja then recompiles only what changed.
+ifeq ($(wildcard pyxai/_C.*.so),)
+.PHONY: $(NATIVE_STAMP)
+endif
+$(NATIVE_STAMP): $(TORCH_STAMP) $(NATIVE_SOURCES)
+	$(RUN) setup.py --quiet build_ext --inplace --build-temp build/temp
+	touch $@
+
+# `pip install -e` builds the extension again: in the folder where it is already up to date.
+$(DEMO_STAMP) $(TEST_STAMP): export DIST_EXTRA_CONFIG := $(CURDIR)/.ci/build.cfg
+$(DEMO_STAMP): pyproject.toml | $(NATIVE_STAMP)
+	$(INSTALL) -e ".[demo]"
+	touch $@
+$(TEST_STAMP): pyproject.toml | $(NATIVE_STAMP)
+	$(INSTALL) -e ".[demo,test,bench]"
+	touch $@ $(DEMO_STAMP)
+$(LINT_STAMP): pyproject.toml | $(TORCH_STAMP)
+	$(RUN) .ci/requirements.py dev | xargs $(INSTALL)
+	touch $@
