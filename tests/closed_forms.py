@@ -134,9 +134,7 @@ class Case:
     baseline_value: float
     effects: dict[tuple[int, ...], float]  # players of S -> psi(i) or J(S), all others are 0
     channels: int = 1
-    polynomial: dict[tuple[int, ...], float] | None = field(
-        default=None
-    )  # exponents -> coefficient
+    polynomial: dict[tuple[int, ...], float] | None = None  # exponents -> coefficient
     piecewise_linear: bool = False
 
     @property
