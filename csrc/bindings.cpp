@@ -20,5 +20,7 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
 #endif
   m.attr("backends") = backends;
 
+  m.def("masked_perturb", &pyxai::masked_perturb);
   m.def("path_accumulate", &pyxai::path_accumulate);
+  m.def("path_points", &pyxai::path_points);
 }

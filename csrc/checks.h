@@ -47,6 +47,28 @@ inline void check_baselines(const at::Tensor& baselines, const at::Tensor& input
                     "], got ", baselines.sizes());
 }
 
+// Several baselines per example: [1 or batch, n_draws * features].
+inline void check_draws(const at::Tensor& baselines, int64_t n_draws, const at::Tensor& inputs) {
+  check_dtype(baselines, inputs.scalar_type(), "baselines");
+  check_same_device(baselines, inputs, "baselines");
+  check_contiguous(baselines, "baselines");
+  TORCH_CHECK_VALUE(n_draws >= 1 && baselines.dim() == 2 &&
+                        baselines.size(1) == n_draws * inputs.size(1) &&
+                        (baselines.size(0) == 1 || baselines.size(0) == inputs.size(0)),
+                    "baselines must have shape [1 or ", inputs.size(0), ", ", n_draws, " * ",
+                    inputs.size(1), "], got ", baselines.sizes());
+}
+
+// Packed masks, shared or per example: int32 [1 or batch, n_masks, n_words].
+inline void check_mask_table(const at::Tensor& masks, const at::Tensor& inputs, const char* name) {
+  check_dtype(masks, at::kInt, name);
+  check_same_device(masks, inputs, name);
+  check_contiguous(masks, name);
+  TORCH_CHECK_VALUE(masks.dim() == 3 && (masks.size(0) == 1 || masks.size(0) == inputs.size(0)),
+                    name, " must have shape [1 or ", inputs.size(0), ", n_masks, n_words], got ",
+                    masks.sizes());
+}
+
 // The player of each feature: int32 [1 or batch, features].
 inline void check_players(const at::Tensor& players, const at::Tensor& inputs) {
   check_dtype(players, at::kInt, "players");

@@ -9,10 +9,21 @@
 
 namespace pyxai {
 
+void masked_perturb(const at::Tensor& inputs, const c10::optional<at::Tensor>& baselines,
+                    double baseline_value, int64_t n_draws, const at::Tensor& masks,
+                    const c10::optional<at::Tensor>& players, at::Tensor& out,
+                    const std::string& backend);
+
 void path_accumulate(const at::Tensor& grads, const at::Tensor& weights, const at::Tensor& inputs,
                      const c10::optional<at::Tensor>& baselines, double baseline_value,
                      const c10::optional<at::Tensor>& players,
                      const c10::optional<at::Tensor>& selected, bool multiply_by_inputs,
                      at::Tensor& out, const std::string& backend);
+
+void path_points(const at::Tensor& inputs, const c10::optional<at::Tensor>& baselines,
+                 double baseline_value, const at::Tensor& nodes,
+                 const c10::optional<at::Tensor>& players,
+                 const c10::optional<at::Tensor>& selected, at::Tensor& out,
+                 const std::string& backend);
 
 }  // namespace pyxai

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pyxai.ops.masked_perturb import masked_perturb, masked_perturb_reference
 from pyxai.ops.masks import pack_masks, unpack_masks
 from pyxai.ops.path_accumulate import path_accumulate, path_accumulate_reference
+from pyxai.ops.path_points import path_points, path_points_reference
 
 __all__ = [
+    "masked_perturb",
+    "masked_perturb_reference",
     "pack_masks",
     "path_accumulate",
     "path_accumulate_reference",
+    "path_points",
+    "path_points_reference",
     "unpack_masks",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -21,8 +22,11 @@ __all__ = [
     "Baselines",
     "accumulate_dtype",
     "check_inputs",
+    "check_out",
     "flat_baselines",
+    "flat_masks",
     "flat_players",
+    "flat_selected",
     "n_words",
 ]
 
@@ -98,8 +102,14 @@ def flat_baselines(baselines: Tensor | float, inputs: Tensor, *, draws: bool = F
     raise ValueError(f"baselines must be a number or have shape {forms}, got {list(shape)}")
 
 
-def flat_players(players: Tensor | None, inputs: Tensor) -> Tensor | None:
-    """Bring a feature-to-player map to int32 ``[1 or batch, features]``."""
+def flat_players(
+    players: Tensor | None, inputs: Tensor, n_players: int | None = None
+) -> Tensor | None:
+    """Bring a feature-to-player map to int32 ``[1 or batch, features]``.
+
+    Ids must be below ``n_players`` (if given) and at least -1. This is looked up on the CPU only:
+    on a GPU it would wait for the device, and kernels keep features of unknown players unchanged.
+    """
     if players is None:
         return None
     check_tensor("players", players)
@@ -109,8 +119,59 @@ def flat_players(players: Tensor | None, inputs: Tensor) -> Tensor | None:
     features = math.prod(feature_shape)
     shape = tuple(players.shape)
     if shape in (feature_shape, (features,)):
-        return players.reshape(1, features).contiguous()
-    if shape[:1] in ((1,), (inputs.shape[0],)) and shape[1:] in (feature_shape, (features,)):
-        return players.reshape(shape[0], features).contiguous()
-    check_shape("players", players, [features])
-    return None
+        rows = 1
+    elif shape[:1] in ((1,), (inputs.shape[0],)) and shape[1:] in (feature_shape, (features,)):
+        rows = shape[0]
+    else:
+        check_shape("players", players, [features])
+    if players.device.type == "cpu" and players.numel():
+        low, high = (int(bound) for bound in torch.aminmax(players))
+        if low < -1:
+            raise ValueError(f"players must be at least -1 (nobody), got {low}")
+        if n_players is not None and high >= n_players:
+            raise ValueError(f"players must be below n_players = {n_players}, got {high}")
+    return players.reshape(rows, features).contiguous()
+
+
+def flat_masks(masks: Tensor, inputs: Tensor, n_players: int | None) -> Tensor:
+    """Bring packed masks to ``[1 or batch, n_masks, n_words]``."""
+    check_tensor("masks", masks)
+    check_dtype("masks", masks, (torch.int32,))
+    check_device("masks", masks, inputs.device)
+    table = masks.unsqueeze(0) if masks.dim() == 2 else masks
+    words = None if n_players is None else n_words(n_players)
+    if table.dim() != 3 or table.shape[0] not in (1, inputs.shape[0]):
+        raise ValueError(
+            f"masks must have shape [n_masks, n_words] or [1 or {inputs.shape[0]}, n_masks, "
+            f"n_words], got {list(masks.shape)}"
+        )
+    if words not in (None, table.shape[2]):
+        raise ValueError(
+            f"masks must have {words} word(s) for {n_players} players, got {table.shape[2]}"
+        )
+    return table.contiguous()
+
+
+def flat_selected(selected: Tensor | None, inputs: Tensor, n_players: int | None) -> Tensor | None:
+    """Check a packed mask per example, ``[batch, n_words]``."""
+    if selected is None:
+        return None
+    check_tensor("selected", selected)
+    check_dtype("selected", selected, (torch.int32,))
+    check_device("selected", selected, inputs.device)
+    words = None if n_players is None else n_words(n_players)
+    check_shape("selected", selected, [inputs.shape[0], words])
+    return selected.contiguous()
+
+
+def check_out(
+    out: Tensor, shape: Sequence[int], dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """Check a tensor to write into and return it."""
+    check_tensor("out", out)
+    check_dtype("out", out, (dtype,))
+    check_device("out", out, device)
+    check_shape("out", out, list(shape))
+    if not out.is_contiguous():
+        raise ValueError(f"out must be contiguous, got strides {list(out.stride())}")
+    return out

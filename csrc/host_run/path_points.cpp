@@ -1,0 +1,1 @@
+#include "../cuda/path_points.cu"

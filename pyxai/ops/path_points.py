@@ -1,0 +1,134 @@
+"""Points of straight paths from baselines to inputs, for all nodes of a quadrature rule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pyxai import _C
+from pyxai._backends import check_backend
+from pyxai._checks import check_dtype, check_shape, check_tensor
+from pyxai.ops._arguments import (
+    check_inputs,
+    check_out,
+    flat_baselines,
+    flat_players,
+    flat_selected,
+)
+from pyxai.ops.masks import unpack_masks
+
+__all__ = ["path_points", "path_points_reference"]
+
+
+def path_points(
+    inputs: Tensor,  # [batch, *features]
+    baselines: Tensor | float,
+    nodes: Tensor | Sequence[float],  # [n_nodes]
+    players: Tensor | None = None,
+    selected: Tensor | None = None,  # [batch, n_words]
+    *,
+    out: Tensor | None = None,
+    backend: str | None = None,
+) -> Tensor:
+    """Write the points of a path at all nodes.
+
+    ``out[s, b, f] = baselines[b, f] + nodes[s] * (inputs - baselines)[b, f]``; features whose
+    player is selected, or that belong to nobody, sit at the input.
+
+    Parameters
+    ----------
+    inputs : Tensor, shape [batch, *features]
+        End of the path, in input units. float32, float64, bfloat16 or float16.
+    baselines : float or Tensor, shape [*features] or [1 or batch, *features]
+        Start of the path, in input units. Same dtype and device as ``inputs``.
+    nodes : Tensor or sequence of float, shape [n_nodes]
+        Positions on the path, 0 at the baseline and 1 at the input; float64.
+    players : Tensor, shape [*features] or [1 or batch, *features], optional
+        int32 player of each feature, -1 for features that do not move; default: every feature is
+        its own player. Checked on the CPU; on a GPU, where a look would wait for the device,
+        features of a player without a bit in ``selected`` do not move.
+    selected : Tensor, shape [batch, n_words], optional
+        int32 packed mask of players that sit at the input all along.
+    out : Tensor, shape [n_nodes, batch, *features], optional
+        Written to and returned.
+    backend : str, optional
+        ``"cpu"``, ``"cuda"`` or ``"host_run"``; default: where ``inputs`` lives.
+
+    Returns
+    -------
+    Tensor, shape [n_nodes, batch, *features]
+        In the dtype of ``inputs``, computed in float32 at least; exact at nodes 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If a shape, a device or a player id does not fit.
+    TypeError
+        If a dtype does not match.
+
+    Notes
+    -----
+    Cost: one write of the result. Deterministic, and the same bits on CPU and host_run.
+
+    References
+    ----------
+    .. [1] M. Sundararajan, A. Taly, Q. Yan, "Axiomatic Attribution for Deep Networks",
+       ICML 2017, section 3.
+    """
+    features = check_inputs(inputs)
+    batch = inputs.shape[0]
+    positions = _nodes(nodes)
+    chosen = flat_selected(selected, inputs, features if players is None else None)
+    owners = flat_players(players, inputs, None if chosen is None else 32 * chosen.shape[1])
+    flat = flat_baselines(baselines, inputs)
+    shape = (positions.shape[0], *inputs.shape)
+    if out is None:
+        out = torch.empty(shape, dtype=inputs.dtype, device=inputs.device)
+    check_out(out, shape, inputs.dtype, inputs.device)
+    _C.path_points(
+        inputs.reshape(batch, features).contiguous(),
+        flat.tensor,
+        flat.value,
+        positions.to(inputs.device),
+        owners,
+        chosen,
+        out.view(shape[0], batch, features),
+        check_backend(inputs.device, backend),
+    )
+    return out
+
+
+def _nodes(nodes: Tensor | Sequence[float]) -> Tensor:
+    """Return nodes as a float64 vector."""
+    if not isinstance(nodes, Tensor):
+        nodes = torch.tensor(nodes, dtype=torch.float64)
+    check_dtype("nodes", check_tensor("nodes", nodes), (torch.float64,))
+    check_shape("nodes", nodes, [None])
+    return nodes.contiguous()
+
+
+def path_points_reference(
+    inputs: Tensor,
+    baselines: Tensor | float,
+    nodes: Tensor | Sequence[float],
+    players: Tensor | None = None,
+    selected: Tensor | None = None,
+) -> Tensor:
+    """Do what `path_points` does, plainly and in float64."""
+    batch, features = inputs.shape[0], math.prod(inputs.shape[1:])
+    flat = flat_baselines(baselines, inputs)
+    base = torch.tensor(flat.value) if flat.tensor is None else flat.tensor
+    base = base.double().expand(batch, features)
+    end = inputs.double().reshape(batch, features)
+    owners = torch.arange(features) if players is None else players.reshape(-1, features)
+    owners = owners.expand(batch, features).long()
+    fixed = owners < 0
+    if selected is not None:
+        chosen = unpack_masks(selected, 32 * selected.shape[1])
+        fixed = fixed | chosen.gather(1, owners.clamp(min=0))
+    points = [torch.where(fixed, end, base + float(node) * (end - base)) for node in nodes]
+    stacked = torch.stack(points) if points else end.new_empty(0, batch, features)
+    return stacked.view(len(points), *inputs.shape)
