@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pyxai._backends import backends
 from pyxai._errors import BackendUnavailableError, PyxaiWarning, UnsupportedOperationError
+from pyxai.explanation import Explanation
 
 __version__ = "0.1.0"
 
 __all__ = [
     "BackendUnavailableError",
+    "Explanation",
     "PyxaiWarning",
     "UnsupportedOperationError",
     "__version__",

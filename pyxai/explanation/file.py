@@ -1,0 +1,112 @@
+"""How an explanation is kept: tensors as safetensors, everything else as JSON in the header."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["load", "save"]
+
+KEY = "pyxai.explanation"
+FORMAT = 1  # raised when the layout changes, so that an old reader can say so
+
+
+def save(fields: dict[str, Any], path: Path) -> Path:
+    """Write the fields of an explanation to ``path``."""
+    writer = _safetensors()
+    tensors: dict[str, Tensor] = {}
+    header = {"format": FORMAT, "fields": _encode(fields, "", tensors)}
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        writer.save_file(_separate(tensors), str(partial), metadata={KEY: json.dumps(header)})
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def load(path: Path, device: torch.device) -> dict[str, Any]:
+    """Read the fields of an explanation from ``path``."""
+    _safetensors()
+    if not path.is_file():
+        raise FileNotFoundError(f"path must be the file of an explanation, got {str(path)!r}")
+    opener = importlib.import_module("safetensors").safe_open
+    try:
+        with opener(str(path), framework="pt", device=str(device)) as file:
+            header = json.loads((file.metadata() or {}).get(KEY, "null"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
+    except Exception as error:  # safetensors has its own error class, only known once imported
+        raise ValueError(
+            f"path must hold a safetensors file, got {str(path)!r}: {error}"
+        ) from error
+    if header is None:
+        raise ValueError(f"path must be written by Explanation.save, got {str(path)!r}")
+    if header["format"] != FORMAT:
+        raise ValueError(f"path must hold format {FORMAT}, got format {header['format']}")
+    decoded: dict[str, Any] = _decode(header["fields"], tensors)
+    return decoded
+
+
+def _safetensors() -> Any:
+    try:
+        return importlib.import_module("safetensors.torch")
+    except ImportError as error:
+        raise ImportError(
+            "saving and loading explanations needs safetensors; "
+            "install it with: pip install 'pyxai-torch[audit]'"
+        ) from error
+
+
+def _separate(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Give every tensor memory of its own, as the format demands."""
+    seen: set[int] = set()
+    result = {}
+    for name, tensor in tensors.items():
+        own = tensor.detach().contiguous()
+        pointer = own.untyped_storage().data_ptr()
+        result[name] = own.clone() if pointer in seen else own
+        seen.add(pointer)
+    return result
+
+
+def _encode(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
+    """Turn a value into JSON; tensors go to ``tensors`` under their place's name."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, Tensor):
+        tensors[name] = value
+        return {"tensor": name}
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return _encode(torch.from_numpy(value), name, tensors)
+    if isinstance(value, (tuple, list)):
+        kind = "tuple" if isinstance(value, tuple) else "list"
+        items = [_encode(part, f"{name}.{at}", tensors) for at, part in enumerate(value)]
+        return {kind: items}
+    if isinstance(value, dict):
+        start = f"{name}." if name else ""
+        pairs = [[key, _encode(part, f"{start}{key}", tensors)] for key, part in value.items()]
+        return {"dict": pairs}
+    return {"text": repr(value)}
+
+
+def _decode(value: Any, tensors: dict[str, Tensor]) -> Any:
+    if not isinstance(value, dict):
+        return value
+    ((kind, content),) = value.items()
+    if kind == "tensor":
+        return tensors[content]
+    if kind == "dict":
+        return {key: _decode(part, tensors) for key, part in content}
+    if kind in ("tuple", "list"):
+        parts = [_decode(part, tensors) for part in content]
+        return tuple(parts) if kind == "tuple" else parts
+    return content

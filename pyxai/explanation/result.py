@@ -1,0 +1,373 @@
+"""The result object that all methods return."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyxai._checks import check_tensor, describe
+from pyxai.explanation import file, text
+
+__all__ = ["Explanation"]
+
+TensorOrTuple = Tensor | tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Explanation:
+    """Attributions of a batch together with everything that made them.
+
+    Attributes
+    ----------
+    attributions : Tensor or tuple of Tensor, shape [batch, *features]
+        One value per input feature, in output units (input-sensitivity methods such as Saliency:
+        output units per input unit). A tuple where the model takes several inputs.
+    inputs : Tensor or tuple of Tensor, shape [batch, *features]
+        What was explained, in input units.
+    baselines : float, Tensor, tuple of those, or None
+        What stood for absent features. ``None``: the method was given none.
+    target : int, tuple, list, Tensor or None
+        Which output was explained, in any of the forms that methods take.
+    method : str
+        Name of the method, as the registry knows it.
+    options : dict
+        Every other argument of the call, as given.
+    convergence_delta : Tensor or None, shape [batch] or [batch * n_draws]
+        How far completeness is missed, ``sum(attributions) - (f(inputs) - f(baselines))``, in
+        output units; ``None`` where the method does not promise completeness.
+    error : Tensor, tuple of Tensor or None, shape of ``attributions``
+        Standard error of a sampling method, in the units of the attributions.
+    outputs : Tensor or None, shape [batch]
+        The explained output at the inputs.
+    feature_names : sequence of str or None
+        One name per feature of one example, flattened and, for a tuple, concatenated.
+    shared_baselines : bool
+        Whether the rows of ``baselines`` are a background set that all examples share, rather than
+        one baseline for each example.
+
+    Raises
+    ------
+    TypeError
+        If ``attributions`` or ``inputs`` are not tensors.
+    ValueError
+        If ``attributions`` and ``inputs`` or ``feature_names`` do not fit together.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pyxai import Explanation
+    >>> x = torch.tensor([[1.0, 2.0]])
+    >>> result = Explanation(3 * x, x, method="by_hand", feature_names=["width", "height"])
+    >>> result.top(1)
+    [('height', 6.0)]
+    """
+
+    attributions: TensorOrTuple
+    inputs: TensorOrTuple
+    baselines: Any = None
+    target: Any = None
+    method: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
+    convergence_delta: Tensor | None = None
+    error: TensorOrTuple | None = None
+    outputs: Tensor | None = None
+    feature_names: Sequence[str] | None = None
+    shared_baselines: bool = False
+
+    def __post_init__(self) -> None:
+        """Check that the parts fit together."""
+        if isinstance(self.attributions, tuple) != isinstance(self.inputs, tuple):
+            raise ValueError(
+                "attributions must have the form of inputs, a tensor or a tuple, "
+                f"got {describe(self.attributions)} for {describe(self.inputs)}"
+            )
+        if len(self._tuple(self.attributions)) != len(self._tuple(self.inputs)):
+            raise ValueError(
+                f"attributions must have {len(self._tuple(self.inputs))} tensor(s), as inputs do, "
+                f"got {len(self._tuple(self.attributions))}"
+            )
+        for name in ("attributions", "inputs"):
+            for tensor in self._tuple(getattr(self, name)):
+                if check_tensor(name, tensor).dim() == 0:
+                    raise ValueError(f"{name} must have a batch dimension, got shape []")
+        if self.feature_names is not None:
+            count = sum(part[0:1].numel() for part in self._tuple(self.attributions) if len(part))
+            if len(self) and len(self.feature_names) != count:
+                raise ValueError(
+                    f"feature_names must have one name for each of {count} features, "
+                    f"got {len(self.feature_names)}"
+                )
+
+    @staticmethod
+    def _tuple(value: TensorOrTuple) -> tuple[Tensor, ...]:
+        return value if isinstance(value, tuple) else (value,)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return self._tuple(self.attributions)[0].shape[0]
+
+    def __iter__(self) -> Iterator[Explanation]:
+        """Yield one explanation per example."""
+        return (self[row] for row in range(len(self)))
+
+    def __getitem__(self, index: Any) -> Explanation:
+        """Return the chosen examples; an int gives a batch of one, so that all methods still work.
+
+        ``options`` stay those of the call that was made.
+        """
+        rows = len(self)
+        if rows != self._tuple(self.inputs)[0].shape[0]:
+            raise ValueError(
+                "an explanation must have one row per example to be indexed, got "
+                f"{rows} row(s) for {self._tuple(self.inputs)[0].shape[0]} example(s)"
+            )
+        chosen = _row_numbers(index, rows)
+        return replace(
+            self,
+            attributions=_take(self.attributions, chosen, rows),
+            inputs=_take(self.inputs, chosen, rows),
+            baselines=self.baselines
+            if self.shared_baselines
+            else _take_baselines(self.baselines, self.inputs, chosen),
+            target=_take_target(self.target, chosen, rows),
+            convergence_delta=_take(self.convergence_delta, chosen, rows),
+            error=_take(self.error, chosen, rows),
+            outputs=_take(self.outputs, chosen, rows),
+        )
+
+    def to(self, device: torch.device | str) -> Explanation:
+        """Return a copy whose tensors, also those among the options, are on ``device``."""
+        moved = {
+            name: _move(getattr(self, name), torch.device(device))
+            for name in self.__dataclass_fields__
+        }
+        return Explanation(**moved)
+
+    def top(self, n: int = 5) -> list[tuple[str, float]]:
+        """Return the ``n`` features of largest absolute attribution with their values.
+
+        For one example the values are its signed attributions, for several the means over the
+        examples of the absolute attribution.
+        """
+        return text.top_features(self, n)
+
+    def __repr__(self) -> str:
+        """Say in one line what this is."""
+        return text.one_line(self)
+
+    def __str__(self) -> str:
+        """Say in a few lines what was done and what came out."""
+        return text.summary(self)
+
+    def plot(self, kind: str | None = None, **options: Any) -> Any:
+        """Draw one example with `pyxai.plot` and return the matplotlib Axes.
+
+        Parameters
+        ----------
+        kind : str, optional
+            Name of a function of `pyxai.plot`; default: ``"heatmap"`` for features in two or more
+            dimensions, ``"bar"`` otherwise.
+        **options
+            Passed to that function.
+
+        Raises
+        ------
+        ValueError
+            If ``kind`` is not the name of a plot.
+        """
+        # A late import by name: plots stand above results, which must load without them.
+        plot = importlib.import_module("pyxai.plot")
+        if kind is None:
+            several = isinstance(self.attributions, tuple)
+            kind = "bar" if several or self._tuple(self.attributions)[0].dim() < 3 else "heatmap"
+        if kind not in plot.__all__:
+            known = ", ".join(repr(name) for name in plot.__all__)
+            raise ValueError(f"kind must be one of {known}, got {kind!r}")
+        return getattr(plot, kind)(self, **options)
+
+    def save(self, path: str | Path) -> Path:
+        """Write to one safetensors file whose header holds the rest as JSON; no pickle.
+
+        Parameters
+        ----------
+        path : str or Path
+            File name. The file is written under another name and then renamed, so that a crash
+            leaves no half of it.
+
+        Returns
+        -------
+        Path
+            Where the file is.
+
+        Raises
+        ------
+        ImportError
+            If safetensors is not installed.
+
+        Notes
+        -----
+        Options that JSON cannot hold, such as functions, are kept as their text only.
+        """
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return file.save(fields, Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path, device: torch.device | str = "cpu") -> Explanation:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        ImportError
+            If safetensors is not installed.
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If the file was not written by `save`.
+        """
+        return cls(**file.load(Path(path), torch.device(device)))
+
+    def to_numpy(self) -> Any:
+        """Return the attributions as an array, or a tuple of arrays; 16-bit floats as float32."""
+        arrays = tuple(_array(part) for part in self._tuple(self.attributions))
+        return arrays if isinstance(self.attributions, tuple) else arrays[0]
+
+    def to_shap(self) -> Any:
+        """Return a ``shap.Explanation`` for the plots of that package.
+
+        Its base value is ``outputs - sum(attributions) + convergence_delta``, the output at the
+        baseline, where this is known.
+
+        Raises
+        ------
+        ImportError
+            If shap is not installed.
+        ValueError
+            If the explanation has several input tensors, which shap cannot hold.
+        """
+        shap = _import("shap", "shap")
+        if isinstance(self.attributions, tuple) or isinstance(self.inputs, tuple):
+            raise ValueError(
+                "attributions must be a single tensor for shap, got "
+                f"{describe(self.attributions)}; build one result for each input"
+            )
+        base = None
+        delta = self.convergence_delta
+        if self.outputs is not None and delta is not None and len(delta) == len(self):
+            base = _array(self.outputs - self.attributions.flatten(1).sum(1) + delta)
+        return shap.Explanation(
+            values=_array(self.attributions),
+            base_values=base,
+            data=_array(self.inputs),
+            feature_names=None if self.feature_names is None else list(self.feature_names),
+        )
+
+    def to_xarray(self) -> Any:
+        """Return an ``xarray.Dataset`` with dimensions ``example`` and ``dim_1``, ``dim_2``, ...
+
+        A single dimension of features is called ``feature`` and carries the feature names. With
+        several inputs the variables are numbered: ``attributions_0``, ``inputs_0``, ...
+
+        Raises
+        ------
+        ImportError
+            If xarray is not installed.
+        """
+        xarray = _import("xarray", "xarray")
+        several = isinstance(self.attributions, tuple)
+        variables: dict[str, Any] = {}
+        for name in ("attributions", "inputs", "error"):
+            value = getattr(self, name)
+            for number, part in enumerate(self._tuple(value) if value is not None else ()):
+                label = f"_{number}" if several else ""
+                dims = [f"dim_{axis}{label}" for axis in range(1, part.dim())]
+                if part.dim() == 2:
+                    dims = [f"feature{label}"]
+                variables[f"{name}{label}"] = (["example", *dims], _array(part))
+        for name in ("convergence_delta", "outputs"):
+            value = getattr(self, name)
+            if value is not None and value.shape == (len(self),):
+                variables[name] = (["example"], _array(value))
+        single = not several and self._tuple(self.attributions)[0].dim() == 2
+        named = single and self.feature_names is not None
+        return xarray.Dataset(
+            variables,
+            coords={"feature": list(self.feature_names or ())} if named else {},
+            attrs={"method": self.method, "target": str(self.target)},
+        )
+
+
+def _import(module: str, package: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(
+            f"{package} is not installed; install it with: pip install {package}"
+        ) from error
+
+
+def _array(tensor: Tensor) -> np.ndarray[Any, Any]:
+    tensor = tensor.detach().cpu()
+    if tensor.dtype in (torch.bfloat16, torch.float16):
+        tensor = tensor.float()  # NumPy has no bfloat16
+    array: np.ndarray[Any, Any] = tensor.numpy()
+    return array
+
+
+def _row_numbers(index: Any, rows: int) -> Tensor:
+    if isinstance(index, int) and not isinstance(index, bool):
+        if not -rows <= index < rows:
+            raise IndexError(f"index must be within the {rows} example(s), got {index}")
+        return torch.tensor([index % rows])
+    if isinstance(index, (slice, list, Tensor, np.ndarray)):
+        chosen: Tensor = torch.arange(rows)[index.cpu() if isinstance(index, Tensor) else index]
+        return chosen.reshape(-1)
+    raise TypeError(f"index must be an int, a slice or a list of rows, got {describe(index)}")
+
+
+def _take(value: Any, chosen: Tensor, rows: int) -> Any:
+    """Take the chosen rows of what has one row, or the same number of rows, per example."""
+    if isinstance(value, tuple):
+        return tuple(_take(part, chosen, rows) for part in value)
+    if not isinstance(value, Tensor) or value.dim() == 0 or rows == 0 or value.shape[0] % rows:
+        return value
+    blocks = value.reshape(rows, value.shape[0] // rows, *value.shape[1:])
+    return blocks[chosen.to(value.device)].flatten(0, 1)
+
+
+def _take_baselines(baselines: Any, inputs: TensorOrTuple, chosen: Tensor) -> Any:
+    if isinstance(baselines, tuple) and isinstance(inputs, tuple):
+        return tuple(
+            _take_baselines(part, tensor, chosen)
+            for part, tensor in zip(baselines, inputs, strict=True)
+        )
+    if not isinstance(baselines, Tensor) or not isinstance(inputs, Tensor):
+        return baselines
+    # One baseline for all examples has no batch dimension or one of size 1.
+    if baselines.dim() != inputs.dim() or baselines.shape[0] != inputs.shape[0]:
+        return baselines
+    return baselines[chosen.to(baselines.device)]
+
+
+def _take_target(target: Any, chosen: Tensor, rows: int) -> Any:
+    if isinstance(target, list) and len(target) == rows:
+        return [target[row] for row in chosen.tolist()]
+    if isinstance(target, Tensor) and target.shape == (rows,):
+        return target[chosen.to(target.device)]
+    return target
+
+
+def _move(value: Any, device: torch.device) -> Any:
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, (tuple, list)):
+        return type(value)(_move(part, device) for part in value)
+    if isinstance(value, dict):
+        return {key: _move(part, device) for key, part in value.items()}
+    return value

@@ -1,0 +1,118 @@
+"""How an explanation reads in a log."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from pyxai.explanation.result import Explanation
+
+__all__ = ["feature_label", "one_line", "summary", "top_features"]
+
+WIDTH = 96  # characters of a line, so that log prefixes fit into 120
+
+
+def one_line(explanation: Explanation) -> str:
+    """Say what the explanation is, for lists and debuggers."""
+    return (
+        f"<Explanation by {explanation.method or 'an unnamed method'}: "
+        f"{_shape(explanation.attributions)}>"
+    )
+
+
+def summary(explanation: Explanation) -> str:
+    """Say method, arguments, shapes, leading features and completeness in a few lines."""
+    title = f"Explanation by {explanation.method or 'an unnamed method'}"
+    lines = [title, *(_field(name, text) for name, text in _facts(explanation))]
+    rows = len(explanation)
+    if rows:
+        what = "attribution" if rows == 1 else f"mean |attribution| over {rows} examples"
+        best = top_features(explanation, 5)
+        lines.append(f"  top {len(best)} features by {what}")
+        width = max((len(name) for name, _ in best), default=0)
+        lines += [f"    {name:<{width}}  {value:+.4g}" for name, value in best]
+    return "\n".join(lines)
+
+
+def _facts(explanation: Explanation) -> Iterator[tuple[str, str]]:
+    yield "inputs", _shape(explanation.inputs)
+    yield "baselines", _value(explanation.baselines)
+    yield "target", _value(explanation.target)
+    for name, value in explanation.options.items():
+        yield name, _value(value)
+    yield "attributions", _shape(explanation.attributions)
+    if explanation.outputs is not None:
+        yield "outputs", _value(explanation.outputs)
+    delta = explanation.convergence_delta
+    if delta is not None and delta.numel():
+        # The largest miss is what a reader must judge; a mean of signed deltas would cancel.
+        yield "delta", f"{float(delta.double().abs().max()):.3g} at most, in output units"
+    error = explanation.error
+    if error is not None:
+        parts = [part for part in _parts(error) if part.numel()]
+        worst = max((float(part.double().max()) for part in parts), default=0.0)
+        yield "error", f"{worst:.3g} at most, standard error of an attribution"
+
+
+def _field(name: str, text: str) -> str:
+    lead = f"  {name:<13}"
+    return lead + textwrap.shorten(text, WIDTH - len(lead), placeholder=" ...")
+
+
+def _parts(value: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _shape(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(_shape(part) for part in value)
+    return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)} on {value.device}"
+
+
+def _value(value: Any) -> str:
+    """Show small values and the shape of large ones."""
+    if isinstance(value, Tensor):
+        if value.dim() > 1 or value.numel() > 16:
+            return _shape(value)
+        digits = 4
+        items = value.tolist() if value.dim() else [value.item()]
+        shown = [f"{item:.{digits}g}" if isinstance(item, float) else str(item) for item in items]
+        return f"[{', '.join(shown)}]"
+    if isinstance(value, (tuple, list)):
+        inner = ", ".join(_value(part) for part in value)
+        return f"({inner})" if isinstance(value, tuple) else f"[{inner}]"
+    if callable(value):
+        return str(getattr(value, "__name__", type(value).__name__))
+    return repr(value)
+
+
+def top_features(explanation: Explanation, n: int) -> list[tuple[str, float]]:
+    """Return names and values of the ``n`` features of largest absolute attribution."""
+    parts = _parts(explanation.attributions)
+    if not len(explanation):
+        return []
+    rows = torch.cat([part.detach().flatten(1).double().cpu() for part in parts], 1)
+    values = rows[0] if len(rows) == 1 else rows.abs().mean(0)
+    # A stable sort gives ties to the lower index.
+    order = values.abs().nan_to_num(torch.inf).sort(descending=True, stable=True).indices[:n]
+    return [(feature_label(explanation, index), float(values[index])) for index in order.tolist()]
+
+
+def feature_label(explanation: Explanation, index: int) -> str:
+    """Return the name of a feature, counted over all inputs: the given one, else its position."""
+    if explanation.feature_names is not None:
+        return str(explanation.feature_names[index])
+    parts = _parts(explanation.attributions)
+    number = 0
+    while index >= parts[number].shape[1:].numel():
+        index -= parts[number].shape[1:].numel()
+        number += 1
+    place = [int(axis) for axis in np.unravel_index(index, tuple(parts[number].shape[1:]))]
+    prefix = f"input {number} " if len(parts) > 1 else ""
+    return f"{prefix}feature {place[0] if len(place) == 1 else place}"

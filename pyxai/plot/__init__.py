@@ -1,0 +1,8 @@
+"""Pictures of results: each function takes an explanation or a tensor and returns the Axes."""
+
+from __future__ import annotations
+
+from pyxai.plot.bar import bar
+from pyxai.plot.heatmap import heatmap
+
+__all__ = ["bar", "heatmap"]

@@ -1,0 +1,67 @@
+"""What all plots share: matplotlib on demand, the colours of signs, one example's values."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyxai._checks import check_int, describe
+from pyxai.explanation import Explanation
+
+__all__ = ["NEGATIVE", "POSITIVE", "as_array", "as_explanation", "new_axes", "one_example"]
+
+# The ends of matplotlib's "RdBu_r", the diverging map of the heatmaps: readable with red-green
+# colour blindness, and in print.
+POSITIVE, NEGATIVE = "#b2182b", "#2166ac"
+
+
+def new_axes(ax: Any, size: tuple[float, float] = (6.4, 4.0)) -> Any:
+    """Return ``ax``, or the Axes of a new figure of ``size`` inches.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    """
+    try:
+        pyplot = importlib.import_module("matplotlib.pyplot")
+    except ImportError as error:
+        raise ImportError(
+            "plots need matplotlib; install it with: pip install 'pyxai-torch[viz]'"
+        ) from error
+    if ax is not None:
+        return ax
+    _, ax = pyplot.subplots(figsize=size, layout="constrained")
+    return ax
+
+
+def as_array(values: Any, name: str) -> np.ndarray[Any, Any]:
+    """Return a tensor or an array as float64 on the CPU."""
+    if isinstance(values, Tensor):
+        array: np.ndarray[Any, Any] = values.detach().to("cpu", torch.float64).numpy()
+        return array
+    if isinstance(values, np.ndarray):
+        return values.astype(np.float64)
+    raise TypeError(f"{name} must be an explanation, a tensor or an array, got {describe(values)}")
+
+
+def as_explanation(values: Any, name: str, feature_names: Any = None) -> Explanation:
+    """Return ``values`` as an explanation; a tensor or an array is the attributions of a batch."""
+    if isinstance(values, Explanation):
+        return values
+    attributions = torch.from_numpy(as_array(values, name))
+    if attributions.dim() == 1:
+        attributions = attributions.unsqueeze(0)
+    return Explanation(attributions, attributions, feature_names=feature_names)
+
+
+def one_example(explanation: Explanation, example: int) -> Explanation:
+    """Return one example of a batch, as a batch of one."""
+    check_int("example", example, minimum=0)
+    if example >= len(explanation):
+        raise ValueError(f"example must be below {len(explanation)}, got {example}")
+    return explanation[example]

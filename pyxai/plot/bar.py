@@ -1,0 +1,134 @@
+"""Attributions of the leading features as bars."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from pyxai._checks import check_int
+from pyxai.explanation import Explanation, feature_label
+from pyxai.plot._axes import NEGATIVE, POSITIVE, as_array, as_explanation, new_axes, one_example
+
+__all__ = ["bar"]
+
+
+def bar(
+    explanation: Any,
+    *,
+    example: int | None = None,
+    feature_names: Sequence[str] | None = None,
+    top: int = 10,
+    rest: bool = True,
+    title: str | None = None,
+    ax: Any = None,
+) -> Any:
+    """Draw the features of largest absolute attribution, largest on top.
+
+    Parameters
+    ----------
+    explanation : Explanation, Tensor or array, shape [features] or [batch, *features]
+        One example gives its signed attributions, with the input values beside the names and the
+        standard error where it is known. Several give the mean over the examples of the absolute
+        attribution.
+    example : int, optional
+        Draw this example of the batch only.
+    feature_names : sequence of str, optional
+        Names of the flattened features; default: those of the explanation, else positions.
+    top : int
+        How many features to draw.
+    rest : bool
+        Whether what the other features add up to is one more bar.
+    title : str, optional
+        Default: the method's name.
+    ax : matplotlib Axes, optional
+        Where to draw; default: a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+        Horizontal axis in output units.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    ValueError
+        If the explanation is empty, or ``top``, ``example`` or ``feature_names`` do not fit.
+    TypeError
+        If ``explanation`` is neither an explanation nor a tensor nor an array.
+    """
+    check_int("top", top, minimum=1)
+    with_inputs = isinstance(explanation, Explanation)
+    shown = as_explanation(explanation, "explanation", feature_names)
+    if with_inputs and feature_names is not None:
+        shown = replace(shown, feature_names=feature_names)
+    if example is not None:
+        shown = one_example(shown, example)
+    if len(shown) == 0:
+        raise ValueError("explanation must have at least one example, got 0")
+    labels, values, errors = _bars(shown, top, rest, with_inputs)
+    ax = new_axes(ax, (6.4, 1.2 + 0.3 * len(values)))
+    single = len(shown) == 1
+    _draw(ax, labels, values, errors, "+.3g" if single else ".3g")
+    ax.set_xlabel("attribution" if single else f"mean |attribution| over {len(shown)} examples")
+    ax.set_title(shown.method.replace("_", " ") if title is None else title)
+    return ax
+
+
+def _bars(
+    explanation: Explanation, top: int, rest: bool, with_inputs: bool
+) -> tuple[list[str], Any, Any]:
+    """Return labels, lengths and standard errors of the bars, the rest last."""
+    rows = _flat(explanation.attributions)
+    single = len(rows) == 1
+    values = rows[0] if single else np.abs(rows).mean(0)
+    order = np.argsort(-np.abs(values), kind="stable")[:top]
+    labels = [feature_label(explanation, index) for index in order.tolist()]
+    if single and with_inputs:
+        inputs = _flat(explanation.inputs)[0]
+        labels = [f"{label} = {inputs[at]:.3g}" for label, at in zip(labels, order, strict=True)]
+    errors = None
+    if single and explanation.error is not None:
+        errors = _flat(explanation.error)[0][order]
+    bars, others = values[order], len(values) - len(order)
+    if rest and others:
+        labels.append(f"rest ({others} features)")
+        bars = np.append(bars, np.delete(values, order).sum())
+        # The errors of the features are not independent, so the rest has no known error.
+        errors = None if errors is None else np.append(errors, np.nan)
+    return labels, bars, errors
+
+
+def _flat(value: Any) -> np.ndarray[Any, Any]:
+    parts = value if isinstance(value, tuple) else (value,)
+    return np.concatenate(
+        [as_array(part, "explanation").reshape(len(part), -1) for part in parts], 1
+    )
+
+
+def _draw(ax: Any, labels: list[str], values: Any, errors: Any, form: str) -> None:
+    places = np.arange(len(values))[::-1]
+    colours = [POSITIVE if value >= 0 else NEGATIVE for value in values]
+    ax.barh(places, values, color=colours, xerr=errors, ecolor="0.3", capsize=2, height=0.7)
+    ax.set_yticks(places, labels)
+    ax.axvline(0, color="0.3", linewidth=0.8)
+    # The numbers stand beyond the bar and its error, and the axis leaves room for them.
+    reach = np.abs(values) + (0 if errors is None else np.nan_to_num(errors))
+    low, high = float((-reach * (values < 0)).min()), float((reach * (values >= 0)).max())
+    room = 0.18 * ((high - low) or 1.0)
+    ax.set_xlim(low - room * (low < 0), high + room * (high > 0 or low == 0))
+    for place, value, length in zip(places, values, reach, strict=True):
+        side = 1 if value >= 0 else -1
+        ax.text(
+            side * (length + 0.1 * room),
+            place,
+            format(value, form),
+            ha="left" if side > 0 else "right",
+            va="center",
+            fontsize="small",
+        )
+    for edge in ("top", "right"):
+        ax.spines[edge].set_visible(False)

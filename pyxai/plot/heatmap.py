@@ -1,0 +1,146 @@
+"""Attributions of an image, or of any grid of features, as colours."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import numpy as np
+
+from pyxai._checks import describe
+from pyxai.explanation import Explanation
+from pyxai.plot._axes import as_array, new_axes, one_example
+
+__all__ = ["heatmap"]
+
+
+def heatmap(
+    explanation: Any,
+    image: Any = None,
+    *,
+    example: int = 0,
+    channel: str | int = "sum",
+    limit: float | None = None,
+    overlay: bool = True,
+    cmap: str = "RdBu_r",
+    colorbar: bool = True,
+    title: str | None = None,
+    ax: Any = None,
+) -> Any:
+    """Draw attributions as a map whose colours diverge from 0.
+
+    Nothing is rescaled or cut off: the colour bar is in the units of the attributions, its middle
+    is 0, and negative values are as visible as positive ones.
+
+    Parameters
+    ----------
+    explanation : Explanation, Tensor or array
+        An explanation of inputs [batch, height, width] or [batch, channels, height, width], or
+        the attributions of one example, [height, width] or [channels, height, width].
+    image : Tensor or array, shape [height, width] or [channels, height, width], optional
+        Shades the colours; default: the inputs of the explanation.
+    example : int
+        Which example of the explanation to draw.
+    channel : "sum", "mean" or int
+        How the channels become one map: their sum, their mean, or one of them.
+    limit : float, optional
+        Attribution at the ends of the colour scale, larger ones saturate; default: the largest
+        absolute value of the map. Give the same number to compare several maps.
+    overlay : bool
+        Whether to shade the colours by the image, so that one sees where on it they are.
+    cmap : str
+        Name of a diverging matplotlib colour map.
+    colorbar : bool
+        Whether to draw the scale beside the map.
+    title : str, optional
+        Default: the method's name.
+    ax : matplotlib Axes, optional
+        Where to draw; default: a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    ValueError
+        If shapes do not fit, or ``channel`` or ``limit`` is out of range.
+    TypeError
+        If ``explanation`` is neither an explanation nor a tensor nor an array.
+    """
+    method = ""
+    if isinstance(explanation, Explanation):
+        chosen = one_example(explanation, example)
+        if isinstance(chosen.attributions, tuple) or isinstance(chosen.inputs, tuple):
+            raise ValueError(
+                "explanation must have a single tensor of attributions to be drawn as a map, "
+                f"got {describe(chosen.attributions)}; give one of its tensors"
+            )
+        values = as_array(chosen.attributions[0], "explanation")
+        image = chosen.inputs[0] if image is None else image
+        method = chosen.method
+    else:
+        values = as_array(explanation, "explanation")
+    flat = _one_map(values, channel, "explanation")
+    picture = None
+    if overlay and image is not None:
+        picture = _one_map(as_array(image, "image"), "mean", "image")
+        if picture.shape != flat.shape:
+            raise ValueError(
+                f"image must have the height and width of the attributions, {list(flat.shape)}, "
+                f"got {list(picture.shape)}"
+            )
+    end = _limit(flat, limit)
+    ax = new_axes(ax, (5.0, 4.0))
+    _draw(ax, flat, picture, end, cmap, colorbar)
+    ax.set_title(method.replace("_", " ") if title is None else title)
+    return ax
+
+
+def _one_map(values: np.ndarray[Any, Any], channel: str | int, name: str) -> Any:
+    """Bring the values of one example to [height, width]."""
+    if values.ndim == 2:
+        return values
+    if values.ndim != 3:
+        raise ValueError(
+            f"{name} must have shape [height, width] or [channels, height, width] "
+            f"for one example, got {list(values.shape)}"
+        )
+    if channel == "sum":
+        return values.sum(0)
+    if channel == "mean":
+        return values.mean(0)
+    if isinstance(channel, int) and not isinstance(channel, bool) and 0 <= channel < len(values):
+        return values[channel]
+    raise ValueError(
+        f"channel must be 'sum', 'mean' or an int below {len(values)}, got {channel!r}"
+    )
+
+
+def _limit(values: np.ndarray[Any, Any], limit: float | None) -> float:
+    if limit is None:
+        # All zero is a legitimate map; any positive limit draws it white.
+        return float(np.nanmax(np.abs(values), initial=0.0)) or 1.0
+    if not limit > 0:
+        raise ValueError(f"limit must be positive, got {limit}")
+    return float(limit)
+
+
+def _draw(ax: Any, flat: Any, picture: Any, limit: float, cmap: str, colorbar: bool) -> None:
+    scalar_mappable = importlib.import_module("matplotlib.cm").ScalarMappable
+    colours = scalar_mappable(cmap=cmap)
+    colours.set_clim(-limit, limit)
+    pixels = colours.to_rgba(flat)
+    if picture is not None:
+        # The image shades the colours: hue and sign stay those of the scale, 0 shows the image.
+        low, high = float(picture.min()), float(picture.max())
+        shade = 0.7 + 0.3 * (picture - low) / ((high - low) or 1.0)
+        pixels[..., :3] *= shade[..., None]
+    ax.imshow(pixels, interpolation="nearest")
+    ax.set_xticks([])
+    ax.set_yticks([])
+    if colorbar:
+        scale = ax.figure.colorbar(colours, ax=ax, fraction=0.046, pad=0.04)
+        scale.set_label("attribution")

@@ -1,0 +1,279 @@
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from pyxai.explanation import Explanation
+
+
+def sample(batch=3, features=(4,), **fields):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(batch, *features, generator=generator)
+    return Explanation(
+        2 * x,
+        x,
+        **{"method": "by_hand", "baselines": 0.0, "target": [0, 1, 2][:batch], **fields},
+    )
+
+
+def assert_same(left, right):
+    """Compare nested values that may hold tensors, types and all."""
+    assert type(left) is type(right)
+    if isinstance(left, torch.Tensor):
+        assert left.dtype == right.dtype
+        assert torch.equal(left, right)
+    elif isinstance(left, (tuple, list)):
+        assert len(left) == len(right)
+        for one, other in zip(left, right, strict=True):
+            assert_same(one, other)
+    elif isinstance(left, dict):
+        assert left.keys() == right.keys()
+        for key in left:
+            assert_same(left[key], right[key])
+    else:
+        assert left == right
+
+
+def test_indexing_keeps_every_part_aligned():
+    base = torch.arange(12.0).reshape(3, 4)
+    whole = sample(
+        baselines=base,
+        convergence_delta=torch.arange(6.0),  # two draws for each example, example-major
+        error=torch.arange(12.0).reshape(3, 4),
+        outputs=torch.tensor([5.0, 6.0, 7.0]),
+    )
+    for part in (whole[1], whole[-2], whole[1:2], whole[[1]], whole[torch.tensor([1])]):
+        assert len(part) == 1
+        assert torch.equal(part.attributions, whole.attributions[1:2])
+        assert torch.equal(part.inputs, whole.inputs[1:2])
+        assert torch.equal(part.baselines, base[1:2])
+        assert part.target == [1]
+        assert part.convergence_delta.tolist() == [2.0, 3.0]
+        assert torch.equal(part.error, whole.error[1:2])
+        assert part.outputs.tolist() == [6.0]
+    assert whole[torch.tensor([True, False, True])].target == [0, 2]
+    assert [row.target for row in whole] == [[0], [1], [2]]
+
+
+def test_indexing_leaves_what_all_examples_share():
+    shared = torch.randn(4)
+    assert torch.equal(sample(baselines=shared)[0].baselines, shared)
+    assert torch.equal(sample(4, baselines=shared, target=7)[0].baselines, shared)
+    one = torch.randn(1, 4)
+    assert torch.equal(sample(baselines=one)[2].baselines, one)
+    background = torch.randn(3, 4)
+    kept = sample(baselines=background, shared_baselines=True)[0].baselines
+    assert torch.equal(kept, background)
+    assert sample(target=(1, 2))[0].target == (1, 2)
+    assert sample(target=torch.tensor([4, 5, 6]))[1].target.tolist() == [5]
+
+
+def test_tuples_of_inputs():
+    x, y = torch.randn(2, 3), torch.randn(2, 2, 2)
+    both = Explanation((x, y), (x, y), baselines=(0.0, y), feature_names=list("abcdefg"))
+    part = both[1]
+    assert [tuple(t.shape) for t in part.attributions] == [(1, 3), (1, 2, 2)]
+    assert torch.equal(part.baselines[1], y[1:])
+    assert part.baselines[0] == 0.0
+    arrays = both.to_numpy()
+    assert isinstance(arrays, tuple)
+    assert arrays[1].shape == (2, 2, 2)
+    values = torch.zeros(1, 3), torch.tensor([[[0.0, 0], [-9, 1]]])
+    named = Explanation(values, values, feature_names=list("abcdefg"))
+    assert named.top(2) == [("f", -9.0), ("g", 1.0)]
+    plain = Explanation(values, values)
+    assert plain.top(1) == [("input 1 feature [1, 0]", -9.0)]
+
+
+def test_top_ranks_by_size_and_keeps_the_sign():
+    values = torch.tensor([[1.0, -3.0, 2.0, 3.0]])
+    assert Explanation(values, values).top(3) == [
+        ("feature 1", -3.0),
+        ("feature 3", 3.0),
+        ("feature 2", 2.0),
+    ]
+    two = torch.tensor([[1.0, -3.0], [1.0, 5.0]])
+    assert Explanation(two, two).top(1) == [("feature 1", 4.0)]
+
+
+def test_print_tells_what_was_done():
+    text = str(
+        sample(
+            feature_names=["width", "height", "depth", "mass"],
+            options={"n_steps": 64, "rule": "midpoint", "mask": torch.zeros(3, 40)},
+            convergence_delta=torch.tensor([1e-7, -0.25, 0.0]),
+            error=torch.full((3, 4), 0.125),
+            outputs=torch.tensor([1.5, 2.0, -3.25]),
+        )
+    )
+    for part in (
+        "Explanation by by_hand",
+        "inputs       float32 [3, 4]",
+        "baselines    0.0",
+        "target       [0, 1, 2]",
+        "n_steps      64",
+        "rule         'midpoint'",
+        "mask         float32 [3, 40]",
+        "outputs      [1.5, 2, -3.25]",
+        "delta        0.25 at most",
+        "error        0.125 at most",
+        "top 4 features by mean |attribution| over 3 examples",
+        "width",
+    ):
+        assert part in text
+    assert max(map(len, text.splitlines())) <= 96
+    assert repr(sample()) == "<Explanation by by_hand: float32 [3, 4] on cpu>"
+    assert "\n" not in repr(sample())
+
+
+def test_print_of_an_empty_batch():
+    assert "top" not in str(sample(batch=0, target=None))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+def test_file_gives_back_everything(tmp_path, dtype):
+    x = torch.randn(3, 2, 4).to(dtype)
+    options = {
+        "n_steps": 64,
+        "flags": (True, None, 1.5),
+        "names": ["a", "b"],
+        "mask": torch.arange(8).reshape(2, 4),
+        "nested": {"seed": 3, "weights": (torch.ones(2), 0.5)},
+    }
+    written = Explanation(
+        x.mul(2).transpose(1, 2).contiguous().transpose(1, 2),  # memory order of its own
+        x,
+        baselines=x,  # the same memory as the inputs
+        target=[(0, 1), (1, 1), (2, 0)],
+        method="by_hand",
+        options=options,
+        convergence_delta=torch.randn(3),
+        feature_names=[f"f{i}" for i in range(8)],
+    )
+    path = written.save(tmp_path / "result.safetensors")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["result.safetensors"]
+    read = Explanation.load(path)
+    for name in Explanation.__dataclass_fields__:
+        assert_same(getattr(read, name), getattr(written, name))
+
+
+def test_file_is_safetensors_with_json(tmp_path):
+    from safetensors import safe_open
+
+    path = sample(options={"law": torch.relu}).save(tmp_path / "r.st")
+    with safe_open(path, framework="pt") as file:
+        assert sorted(file.keys()) == ["attributions", "inputs"]
+        header = json.loads(file.metadata()["pyxai.explanation"])
+    assert header["format"] == 1
+    assert "relu" in Explanation.load(path).options["law"]
+
+
+def test_files_that_are_not_explanations(tmp_path):
+    from safetensors.torch import save_file
+
+    with pytest.raises(FileNotFoundError, match="path must be the file of an explanation, got"):
+        Explanation.load(tmp_path / "none")
+    (tmp_path / "text").write_text("hello")
+    with pytest.raises(ValueError, match="path must hold a safetensors file, got"):
+        Explanation.load(tmp_path / "text")
+    save_file({"x": torch.zeros(1)}, tmp_path / "other")
+    with pytest.raises(ValueError, match=r"path must be written by Explanation\.save, got"):
+        Explanation.load(tmp_path / "other")
+
+
+def test_failed_save_leaves_nothing(tmp_path):
+    broken = sample(options={"x": torch.zeros(3).to_sparse()})
+    with pytest.raises(Exception, match=r"(?i)sparse|contiguous|storage"):
+        broken.save(tmp_path / "r.st")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "call", "message"),
+    [
+        ("safetensors.torch", lambda e: e.save("x"), r"pip install 'pyxai-torch\[audit\]'"),
+        ("shap", lambda e: e.to_shap(), "shap is not installed"),
+        ("xarray", lambda e: e.to_xarray(), "xarray is not installed"),
+        ("matplotlib.pyplot", lambda e: e.plot(), r"pip install 'pyxai-torch\[viz\]'"),
+    ],
+)
+def test_missing_packages_are_named(monkeypatch, module, call, message):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ImportError, match=message):
+        call(sample())
+
+
+def test_to_moves_tensors_everywhere():
+    moved = sample(
+        baselines=(torch.zeros(1, 4)), options={"mask": (torch.zeros(2), 1)}, target=None
+    ).to("meta")
+    assert moved.attributions.device.type == "meta"
+    assert moved.baselines.device.type == "meta"
+    assert moved.options["mask"][0].device.type == "meta"
+    assert moved.options["mask"][1] == 1
+
+
+def test_to_numpy_widens_16_bit_floats():
+    x = torch.randn(2, 3).bfloat16()
+    assert Explanation(x, x).to_numpy().dtype == np.float32
+    assert Explanation(x.double(), x.double()).to_numpy().dtype == np.float64
+
+
+@pytest.mark.filterwarnings("ignore")  # shap's own use of other packages
+def test_to_shap_has_the_output_at_the_baseline():
+    import shap  # here, as it takes seconds
+
+    x = torch.tensor([[1.0, 2.0], [3.0, 4.0]], dtype=torch.float64)
+    weight, bias = torch.tensor([2.0, -1.0], dtype=torch.float64), 0.5
+    result = Explanation(
+        weight * x + 0.01,  # misses completeness by 0.02
+        x,
+        outputs=x @ weight + bias,
+        convergence_delta=torch.full((2,), 0.02, dtype=torch.float64),
+        feature_names=["a", "b"],
+    )
+    shown = result.to_shap()
+    assert isinstance(shown, shap.Explanation)
+    np.testing.assert_allclose(shown.base_values, [bias, bias])
+    np.testing.assert_array_equal(shown.values, result.to_numpy())
+    np.testing.assert_array_equal(shown.data, x.numpy())
+    assert list(shown.feature_names) == ["a", "b"]
+    assert Explanation(x, x).to_shap().base_values is None
+    with pytest.raises(ValueError, match="attributions must be a single tensor for shap, got"):
+        Explanation((x,), (x,)).to_shap()
+
+
+def test_to_xarray_names_the_dimensions():
+    table = sample(feature_names=list("abcd"), outputs=torch.ones(3)).to_xarray()
+    assert table["attributions"].dims == ("example", "feature")
+    assert list(table["feature"].values) == list("abcd")
+    assert table["outputs"].dims == ("example",)
+    image = sample(features=(1, 2, 2)).to_xarray()
+    assert image["inputs"].dims == ("example", "dim_1", "dim_2", "dim_3")
+    x = torch.zeros(2, 3)
+    pair = Explanation((x, x), (x, x)).to_xarray()
+    assert set(pair.data_vars) == {"attributions_0", "attributions_1", "inputs_0", "inputs_1"}
+
+
+def test_bad_parts_are_named():
+    x = torch.zeros(2, 3)
+    with pytest.raises(ValueError, match="attributions must have the form of inputs"):
+        Explanation((x,), x)
+    with pytest.raises(ValueError, match=r"attributions must have 2 tensor\(s\), as inputs do"):
+        Explanation((x,), (x, x))
+    with pytest.raises(TypeError, match="inputs must be a tensor, got 'x'"):
+        Explanation(x, "x")
+    with pytest.raises(ValueError, match=r"attributions must have a batch dimension, got shape"):
+        Explanation(torch.tensor(1.0), x)
+    with pytest.raises(ValueError, match="feature_names must have one name for each of 3 features"):
+        Explanation(x, x, feature_names=["a"])
+    with pytest.raises(IndexError, match=r"index must be within the 2 example\(s\), got 2"):
+        Explanation(x, x)[2]
+    with pytest.raises(TypeError, match="index must be an int, a slice or a list of rows, got 'a'"):
+        Explanation(x, x)["a"]
+    with pytest.raises(ValueError, match="one row per example to be indexed, got 1 row"):
+        Explanation(x[:1], x)[0]
+    with pytest.raises(ValueError, match=r"kind must be one of 'bar', .*, got 'pie'"):
+        Explanation(x, x).plot("pie")

@@ -1,0 +1,154 @@
+import matplotlib as mpl
+import numpy as np
+import pytest
+import torch
+
+from pyxai import plot
+from pyxai.explanation import Explanation
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def image_explanation(batch=2):
+    x = torch.linspace(-1, 1, batch * 48).reshape(batch, 3, 4, 4)
+    values = torch.linspace(-2, 1, batch * 48).reshape(batch, 3, 4, 4)
+    return Explanation(values, x, method="integrated_gradients")
+
+
+def table_explanation(rows, **fields):
+    values = torch.tensor(rows)
+    return Explanation(values, values * 10, **{"method": "feature_ablation", **fields})
+
+
+def drawn_scale(ax):
+    """Return the norm of the colour bar, the last Axes of the figure."""
+    return ax.figure.axes[-1]
+
+
+def test_heatmap_is_centred_at_zero_and_not_rescaled():
+    result = image_explanation()
+    ax = plot.heatmap(result, example=1, overlay=False)
+    largest = float(result.attributions[1].sum(0).abs().max())
+    low, high = drawn_scale(ax).get_ylim()
+    assert (low, high) == pytest.approx((-largest, largest))
+    pixels = ax.images[0].get_array()
+    colours = mpl.colormaps["RdBu_r"]
+    values = result.attributions[1].sum(0).numpy()
+    expected = colours((values / largest + 1) / 2)
+    np.testing.assert_allclose(pixels, expected, atol=1 / 128)
+    assert ax.get_title() == "integrated gradients"
+
+
+def test_heatmap_shows_both_signs_and_white_for_zero():
+    values = torch.tensor([[-1.0, 0.0], [0.0, 1.0]])
+    pixels = plot.heatmap(values).images[0].get_array()
+    red, blue = pixels[..., 0], pixels[..., 2]
+    assert blue[0, 0] > red[0, 0] + 0.2
+    assert red[1, 1] > blue[1, 1] + 0.2
+    assert pixels[0, 1].min() > 0.95
+
+
+def test_heatmap_shades_by_the_image():
+    values = torch.zeros(2, 2)
+    image = torch.tensor([[0.0, 1.0], [0.5, 1.0]])
+    pixels = plot.heatmap(values, image).images[0].get_array()
+    assert pixels[0, 0, 0] < pixels[1, 0, 0] < pixels[0, 1, 0]
+    own = plot.heatmap(image_explanation()).images[0].get_array()
+    plain = plot.heatmap(image_explanation(), overlay=False).images[0].get_array()
+    assert not np.allclose(own, plain)
+
+
+def test_heatmap_limit_and_channel():
+    result = image_explanation()
+    ax = plot.heatmap(result, limit=5.0, channel=1, overlay=False)
+    assert drawn_scale(ax).get_ylim() == (-5.0, 5.0)
+    expected = mpl.colormaps["RdBu_r"]((result.attributions[0, 1].numpy() / 5 + 1) / 2)
+    np.testing.assert_allclose(ax.images[0].get_array(), expected, atol=1 / 128)
+
+
+def test_heatmap_of_zeros_draws():
+    assert drawn_scale(plot.heatmap(torch.zeros(3, 3))).get_ylim() == (-1.0, 1.0)
+
+
+def test_draws_where_asked():
+    _, axes = plt.subplots(1, 2)
+    assert plot.heatmap(torch.ones(2, 2), ax=axes[0], colorbar=False) is axes[0]
+    assert plot.bar(torch.ones(2), ax=axes[1]) is axes[1]
+    assert len(axes[0].figure.axes) == 2
+
+
+def test_bar_ranks_and_sums_up_the_rest():
+    result = table_explanation([[1.0, -4.0, 0.5, 2.0, -0.25]], feature_names=list("abcde"))
+    ax = plot.bar(result, top=2)
+    assert [bar.get_width() for bar in ax.patches] == [-4.0, 2.0, 1.25]
+    assert [label.get_text() for label in ax.get_yticklabels()] == [
+        "b = -40",
+        "d = 20",
+        "rest (3 features)",
+    ]
+    assert [text.get_text() for text in ax.texts] == ["-4", "+2", "+1.25"]
+    heights = [bar.get_y() for bar in ax.patches]
+    assert heights == sorted(heights, reverse=True)
+    assert ax.patches[0].get_facecolor() != ax.patches[1].get_facecolor()
+    assert len(plot.bar(result, top=2, rest=False).patches) == 2
+    assert len(plot.bar(result, top=9).patches) == 5
+
+
+def test_bar_of_a_batch_is_the_mean_size():
+    result = table_explanation([[1.0, -4.0], [-3.0, 0.0]])
+    ax = plot.bar(result)
+    assert [bar.get_width() for bar in ax.patches] == [2.0, 2.0]
+    assert ax.get_xlabel() == "mean |attribution| over 2 examples"
+    one = plot.bar(result, example=1)
+    assert [bar.get_width() for bar in one.patches] == [-3.0, 0.0]
+
+
+def test_bar_shows_standard_errors():
+    result = table_explanation([[1.0, -4.0]], error=torch.tensor([[0.25, 0.5]]))
+    ax = plot.bar(result)
+    (segments,) = (line.get_segments() for line in ax.collections)
+    assert np.ptp(segments[0][:, 0]) == 1.0  # the bar of -4, plus and minus 0.5
+
+
+def test_bar_takes_tensors_and_arrays():
+    names = ["a", "b"]
+    ax = plot.bar(np.array([1.0, -2.0]), feature_names=names)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["b", "a"]
+    assert plot.bar(torch.zeros(1, 3), title="mine").get_title() == "mine"
+
+
+def test_explanation_chooses_the_plot():
+    assert image_explanation().plot().images
+    assert table_explanation([[1.0, 2.0]]).plot(top=1).patches
+    assert image_explanation().plot("bar", top=3).patches
+
+
+def test_bad_input_is_named():
+    result = image_explanation()
+    with pytest.raises(ValueError, match="example must be below 2, got 2"):
+        plot.heatmap(result, example=2)
+    with pytest.raises(ValueError, match=r"channel must be .* an int below 3, got 3"):
+        plot.heatmap(result, channel=3)
+    with pytest.raises(ValueError, match="limit must be positive, got 0"):
+        plot.heatmap(result, limit=0)
+    with pytest.raises(ValueError, match=r"image must have the height .* \[4, 4\], got \[2, 2\]"):
+        plot.heatmap(result, torch.zeros(2, 2))
+    with pytest.raises(ValueError, match=r"explanation must have shape \[height, width\]"):
+        plot.heatmap(torch.zeros(4))
+    with pytest.raises(TypeError, match="explanation must be an explanation, a tensor or an array"):
+        plot.heatmap("x")
+    with pytest.raises(ValueError, match="explanation must have a single tensor"):
+        plot.heatmap(Explanation((torch.zeros(1, 2),), (torch.zeros(1, 2),)))
+    with pytest.raises(ValueError, match="top must be at least 1, got 0"):
+        plot.bar(torch.zeros(2), top=0)
+    with pytest.raises(ValueError, match="feature_names must have one name for each of 2 features"):
+        plot.bar(torch.zeros(2), feature_names=["a"])
+    with pytest.raises(ValueError, match="explanation must have at least one example, got 0"):
+        plot.bar(torch.zeros(0, 2))
