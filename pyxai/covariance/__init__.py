@@ -1,0 +1,19 @@
+"""Covariance matrices in the forms that make large inputs feasible."""
+
+from __future__ import annotations
+
+from pyxai.covariance.base import Covariance
+from pyxai.covariance.dense import BlockCovariance, DenseCovariance, DiagonalCovariance
+from pyxai.covariance.low_rank import LowRankCovariance, SampleCovariance
+from pyxai.covariance.structured import BandedCovariance, ToeplitzCovariance
+
+__all__ = [
+    "BandedCovariance",
+    "BlockCovariance",
+    "Covariance",
+    "DenseCovariance",
+    "DiagonalCovariance",
+    "LowRankCovariance",
+    "SampleCovariance",
+    "ToeplitzCovariance",
+]

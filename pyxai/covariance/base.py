@@ -1,0 +1,127 @@
+"""What every representation of a covariance matrix can do."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pyxai._checks import check_dtype, check_finite, check_tensor
+
+__all__ = ["Covariance", "check_matrix", "check_shrinkage", "symmetric_root"]
+
+
+class Covariance(ABC):
+    """Covariance matrix ``Sigma`` of flattened features, never formed unless its form is dense.
+
+    Attributes
+    ----------
+    features : int
+        Number of rows (and columns).
+    n_normals : int
+        How many independent standard normals one draw of `color` needs.
+    """
+
+    features: int
+    n_normals: int
+
+    @abstractmethod
+    def product(self, vectors: Tensor) -> Tensor:
+        """Return ``Sigma v`` for each vector; shape [..., features] in and out."""
+
+    @abstractmethod
+    def color(self, normals: Tensor) -> Tensor:
+        """Turn standard normals [..., n_normals] into draws [..., features] of covariance Sigma."""
+
+    @abstractmethod
+    def diagonal(self) -> Tensor:
+        """Return the variances, shape [features]."""
+
+    @abstractmethod
+    def solve(self, vectors: Tensor) -> Tensor:
+        """Return ``Sigma^-1 v`` for each vector; ``ValueError`` if Sigma is singular."""
+
+    @abstractmethod
+    def to(self, device: torch.device | str, dtype: torch.dtype) -> Covariance:
+        """Return the same covariance on another device or in another dtype."""
+
+    def precision_diagonal(self) -> Tensor:
+        """Return the diagonal of ``Sigma^-1``, shape [features].
+
+        Its inverse is the variance of each feature given all others.
+        """
+        step = max(1, 2**22 // max(1, self.features))
+        parts = [
+            self._inverse_columns(torch.arange(start, min(start + step, self.features)))
+            for start in range(0, self.features, step)
+        ]
+        return torch.cat([part.diagonal(offset) for part, offset in _offsets(parts)])
+
+    def block(self, indices: Tensor) -> Tensor:
+        """Return ``Sigma[S, S]`` for the features ``indices``, shape [k, k]."""
+        return self.product(self._units(indices))[:, indices]
+
+    def conditional_block(self, indices: Tensor) -> Tensor:
+        """Return the covariance of the features ``indices`` given all others, shape [k, k].
+
+        It equals ``((Sigma^-1)[S, S])^-1``.
+        """
+        conditional: Tensor = torch.linalg.inv(self._inverse_columns(indices)[:, indices])
+        return conditional
+
+    def _units(self, indices: Tensor) -> Tensor:
+        like = self.diagonal()
+        units = torch.zeros(len(indices), self.features, dtype=like.dtype, device=like.device)
+        return units.scatter_(1, indices.to(like.device)[:, None], 1.0)
+
+    def _inverse_columns(self, indices: Tensor) -> Tensor:
+        return self.solve(self._units(indices))
+
+    def _singular(self, what: str) -> ValueError:
+        return ValueError(
+            f"covariance must be positive definite, got {what}; "
+            "pass shrinkage > 0 (a fraction of the diagonal) to make it so"
+        )
+
+
+def _offsets(parts: Sequence[Tensor]) -> list[tuple[Tensor, int]]:
+    starts, offset = [], 0
+    for part in parts:
+        starts.append((part, offset))
+        offset += part.shape[0]
+    return starts
+
+
+def check_matrix(name: str, value: Tensor) -> Tensor:
+    """Check that ``value`` is a finite float matrix."""
+    check_tensor(name, value)
+    check_dtype(name, value, (torch.float32, torch.float64))
+    if value.dim() != 2 or 0 in value.shape:
+        raise ValueError(f"{name} must be a matrix with entries, got shape {list(value.shape)}")
+    check_finite(name, value)
+    return value.detach()
+
+
+def check_shrinkage(value: float) -> float:
+    """Check a shrinkage intensity."""
+    if not 0.0 <= value <= 1.0:
+        raise ValueError(f"shrinkage must be in [0, 1], got {value}")
+    return float(value)
+
+
+def symmetric_root(matrix: Tensor, name: str = "covariance") -> Tensor:
+    """Return ``R`` with ``R R' = matrix`` for a positive semi-definite matrix.
+
+    Eigenvalues are used rather than a Cholesky factor, so that a singular matrix needs no ridge.
+    """
+    values, vectors = torch.linalg.eigh(matrix.double())
+    floor = -1e-6 * values[-1].abs()
+    if values[0] < floor:
+        raise ValueError(
+            f"{name} must be positive semi-definite, got an eigenvalue {values[0].item():.3g} "
+            f"beside a largest of {values[-1].item():.3g}"
+        )
+    root: Tensor = vectors * values.clamp(min=0).sqrt()
+    return root.to(matrix.dtype)

@@ -1,0 +1,185 @@
+"""Covariances that are stored as they are: a full matrix, a diagonal, or blocks of others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from pyxai._checks import check_dtype, check_finite, check_int, check_tensor
+from pyxai.covariance.base import Covariance, check_matrix, check_shrinkage, symmetric_root
+
+__all__ = ["BlockCovariance", "DenseCovariance", "DiagonalCovariance"]
+
+
+class DenseCovariance(Covariance):
+    """A full matrix, shrunk towards its diagonal: ``(1 - a) Sigma + a diag(Sigma)``.
+
+    Parameters
+    ----------
+    matrix : Tensor, shape [features, features]
+        Symmetric, float32 or float64.
+    shrinkage : float
+        The ``a`` above, in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If the matrix is not square, symmetric and finite.
+    """
+
+    def __init__(self, matrix: Tensor, *, shrinkage: float = 0.0) -> None:
+        matrix = check_matrix("matrix", matrix)
+        if matrix.shape[0] != matrix.shape[1]:
+            raise ValueError(f"matrix must be square, got shape {list(matrix.shape)}")
+        gap = (matrix - matrix.T).abs().max()
+        if gap > 1e-4 * matrix.abs().max():
+            raise ValueError(f"matrix must be symmetric, got a difference of {gap.item():.3g}")
+        a = check_shrinkage(shrinkage)
+        self.matrix = (1 - a) * matrix + a * torch.diag(matrix.diagonal())
+        self.features = self.n_normals = matrix.shape[0]
+
+    @cached_property
+    def _root(self) -> Tensor:
+        return symmetric_root(self.matrix)
+
+    @cached_property
+    def _factor(self) -> Tensor:
+        factor: Tensor
+        factor, info = torch.linalg.cholesky_ex(self.matrix.double())
+        # A factor may exist by rounding alone; a pivot at rounding level is a singular matrix.
+        pivots = factor.diagonal() ** 2
+        if int(info) or (pivots <= 1e-12 * self.matrix.diagonal().double()).any():
+            raise self._singular("a singular matrix")
+        return factor
+
+    def product(self, vectors: Tensor) -> Tensor:
+        """Return ``Sigma v``."""
+        return vectors @ self.matrix
+
+    def color(self, normals: Tensor) -> Tensor:
+        """Return draws of covariance Sigma."""
+        return normals @ self._root.T
+
+    def diagonal(self) -> Tensor:
+        """Return the variances."""
+        return self.matrix.diagonal()
+
+    def solve(self, vectors: Tensor) -> Tensor:
+        """Return ``Sigma^-1 v``."""
+        flat = vectors.reshape(-1, self.features).double()
+        solved: Tensor = torch.cholesky_solve(flat.T, self._factor).T
+        return solved.to(vectors.dtype).reshape(vectors.shape)
+
+    def precision_diagonal(self) -> Tensor:
+        """Return the diagonal of ``Sigma^-1``."""
+        return torch.cholesky_inverse(self._factor).diagonal().to(self.matrix.dtype)
+
+    def block(self, indices: Tensor) -> Tensor:
+        """Return ``Sigma[S, S]``."""
+        return self.matrix[indices][:, indices]
+
+    def to(self, device: torch.device | str, dtype: torch.dtype) -> DenseCovariance:
+        """Return the same covariance elsewhere."""
+        return DenseCovariance(self.matrix.to(device, dtype))
+
+
+class DiagonalCovariance(Covariance):
+    """Independent features.
+
+    Parameters
+    ----------
+    variances : Tensor, shape [features]
+        Not negative, float32 or float64.
+    """
+
+    def __init__(self, variances: Tensor) -> None:
+        check_tensor("variances", variances)
+        check_dtype("variances", variances, (torch.float32, torch.float64))
+        if variances.dim() != 1 or not len(variances):
+            raise ValueError(f"variances must be a vector, got shape {list(variances.shape)}")
+        check_finite("variances", variances)
+        if (variances < 0).any():
+            raise ValueError(f"variances must not be negative, got {variances.min().item():.3g}")
+        self.variances = variances.detach()
+        self.features = self.n_normals = len(variances)
+
+    def product(self, vectors: Tensor) -> Tensor:
+        """Return ``Sigma v``."""
+        return vectors * self.variances
+
+    def color(self, normals: Tensor) -> Tensor:
+        """Return draws of covariance Sigma."""
+        return normals * self.variances.sqrt()
+
+    def diagonal(self) -> Tensor:
+        """Return the variances."""
+        return self.variances
+
+    def solve(self, vectors: Tensor) -> Tensor:
+        """Return ``Sigma^-1 v``."""
+        if (self.variances == 0).any():
+            raise self._singular("a feature without variance")
+        return vectors / self.variances
+
+    def precision_diagonal(self) -> Tensor:
+        """Return the inverse variances."""
+        return self.solve(torch.ones_like(self.variances))
+
+    def to(self, device: torch.device | str, dtype: torch.dtype) -> DiagonalCovariance:
+        """Return the same covariance elsewhere."""
+        return DiagonalCovariance(self.variances.to(device, dtype))
+
+
+class BlockCovariance(Covariance):
+    """Independent blocks of consecutive features: channels of an image, tokens of a text.
+
+    Parameters
+    ----------
+    blocks : sequence of Covariance
+        One per block, in the order of the flattened features.
+    repeats : int
+        The whole sequence of blocks stands this many times: one embedding covariance serves all
+        tokens as ``BlockCovariance([covariance], repeats=n_tokens)``.
+    """
+
+    def __init__(self, blocks: Sequence[Covariance], *, repeats: int = 1) -> None:
+        if not blocks:
+            raise ValueError("blocks must hold at least one covariance, got none")
+        self.blocks, self.repeats = list(blocks), check_int("repeats", repeats, minimum=1)
+        self.features = repeats * sum(block.features for block in blocks)
+        self.n_normals = repeats * sum(block.n_normals for block in blocks)
+
+    def _apply(self, name: str, vectors: Tensor, size: str) -> Tensor:
+        sizes = [getattr(block, size) for block in self.blocks]
+        wide = vectors.reshape(*vectors.shape[:-1], self.repeats, sum(sizes))
+        parts = torch.split(wide, sizes, -1)
+        done = [getattr(b, name)(p) for b, p in zip(self.blocks, parts, strict=True)]
+        return torch.cat(done, -1).flatten(-2)
+
+    def product(self, vectors: Tensor) -> Tensor:
+        """Return ``Sigma v``."""
+        return self._apply("product", vectors, "features")
+
+    def color(self, normals: Tensor) -> Tensor:
+        """Return draws of covariance Sigma."""
+        return self._apply("color", normals, "n_normals")
+
+    def solve(self, vectors: Tensor) -> Tensor:
+        """Return ``Sigma^-1 v``."""
+        return self._apply("solve", vectors, "features")
+
+    def diagonal(self) -> Tensor:
+        """Return the variances."""
+        return torch.cat([block.diagonal() for block in self.blocks]).repeat(self.repeats)
+
+    def precision_diagonal(self) -> Tensor:
+        """Return the diagonal of ``Sigma^-1``."""
+        parts = [block.precision_diagonal() for block in self.blocks]
+        return torch.cat(parts).repeat(self.repeats)
+
+    def to(self, device: torch.device | str, dtype: torch.dtype) -> BlockCovariance:
+        """Return the same covariance elsewhere."""
+        return BlockCovariance([b.to(device, dtype) for b in self.blocks], repeats=self.repeats)
