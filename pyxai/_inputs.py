@@ -1,0 +1,323 @@
+"""Bring the arguments of a call to one form: inputs, baselines, feature masks.
+
+Everything public accepts what captum accepts and turns it, once and here, into
+
+* `format_inputs`: a tuple of detached tensors ``[batch, *feat]`` and whether a tuple came;
+* `format_baselines`: one entry per tensor, a float or a tensor ``[1 or batch, *feat]``;
+* `format_background`: one tensor ``[n_background, *feat]`` per input, a distribution of baselines;
+* `format_feature_mask`: the player of every feature, numbered 0 .. n_players - 1 over the tuple;
+* `restore_form`: back from the tuple to what the caller gave.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from pyxai._checks import check_device, check_finite, check_tensor, describe
+
+__all__ = [
+    "Players",
+    "format_background",
+    "format_baselines",
+    "format_feature_mask",
+    "format_inputs",
+    "restore_form",
+]
+
+
+class Players(NamedTuple):
+    """Which player each feature belongs to."""
+
+    maps: tuple[Tensor | None, ...]
+    """One int32 tensor ``[1 or batch, *feat]`` per input; None: feature i is player i."""
+    ids: Tensor
+    """int64 ``[n_players]``: the number that the caller gave to each player, ascending."""
+
+    @property
+    def n_players(self) -> int:
+        """How many players there are, over all input tensors."""
+        return int(self.ids.numel())
+
+
+def format_inputs(inputs: Any, *, gradients: bool = False) -> tuple[tuple[Tensor, ...], bool]:
+    """Check ``inputs`` and return them as a tuple of detached tensors.
+
+    Parameters
+    ----------
+    inputs : Tensor or tuple or list of Tensor, shape [batch, *feat] each
+        Dimension 0 counts examples and agrees over the tuple. A list is read as a tuple.
+    gradients : bool
+        Whether gradients with respect to the inputs will be taken, which needs floating point.
+
+    Returns
+    -------
+    tuple of Tensor
+        The same memory, detached: ``requires_grad`` and ``grad`` of the caller's are not touched.
+    bool
+        True if a tuple or a list came, so that the result should be a tuple too.
+
+    Raises
+    ------
+    TypeError
+        If something is not a tensor, or not floating point where gradients are needed.
+    ValueError
+        If there is no tensor, no example, no feature, a NaN or an infinity, or if sizes or devices
+        differ over the tuple.
+    """
+    is_tuple = isinstance(inputs, (tuple, list))
+    given = tuple(inputs) if is_tuple else (inputs,)
+    if not given:
+        raise ValueError("inputs must hold at least one tensor, got an empty tuple")
+    names = _names("inputs", len(given), is_tuple)
+    for name, value in zip(names, given, strict=True):
+        _check_input(name, check_tensor(name, value), gradients)
+        check_device(name, value, given[0].device)
+        if value.shape[0] != given[0].shape[0]:
+            raise ValueError(
+                f"{name} must have {given[0].shape[0]} examples in dimension 0 like {names[0]}, "
+                f"got shape {list(value.shape)}"
+            )
+        check_finite(name, value)
+    return tuple(value.detach() for value in given), is_tuple
+
+
+def format_baselines(baselines: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor | float, ...]:
+    """Return one baseline per input tensor.
+
+    Parameters
+    ----------
+    baselines : None, float, Tensor, or tuple of these
+        None is 0. A tensor has shape ``[batch, *feat]``, ``[1, *feat]`` or ``[*feat]``. One number
+        serves every tensor of a tuple.
+    inputs : tuple of Tensor
+        As `format_inputs` returns them.
+
+    Returns
+    -------
+    tuple of float or Tensor, shape [1 or batch, *feat]
+        Tensors have the dtype of the input.
+
+    Raises
+    ------
+    TypeError
+        If a baseline is neither a number nor a tensor.
+    ValueError
+        If the count, a shape or a device does not fit, or a value is NaN or infinite.
+    """
+    given = _per_input("baselines", baselines, inputs, spread=(type(None), bool, int, float))
+    names = _names("baselines", len(inputs), isinstance(baselines, (tuple, list)))
+    return tuple(
+        _format_baseline(name, value, tensor)
+        for name, value, tensor in zip(names, given, inputs, strict=True)
+    )
+
+
+def format_background(
+    background: Any, inputs: tuple[Tensor, ...] | None = None, *, name: str = "background"
+) -> tuple[Tensor, ...]:
+    """Return a distribution of baselines: ``n_background`` rows for each input tensor.
+
+    Parameters
+    ----------
+    background : Tensor or tuple of Tensor, shape [n_background, *feat] each
+        Rows are independent of the batch; dimension 0 agrees over the tuple.
+    inputs : tuple of Tensor, optional
+        Where given, shapes, dtypes and devices must fit them.
+    name : str
+        What the caller calls this argument.
+
+    Returns
+    -------
+    tuple of Tensor
+
+    Raises
+    ------
+    TypeError
+        If something is not a tensor.
+    ValueError
+        If there is no row, a NaN, or a shape or device that does not fit.
+    """
+    is_tuple = isinstance(background, (tuple, list))
+    given = tuple(background) if is_tuple else (background,)
+    names = _names(name, len(given), is_tuple)
+    for label, value in zip(names, given, strict=True):
+        _check_input(label, check_tensor(label, value), False, rows="row")
+        check_finite(label, value)
+        if value.shape[0] != given[0].shape[0]:
+            raise ValueError(
+                f"{label} must have {given[0].shape[0]} rows like {names[0]}, "
+                f"got shape {list(value.shape)}"
+            )
+    if inputs is None:
+        return tuple(value.detach() for value in given)
+    if len(given) != len(inputs):
+        raise ValueError(
+            f"{name} must hold {len(inputs)} tensor(s), one per input, got {len(given)}"
+        )
+    return tuple(
+        _fit_background(label, value.detach(), tensor)
+        for label, value, tensor in zip(names, given, inputs, strict=True)
+    )
+
+
+def format_feature_mask(feature_mask: Any, inputs: tuple[Tensor, ...]) -> Players:
+    """Return which player each feature belongs to.
+
+    Parameters
+    ----------
+    feature_mask : None, Tensor, or tuple of Tensor
+        Integers from 0, of a shape that broadcasts to the input's: features with the same number
+        are one player, also across the tensors of a tuple. Numbers may leave gaps. None: every
+        feature is its own player, counting on across the tuple.
+    inputs : tuple of Tensor
+        As `format_inputs` returns them.
+
+    Returns
+    -------
+    Players
+        Compact player numbers in the order of the ids given.
+
+    Raises
+    ------
+    TypeError
+        If a mask is not an integer tensor.
+    ValueError
+        If the count or a shape does not fit, or an id is negative.
+    """
+    device = inputs[0].device
+    if feature_mask is None:
+        sizes = [tensor[0].numel() for tensor in inputs]
+        return Players(_counting_maps(inputs, sizes), torch.arange(sum(sizes), device=device))
+    given = _per_input("feature_mask", feature_mask, inputs, spread=())
+    names = _names("feature_mask", len(inputs), isinstance(feature_mask, (tuple, list)))
+    maps = [
+        _format_map(name, value, tensor)
+        for name, value, tensor in zip(names, given, inputs, strict=True)
+    ]
+    ids = torch.unique(torch.cat([mask.flatten() for mask in maps]))
+    compact = (torch.searchsorted(ids, mask.contiguous()).to(torch.int32) for mask in maps)
+    return Players(
+        tuple(
+            mask.expand(mask.shape[0], *tensor.shape[1:]).contiguous()
+            for mask, tensor in zip(compact, inputs, strict=True)
+        ),
+        ids,
+    )
+
+
+def restore_form(tensors: tuple[Tensor, ...], is_tuple: bool) -> Tensor | tuple[Tensor, ...]:
+    """Return a tuple if a tuple came in, else the single tensor."""
+    return tensors if is_tuple else tensors[0]
+
+
+def _names(name: str, count: int, is_tuple: bool) -> list[str]:
+    return [f"{name}[{index}]" for index in range(count)] if is_tuple else [name] * count
+
+
+def _per_input(
+    name: str, value: Any, inputs: tuple[Tensor, ...], spread: tuple[type, ...]
+) -> tuple[Any, ...]:
+    """Return one entry per input; a value of a type in ``spread`` serves all."""
+    if isinstance(value, (tuple, list)):
+        given = tuple(value)
+    elif isinstance(value, spread):
+        return (value,) * len(inputs)
+    else:
+        given = (value,)
+    if len(given) != len(inputs):
+        raise ValueError(
+            f"{name} must have {len(inputs)} entries, one per input tensor, got {describe(value)}"
+        )
+    return given
+
+
+def _check_input(name: str, value: Tensor, gradients: bool, rows: str = "example") -> None:
+    if value.layout != torch.strided or value.is_nested:
+        raise TypeError(f"{name} must be a dense tensor, got layout {value.layout}")
+    if value.is_complex() or value.is_quantized:
+        raise TypeError(f"{name} must be real, got {value.dtype}")
+    if gradients and not value.is_floating_point():
+        raise TypeError(
+            f"{name} must be floating point for gradients to be taken, got {value.dtype}"
+        )
+    if value.dim() < 1:
+        raise ValueError(f"{name} must have a batch dimension, got shape []")
+    if value.shape[0] == 0:
+        raise ValueError(f"{name} must have at least one {rows}, got shape {list(value.shape)}")
+    if value.numel() == 0:
+        raise ValueError(f"{name} must have at least one feature, got shape {list(value.shape)}")
+
+
+def _format_baseline(name: str, value: Any, tensor: Tensor) -> Tensor | float:
+    if value is None:
+        return 0.0
+    if isinstance(value, (bool, int, float)):
+        number = float(value)
+        if number != number or number in (float("inf"), float("-inf")):
+            raise ValueError(f"{name} must be finite, got {value!r}")
+        return number
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name} must be a number or a tensor, got {describe(value)}")
+    if value.dim() == 0:
+        return _format_baseline(name, value.item(), tensor)
+    check_device(name, value, tensor.device)
+    feature_shape = tensor.shape[1:]
+    if value.shape == feature_shape:
+        value = value.unsqueeze(0)
+    if value.shape[1:] != feature_shape or value.shape[0] not in (1, tensor.shape[0]):
+        listed = ", ".join(str(size) for size in feature_shape)
+        raise ValueError(
+            f"{name} must be a number or have shape [{tensor.shape[0]}, {listed}] "
+            f"or [1, {listed}], got {list(value.shape)}"
+        )
+    check_finite(name, value)
+    return _as_dtype(name, value.detach(), tensor.dtype)
+
+
+def _fit_background(name: str, value: Tensor, tensor: Tensor) -> Tensor:
+    if value.shape[1:] != tensor.shape[1:]:
+        listed = ", ".join(str(size) for size in tensor.shape[1:])
+        raise ValueError(f"{name} must have shape [*, {listed}], got {list(value.shape)}")
+    check_device(name, value, tensor.device)
+    return _as_dtype(name, value, tensor.dtype)
+
+
+def _as_dtype(name: str, value: Tensor, dtype: torch.dtype) -> Tensor:
+    """Convert to the dtype of the input; only fractions for integer inputs cannot be."""
+    if value.is_floating_point() and not dtype.is_floating_point and bool((value % 1 != 0).any()):
+        raise TypeError(f"{name} must hold whole numbers for inputs of {dtype}, got {value.dtype}")
+    return value.to(dtype)
+
+
+def _counting_maps(inputs: tuple[Tensor, ...], sizes: list[int]) -> tuple[Tensor | None, ...]:
+    if len(inputs) == 1:
+        return (None,)
+    maps, start = [], 0
+    for tensor, size in zip(inputs, sizes, strict=True):
+        ids = torch.arange(start, start + size, dtype=torch.int32, device=tensor.device)
+        maps.append(ids.view(1, *tensor.shape[1:]))
+        start += size
+    return tuple(maps)
+
+
+def _format_map(name: str, value: Any, tensor: Tensor) -> Tensor:
+    """Return ids as int64 ``[1 or batch, *feat]``, or with sizes 1 that broadcast."""
+    check_tensor(name, value)
+    if value.is_floating_point() or value.is_complex() or value.dtype == torch.bool:
+        raise TypeError(f"{name} must hold integers, got {value.dtype}")
+    check_device(name, value, tensor.device)
+    shape = list(value.shape)
+    if value.dim() == tensor.dim() - 1:
+        value = value.unsqueeze(0)
+    fits = value.dim() == tensor.dim() and all(
+        have in (1, want) for have, want in zip(value.shape, tensor.shape, strict=True)
+    )
+    if not fits or value.numel() == 0:
+        raise ValueError(f"{name} must broadcast to shape {list(tensor.shape)}, got {shape}")
+    if int(value.min()) < 0:
+        raise ValueError(f"{name} must hold ids of at least 0, got {int(value.min())}")
+    ids: Tensor = value.to(torch.int64)
+    return ids

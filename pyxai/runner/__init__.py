@@ -1,0 +1,40 @@
+"""How a user's model is run: target, batches, memory, dtype, state.
+
+`Runner` is the only place in the package that calls a model. A method says which rows it wants and
+gets numbers back; how many rows go through at once is not its concern::
+
+    runner = Runner(model, target=3, additional_forward_args=None, output=None, max_rows=None)
+
+    runner.outputs(inputs)                     # [batch]: the explained output of each example
+
+    def build(examples, repeats):              # two slices
+        ...                                    # -> tuple of tensors [rows, *feat]
+    runner.values(build, n_examples, n_repeats)            # [n_examples, n_repeats]
+        # rows example-major: row = e * len(repeats) + r
+    runner.gradients(build, n_examples, n_repeats, consume)  # the same values, and
+        # consume(examples, repeats, grads) for each pass, grads a tuple as the rows;
+        # rows node-major: row = r * len(examples) + e, so that grads[0].view(n_nodes, batch, *feat)
+        # goes straight into `ops.path_accumulate`; example_major=True turns that round
+    runner.estimate(build, n_examples, n_repeats)          # Estimate(rows, passes, ...)
+
+A model that returns one scalar for the whole batch gives values of shape ``[1, n_repeats]``. The
+arguments of a method are brought to one form by `pyxai._inputs` before.
+"""
+
+from __future__ import annotations
+
+from pyxai.runner.memory import is_out_of_memory
+from pyxai.runner.progress import ProgressOption
+from pyxai.runner.runner import Build, Consume, Estimate, Runner
+from pyxai.runner.target import Output, Target
+
+__all__ = [
+    "Build",
+    "Consume",
+    "Estimate",
+    "Output",
+    "ProgressOption",
+    "Runner",
+    "Target",
+    "is_out_of_memory",
+]

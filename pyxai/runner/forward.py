@@ -1,0 +1,173 @@
+"""One call of the model: rows in, one scalar per row out, and its gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from pyxai._checks import describe
+from pyxai.runner.memory import is_out_of_memory
+from pyxai.runner.target import Output, Target, apply_output, expand_rows
+
+__all__ = ["Forward", "Pass", "Rows"]
+
+Rows = tuple[Tensor, ...]
+
+
+class Pass(NamedTuple):
+    """Which rows one call of the model gets."""
+
+    examples: slice
+    repeats: slice
+    n_examples: int
+    """Examples in the whole run: arguments of this length are repeated."""
+    example_major: bool
+
+    @property
+    def width(self) -> int:
+        """Rows for each example."""
+        return int(self.repeats.stop - self.repeats.start)
+
+    @property
+    def rows(self) -> int:
+        """Rows in all."""
+        return int(self.examples.stop - self.examples.start) * self.width
+
+
+class Forward:
+    """Call ``forward_func`` on rows and select the explained output.
+
+    Parameters
+    ----------
+    forward_func : callable
+        The model.
+    target : Target
+        Which output is explained.
+    arguments : tuple
+        Given to the model after the rows.
+    output : Output
+        Applied before the target is selected.
+    """
+
+    def __init__(
+        self,
+        forward_func: Callable[..., Any],
+        target: Target,
+        arguments: tuple[Any, ...],
+        output: Output,
+    ) -> None:
+        self.forward_func = forward_func
+        self.target = target
+        self.arguments = arguments
+        self.output = output
+        self.copy_rows = True
+        """Whether `values` gives the model copies of the rows: it might write into them."""
+        self.wrote_rows = False
+        """Whether the model was seen to write into its input."""
+        self._copy_leaves = False
+        self._inference = True
+
+    def values(self, rows: Rows, this: Pass) -> Tensor:
+        """Return the explained outputs ``[rows]``, or ``[1]`` for one scalar per batch."""
+        if self.copy_rows:
+            rows = tuple(row.clone() for row in rows)
+            result = self._values(rows, this)
+            self.wrote_rows |= any(row.is_inference() or row._version > 0 for row in rows)
+            return result
+        return self._values(rows, this)
+
+    def _values(self, rows: Rows, this: Pass) -> Tensor:
+        if self._inference:
+            try:
+                with torch.inference_mode():
+                    return _as_result(self._scalars(rows, this))
+            except RuntimeError as error:
+                if is_out_of_memory(error) or not _needs_autograd(error):
+                    raise
+            self._inference = False  # the model differentiates inside itself
+        with torch.inference_mode(False), torch.no_grad():
+            rows = tuple(row.clone() if row.is_inference() else row for row in rows)
+            return _as_result(self._scalars(rows, this))
+
+    def gradients(self, rows: Rows, this: Pass) -> tuple[Tensor, Rows]:
+        """Return the explained outputs and the gradient with respect to each row tensor."""
+        for row in rows:
+            if not row.is_floating_point():
+                raise TypeError(
+                    f"inputs must be floating point for gradients to be taken, got {row.dtype}"
+                )
+        with torch.inference_mode(False), torch.enable_grad():
+            try:
+                return self._gradients(rows, this)
+            except RuntimeError as error:
+                if self._copy_leaves or not _writes_leaf(error):
+                    raise
+            self._copy_leaves = True
+            return self._gradients(rows, this)
+
+    def _gradients(self, rows: Rows, this: Pass) -> tuple[Tensor, Rows]:
+        leaves = tuple(
+            (row.clone() if row.is_inference() else row.detach()).requires_grad_() for row in rows
+        )
+        given = tuple(leaf.clone() for leaf in leaves) if self._copy_leaves else leaves
+        scalars = self._scalars(given, this)
+        if not scalars.requires_grad:
+            raise ValueError(
+                "model output must depend on the inputs in a way that autograd can follow, "
+                f"got an output that needs no gradient ({scalars.dtype})"
+            )
+        grads = torch.autograd.grad(
+            scalars, leaves, torch.ones_like(scalars), allow_unused=True, materialize_grads=True
+        )
+        return _as_result(scalars.detach()), grads
+
+    def _scalars(self, rows: Rows, this: Pass) -> Tensor:
+        outputs = self.forward_func(*rows, *self._expanded(this))
+        if isinstance(outputs, (int, float)) and not isinstance(outputs, bool):
+            outputs = torch.tensor(outputs)
+        if not isinstance(outputs, Tensor):
+            raise TypeError(
+                f"model must return a tensor, got {describe(outputs)}; "
+                "pass a function that picks the tensor out of what the model returns"
+            )
+        outputs = apply_output(self.output, outputs)
+        if outputs.dim() == 0 or (outputs.numel() == 1 and this.rows > 1):
+            return self._batch_scalar(outputs)
+        if outputs.shape[0] != this.rows:
+            raise ValueError(
+                f"model must return one row for each of {this.rows} input rows, or one scalar, "
+                f"got shape {list(outputs.shape)}"
+            )
+        return self.target.select(outputs, this.examples, this.width, this.example_major)
+
+    def _batch_scalar(self, outputs: Tensor) -> Tensor:
+        if self.target.given:
+            raise ValueError(
+                "target must be None for a model that returns one scalar per batch, "
+                f"got {self.target}"
+            )
+        return outputs.reshape(1)
+
+    def _expanded(self, this: Pass) -> tuple[Any, ...]:
+        return tuple(
+            expand_rows(value[this.examples], this.width, this.example_major)
+            if isinstance(value, Tensor) and value.dim() > 0 and value.shape[0] == this.n_examples
+            else value
+            for value in self.arguments
+        )
+
+
+def _as_result(scalars: Tensor) -> Tensor:
+    return scalars if scalars.dtype == torch.float64 else scalars.float()
+
+
+def _needs_autograd(error: RuntimeError) -> bool:
+    text = str(error)
+    return any(sign in text for sign in ("inference", "Inference", "does not require grad"))
+
+
+def _writes_leaf(error: RuntimeError) -> bool:
+    return "leaf Variable that requires grad" in str(error) and "in-place" in str(error)

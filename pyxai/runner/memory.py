@@ -1,0 +1,202 @@
+"""How many rows go through the model at once.
+
+The answer depends on sizes only, never on the clock, so that the same call twice takes the same
+passes and gives the same bits. `measure` runs the model on two and on four rows and counts the
+bytes that live at once; `rows_for` divides a budget by that. Where memory still runs out,
+`Schedule` halves the pass and, after some passes that went well, grows back.
+"""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+__all__ = [
+    "CPU_BUDGET",
+    "CUDA_BUDGET",
+    "LiveBytes",
+    "Measure",
+    "Schedule",
+    "is_out_of_memory",
+    "measure_bytes",
+    "rows_for",
+]
+
+# Bytes that live at once in a pass. On a CPU the aim is to stay in the cache, on a GPU to fill the
+# device; see benchmarks/test_runner.py for the curve behind the CPU's number.
+CPU_BUDGET = 8 * 2**20
+CUDA_BUDGET = 2 * 2**30
+# Fewer rows make matrix products inefficient, whatever the cache says...
+MINIMUM_ROWS = 32
+# ...unless so many rows would need this much.
+CPU_LIMIT = 2**30
+MAXIMUM_ROWS = 2**16
+
+_PATIENCE = 8  # passes that must go well before a halved pass grows back
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What was learned about a model from a few rows."""
+
+    bytes_per_row: float
+    constant_bytes: float = 0.0
+    whole_batch: bool = False
+    """Whether the model must be given all examples at once, each once: it returns one scalar for
+    the batch, or fails on another number of rows."""
+    writes_inputs: bool = True
+    """Whether the model changes its input in place."""
+
+
+class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch leaves it untyped
+    """Count the bytes of the tensors that operations create: now, and at the peak."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.live = 0
+        self.peak = 0
+        self._known: set[int] = set()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        for value in tree_leaves((args, kwargs)):
+            self._note(value, created=False)
+        result = func(*args, **(kwargs or {}))
+        for value in tree_leaves(result):
+            self._note(value, created=True)
+        return result
+
+    def _note(self, value: Any, created: bool) -> None:
+        if not isinstance(value, Tensor) or value.layout != torch.strided:
+            return
+        storage = value.untyped_storage()
+        key = storage._cdata
+        if key in self._known:
+            return
+        size = storage.nbytes() if created else 0
+        self._known.add(key)
+        self.live += size
+        self.peak = max(self.peak, self.live)
+        weakref.finalize(storage, self._release, key, size)
+
+    def _release(self, key: int, size: int) -> None:
+        self._known.discard(key)
+        self.live -= size
+
+
+def rows_for(measure: Measure, device: torch.device, max_rows: int | None) -> int:
+    """Return how many rows a pass should have, at least 1."""
+    per_row = max(measure.bytes_per_row, 1.0)
+    if device.type == "cuda":
+        # Half of what is free, for what operations allocate inside; a power of two, so that small
+        # changes of the free memory do not change the passes.
+        free = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
+        free -= torch.cuda.memory_allocated(device)
+        room = max(1, int(free / 2 / per_row))
+        rows = min(int(CUDA_BUDGET / per_row), 1 << (room.bit_length() - 1))
+    else:
+        rows = max(int(CPU_BUDGET / per_row), MINIMUM_ROWS)
+        rows = min(rows, int(CPU_LIMIT / per_row))
+    rows = min(max(rows, 1), MAXIMUM_ROWS)
+    return rows if max_rows is None else min(rows, max_rows)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether ``error`` says that memory ran out, on whatever device."""
+    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
+        return True
+    if not isinstance(error, RuntimeError):
+        return False
+    text = str(error)
+    return any(sign in text for sign in _OUT_OF_MEMORY)
+
+
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
+
+
+class Schedule:
+    """Cut ``n_examples`` x ``n_repeats`` rows into passes of at most ``rows`` rows.
+
+    A pass holds whole examples where one fits, else a run of repeats of one example. `halve` takes
+    the last pass back, to be cut finer.
+    """
+
+    def __init__(
+        self, n_examples: int, n_repeats: int, rows: int, whole_batch: bool = False
+    ) -> None:
+        self.n_examples, self.n_repeats = n_examples, n_repeats
+        self.planned = self.rows = rows
+        self.whole_batch = whole_batch
+        self._example = self._repeat = 0
+        self._last = (0, 0)
+        self._good, self._patience, self._just_grown = 0, _PATIENCE, False
+
+    def __iter__(self) -> Iterator[tuple[slice, slice]]:
+        """Yield the examples and the repeats of each pass."""
+        while self._example < self.n_examples and self._repeat < self.n_repeats:
+            if self.rows < self.planned and self._good >= self._patience:
+                self.rows = min(self.planned, 2 * self.rows)
+                self._good, self._just_grown = 0, True
+            self._last = (self._example, self._repeat)
+            yield self._whole_pass() if self.whole_batch else self._next_pass()
+
+    def succeeded(self) -> None:
+        """Note that the last pass went well."""
+        self._good += 1
+        self._just_grown = False
+
+    def halve(self, rows: int) -> bool:
+        """Take back the last pass, of ``rows`` rows; False if it cannot be cut finer."""
+        if self.whole_batch or rows <= 1:
+            return False
+        if self._just_grown:
+            self._patience *= 2
+        self.rows = max(1, rows // 2)
+        self._example, self._repeat = self._last
+        self._good, self._just_grown = 0, False
+        return True
+
+    def _next_pass(self) -> tuple[slice, slice]:
+        example, repeat = self._example, self._repeat
+        if repeat == 0 and self.rows >= self.n_repeats:
+            count = even(self.n_examples - example, self.rows // self.n_repeats)
+            self._example += count
+            return slice(example, example + count), slice(0, self.n_repeats)
+        count = even(self.n_repeats - repeat, self.rows)
+        self._repeat += count
+        if self._repeat == self.n_repeats:
+            self._example, self._repeat = example + 1, 0
+        return slice(example, example + 1), slice(repeat, repeat + count)
+
+    def _whole_pass(self) -> tuple[slice, slice]:
+        repeat = self._repeat
+        self._repeat += 1
+        return slice(0, self.n_examples), slice(repeat, repeat + 1)
+
+
+def even(total: int, at_most: int) -> int:
+    """Return the size of the next of the fewest parts of ``total``, all of nearly one size."""
+    return math.ceil(total / math.ceil(total / max(1, at_most)))
+
+
+def measure_bytes(run: Callable[[], Any]) -> int:
+    """Return the peak of the bytes that live at once while ``run`` runs."""
+    counter = LiveBytes()
+    with counter:
+        run()
+    return counter.peak

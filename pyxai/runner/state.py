@@ -1,0 +1,193 @@
+"""Leave the model as found: flags, gradients, buffers, cached tensors and random state."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pyxai._errors import PyxaiWarning
+
+__all__ = ["find_modules", "left_as_found", "warn_if_training"]
+
+_PACKAGE = str(Path(__file__).resolve().parent.parent)
+
+
+def find_modules(forward_func: Any) -> tuple[nn.Module, ...]:
+    """Return the modules that ``forward_func`` runs, as far as they can be seen.
+
+    Seen are a module itself, the module of a bound method, the arguments of a partial, the
+    variables that a function closes over or names globally, and the attributes of an object.
+    """
+    found: dict[int, nn.Module] = {}
+    for candidate in _candidates(forward_func):
+        if isinstance(candidate, nn.Module):
+            for module in candidate.modules():
+                found.setdefault(id(module), module)
+    return tuple(found.values())
+
+
+def warn_if_training(modules: tuple[nn.Module, ...], forward_func: Any) -> None:
+    """Warn if layers that act otherwise in training mode are in it; the warning names them."""
+    noisy = {id(module): module for module in modules if module.training and _is_noisy(module)}
+    if not noisy:
+        return
+    names = _names_of(noisy, forward_func)
+    listed = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    warnings.warn(
+        f"the model is in training mode, where these layers are random or mix the examples: "
+        f"{listed}; call model.eval() first",
+        PyxaiWarning,
+        stacklevel=_stack_level(),
+    )
+
+
+@contextmanager
+def left_as_found(modules: tuple[nn.Module, ...], devices: set[torch.device]) -> Iterator[None]:
+    """Run a block in which parameters need no gradient; put everything back afterwards.
+
+    Restored, also after an exception: ``requires_grad`` and ``grad`` of the parameters, buffers
+    and their values, train/eval flags, tensors that a forward in inference mode has left in a
+    module, and the random state of the CPU and of ``devices``.
+    """
+    parameters = [(p, p.requires_grad, p.grad) for m in modules for p in m.parameters(False)]
+    training = [(module, module.training) for module in modules]
+    buffers = [(m._buffers, dict(m._buffers), _copies(m._buffers)) for m in modules if m._buffers]
+    tensors = [(module, _tensor_attributes(module)) for module in modules]
+    random = torch.get_rng_state()
+    cuda_random = [
+        (device, torch.cuda.get_rng_state(device)) for device in devices if device.type == "cuda"
+    ]
+    try:
+        for parameter, requires_grad, _ in parameters:
+            if requires_grad:
+                parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter, requires_grad, grad in parameters:
+            if parameter.requires_grad != requires_grad:
+                parameter.requires_grad_(requires_grad)
+            if parameter.grad is not grad:
+                parameter.grad = grad
+        for module, flag in training:
+            module.training = flag
+        for current, originals, copies in buffers:
+            _restore_buffers(current, originals, copies)
+        for module, before in tensors:
+            _drop_inference_tensors(module, before)
+        torch.set_rng_state(random)
+        for device, state in cuda_random:
+            torch.cuda.set_rng_state(state, device)
+
+
+def _candidates(forward_func: Any) -> Iterator[Any]:
+    yield forward_func
+    if isinstance(forward_func, nn.Module):
+        return
+    if isinstance(forward_func, functools.partial):
+        yield from _candidates(forward_func.func)
+        yield from forward_func.args
+        yield from forward_func.keywords.values()
+        return
+    if inspect.ismethod(forward_func):
+        yield forward_func.__self__
+        yield from (
+            vars(forward_func.__self__).values()
+            if hasattr(forward_func.__self__, "__dict__")
+            else ()
+        )
+        forward_func = forward_func.__func__
+    if inspect.isfunction(forward_func):
+        for value in _referenced(forward_func):
+            yield value
+            if inspect.ismethod(value):
+                yield value.__self__
+    elif hasattr(forward_func, "__dict__"):
+        yield from vars(forward_func).values()
+
+
+def _referenced(function: Any) -> Iterator[Any]:
+    for cell in function.__closure__ or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:  # the cell is not filled yet
+            continue
+    for name in function.__code__.co_names:
+        if name in function.__globals__:
+            yield function.__globals__[name]
+    yield from function.__defaults__ or ()
+
+
+def _is_noisy(module: nn.Module) -> bool:
+    if isinstance(module, (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)):
+        return not (isinstance(module, nn.modules.dropout._DropoutNd) and module.p == 0)
+    if isinstance(module, nn.RReLU):
+        return True
+    if isinstance(module, (nn.RNNBase, nn.MultiheadAttention)):
+        return float(module.dropout) > 0
+    return False
+
+
+def _names_of(noisy: dict[int, nn.Module], forward_func: Any) -> list[str]:
+    if isinstance(forward_func, nn.Module):
+        named = {id(module): name for name, module in forward_func.named_modules()}
+    else:
+        named = {}
+    names = []
+    for key, module in noisy.items():
+        kind = type(module).__name__
+        names.append(f"{named[key]} ({kind})" if named.get(key) else kind)
+    return names
+
+
+def _stack_level() -> int:
+    """Return the level of the first frame outside the package, which is the user's line."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, level = frame.f_back, level + 1
+    return level - 1
+
+
+def _copies(buffers: dict[str, Tensor | None]) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in buffers.items() if value is not None}
+
+
+def _restore_buffers(
+    current: dict[str, Tensor | None],
+    originals: dict[str, Tensor | None],
+    copies: dict[str, Tensor],
+) -> None:
+    current.clear()
+    current.update(originals)
+    with torch.no_grad():
+        for name, copy in copies.items():
+            original = originals[name]
+            if original is not None and not _same(original, copy):
+                original.copy_(copy)
+
+
+def _same(left: Tensor, right: Tensor) -> bool:
+    # On a GPU a comparison would wait for the device; copying does not.
+    return left.device.type == "cpu" and torch.equal(left, right)
+
+
+def _tensor_attributes(module: nn.Module) -> dict[str, Tensor]:
+    return {name: value for name, value in vars(module).items() if isinstance(value, Tensor)}
+
+
+def _drop_inference_tensors(module: nn.Module, before: dict[str, Tensor]) -> None:
+    """Forget tensors cached during inference mode: a later training step could not use them."""
+    for name, value in _tensor_attributes(module).items():
+        if value.is_inference() and before.get(name) is not value:
+            if name in before:
+                setattr(module, name, before[name])
+            else:
+                delattr(module, name)

@@ -1,0 +1,247 @@
+"""From what a model returns to one scalar per row: output transform and target."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyxai._checks import describe
+
+__all__ = ["Output", "Target", "apply_output", "check_output", "expand_rows"]
+
+Output = str | Callable[[Tensor], Tensor] | None
+
+_OUTPUTS = ("logit", "probability", "log_probability")
+
+
+def check_output(output: Any) -> Output:
+    """Return ``output`` if it is None, a known name or callable."""
+    if output is None or output in _OUTPUTS or callable(output):
+        return output  # type: ignore[no-any-return]
+    listed = ", ".join(repr(name) for name in _OUTPUTS)
+    raise ValueError(f"output must be one of {listed} or a function, got {describe(output)}")
+
+
+def apply_output(output: Output, outputs: Tensor) -> Tensor:
+    """Transform what the model returned, before a target is selected.
+
+    Dimension 1 counts classes. A model with a single output per row is taken as a binary one:
+    its probability is the logistic function of the output. 16-bit outputs are computed in float32.
+    """
+    if output is None or output == "logit":
+        return outputs
+    if callable(output):
+        return output(outputs)
+    if outputs.dtype in (torch.float16, torch.bfloat16):
+        outputs = outputs.float()
+    single = outputs.dim() < 2 or outputs.shape[1] == 1
+    if output == "probability":
+        return torch.sigmoid(outputs) if single else torch.softmax(outputs, 1)
+    if single:
+        return torch.nn.functional.logsigmoid(outputs)
+    return torch.log_softmax(outputs, 1)
+
+
+def expand_rows(value: Tensor, n_repeats: int, example_major: bool) -> Tensor:
+    """Repeat each row of ``value`` ``n_repeats`` times, in the order of the rows of a pass.
+
+    ``[n, *] -> [n * n_repeats, *]``: example-major puts the repeats of an example side by side,
+    else all examples of a repeat lie side by side.
+    """
+    if n_repeats == 1:
+        return value
+    count, rest = value.shape[0], value.shape[1:]
+    if example_major:
+        value = value.unsqueeze(1).expand(count, n_repeats, *rest)
+    else:
+        value = value.unsqueeze(0).expand(n_repeats, count, *rest)
+    return value.reshape(count * n_repeats, *rest)
+
+
+class Target:
+    """Which scalar of the model's output is explained.
+
+    Parameters
+    ----------
+    target : None, int, tuple of int, Tensor, list of int, or list of tuple of int
+        None: the model returns one scalar per row (or one per batch). An int, or a tensor with one
+        element, is the column for every example. A tuple holds one index for each dimension after
+        the batch. A list of ints or a 1-d tensor holds one column per example, a list of tuples one
+        tuple per example. Negative indices are refused: -1 is a common "no label".
+
+    Raises
+    ------
+    TypeError
+        If ``target`` holds something else than integers.
+    ValueError
+        If it has another form, or a negative index.
+    """
+
+    def __init__(self, target: Any) -> None:
+        self.shared: tuple[int, ...] | None = None
+        self.rows: Tensor | None = None  # int64 [n_examples, n_indices], on the CPU
+        if target is None:
+            return
+        if type(target).__module__ == "numpy":
+            target = torch.as_tensor(target)
+        if isinstance(target, Tensor):
+            self._set_tensor(target)
+        elif isinstance(target, tuple):
+            if not target:
+                raise ValueError("target must have at least one index, got an empty tuple")
+            self.shared = tuple(_as_index(index) for index in target)
+        elif isinstance(target, list):
+            self._set_list(target)
+        else:
+            self.shared = (_as_index(target),)
+        self._check_negative()
+
+    @property
+    def given(self) -> bool:
+        """Whether there is a target at all."""
+        return self.shared is not None or self.rows is not None
+
+    def __repr__(self) -> str:
+        if self.rows is not None:
+            return f"one index tuple for each of {self.rows.shape[0]} examples"
+        return str(self.shared)
+
+    def check_examples(self, n_examples: int) -> None:
+        """Raise ``ValueError`` unless there is one target for all or one for each example."""
+        if self.rows is not None and self.rows.shape[0] != n_examples:
+            raise ValueError(
+                f"target must have one entry per example, {n_examples}, got {self.rows.shape[0]}"
+            )
+
+    def select(
+        self, outputs: Tensor, examples: slice, n_repeats: int, example_major: bool
+    ) -> Tensor:
+        """Return one scalar per row.
+
+        Parameters
+        ----------
+        outputs : Tensor, shape [rows, ...]
+            What the model returned for ``examples`` x ``n_repeats`` rows.
+        examples : slice
+            Which examples the rows belong to.
+        n_repeats : int
+            Rows per example.
+        example_major : bool
+            Order of the rows, see `expand_rows`.
+
+        Returns
+        -------
+        Tensor, shape [rows]
+        """
+        if not self.given:
+            return _only_scalar(outputs)
+        sizes = tuple(outputs.shape[1:])
+        self._check_fits(sizes)
+        if self.shared is not None:
+            return _column(outputs, self.shared)
+        assert self.rows is not None
+        chosen = self.rows[examples]
+        if not bool((chosen == chosen[:1]).all()):
+            return self._gather(outputs, sizes, chosen, n_repeats, example_major)
+        return _column(outputs, chosen[0].tolist())
+
+    def _gather(
+        self,
+        outputs: Tensor,
+        sizes: tuple[int, ...],
+        chosen: Tensor,  # [examples, n_indices]
+        n_repeats: int,
+        example_major: bool,
+    ) -> Tensor:
+        flat = torch.zeros(chosen.shape[0], dtype=torch.int64)
+        for size, column in zip(sizes, chosen.unbind(1), strict=True):
+            flat = flat * size + column
+        index = expand_rows(flat, n_repeats, example_major).to(outputs.device, non_blocking=True)
+        return outputs.flatten(1).gather(1, index.unsqueeze(1)).squeeze(1)
+
+    def _set_tensor(self, target: Tensor) -> None:
+        if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
+            raise TypeError(f"target must hold integers, got {target.dtype}")
+        if target.numel() == 1:
+            self.shared = (int(target),)
+        elif target.dim() == 1:
+            self.rows = target.detach().to("cpu", torch.int64).unsqueeze(1)
+        else:
+            raise ValueError(
+                "target must be one integer or one per example (1-d), "
+                f"got a tensor of shape {list(target.shape)}"
+            )
+
+    def _set_list(self, target: list[Any]) -> None:
+        if not target:
+            raise ValueError("target must have one entry per example, got an empty list")
+        entries = [
+            tuple(_as_index(index) for index in (entry if isinstance(entry, tuple) else (entry,)))
+            for entry in target
+        ]
+        lengths = {len(entry) for entry in entries}
+        if len(lengths) != 1 or 0 in lengths:
+            raise ValueError(
+                "target must have the same number of indices for each example, "
+                f"got {sorted(lengths)}"
+            )
+        self.rows = torch.tensor(entries, dtype=torch.int64)
+
+    def _check_negative(self) -> None:
+        lowest = min(self.shared) if self.shared is not None else int(self._rows().min())
+        if lowest < 0:
+            raise ValueError(f"target must be at least 0, got {lowest}")
+
+    def _rows(self) -> Tensor:
+        assert self.rows is not None
+        return self.rows
+
+    def _check_fits(self, sizes: tuple[int, ...]) -> None:
+        """Compare with the sizes of the output after the batch; no device is read."""
+        n_indices = len(self.shared) if self.shared is not None else self._rows().shape[1]
+        if n_indices != len(sizes):
+            raise ValueError(
+                f"target must have {len(sizes)} index(es) for a model output of shape "
+                f"[rows{''.join(f', {size}' for size in sizes)}], got {n_indices}"
+            )
+        highest = self.shared if self.shared is not None else self._rows().amax(0).tolist()
+        for position, (index, size) in enumerate(zip(highest, sizes, strict=True)):
+            if index >= size:
+                where = f"target[{position}]" if n_indices > 1 else "target"
+                raise ValueError(
+                    f"{where} must be in 0 .. {size - 1} for a model with {size} classes, "
+                    f"got {index}"
+                )
+
+
+def _column(outputs: Tensor, indices: Sequence[int]) -> Tensor:
+    for index in indices:
+        outputs = outputs.select(1, index)
+    return outputs
+
+
+def _only_scalar(outputs: Tensor) -> Tensor:
+    if outputs.shape[1:].numel() == 1:
+        return outputs.reshape(outputs.shape[0])
+    raise ValueError(
+        "target must be given for a model with several outputs per row, "
+        f"got None for outputs of shape {list(outputs.shape)}"
+    )
+
+
+def _as_index(value: Any) -> int:
+    if isinstance(value, Tensor) and value.numel() == 1 and not value.is_floating_point():
+        value = value.item()
+    if isinstance(value, bool):
+        raise TypeError(f"target must hold integers, got {value!r}")
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(
+            f"target must be an integer, a tuple or list of them, or a tensor, "
+            f"got {describe(value)}"
+        ) from None
