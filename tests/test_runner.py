@@ -51,6 +51,23 @@ def test_gradients_of_a_quadratic_model(max_rows):
     assert not values.requires_grad
 
 
+@pytest.mark.parametrize("example_major", [False, True])
+def test_consumer_gets_the_outputs_of_its_rows(example_major):
+    inputs, factors = sample_inputs(), torch.linspace(0, 1, 7, dtype=torch.float64)
+    seen = torch.zeros(4, 7, dtype=torch.float64)
+
+    def build(examples, repeats):
+        points = inputs[examples, None] * factors[repeats, None]
+        return ((points if example_major else points.transpose(0, 1)).flatten(0, 1),)
+
+    def consume(examples, repeats, grads, values):
+        seen[examples, repeats] = values if example_major else values.T
+
+    runner = Runner(lambda rows: rows.square().sum(1), max_rows=3)
+    options = {"example_major": example_major, "with_values": True}
+    torch.testing.assert_close(runner.gradients(build, 4, 7, consume, **options), seen)
+
+
 def test_model_is_left_as_found():
     model = nn.Sequential(nn.Linear(5, 3)).eval()
     model[0].bias.requires_grad_(False)

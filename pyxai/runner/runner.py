@@ -21,7 +21,7 @@ from pyxai.runner.target import Output, Target, check_output
 __all__ = ["Build", "Consume", "Estimate", "Runner"]
 
 Build = Callable[[slice, slice], Rows]
-Consume = Callable[[slice, slice, Rows], Any]
+Consume = Callable[..., Any]
 
 # What was measured, by model and by the form of the rows; forgotten with the model.
 _measures: weakref.WeakKeyDictionary[Any, dict[Any, Measure]] = weakref.WeakKeyDictionary()
@@ -48,6 +48,7 @@ class _Job:
     n_repeats: int
     consume: Consume | None = None
     example_major: bool = True
+    with_values: bool = False
 
     def part(self, examples: slice, repeats: slice) -> Pass:
         return Pass(examples, repeats, self.n_examples, self.example_major)
@@ -158,6 +159,7 @@ class Runner:
         consume: Consume,
         *,
         example_major: bool = False,
+        with_values: bool = False,
     ) -> Tensor:
         """Take gradients of the explained output with respect to the rows.
 
@@ -173,6 +175,9 @@ class Runner:
             gradient tensor per input tensor, in the dtype of the rows; without gradients on.
         example_major : bool
             Whether the rows are example-major instead.
+        with_values : bool
+            Whether ``consume`` gets the outputs of the pass as a fourth argument,
+            ``[repeats, examples]``, or ``[examples, repeats]`` if example-major.
 
         Returns
         -------
@@ -187,7 +192,7 @@ class Runner:
             As for `values`, and if the output does not depend on the rows in a way that autograd
             can see.
         """
-        return self._run(_Job(build, n_examples, n_repeats, consume, example_major))
+        return self._run(_Job(build, n_examples, n_repeats, consume, example_major, with_values))
 
     def estimate(
         self, build: Build, n_examples: int, n_repeats: int, *, gradients: bool = False
@@ -238,7 +243,8 @@ class Runner:
                     values = _empty_values(job, part, found)
                 _store(values, part, found)
                 if job.consume is not None:
-                    job.consume(part.examples, part.repeats, grads)
+                    also = (_grid(part, found),) if job.with_values else ()
+                    job.consume(part.examples, part.repeats, grads, *also)
                 schedule.succeeded()
                 bar.advance(part.rows)
         assert values is not None
@@ -337,6 +343,14 @@ _FEW_ROWS = 8
 
 def _schedule(job: _Job, measure: Measure, rows: int) -> Schedule:
     return Schedule(job.n_examples, job.n_repeats, rows, measure.whole_batch)
+
+
+def _grid(part: Pass, found: Tensor) -> Tensor:
+    """Return the outputs of a pass in the order of its rows, one dimension for each index."""
+    if found.shape[0] != part.rows:
+        return found
+    shape = (-1, part.width) if part.example_major else (part.width, -1)
+    return found.reshape(shape)
 
 
 def _ignore(examples: slice, repeats: slice, grads: Rows) -> None:
