@@ -1,0 +1,160 @@
+"""Reports: standalone, escaped, readable; numbers written as people write them."""
+
+from __future__ import annotations
+
+import html.parser
+import re
+
+import pytest
+from matplotlib import pyplot
+
+from pyxai.report import Bar, Report, format_number, format_seconds
+
+
+class Reader(html.parser.HTMLParser):
+    """Collects tags and text, and fails on tags that are not closed in order."""
+
+    VOID = frozenset({"meta", "img", "source", "br"})
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words = ""
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words += data
+
+
+def example() -> Report:
+    report = Report("A <b>title</b>", "lead & more", "facts")
+    section = report.section('One "section" & <more>')
+    section.text("1 < 2", "<script>alert(1)</script>").heading("A <i>heading</i>")
+    section.table(
+        ("name", "value <x>"),
+        [("<img src=x>", 1234.5678), ("b", None), ("c", Bar("<3", 0.5))],
+        caption="<caption>",
+    )
+    section.conclusions(["<can>"], ["<cannot>"])
+    return report
+
+
+def test_text_from_outside_is_shown_and_not_interpreted():
+    reader = Reader(example().to_html())
+    names = {tag for tag, _ in reader.tags}
+    assert not names & {"script", "b", "i", "can", "cannot", "more", "img", "x"}
+    for text in ("<script>alert(1)</script>", "<img src=x>", "<can>", "<caption>", "<3", "1 < 2"):
+        assert text in reader.words
+
+
+def test_nothing_is_loaded_from_outside():
+    report = example()
+    report.section("Picture").figure(lambda: pyplot.figure(figsize=(1, 1)), alt='a "<picture>"')
+    page = report.to_html()
+    addresses = [
+        value
+        for _, attributes in Reader(page).tags
+        for name, value in attributes.items()
+        if name in ("src", "href", "srcset", "action", "data")
+    ]
+    assert addresses
+    for address in addresses:
+        assert address.startswith(("#", "data:image/png;base64,"))
+    assert "default-src 'none'" in page
+    assert not re.search(r"url\(|@import|https?:", page)
+
+
+def test_a_figure_is_drawn_for_light_and_for_dark_screens_and_closed():
+    inks = []
+
+    def draw():
+        inks.append(pyplot.rcParams["text.color"])
+        figure = pyplot.figure(figsize=(2, 1))
+        figure.text(0.1, 0.1, "words")
+        return figure
+
+    before = pyplot.get_fignums(), pyplot.rcParams["text.color"]
+    report = Report("t")
+    report.section("s").figure(draw, alt="nothing", caption="c", least_width=300)
+    assert (pyplot.get_fignums(), pyplot.rcParams["text.color"]) == before
+    assert len(set(inks)) == 2
+    tags = Reader(report.to_html()).tags
+    (source,) = [attributes for tag, attributes in tags if tag == "source"]
+    (image,) = [attributes for tag, attributes in tags if tag == "img"]
+    assert source["media"] == "(prefers-color-scheme: dark)"
+    assert source["srcset"] != image["src"]
+    assert image["alt"] == "nothing"
+    assert int(image["width"]) > 0
+
+
+def test_the_navigation_leads_to_every_section():
+    report = Report("t")
+    for title in ("What it sees", "Why? And how!"):
+        report.section(title)
+    tags = Reader(report.to_html()).tags
+    links = [attributes["href"] for tag, attributes in tags if tag == "a"]
+    ids = [attributes["id"] for tag, attributes in tags if tag == "section"]
+    assert links == [f"#{name}" for name in ids] == ["#what-it-sees", "#why-and-how"]
+
+
+def test_a_row_of_the_wrong_length_is_named():
+    with pytest.raises(ValueError, match="rows must have 2 cells each, got 3 in row 1"):
+        Report("t").section("s").table(("a", "b"), [(1, 2), (1, 2, 3)])
+
+
+@pytest.mark.parametrize(("share", "width"), [(-1.0, "0.0"), (0.25, "25.0"), (7.0, "100.0")])
+def test_bars_stay_in_their_cell(share, width):
+    report = Report("t")
+    report.section("s").table(("a",), [(Bar("x", share),)])
+    assert f'style="width:{width}%"' in report.to_html()
+
+
+def test_columns_of_numbers_are_aligned_right_and_others_left():
+    report = Report("t")
+    report.section("s").table(("word", "number"), [("a", 1), ("b", 2.5)])
+    heads = [attributes for tag, attributes in Reader(report.to_html()).tags if tag == "th"]
+    assert heads == [{}, {"class": "number"}]
+
+
+def test_write_makes_the_folder(tmp_path):
+    path = Report("Größe").write(tmp_path / "a" / "b.html")
+    assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert "Größe" in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (1797, "1,797"),
+        (1234.5678, "1,235"),
+        (12.345, "12.3"),
+        (0.03124, "0.0312"),
+        (-0.5, "-0.500"),
+        (2.1e-7, "2.10e-07"),
+        (3e12, "3.00e+12"),
+        (float("nan"), "not a number"),
+        (float("-inf"), "-infinite"),
+    ],
+)
+def test_numbers(value, text):
+    assert format_number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(2e-5, "20 µs"), (0.0051, "5.1 ms"), (0.25, "250 ms"), (1.44, "1.4 s"), (125, "2 min 5 s")],
+)
+def test_durations(seconds, text):
+    assert format_seconds(seconds) == text
