@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pyxai._backends import backends
 from pyxai._errors import BackendUnavailableError, PyxaiWarning, UnsupportedOperationError
+from pyxai.explain import explain
 from pyxai.explanation import Explanation
 
 __version__ = "0.1.0"
@@ -15,4 +16,5 @@ __all__ = [
     "UnsupportedOperationError",
     "__version__",
     "backends",
+    "explain",
 ]

@@ -11,7 +11,14 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from pyxai._checks import describe
-from pyxai.attribution.base import Attribution
+from pyxai.attribution import (
+    Attribution,
+    FeatureAblation,
+    InputXGradient,
+    IntegratedGradients,
+    Occlusion,
+    Saliency,
+)
 
 __all__ = ["AXIOMS", "Method", "find", "get", "names", "register"]
 
@@ -136,3 +143,24 @@ def find(method: str | type | Attribution) -> Method | None:
         return get(method)
     cls = method if isinstance(method, type) else type(method)
     return next((known for known in _METHODS.values() if known.cls is cls), None)
+
+
+_SINGLE = ("null_player", "symmetry", "implementation_invariance")
+_LINEAR = (*_SINGLE, "linearity")
+
+register("saliency", Saliency, axioms=_SINGLE)
+register("input_x_gradient", InputXGradient, baselines="optional", axioms=_LINEAR)
+register(
+    "integrated_gradients",
+    IntegratedGradients,
+    complete=True,
+    baselines="optional",
+    axioms=AXIOMS,
+)
+register("feature_ablation", FeatureAblation, baselines="optional", axioms=_LINEAR)
+register(
+    "occlusion",
+    Occlusion,
+    baselines="optional",
+    axioms=("linearity", "implementation_invariance"),
+)

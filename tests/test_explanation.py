@@ -110,7 +110,7 @@ def test_print_tells_what_was_done():
     )
     for part in (
         "Explanation by by_hand",
-        "inputs       float32 [3, 4]",
+        "inputs       float32 [3, 4] on cpu",
         "baselines    0.0",
         "target       [0, 1, 2]",
         "n_steps      64",

@@ -3,5 +3,19 @@
 from __future__ import annotations
 
 from pyxai.attribution.base import Attribution, GradientAttribution, PerturbationAttribution
+from pyxai.attribution.feature_ablation import FeatureAblation
+from pyxai.attribution.input_x_gradient import InputXGradient
+from pyxai.attribution.integrated_gradients import IntegratedGradients
+from pyxai.attribution.occlusion import Occlusion
+from pyxai.attribution.saliency import Saliency
 
-__all__ = ["Attribution", "GradientAttribution", "PerturbationAttribution"]
+__all__ = [
+    "Attribution",
+    "FeatureAblation",
+    "GradientAttribution",
+    "InputXGradient",
+    "IntegratedGradients",
+    "Occlusion",
+    "PerturbationAttribution",
+    "Saliency",
+]

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+import torch
 from torch import Tensor
 
-from pyxai._checks import describe
+from pyxai._checks import check_shape, check_tensor, describe
+from pyxai._inputs import format_baselines, format_inputs
+from pyxai.runner import Runner
 
-__all__ = ["Attribution", "GradientAttribution", "PerturbationAttribution"]
+__all__ = [
+    "Attribution",
+    "GradientAttribution",
+    "PerturbationAttribution",
+    "convergence_delta",
+    "endpoint_outputs",
+]
 
 TensorOrTuple = Tensor | tuple[Tensor, ...]
 
@@ -35,6 +45,15 @@ class Attribution:
         if not callable(forward_func):
             raise TypeError(f"forward_func must be callable, got {describe(forward_func)}")
         self.forward_func = forward_func
+
+    def option_names(self) -> tuple[str, ...]:
+        """Return the names of the arguments of `attribute` besides the inputs."""
+        names = inspect.signature(self.attribute).parameters.items()
+        return tuple(
+            name
+            for name, parameter in list(names)[1:]
+            if parameter.kind is not inspect.Parameter.VAR_KEYWORD
+        )
 
     def attribute_future(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Refuse: this method has no form for models that return futures."""
@@ -86,13 +105,64 @@ class Attribution:
         TypeError
             If an argument is not a tensor of a floating dtype.
         """
-        raise NotImplementedError
+        inputs, _ = format_inputs(end_point)
+        baselines = format_baselines(start_point, inputs)
+        parts = attributions if isinstance(attributions, tuple) else (attributions,)
+        if len(parts) != len(inputs):
+            raise ValueError(
+                f"attributions must have {len(inputs)} tensor(s), as end_point does, "
+                f"got {len(parts)}"
+            )
+        for part, tensor in zip(parts, inputs, strict=True):
+            check_shape("attributions", check_tensor("attributions", part), list(tensor.shape))
+        runner = Runner(
+            self.forward_func, target=target, additional_forward_args=additional_forward_args
+        )
+        return convergence_delta(runner, parts, inputs, baselines)
 
     @classmethod
     def get_name(cls) -> str:
         """Return the name of the class with spaces between its words."""
         first, rest = cls.__name__[:1], cls.__name__[1:]
         return first + "".join(char if char.islower() else f" {char}" for char in rest)
+
+
+def endpoint_outputs(
+    runner: Runner, inputs: tuple[Tensor, ...], baselines: tuple[Tensor | float, ...]
+) -> tuple[Tensor, Tensor]:
+    """Return the explained outputs at the baselines and at the inputs, each ``[batch]``."""
+
+    def build(examples: slice, repeats: slice) -> tuple[Tensor, ...]:
+        rows = []
+        for tensor, baseline in zip(inputs, baselines, strict=True):
+            start = baseline_rows(baseline, tensor)[examples]
+            ends = torch.stack([start, tensor[examples]], 1)  # [examples, 2, *features]
+            rows.append(ends[:, repeats].flatten(0, 1))
+        return tuple(rows)
+
+    values = runner.values(build, inputs[0].shape[0], 2)
+    return values[:, 0], values[:, 1]
+
+
+def baseline_rows(baseline: Tensor | float, tensor: Tensor) -> Tensor:
+    """Return a baseline as a tensor of the shape and dtype of the inputs, without copying it."""
+    if not isinstance(baseline, Tensor):
+        baseline = torch.tensor(baseline, dtype=tensor.dtype, device=tensor.device)
+    return baseline.expand_as(tensor)
+
+
+def convergence_delta(
+    runner: Runner,
+    attributions: tuple[Tensor, ...],
+    inputs: tuple[Tensor, ...],
+    baselines: tuple[Tensor | float, ...],
+) -> Tensor:
+    """Return ``sum(attributions) - (f(inputs) - f(baselines))`` of each example, ``[batch]``."""
+    start, end = endpoint_outputs(runner, inputs, baselines)
+    total = torch.stack([part.flatten(1).double().sum(1) for part in attributions]).sum(0)
+    # One output for the whole batch: the attributions of all examples share it.
+    total = total if len(end) == len(total) else total.sum(0, keepdim=True)
+    return (total - (end.double() - start.double())).to(attributions[0].dtype)
 
 
 class GradientAttribution(Attribution):

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pyxai._checks import check_tensor, describe
 from pyxai.explanation import file, text
+from pyxai.explanation.rows import take_baselines, take_rows, take_target
 
 __all__ = ["Explanation"]
 
@@ -131,15 +132,15 @@ class Explanation:
         chosen = _row_numbers(index, rows)
         return replace(
             self,
-            attributions=_take(self.attributions, chosen, rows),
-            inputs=_take(self.inputs, chosen, rows),
+            attributions=take_rows(self.attributions, chosen, rows),
+            inputs=take_rows(self.inputs, chosen, rows),
             baselines=self.baselines
             if self.shared_baselines
-            else _take_baselines(self.baselines, self.inputs, chosen),
-            target=_take_target(self.target, chosen, rows),
-            convergence_delta=_take(self.convergence_delta, chosen, rows),
-            error=_take(self.error, chosen, rows),
-            outputs=_take(self.outputs, chosen, rows),
+            else take_baselines(self.baselines, self.inputs, chosen),
+            target=take_target(self.target, chosen, rows),
+            convergence_delta=take_rows(self.convergence_delta, chosen, rows),
+            error=take_rows(self.error, chosen, rows),
+            outputs=take_rows(self.outputs, chosen, rows),
         )
 
     def to(self, device: torch.device | str) -> Explanation:
@@ -329,38 +330,6 @@ def _row_numbers(index: Any, rows: int) -> Tensor:
         chosen: Tensor = torch.arange(rows)[index.cpu() if isinstance(index, Tensor) else index]
         return chosen.reshape(-1)
     raise TypeError(f"index must be an int, a slice or a list of rows, got {describe(index)}")
-
-
-def _take(value: Any, chosen: Tensor, rows: int) -> Any:
-    """Take the chosen rows of what has one row, or the same number of rows, per example."""
-    if isinstance(value, tuple):
-        return tuple(_take(part, chosen, rows) for part in value)
-    if not isinstance(value, Tensor) or value.dim() == 0 or rows == 0 or value.shape[0] % rows:
-        return value
-    blocks = value.reshape(rows, value.shape[0] // rows, *value.shape[1:])
-    return blocks[chosen.to(value.device)].flatten(0, 1)
-
-
-def _take_baselines(baselines: Any, inputs: TensorOrTuple, chosen: Tensor) -> Any:
-    if isinstance(baselines, tuple) and isinstance(inputs, tuple):
-        return tuple(
-            _take_baselines(part, tensor, chosen)
-            for part, tensor in zip(baselines, inputs, strict=True)
-        )
-    if not isinstance(baselines, Tensor) or not isinstance(inputs, Tensor):
-        return baselines
-    # One baseline for all examples has no batch dimension or one of size 1.
-    if baselines.dim() != inputs.dim() or baselines.shape[0] != inputs.shape[0]:
-        return baselines
-    return baselines[chosen.to(baselines.device)]
-
-
-def _take_target(target: Any, chosen: Tensor, rows: int) -> Any:
-    if isinstance(target, list) and len(target) == rows:
-        return [target[row] for row in chosen.tolist()]
-    if isinstance(target, Tensor) and target.shape == (rows,):
-        return target[chosen.to(target.device)]
-    return target
 
 
 def _move(value: Any, device: torch.device) -> Any:

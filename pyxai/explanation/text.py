@@ -29,7 +29,9 @@ def one_line(explanation: Explanation) -> str:
 def summary(explanation: Explanation) -> str:
     """Say method, arguments, shapes, leading features and completeness in a few lines."""
     title = f"Explanation by {explanation.method or 'an unnamed method'}"
-    lines = [title, *(_field(name, text) for name, text in _facts(explanation))]
+    facts = list(_facts(explanation))
+    width = max(len(name) for name, _ in facts)
+    lines = [title, *(_field(name.ljust(width), text) for name, text in facts)]
     rows = len(explanation)
     if rows:
         what = "attribution" if rows == 1 else f"mean |attribution| over {rows} examples"
@@ -61,7 +63,7 @@ def _facts(explanation: Explanation) -> Iterator[tuple[str, str]]:
 
 
 def _field(name: str, text: str) -> str:
-    lead = f"  {name:<13}"
+    lead = f"  {name} "
     return lead + textwrap.shorten(text, WIDTH - len(lead), placeholder=" ...")
 
 
@@ -86,7 +88,8 @@ def _value(value: Any) -> str:
         return f"[{', '.join(shown)}]"
     if isinstance(value, (tuple, list)):
         inner = ", ".join(_value(part) for part in value)
-        return f"({inner})" if isinstance(value, tuple) else f"[{inner}]"
+        comma = "," if len(value) == 1 else ""
+        return f"({inner}{comma})" if isinstance(value, tuple) else f"[{inner}]"
     if callable(value):
         return str(getattr(value, "__name__", type(value).__name__))
     return repr(value)

@@ -1,0 +1,193 @@
+"""One call for any method, by name, class or object."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from pyxai._checks import describe
+from pyxai._inputs import format_inputs
+from pyxai.attribution import Attribution
+from pyxai.explanation import Explanation
+from pyxai.registry import Method, find
+from pyxai.runner import Runner
+
+__all__ = ["explain"]
+
+# The delta is asked for where the method promises it; `method` means something else here.
+_RESERVED = ("return_convergence_delta", "method")
+
+
+def explain(
+    model: Callable[..., Any],
+    inputs: Tensor | tuple[Tensor, ...],
+    *,
+    method: str | type[Attribution] | Attribution,
+    target: Any = None,
+    baselines: Any = None,
+    feature_names: Sequence[str] | None = None,
+    **options: Any,
+) -> Explanation:
+    """Explain a model's output for a batch of inputs.
+
+    Parameters
+    ----------
+    model : callable
+        A module or any function of tensors that returns one row per example.
+    inputs : Tensor or tuple of Tensor, shape [batch, *features]
+        What to explain, in input units.
+    method : str, type or Attribution
+        Name of a method (`pyxai.registry.names` lists them), its class, or an object made for
+        ``model``.
+    target : int, tuple, list or Tensor, optional
+        Which output: one index for all examples, or one for each; see `pyxai.runner.Target`.
+    baselines : float, Tensor, or tuple of those, optional
+        What stands for absent features, for methods that take it.
+    feature_names : sequence of str, optional
+        One name per feature of one example, flattened.
+    **options
+        Further arguments of the method's constructor or of its `attribute`.
+
+    Returns
+    -------
+    Explanation
+        Attributions with all arguments of the call, the model's outputs, the convergence delta of
+        a method that promises completeness, and the standard error where ``return_error=True`` is
+        among the options.
+
+    Raises
+    ------
+    ValueError
+        If there is no such method, or an argument does not fit; the message names it.
+    TypeError
+        If the method does not take one of the options; the message lists those that it takes.
+
+    Notes
+    -----
+    Cost: that of the method, one row for each example for the outputs, and two for the delta.
+
+    Examples
+    --------
+    >>> import torch, pyxai
+    >>> model = torch.nn.Linear(3, 2)
+    >>> result = pyxai.explain(model, torch.ones(1, 3), method="integrated_gradients", target=1)
+    >>> result.attributions.shape
+    torch.Size([1, 3])
+    """
+    entry = find(method)
+    explainer, rest = _make(method, entry, model, options)
+    name = entry.name if entry else _plain_name(type(explainer))
+    arguments = _arguments(explainer, name, target, baselines, rest)
+    promised = explainer.multiplies_by_inputs and (
+        explainer.has_convergence_delta() or (entry is not None and entry.complete)
+    )
+    asked = promised and "return_convergence_delta" in explainer.option_names()
+    if asked:
+        arguments["return_convergence_delta"] = True
+    attributions, delta, error = _parts(
+        explainer.attribute(inputs, **arguments), asked, bool(options.get("return_error"))
+    )
+    further = options.get("additional_forward_args")
+    if promised and not asked:
+        delta = explainer.compute_convergence_delta(
+            attributions, baselines, inputs, target=target, additional_forward_args=further
+        )
+    tensors, _ = format_inputs(inputs)
+    runner = Runner(model, target=target, additional_forward_args=further)
+    return Explanation(
+        attributions=attributions,
+        inputs=_detached(inputs),
+        baselines=_detached(baselines),
+        target=target,
+        method=name,
+        options=options,
+        convergence_delta=delta,
+        error=error,
+        outputs=runner.outputs(tensors),
+        feature_names=feature_names,
+        shared_baselines=_draws_baselines(entry, options),
+    )
+
+
+def _make(
+    method: Any, entry: Method | None, model: Callable[..., Any], options: dict[str, Any]
+) -> tuple[Attribution, dict[str, Any]]:
+    """Return the object that explains, and the options that are left for `attribute`."""
+    if isinstance(method, Attribution):
+        if method.forward_func is not model:
+            raise ValueError(
+                "method must be made for the model that is explained, "
+                f"got a {type(method).__name__} of {describe(method.forward_func)}"
+            )
+        _check_options(method, options, ())
+        return method, options
+    if entry is None and not (isinstance(method, type) and issubclass(method, Attribution)):
+        raise TypeError(
+            f"method must be a name, an Attribution class or such an object, got {describe(method)}"
+        )
+    factory = method if entry is None else entry.factory
+    parameters = list(inspect.signature(factory).parameters)[1:]  # the first is the model
+    first = {name: options[name] for name in parameters if name in options}
+    explainer = factory(model, **first)
+    rest = {name: value for name, value in options.items() if name not in first}
+    _check_options(explainer, rest, parameters)
+    return explainer, rest
+
+
+def _check_options(
+    explainer: Attribution, options: dict[str, Any], constructor: Sequence[str]
+) -> None:
+    """Raise if ``attribute`` does not take an option; list the constructor's options as well."""
+    set_here = ("target", "baselines", *_RESERVED)
+    known = [name for name in explainer.option_names() if name not in set_here]
+    for name in options:
+        if name not in known:
+            raise TypeError(
+                f"options of {_plain_name(type(explainer))} must be among "
+                f"{', '.join((*constructor, *known))}, got {name!r}"
+            )
+
+
+def _arguments(
+    explainer: Attribution, name: str, target: Any, baselines: Any, options: dict[str, Any]
+) -> dict[str, Any]:
+    known = explainer.option_names()
+    arguments = dict(options)
+    for argument, value in (("target", target), ("baselines", baselines)):
+        if argument in known:
+            arguments[argument] = value
+        elif value is not None:
+            raise TypeError(
+                f"{argument} must be None for {name}, which takes none, got {describe(value)}"
+            )
+    return arguments
+
+
+def _parts(result: Any, with_delta: bool, with_error: bool) -> tuple[Any, Any, Any]:
+    """Split what `attribute` returned: attributions, then the delta, then the error."""
+    if not (with_delta or with_error):
+        return result, None, None
+    attributions, *rest = result
+    return attributions, rest[0] if with_delta else None, rest[-1] if with_error else None
+
+
+def _draws_baselines(entry: Method | None, options: dict[str, Any]) -> bool:
+    """Tell whether the rows of the baselines are a set that all examples share."""
+    distribution = entry is not None and entry.baselines == "distribution"
+    return distribution or bool(options.get("draw_baseline_from_distrib"))
+
+
+def _detached(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.detach()
+    if isinstance(value, (tuple, list)):
+        return tuple(_detached(part) for part in value)
+    return value
+
+
+def _plain_name(cls: type) -> str:
+    """Turn a class name into the form of the registry's names."""
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in cls.__name__).lstrip("_")

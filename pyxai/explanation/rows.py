@@ -1,0 +1,58 @@
+"""Taking some examples of a call: what has a row for each example follows, the rest stays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["take_arguments", "take_baselines", "take_rows", "take_target"]
+
+
+def take_rows(value: Any, rows: Tensor, batch: int) -> Any:
+    """Take rows of tensors that have one row, or the same number of rows, for each example.
+
+    ``rows`` may repeat and reorder examples. Values of another kind or size come back unchanged.
+    """
+    if isinstance(value, tuple):
+        return tuple(take_rows(part, rows, batch) for part in value)
+    if not isinstance(value, Tensor) or value.dim() == 0 or batch == 0 or value.shape[0] % batch:
+        return value
+    blocks = value.reshape(batch, value.shape[0] // batch, *value.shape[1:])
+    return blocks[rows.to(value.device)].flatten(0, 1)
+
+
+def take_baselines(baselines: Any, inputs: Tensor | tuple[Tensor, ...], rows: Tensor) -> Any:
+    """Take rows of baselines that are given per example; others are for all examples."""
+    if isinstance(baselines, tuple) and isinstance(inputs, tuple):
+        return tuple(
+            take_baselines(part, tensor, rows)
+            for part, tensor in zip(baselines, inputs, strict=True)
+        )
+    if not isinstance(baselines, Tensor) or not isinstance(inputs, Tensor):
+        return baselines
+    # One baseline for all examples has no batch dimension or one of size 1.
+    if baselines.dim() != inputs.dim() or baselines.shape[0] != inputs.shape[0]:
+        return baselines
+    return baselines[rows.to(baselines.device)]
+
+
+def take_target(target: Any, rows: Tensor, batch: int) -> Any:
+    """Take rows of a target that is given per example: a list, or a vector of several numbers."""
+    if isinstance(target, list) and len(target) == batch:
+        return [target[row] for row in rows.tolist()]
+    if type(target).__module__ == "numpy":
+        target = torch.as_tensor(target)
+    if isinstance(target, Tensor) and target.shape == (batch,):
+        return target[rows.to(target.device)]
+    return target
+
+
+def take_arguments(arguments: Any, rows: Tensor, batch: int) -> Any:
+    """Take rows of those extra arguments of a model that have one row for each example."""
+    if isinstance(arguments, tuple):
+        return tuple(take_arguments(part, rows, batch) for part in arguments)
+    if isinstance(arguments, Tensor) and arguments.dim() and arguments.shape[0] == batch:
+        return arguments[rows.to(arguments.device)]
+    return arguments

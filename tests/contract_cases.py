@@ -1,0 +1,83 @@
+"""What the contract tests run every registered method on: one line of options for each method.
+
+A method that needs nothing beyond `pyxai.explain(model, inputs, target=...)` needs no line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+N_FEATURES, N_CLASSES = 6, 3
+
+
+@dataclass(frozen=True)
+class Example:
+    """How to call a method in the contract tests.
+
+    ``options`` go to `pyxai.explain`; one that is a function is called with the model first (for
+    a layer, say). ``activation`` is that of the test nets. ``delta`` bounds the convergence delta
+    of a complete method on a net with that activation, in output units. ``bounds`` are options
+    that limit how much is done at once and must not change the result.
+    """
+
+    options: dict[str, Any] = field(default_factory=dict)
+    activation: Callable[[], nn.Module] = nn.Tanh
+    delta: float = 1e-9
+    bounds: dict[str, int] = field(default_factory=dict)
+    shape_of_inputs: bool = True
+    image: bool = False  # inputs [batch, 1, 6, 6] and a small convolutional net
+
+
+EXAMPLES = {
+    "feature_ablation": Example(bounds={"perturbations_per_eval": 2}),
+    "integrated_gradients": Example({"n_steps": 40}, bounds={"internal_batch_size": 7}),
+    "occlusion": Example({"sliding_window_shapes": (2,)}, bounds={"perturbations_per_eval": 2}),
+}
+
+
+def example_of(name: str) -> Example:
+    """Return how to call a method; without a line in the table: with no options."""
+    return EXAMPLES.get(name, Example())
+
+
+def make_net(example: Example, seed: int = 0, n_classes: int = N_CLASSES) -> nn.Sequential:
+    """Return a float64 net of one hidden layer in eval mode."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        if example.image:
+            layers = [
+                nn.Conv2d(1, 4, 3),
+                example.activation(),
+                nn.Flatten(),
+                nn.Linear(64, n_classes),
+            ]
+        else:
+            layers = [nn.Linear(N_FEATURES, 12), example.activation(), nn.Linear(12, n_classes)]
+    return nn.Sequential(*layers).double().eval()
+
+
+def make_inputs(example: Example, batch: int = 4, seed: int = 0) -> Tensor:
+    """Return float64 inputs without zeros, [batch, 6] or [batch, 1, 6, 6]."""
+    generator = torch.Generator().manual_seed(seed)
+    shape = (batch, 1, 6, 6) if example.image else (batch, N_FEATURES)
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+def make_background(example: Example, rows: int = 5) -> Tensor:
+    """Return float64 rows for methods that need a set of baselines."""
+    return make_inputs(example, rows, seed=1) * 0.5
+
+
+def make_options(example: Example, model: nn.Module) -> dict[str, Any]:
+    """Return the options for ``model``."""
+    return {
+        name: value(model)
+        if callable(value) and not isinstance(value, (type, nn.Module))
+        else value
+        for name, value in example.options.items()
+    }
