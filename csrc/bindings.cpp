@@ -22,5 +22,7 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
 
   m.def("masked_perturb", &pyxai::masked_perturb);
   m.def("path_accumulate", &pyxai::path_accumulate);
+  m.def("path_moments", &pyxai::path_moments);
   m.def("path_points", &pyxai::path_points);
+  m.def("player_sum", &pyxai::player_sum);
 }

@@ -2,20 +2,18 @@
 #pragma once
 
 #include "op.h"
+#include "views.h"
 
 namespace pyxai {
 
 struct MaskedPerturbParams {
-  int element_bytes;      // 2, 4 or 8: values are copied, never computed with
-  const void* inputs;     // [batch, features]
-  const void* baselines;  // [batch or 1, n_draws, features]; null: baseline_bits
-  uint64_t baseline_bits;
-  int64_t baseline_stride;  // elements between the baselines of two examples, 0 if shared
-  const int32_t* masks;     // [batch or 1, n_masks, n_words] packed
-  int64_t masks_stride;     // words between the masks of two examples, 0 if shared
-  const int32_t* players;   // [batch or 1, features]; null: player = feature
-  int64_t players_stride;   // elements between the maps of two examples, 0 if shared
-  int64_t n_words, n_masks, n_draws, batch, features;
+  int element_bytes;   // 2, 4 or 8: values are copied, never computed with
+  const void* inputs;  // [batch, features]
+  BaselineView baselines;
+  uint64_t baseline_bits;  // baselines.value as an element
+  MaskView masks;
+  PlayerView players;
+  int64_t n_masks, n_draws, batch, features;
   void* out;  // [batch, n_masks, n_draws, features]
 };
 

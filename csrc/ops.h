@@ -20,10 +20,17 @@ void path_accumulate(const at::Tensor& grads, const at::Tensor& weights, const a
                      const c10::optional<at::Tensor>& selected, bool multiply_by_inputs,
                      at::Tensor& out, const std::string& backend);
 
+void path_moments(const at::Tensor& grads, const at::Tensor& weights, at::Tensor& out,
+                  const std::string& backend);
+
 void path_points(const at::Tensor& inputs, const c10::optional<at::Tensor>& baselines,
                  double baseline_value, const at::Tensor& nodes,
                  const c10::optional<at::Tensor>& players,
                  const c10::optional<at::Tensor>& selected, at::Tensor& out,
                  const std::string& backend);
+
+void player_sum(const at::Tensor& values, const c10::optional<at::Tensor>& players,
+                const c10::optional<at::Tensor>& order, const c10::optional<at::Tensor>& offsets,
+                int64_t n_players, at::Tensor& out, const std::string& backend);
 
 }  // namespace pyxai

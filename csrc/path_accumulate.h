@@ -3,6 +3,7 @@
 #pragma once
 
 #include "op.h"
+#include "views.h"
 
 namespace pyxai {
 
@@ -10,14 +11,11 @@ struct PathAccumulateParams {
   DType dtype;            // of grads, inputs and baselines
   const void* grads;      // [n_nodes, batch, features]
   const double* weights;  // [n_nodes]
-  const void* inputs;     // [batch, features]; null: the sum is not multiplied by the difference
-  const void* baselines;  // [batch or 1, features]; null: baseline_value
-  double baseline_value;
-  int64_t baseline_stride;  // elements between the baselines of two examples, 0 if shared
-  const int32_t* players;   // [batch or 1, features]; null: player = feature
-  int64_t players_stride;   // elements between the maps of two examples, 0 if shared
-  const int32_t* selected;  // [batch, n_words] packed; null: none
-  int64_t n_words;
+  const void* inputs;     // [batch, features]
+  bool multiply_by_inputs;
+  BaselineView baselines;
+  PlayerView players;
+  MaskView selected;  // one per example
   int64_t n_nodes, batch, features;
   void* out;  // [batch, features], accumulation type
 };

@@ -2,33 +2,65 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
+
 #include "../path_points_element.h"
+#include "spans.h"
+#include "stream.h"
+#include "vector_clones.h"
 
 namespace pyxai::cpu {
 namespace {
 
-template <typename T>
-void write_row(const PathPointsParams& p, int64_t s, int64_t b) {
-  using acc_t = accumulate_t<T>;
-  const T* inputs = static_cast<const T*>(p.inputs) + b * p.features;
-  const T* baselines = static_cast<const T*>(p.baselines);
-  T constant;
-  store(&constant, static_cast<acc_t>(p.baseline_value));
-  T* out = static_cast<T*>(p.out) + (s * p.batch + b) * p.features;
-  for (int64_t f = 0; f < p.features; ++f) {
-    const T baseline = baselines != nullptr ? baselines[b * p.baseline_stride + f] : constant;
-    path_points_element(out + f, inputs[f], baseline, static_cast<acc_t>(p.nodes[s]),
-                        path_fixed(p.players, p.players_stride, p.selected, p.n_words, b, f));
+constexpr int64_t kTileBytes = 8192;  // three such arrays stay in the first-level cache
+
+#define PYXAI_POINTS(T)                                                                           \
+  PYXAI_VECTOR_CLONES void points(T* __restrict out, const T* __restrict inputs,                  \
+                                  const T* __restrict starts, accumulate_t<T> node,               \
+                                  int64_t count) {                                                \
+    for (int64_t f = 0; f < count; ++f) path_points_element(out + f, inputs[f], starts[f], node); \
   }
+PYXAI_POINTS(float)
+PYXAI_POINTS(double)
+PYXAI_POINTS(BFloat16)
+PYXAI_POINTS(Float16)
+#undef PYXAI_POINTS
+
+template <typename T>
+void write_tile(const PathPointsParams& p, int64_t begin, int64_t end, bool stream) {
+  constexpr int64_t kTile = kTileBytes / sizeof(T);
+  alignas(64) T starts[kTile];
+  alignas(64) T staging[kTile];
+  const T* inputs = static_cast<const T*>(p.inputs);
+  for_each_span(begin, end, p.features, [&](int64_t b, int64_t f, int64_t i, int64_t count) {
+    for (int64_t j = 0; j < count; ++j)
+      starts[i - begin + j] = path_start(p, b, f + j, inputs[i + j]);
+  });
+  const int64_t count = end - begin;
+  for (int64_t s = 0; s < p.n_nodes; ++s) {
+    T* out = static_cast<T*>(p.out) + s * p.batch * p.features + begin;
+    points(stream ? staging : out, inputs + begin, starts, static_cast<accumulate_t<T>>(p.nodes[s]),
+           count);
+    if (stream) stream_copy(out, staging, count * static_cast<int64_t>(sizeof(T)));
+  }
+}
+
+template <typename T>
+void write_all(const PathPointsParams& p) {
+  constexpr int64_t kTile = kTileBytes / sizeof(T);
+  const int64_t total = p.batch * p.features;
+  const bool stream = p.n_nodes * total * static_cast<int64_t>(sizeof(T)) >= kStreamBytes;
+  at::parallel_for(0, (total + kTile - 1) / kTile, 1, [&](int64_t first, int64_t last) {
+    for (int64_t tile = first; tile < last; ++tile)
+      write_tile<T>(p, tile * kTile, std::min((tile + 1) * kTile, total), stream);
+    stream_fence();
+  });
 }
 
 }  // namespace
 
 void path_points(const PathPointsParams& p, void*) {
-  at::parallel_for(0, p.n_nodes * p.batch, 1, [&](int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; ++i)
-      PYXAI_VISIT_DTYPE(p.dtype, write_row<scalar_t>(p, i / p.batch, i % p.batch));
-  });
+  PYXAI_VISIT_DTYPE(p.dtype, write_all<scalar_t>(p));
 }
 
 }  // namespace pyxai::cpu

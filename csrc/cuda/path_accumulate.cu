@@ -1,31 +1,38 @@
 #include "../launch.h"
 #include "../path_accumulate.h"
 #include "../path_accumulate_element.h"
+#include "weighted_nodes.h"
 
 namespace pyxai::PYXAI_BACKEND_NS {
 namespace {
 
-template <typename T>
-PYXAI_KERNEL path_accumulate_kernel(PathAccumulateParams p) {
+template <typename T, int N>
+PYXAI_KERNEL path_accumulate_kernel(PathAccumulateParams p, int slices) {
   using acc_t = accumulate_t<T>;
-  const T* grads = static_cast<const T*>(p.grads);
+  const int64_t total = p.batch * p.features;
   acc_t* out = static_cast<acc_t*>(p.out);
-  const int64_t count = p.batch * p.features;
-  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count;
-       i += static_cast<int64_t>(gridDim.x) * blockDim.x) {
-    acc_t sum = 0;
-    for (int64_t s = 0; s < p.n_nodes; ++s)
-      sum += static_cast<acc_t>(p.weights[s]) * load(grads[s * count + i]);
-    out[i] += sum * path_difference<T>(p, i / p.features, i % p.features);
-  }
+  weigh_nodes<T, N, 1>(
+      p.grads, p.weights, p.n_nodes, total, slices,
+      [](acc_t* sums, acc_t weight, acc_t grad) { sums[0] += weight * grad; },
+      [&](int64_t i, const acc_t* sums) {
+        const int64_t b = divide(i, p.features);
+        out[i] += path_accumulate_element<T>(p, b, i - b * p.features, sums[0]);
+      });
 }
 
 }  // namespace
 
 void path_accumulate(const PathAccumulateParams& p, void* stream) {
-  const unsigned grid = grid_for(p.batch * p.features);
-  PYXAI_VISIT_DTYPE(p.dtype,
-                    PYXAI_LAUNCH(path_accumulate_kernel<scalar_t>, grid, kBlock, 0, stream, p));
+  const int64_t total = p.batch * p.features;
+  PYXAI_VISIT_DTYPE(p.dtype, {
+    const bool fits = packs_fit(16, total * static_cast<int64_t>(sizeof(scalar_t)), {p.grads});
+    PYXAI_VISIT_PACK(scalar_t, fits, {
+      const NodePlan plan = plan_nodes(total / kPack, p.n_nodes);
+      const size_t shared = sizeof(accumulate_t<scalar_t>) * kPack * kBlock;
+      PYXAI_LAUNCH((path_accumulate_kernel<scalar_t, kPack>), plan.grid, kBlock, shared, stream, p,
+                   plan.slices);
+    });
+  });
 }
 
 }  // namespace pyxai::PYXAI_BACKEND_NS

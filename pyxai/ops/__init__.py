@@ -5,7 +5,9 @@ from __future__ import annotations
 from pyxai.ops.masked_perturb import masked_perturb, masked_perturb_reference
 from pyxai.ops.masks import pack_masks, unpack_masks
 from pyxai.ops.path_accumulate import path_accumulate, path_accumulate_reference
+from pyxai.ops.path_moments import path_moments, path_moments_reference
 from pyxai.ops.path_points import path_points, path_points_reference
+from pyxai.ops.player_sum import player_sum, player_sum_reference
 
 __all__ = [
     "masked_perturb",
@@ -13,7 +15,11 @@ __all__ = [
     "pack_masks",
     "path_accumulate",
     "path_accumulate_reference",
+    "path_moments",
+    "path_moments_reference",
     "path_points",
     "path_points_reference",
+    "player_sum",
+    "player_sum_reference",
     "unpack_masks",
 ]

@@ -25,9 +25,11 @@ __all__ = [
     "check_out",
     "flat_baselines",
     "flat_masks",
+    "flat_path",
     "flat_players",
     "flat_selected",
     "n_words",
+    "owners_of",
 ]
 
 
@@ -133,6 +135,14 @@ def flat_players(
     return players.reshape(rows, features).contiguous()
 
 
+def owners_of(players: Tensor | None, inputs: Tensor) -> Tensor:
+    """Return the player of each feature of each example, int64 ``[batch, features]``."""
+    features = math.prod(inputs.shape[1:])
+    flat = flat_players(players, inputs)
+    owners = torch.arange(features).unsqueeze(0) if flat is None else flat.long()
+    return owners.expand(inputs.shape[0], features)
+
+
 def flat_masks(masks: Tensor, inputs: Tensor, n_players: int | None) -> Tensor:
     """Bring packed masks to ``[1 or batch, n_masks, n_words]``."""
     check_tensor("masks", masks)
@@ -175,3 +185,20 @@ def check_out(
     if not out.is_contiguous():
         raise ValueError(f"out must be contiguous, got strides {list(out.stride())}")
     return out
+
+
+def flat_path(grads: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Check gradients at the nodes of a path and the nodes' weights.
+
+    Gradients come back as ``[n_nodes, batch * features]``, weights on their device.
+    """
+    check_dtype("grads", grads, FLOAT_DTYPES)
+    if grads.dim() < 2:
+        raise ValueError(
+            f"grads must have shape [n_nodes, batch, *features], got {list(grads.shape)}"
+        )
+    check_tensor("weights", weights)
+    check_dtype("weights", weights, (torch.float64,))
+    check_shape("weights", weights, [grads.shape[0]])
+    flat = grads.reshape(grads.shape[0], math.prod(grads.shape[1:]))
+    return flat.contiguous(), weights.to(grads.device).contiguous()

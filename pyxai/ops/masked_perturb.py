@@ -16,6 +16,7 @@ from pyxai.ops._arguments import (
     flat_baselines,
     flat_masks,
     flat_players,
+    owners_of,
 )
 from pyxai.ops.masks import unpack_masks
 
@@ -145,10 +146,10 @@ def masked_perturb_reference(
     batch, feature_shape = inputs.shape[0], inputs.shape[1:]
     features = math.prod(feature_shape)
     table = masks if masks.dim() == 3 else masks.unsqueeze(0).expand(batch, -1, -1)
-    owners = torch.arange(features) if players is None else players.reshape(-1, features)
-    owners = owners.expand(batch, features).long()
+    owners = owners_of(players, inputs)
     flat = flat_baselines(baselines, inputs, draws=True)
-    base = torch.tensor(flat.value) if flat.tensor is None else flat.tensor
+    # A number is a value of the inputs' dtype, as the model will see it.
+    base = torch.tensor(flat.value, dtype=inputs.dtype) if flat.tensor is None else flat.tensor
     base = base.double().expand(batch, flat.n_draws * features).view(batch, flat.n_draws, features)
     keep = unpack_masks(table, 32 * table.shape[2]).expand(batch, -1, -1)
     rows = torch.empty(batch, table.shape[1], flat.n_draws, features, dtype=torch.float64)

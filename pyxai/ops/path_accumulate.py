@@ -8,8 +8,18 @@ from torch import Tensor
 from pyxai import _C
 from pyxai._backends import check_backend
 from pyxai._checks import check_device, check_dtype, check_shape, check_tensor
-from pyxai.ops._arguments import accumulate_dtype, check_inputs, flat_baselines, flat_players
+from pyxai.ops._arguments import (
+    accumulate_dtype,
+    check_inputs,
+    check_out,
+    flat_baselines,
+    flat_path,
+    flat_players,
+    flat_selected,
+    owners_of,
+)
 from pyxai.ops.masks import unpack_masks
+from pyxai.ops.player_sum import player_sum, player_sum_reference
 
 __all__ = ["path_accumulate", "path_accumulate_reference"]
 
@@ -22,6 +32,7 @@ def path_accumulate(
     players: Tensor | None = None,
     selected: Tensor | None = None,  # [batch, n_words]
     *,
+    n_players: int | None = None,
     multiply_by_inputs: bool = True,
     out: Tensor | None = None,
     backend: str | None = None,
@@ -42,19 +53,23 @@ def path_accumulate(
     baselines : float or Tensor, shape [*features] or [1 or batch, *features]
         Start of the path, in input units.
     players : Tensor, shape [*features] or [1 or batch, *features], optional
-        int32 player of each feature, read with ``selected``; default: every feature is its own.
+        int32 player of each feature, -1 for features that do not move; default: every feature is
+        its own player. Checked on the CPU; on a GPU, where a look would wait for the device,
+        features of unknown players do not move.
     selected : Tensor, shape [batch, n_words], optional
         int32 packed mask of players that sit at the input all along; their features get 0.
+    n_players : int, optional
+        If given, sum the attributions of each player's features.
     multiply_by_inputs : bool
         Whether to multiply by ``inputs - baselines``.
-    out : Tensor, shape [batch, *features], optional
+    out : Tensor, shape [batch, *features] or [batch, n_players], optional
         Added to, so that nodes can arrive in chunks. float64 for float64, else float32.
     backend : str, optional
         ``"cpu"``, ``"cuda"`` or ``"host_run"``; default: where ``grads`` lives.
 
     Returns
     -------
-    Tensor, shape [batch, *features]
+    Tensor, shape [batch, *features] or [batch, n_players]
         Attributions in output units, float64 for float64 and float32 otherwise.
 
     Raises
@@ -79,29 +94,33 @@ def path_accumulate(
     check_dtype("grads", grads, (inputs.dtype,))
     check_device("grads", grads, inputs.device)
     check_shape("grads", grads, [None, *inputs.shape])
-    check_tensor("weights", weights)
-    check_dtype("weights", weights, (torch.float64,))
-    check_shape("weights", weights, [grads.shape[0]])
+    rows, weights = flat_path(grads, weights)
+    chosen = flat_selected(selected, inputs, features if players is None else n_players)
+    limit = n_players if chosen is None or n_players is not None else 32 * chosen.shape[1]
+    owners = flat_players(players, inputs, limit)
     flat = flat_baselines(baselines, inputs)
     sum_dtype = accumulate_dtype(inputs.dtype)
-    if out is None:
-        out = torch.zeros(inputs.shape, dtype=sum_dtype, device=inputs.device)
+    name = check_backend(inputs.device, backend)
+    by_feature = n_players is None
+    if out is None or not by_feature:
+        sums = torch.zeros(inputs.shape, dtype=sum_dtype, device=inputs.device)
     else:
-        check_dtype("out", out, (sum_dtype,))
-        check_shape("out", out, list(inputs.shape))
+        sums = check_out(out, inputs.shape, sum_dtype, inputs.device)
     _C.path_accumulate(
-        grads.reshape(grads.shape[0], batch, features).contiguous(),
-        weights.to(inputs.device).contiguous(),
+        rows.view(rows.shape[0], batch, features),
+        weights,
         inputs.reshape(batch, features).contiguous(),
         flat.tensor,
         flat.value,
-        flat_players(players, inputs),
-        selected,
+        owners,
+        chosen,
         multiply_by_inputs,
-        out.view(batch, features),
-        check_backend(inputs.device, backend),
+        sums.view(batch, features),
+        name,
     )
-    return out
+    if by_feature:
+        return sums
+    return player_sum(sums, players, n_players=n_players, out=out, backend=name)
 
 
 def path_accumulate_reference(
@@ -112,6 +131,7 @@ def path_accumulate_reference(
     players: Tensor | None = None,
     selected: Tensor | None = None,
     *,
+    n_players: int | None = None,
     multiply_by_inputs: bool = True,
 ) -> Tensor:
     """Do what `path_accumulate` does, plainly and in float64."""
@@ -119,13 +139,16 @@ def path_accumulate_reference(
     for weight, grad in zip(weights.double(), grads.double(), strict=True):
         total += weight * grad
     if multiply_by_inputs:
-        base = baselines.double() if isinstance(baselines, Tensor) else baselines
+        # A number is a value of the inputs' dtype, as the model saw it.
+        base = torch.as_tensor(baselines, dtype=inputs.dtype).double()
         total = total * (inputs.double() - base)
-    if selected is None:
-        return total
-    flat = total.flatten(1)
-    owners = torch.arange(flat.shape[1]) if players is None else players.reshape(-1, flat.shape[1])
-    owners = owners.expand_as(flat).long()
-    chosen = unpack_masks(selected, 32 * selected.shape[1])
-    flat[(owners < 0) | chosen.gather(1, owners.clamp(min=0))] = 0
+    owners = owners_of(players, inputs)
+    flat = total.reshape(owners.shape)
+    fixed = owners < 0
+    if selected is not None:
+        chosen = unpack_masks(selected, 32 * selected.shape[1])
+        fixed = fixed | chosen.gather(1, owners.clamp(min=0))
+    flat = flat.masked_fill(fixed, 0)
+    if n_players is not None:
+        return player_sum_reference(flat, owners.int(), n_players=n_players)
     return flat.view_as(total)

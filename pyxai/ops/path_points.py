@@ -17,6 +17,7 @@ from pyxai.ops._arguments import (
     flat_baselines,
     flat_players,
     flat_selected,
+    owners_of,
 )
 from pyxai.ops.masks import unpack_masks
 
@@ -120,11 +121,11 @@ def path_points_reference(
     """Do what `path_points` does, plainly and in float64."""
     batch, features = inputs.shape[0], math.prod(inputs.shape[1:])
     flat = flat_baselines(baselines, inputs)
-    base = torch.tensor(flat.value) if flat.tensor is None else flat.tensor
+    # A number is a value of the inputs' dtype, as the model will see it.
+    base = torch.tensor(flat.value, dtype=inputs.dtype) if flat.tensor is None else flat.tensor
     base = base.double().expand(batch, features)
     end = inputs.double().reshape(batch, features)
-    owners = torch.arange(features) if players is None else players.reshape(-1, features)
-    owners = owners.expand(batch, features).long()
+    owners = owners_of(players, inputs)
     fixed = owners < 0
     if selected is not None:
         chosen = unpack_masks(selected, 32 * selected.shape[1])

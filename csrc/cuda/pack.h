@@ -1,0 +1,58 @@
+// 16-byte accesses: what a memory-bound kernel needs to reach the bandwidth of the device.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+
+#include "../dtype.h"
+
+namespace pyxai {
+
+// N neighbouring elements that one thread reads or writes at once.
+template <typename T, int N>
+struct alignas(sizeof(T) * N) Pack {
+  T at[N];
+};
+
+namespace {
+
+template <typename T, int N>
+PYXAI_HD Pack<T, N> load_pack(const void* base, int64_t element) {
+  return *reinterpret_cast<const Pack<T, N>*>(static_cast<const T*>(base) + element);
+}
+template <typename T, int N>
+PYXAI_HD void store_pack(void* base, int64_t element, const Pack<T, N>& pack) {
+  *reinterpret_cast<Pack<T, N>*>(static_cast<T*>(base) + element) = pack;
+}
+
+// Whether rows of `row_bytes` at all `pointers` (null ones do not count) can be read in `bytes` at
+// once.
+inline bool packs_fit(int64_t bytes, int64_t row_bytes,
+                      std::initializer_list<const void*> pointers) {
+  bool fit = row_bytes % bytes == 0;
+  for (const void* pointer : pointers)
+    fit = fit && reinterpret_cast<uintptr_t>(pointer) % static_cast<uintptr_t>(bytes) == 0;
+  return fit;
+}
+
+// 64-bit division takes some hundred instructions on a GPU, 32-bit a tenth of that.
+PYXAI_HD int64_t divide(int64_t a, int64_t b) {
+  if (((a | b) >> 32) == 0) return static_cast<uint32_t>(a) / static_cast<uint32_t>(b);
+  return a / b;
+}
+
+}  // namespace
+}  // namespace pyxai
+
+// Run the statement with `kPack` bound to how many elements of `type` a thread moves at once:
+// 16 bytes where rows allow it, else one element.
+#define PYXAI_VISIT_PACK(type, fits, ...)                        \
+  do {                                                           \
+    if (fits) {                                                  \
+      constexpr int kPack = 16 / static_cast<int>(sizeof(type)); \
+      __VA_ARGS__;                                               \
+    } else {                                                     \
+      constexpr int kPack = 1;                                   \
+      __VA_ARGS__;                                               \
+    }                                                            \
+  } while (false)

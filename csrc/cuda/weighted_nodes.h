@@ -1,0 +1,67 @@
+// Sums over the nodes of a path, one read of the gradients: what path_accumulate and path_moments
+// share.
+#pragma once
+
+#include "../launch.h"
+#include "pack.h"
+
+namespace pyxai::PYXAI_BACKEND_NS {
+namespace {
+
+struct NodePlan {
+  unsigned grid;
+  int slices;  // threads that share the nodes of one pack of features
+};
+
+// A short row does not fill the device with one thread per pack, so nodes are shared out.
+static inline NodePlan plan_nodes(int64_t chunks, int64_t n_nodes) {
+  int slices = 1;
+  while (slices < 8 && chunks * slices < (int64_t{1} << 18) && n_nodes >= 8 * slices) slices *= 2;
+  return {grid_for(chunks, kBlock / slices), slices};
+}
+
+// Add up kSums sums for each of N elements over the nodes slice, slice + slices, ...
+template <typename T, int N, int kSums, typename Add>
+static inline __device__ void weigh_slice(accumulate_t<T> (*sums)[kSums], const void* grads,
+                                          const double* weights, int64_t n_nodes, int64_t total,
+                                          int64_t element, int slice, int slices, const Add& add) {
+#pragma unroll 4
+  for (int64_t s = slice; s < n_nodes; s += slices) {
+    const Pack<T, N> pack = load_pack<T, N>(grads, s * total + element);
+    const accumulate_t<T> weight = static_cast<accumulate_t<T>>(weights[s]);
+    for (int j = 0; j < N; ++j) add(sums[j], weight, load(pack.at[j]));
+  }
+}
+
+// For each element i of [total]: add(sums, weights[s], grads[s, i]) over all nodes s, then
+// finish(i, sums). Needs kBlock * N sums of shared memory; the order of additions depends on the
+// sizes only.
+template <typename T, int N, int kSums, typename Add, typename Finish>
+static inline __device__ void weigh_nodes(const void* grads, const double* weights, int64_t n_nodes,
+                                          int64_t total, int slices, const Add& add,
+                                          const Finish& finish) {
+  using acc_t = accumulate_t<T>;
+  PYXAI_DYNAMIC_SHARED(acc_t, shared);
+  const int lanes = kBlock / slices, lane = static_cast<int>(threadIdx.x) % lanes;
+  const int slice = static_cast<int>(threadIdx.x) / lanes;
+  const int64_t chunks = total / N, step = static_cast<int64_t>(gridDim.x) * lanes;
+  // All threads of a block take part in every round: there are barriers inside.
+  for (int64_t first = static_cast<int64_t>(blockIdx.x) * lanes; first < chunks; first += step) {
+    const int64_t chunk = first + lane;
+    acc_t sums[N][kSums] = {};
+    if (chunk < chunks)
+      weigh_slice<T, N, kSums>(sums, grads, weights, n_nodes, total, chunk * N, slice, slices, add);
+    for (int k = 0; slices > 1 && k < kSums; ++k) {
+      for (int j = 0; j < N; ++j) shared[j * kBlock + threadIdx.x] = sums[j][k];
+      __syncthreads();
+      for (int other = 1; slice == 0 && other < slices; ++other)
+        for (int j = 0; j < N; ++j) sums[j][k] += shared[j * kBlock + other * lanes + lane];
+      __syncthreads();
+    }
+    if (slice == 0 && chunk < chunks)
+      for (int j = 0; j < N; ++j) finish(chunk * N + j, sums[j]);
+  }
+}
+
+}  // namespace
+}  // namespace pyxai::PYXAI_BACKEND_NS

@@ -1,0 +1,1 @@
+#include "../cuda/path_moments.cu"

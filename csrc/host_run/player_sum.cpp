@@ -1,0 +1,1 @@
+#include "../cuda/player_sum.cu"
