@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["BackendUnavailableError", "PyxaiWarning", "UnsupportedOperationError"]
+import sys
+import warnings
+from pathlib import Path
+
+__all__ = ["BackendUnavailableError", "PyxaiWarning", "UnsupportedOperationError", "warn"]
+
+_PACKAGE = str(Path(__file__).resolve().parent)
 
 
 class BackendUnavailableError(RuntimeError):
@@ -15,3 +21,11 @@ class UnsupportedOperationError(NotImplementedError):
 
 class PyxaiWarning(UserWarning):
     """Base class of the warnings that the package emits."""
+
+
+def warn(message: str) -> None:
+    """Emit a `PyxaiWarning` that points at the user's line: the first one outside the package."""
+    frame, level = sys._getframe(0), 1
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, PyxaiWarning, stacklevel=level)

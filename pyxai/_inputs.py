@@ -84,7 +84,9 @@ def format_inputs(inputs: Any, *, gradients: bool = False) -> tuple[tuple[Tensor
     return tuple(value.detach() for value in given), is_tuple
 
 
-def format_baselines(baselines: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor | float, ...]:
+def format_baselines(
+    baselines: Any, inputs: tuple[Tensor, ...], *, name: str = "baselines"
+) -> tuple[Tensor | float, ...]:
     """Return one baseline per input tensor.
 
     Parameters
@@ -94,6 +96,8 @@ def format_baselines(baselines: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor
         serves every tensor of a tuple.
     inputs : tuple of Tensor
         As `format_inputs` returns them.
+    name : str
+        What the caller calls this argument.
 
     Returns
     -------
@@ -107,11 +111,11 @@ def format_baselines(baselines: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor
     ValueError
         If the count, a shape or a device does not fit, or a value is NaN or infinite.
     """
-    given = _per_input("baselines", baselines, inputs, spread=(type(None), bool, int, float))
-    names = _names("baselines", len(inputs), isinstance(baselines, (tuple, list)))
+    given = _per_input(name, baselines, inputs, spread=(type(None), bool, int, float))
+    names = _names(name, len(inputs), isinstance(baselines, (tuple, list)))
     return tuple(
-        _format_baseline(name, value, tensor)
-        for name, value, tensor in zip(names, given, inputs, strict=True)
+        _format_baseline(label, value, tensor)
+        for label, value, tensor in zip(names, given, inputs, strict=True)
     )
 
 
@@ -214,7 +218,8 @@ def restore_form(tensors: tuple[Tensor, ...], is_tuple: bool) -> Tensor | tuple[
 
 
 def _names(name: str, count: int, is_tuple: bool) -> list[str]:
-    return [f"{name}[{index}]" for index in range(count)] if is_tuple else [name] * count
+    several = is_tuple and count > 1
+    return [f"{name}[{index}]" for index in range(count)] if several else [name] * count
 
 
 def _per_input(
@@ -258,6 +263,10 @@ def _format_baseline(name: str, value: Any, tensor: Tensor) -> Tensor | float:
         number = float(value)
         if number != number or number in (float("inf"), float("-inf")):
             raise ValueError(f"{name} must be finite, got {value!r}")
+        if number % 1 and not tensor.is_floating_point():
+            raise TypeError(
+                f"{name} must be a whole number for inputs of {tensor.dtype}, got {value!r}"
+            )
         return number
     if not isinstance(value, Tensor):
         raise TypeError(f"{name} must be a number or a tensor, got {describe(value)}")

@@ -24,8 +24,9 @@ arguments of a method are brought to one form by `pyxai._inputs` before.
 from __future__ import annotations
 
 from pyxai.runner.memory import is_out_of_memory
+from pyxai.runner.plan import Build, Consume
 from pyxai.runner.progress import ProgressOption
-from pyxai.runner.runner import Build, Consume, Estimate, Runner
+from pyxai.runner.runner import Estimate, Runner
 from pyxai.runner.target import Output, Target
 
 __all__ = [

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import describe
-from pyxai.runner.memory import is_out_of_memory
+from pyxai.runner.state import find_modules
 from pyxai.runner.target import Output, Target, apply_output, expand_rows
 
 __all__ = ["Forward", "Pass", "Rows"]
@@ -63,34 +63,37 @@ class Forward:
         self.target = target
         self.arguments = arguments
         self.output = output
+        self.modules = find_modules(forward_func)
+        """What is seen of the model's modules."""
         self.copy_rows = True
         """Whether `values` gives the model copies of the rows: it might write into them."""
         self.wrote_rows = False
         """Whether the model was seen to write into its input."""
+        self.inference = False
+        """Whether `values` runs in inference mode, where some models go wrong."""
         self._copy_leaves = False
-        self._inference = True
 
     def values(self, rows: Rows, this: Pass) -> Tensor:
         """Return the explained outputs ``[rows]``, or ``[1]`` for one scalar per batch."""
+        with torch.inference_mode(False):
+            # Copies made out of inference mode count the writes to them.
+            given = tuple(
+                row.clone() if self.copy_rows or row.is_inference() else row for row in rows
+            )
+        result = self._values(given, this)
         if self.copy_rows:
-            rows = tuple(row.clone() for row in rows)
-            result = self._values(rows, this)
-            self.wrote_rows |= any(row.is_inference() or row._version > 0 for row in rows)
-            return result
-        return self._values(rows, this)
+            self.wrote_rows |= any(row._version > 0 for row in given)
+        return result
 
     def _values(self, rows: Rows, this: Pass) -> Tensor:
-        if self._inference:
-            try:
-                with torch.inference_mode():
-                    return _as_result(self._scalars(rows, this))
-            except RuntimeError as error:
-                if is_out_of_memory(error) or not _needs_autograd(error):
-                    raise
-            self._inference = False  # the model differentiates inside itself
-        with torch.inference_mode(False), torch.no_grad():
-            rows = tuple(row.clone() if row.is_inference() else row for row in rows)
-            return _as_result(self._scalars(rows, this))
+        try:
+            with torch.inference_mode(self.inference), torch.no_grad():
+                return _as_result(self._scalars(rows, this))
+        except RuntimeError as error:
+            if not (self.inference and "nference" in str(error)):
+                raise
+        self.inference = False  # the model does something that inference mode forbids
+        return self._values(rows, this)
 
     def gradients(self, rows: Rows, this: Pass) -> tuple[Tensor, Rows]:
         """Return the explained outputs and the gradient with respect to each row tensor."""
@@ -127,7 +130,7 @@ class Forward:
     def _scalars(self, rows: Rows, this: Pass) -> Tensor:
         outputs = self.forward_func(*rows, *self._expanded(this))
         if isinstance(outputs, (int, float)) and not isinstance(outputs, bool):
-            outputs = torch.tensor(outputs)
+            outputs = torch.tensor(outputs, dtype=torch.float64)
         if not isinstance(outputs, Tensor):
             raise TypeError(
                 f"model must return a tensor, got {describe(outputs)}; "
@@ -161,12 +164,9 @@ class Forward:
 
 
 def _as_result(scalars: Tensor) -> Tensor:
+    if scalars.is_complex():
+        raise TypeError(f"model output must be real, got {scalars.dtype}")
     return scalars if scalars.dtype == torch.float64 else scalars.float()
-
-
-def _needs_autograd(error: RuntimeError) -> bool:
-    text = str(error)
-    return any(sign in text for sign in ("inference", "Inference", "does not require grad"))
 
 
 def _writes_leaf(error: RuntimeError) -> bool:

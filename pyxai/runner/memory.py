@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,6 @@ __all__ = [
     "Measure",
     "Schedule",
     "is_out_of_memory",
-    "measure_bytes",
     "rows_for",
 ]
 
@@ -47,27 +46,34 @@ _PATIENCE = 8  # passes that must go well before a halved pass grows back
 class Measure:
     """What was learned about a model from a few rows."""
 
-    bytes_per_row: float
+    bytes_per_row: float = 0.0
     constant_bytes: float = 0.0
     whole_batch: bool = False
     """Whether the model must be given all examples at once, each once: it returns one scalar for
     the batch, or fails on another number of rows."""
     writes_inputs: bool = True
     """Whether the model changes its input in place."""
+    inference: bool = False
+    """Whether the model may run in inference mode: it takes no gradients inside itself."""
 
 
 class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch leaves it untyped
-    """Count the bytes of the tensors that operations create: now, and at the peak."""
+    """Count the bytes of the tensors that operations create: now, and at the peak.
+
+    Also notes whether the code inside turned gradients on.
+    """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.live = 0
         self.peak = 0
+        self.enabled_gradients = False
         self._known: set[int] = set()
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
+        self.enabled_gradients |= torch.is_grad_enabled()
         for value in tree_leaves((args, kwargs)):
             self._note(value, created=False)
         result = func(*args, **(kwargs or {}))
@@ -192,11 +198,3 @@ class Schedule:
 def even(total: int, at_most: int) -> int:
     """Return the size of the next of the fewest parts of ``total``, all of nearly one size."""
     return math.ceil(total / math.ceil(total / max(1, at_most)))
-
-
-def measure_bytes(run: Callable[[], Any]) -> int:
-    """Return the peak of the bytes that live at once while ``run`` runs."""
-    counter = LiveBytes()
-    with counter:
-        run()
-    return counter.peak

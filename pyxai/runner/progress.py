@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 from pyxai._checks import describe
-from pyxai._errors import PyxaiWarning
+from pyxai._errors import warn
 
 __all__ = ["Progress", "ProgressOption", "check_progress"]
 
@@ -54,6 +53,6 @@ def _make_bar(total: int) -> Any:
     try:
         from tqdm.auto import tqdm
     except ImportError:
-        warnings.warn("show_progress needs tqdm: pip install tqdm", PyxaiWarning, stacklevel=2)
+        warn("a progress bar needs tqdm: pip install tqdm")
         return None
     return tqdm(total=total, unit="row", unit_scale=True, delay=_DELAY_SECONDS, leave=False)

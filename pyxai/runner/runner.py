@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -13,18 +11,13 @@ from torch import Tensor, nn
 
 from pyxai._checks import check_finite, check_int, describe
 from pyxai.runner.forward import Forward, Pass, Rows
-from pyxai.runner.memory import Measure, Schedule, is_out_of_memory, measure_bytes, rows_for
+from pyxai.runner.memory import is_out_of_memory
+from pyxai.runner.plan import Build, Consume, Job, plan
 from pyxai.runner.progress import Progress, ProgressOption, check_progress
-from pyxai.runner.state import find_modules, left_as_found, warn_if_training
+from pyxai.runner.state import left_as_found, warn_if_training
 from pyxai.runner.target import Output, Target, check_output
 
 __all__ = ["Build", "Consume", "Estimate", "Runner"]
-
-Build = Callable[[slice, slice], Rows]
-Consume = Callable[..., Any]
-
-# What was measured, by model and by the form of the rows; forgotten with the model.
-_measures: weakref.WeakKeyDictionary[Any, dict[Any, Measure]] = weakref.WeakKeyDictionary()
 
 
 class Estimate(NamedTuple):
@@ -37,21 +30,6 @@ class Estimate(NamedTuple):
     peak_bytes: int
     """Memory of one pass, besides the model and the inputs."""
     rows_per_pass: int
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One question to the model: rows, their number and order, gradients or not."""
-
-    build: Build
-    n_examples: int
-    n_repeats: int
-    consume: Consume | None = None
-    example_major: bool = True
-    with_values: bool = False
-
-    def part(self, examples: slice, repeats: slice) -> Pass:
-        return Pass(examples, repeats, self.n_examples, self.example_major)
 
 
 class Runner:
@@ -107,8 +85,7 @@ class Runner:
         self._forward = Forward(
             forward_func, self.target, additional_forward_args, check_output(output)
         )
-        self._modules = find_modules(forward_func)
-        warn_if_training(self._modules, forward_func)
+        warn_if_training(self._forward.modules, forward_func)
 
     def outputs(self, inputs: Rows) -> Tensor:
         """Return the explained output of each example.
@@ -149,7 +126,7 @@ class Runner:
         ValueError
             If the target does not fit the model's output, or an output is NaN or infinite.
         """
-        return self._run(_Job(build, n_examples, n_repeats))
+        return self._run(Job(build, n_examples, n_repeats))
 
     def gradients(
         self,
@@ -192,46 +169,45 @@ class Runner:
             As for `values`, and if the output does not depend on the rows in a way that autograd
             can see.
         """
-        return self._run(_Job(build, n_examples, n_repeats, consume, example_major, with_values))
+        return self._run(Job(build, n_examples, n_repeats, consume, example_major, with_values))
 
     def estimate(
         self, build: Build, n_examples: int, n_repeats: int, *, gradients: bool = False
     ) -> Estimate:
         """Tell what `values` or `gradients` would cost; runs the model on a few rows at most."""
-        job = _Job(build, n_examples, n_repeats, _ignore if gradients else None, not gradients)
+        job = Job(build, n_examples, n_repeats, _ignore if gradients else None, not gradients)
         self._check(job)
         with self._prepared(job):
-            measure, rows = self._plan(job)
-            passes = [job.part(*each) for each in _schedule(job, measure, rows)]
+            measure, schedule = plan(job, self._forward, self.max_rows, always_measure=True)
+            passes = [job.part(*each) for each in schedule]
         largest = max(each.rows for each in passes)
         peak = int(measure.constant_bytes + largest * measure.bytes_per_row)
         return Estimate(n_examples * n_repeats, len(passes), peak, largest)
 
-    def _check(self, job: _Job) -> None:
+    def _check(self, job: Job) -> None:
         check_int("n_examples", job.n_examples, minimum=1)
         check_int("n_repeats", job.n_repeats, minimum=1)
         self.target.check_examples(job.n_examples)
 
     @contextmanager
-    def _prepared(self, job: _Job) -> Iterator[None]:
+    def _prepared(self, job: Job) -> Iterator[None]:
         """Hold the model still: no parameter needs a gradient, everything is put back."""
-        devices = {p.device for module in self._modules for p in module.parameters(False)}
-        recurrent = any(isinstance(m, nn.RNNBase) and not m.training for m in self._modules)
         # cudnn refuses the backward pass of a recurrent net in eval mode; torch's own code does it.
-        plain = recurrent and job.consume is not None and any(d.type == "cuda" for d in devices)
+        plain = job.consume is not None and any(
+            isinstance(m, nn.RNNBase) and not m.training for m in self._forward.modules
+        )
         with (
-            left_as_found(self._modules, devices),
+            left_as_found(self._forward.modules),
             torch.backends.cudnn.flags(enabled=False) if plain else nullcontext(),
             torch.no_grad(),
         ):
             yield
 
-    def _run(self, job: _Job) -> Tensor:
+    def _run(self, job: Job) -> Tensor:
         self._check(job)
         values: Tensor | None = None
         with self._prepared(job), Progress(self.progress, job.n_examples * job.n_repeats) as bar:
-            measure, rows = self._plan(job)
-            schedule = _schedule(job, measure, rows)
+            _, schedule = plan(job, self._forward, self.max_rows)
             for part in (job.part(*each) for each in schedule):
                 result = self._attempt(job, part)
                 if isinstance(result, Exception):
@@ -251,7 +227,7 @@ class Runner:
         check_finite("model output", values)
         return values
 
-    def _attempt(self, job: _Job, part: Pass) -> tuple[Tensor, Rows] | Exception:
+    def _attempt(self, job: Job, part: Pass) -> tuple[Tensor, Rows] | Exception:
         """Run one pass; an error that says that memory ran out is returned, not raised."""
         try:
             rows = job.build(part.examples, part.repeats)
@@ -268,82 +244,6 @@ class Runner:
             torch.cuda.empty_cache()
         return failure
 
-    def _plan(self, job: _Job) -> tuple[Measure, int]:
-        """Return what is known about the model and how many rows a pass should have."""
-        total = job.n_examples * job.n_repeats
-        bound = total if self.max_rows is None else min(self.max_rows, total)
-        if job.n_repeats == 1 and bound == total < _FEW_ROWS:
-            return Measure(0.0), total
-        measure, device = self._measured(job)
-        self._forward.copy_rows = measure.writes_inputs
-        if not measure.whole_batch:
-            return measure, min(total, rows_for(measure, device, self.max_rows))
-        if self.max_rows is not None and self.max_rows < job.n_examples:
-            raise ValueError(
-                f"max_rows must be at least the batch size, {job.n_examples}, for a model that "
-                f"needs the whole batch at once, got {self.max_rows}"
-            )
-        return measure, job.n_examples
-
-    def _measured(self, job: _Job) -> tuple[Measure, torch.device]:
-        """Look up or take the measure of the model on rows of this form."""
-        rows = job.build(slice(0, 1), slice(0, 1))
-        tensors = (*rows, *self._forward.arguments)
-        key = (
-            job.consume is not None,
-            getattr(self.forward_func, "__name__", ""),
-            *((t.shape[1:], t.dtype, t.device) for t in tensors if isinstance(t, Tensor)),
-        )
-        cache = _cache_of(self.forward_func)
-        if key not in cache:
-            cache[key] = self._probe(job, sum(row.nbytes for row in rows))
-        return cache[key], rows[0].device
-
-    def _probe(self, job: _Job, input_bytes: int) -> Measure:
-        """Run the model on two and on four rows and see what lives at once."""
-        along_examples = job.n_examples >= job.n_repeats
-        longest = max(job.n_examples, job.n_repeats)
-        found: list[Tensor] = []
-
-        def peak(size: int) -> float:
-            one, many = slice(0, 1), slice(0, size)
-            part = job.part(many, one) if along_examples else job.part(one, many)
-
-            def run() -> None:
-                rows = job.build(part.examples, part.repeats)
-                if job.consume is None:
-                    found[:] = [self._forward.values(rows, part)]
-                else:
-                    found[:] = [self._forward.gradients(rows, part)[0]]
-
-            return float(measure_bytes(run))
-
-        small, large = min(2, longest), min(4, longest)
-        try:
-            low = peak(small)
-            if found[0].shape[0] < small:
-                return Measure(low / small, whole_batch=True)
-            high = peak(large) if large > small else low
-        except Exception as error:
-            if is_out_of_memory(error):
-                return Measure(float("inf"))
-            # A model that fails on some rows of the batch may yet run on the batch that the user
-            # gave; if not, its error comes from there.
-            return Measure(0.0, whole_batch=True)
-        per_row = (high - low) / (large - small) if large > small else low / small
-        writes = self._forward.wrote_rows
-        return Measure(
-            per_row - (0 if writes else input_bytes), max(0.0, low - small * per_row), False, writes
-        )
-
-
-# Fewer rows than this, each once, go through together without a measurement.
-_FEW_ROWS = 8
-
-
-def _schedule(job: _Job, measure: Measure, rows: int) -> Schedule:
-    return Schedule(job.n_examples, job.n_repeats, rows, measure.whole_batch)
-
 
 def _grid(part: Pass, found: Tensor) -> Tensor:
     """Return the outputs of a pass in the order of its rows, one dimension for each index."""
@@ -357,16 +257,7 @@ def _ignore(examples: slice, repeats: slice, grads: Rows) -> None:
     """Take gradients and do nothing with them."""
 
 
-def _cache_of(forward_func: Any) -> dict[Any, Measure]:
-    """Return the measures of a model; of an object without weak references, none are kept."""
-    owner = getattr(forward_func, "__self__", forward_func)
-    try:
-        return _measures.setdefault(owner, {})
-    except TypeError:
-        return {}
-
-
-def _empty_values(job: _Job, part: Pass, found: Tensor) -> Tensor:
+def _empty_values(job: Job, part: Pass, found: Tensor) -> Tensor:
     """Return room for all values; one row if the model gives one scalar for the batch."""
     whole = found.shape[0] == 1 and part.rows > 1
     return found.new_empty((1 if whole else job.n_examples, job.n_repeats))

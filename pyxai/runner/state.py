@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import functools
 import inspect
-import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from pyxai._errors import PyxaiWarning
+from pyxai._errors import warn
 
 __all__ = ["find_modules", "left_as_found", "warn_if_training"]
-
-_PACKAGE = str(Path(__file__).resolve().parent.parent)
 
 
 def find_modules(forward_func: Any) -> tuple[nn.Module, ...]:
@@ -42,30 +37,27 @@ def warn_if_training(modules: tuple[nn.Module, ...], forward_func: Any) -> None:
         return
     names = _names_of(noisy, forward_func)
     listed = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-    warnings.warn(
+    warn(
         f"the model is in training mode, where these layers are random or mix the examples: "
-        f"{listed}; call model.eval() first",
-        PyxaiWarning,
-        stacklevel=_stack_level(),
+        f"{listed}; call model.eval() first"
     )
 
 
 @contextmanager
-def left_as_found(modules: tuple[nn.Module, ...], devices: set[torch.device]) -> Iterator[None]:
+def left_as_found(modules: tuple[nn.Module, ...]) -> Iterator[None]:
     """Run a block in which parameters need no gradient; put everything back afterwards.
 
     Restored, also after an exception: ``requires_grad`` and ``grad`` of the parameters, buffers
     and their values, train/eval flags, tensors that a forward in inference mode has left in a
-    module, and the random state of the CPU and of ``devices``.
+    module, and the random state of the CPU and of the devices that the modules are on.
     """
+    devices = {p.device for m in modules for p in m.parameters(False) if p.device.type == "cuda"}
     parameters = [(p, p.requires_grad, p.grad) for m in modules for p in m.parameters(False)]
     training = [(module, module.training) for module in modules]
-    buffers = [(m._buffers, dict(m._buffers), _copies(m._buffers)) for m in modules if m._buffers]
+    buffers = [(module, _buffers(module), _copies(module)) for module in modules]
     tensors = [(module, _tensor_attributes(module)) for module in modules]
     random = torch.get_rng_state()
-    cuda_random = [
-        (device, torch.cuda.get_rng_state(device)) for device in devices if device.type == "cuda"
-    ]
+    cuda_random = [(device, torch.cuda.get_rng_state(device)) for device in devices]
     try:
         for parameter, requires_grad, _ in parameters:
             if requires_grad:
@@ -78,9 +70,10 @@ def left_as_found(modules: tuple[nn.Module, ...], devices: set[torch.device]) ->
             if parameter.grad is not grad:
                 parameter.grad = grad
         for module, flag in training:
-            module.training = flag
-        for current, originals, copies in buffers:
-            _restore_buffers(current, originals, copies)
+            if module.training != flag:
+                module.training = flag
+        for module, originals, copies in buffers:
+            _restore_buffers(module, originals, copies)
         for module, before in tensors:
             _drop_inference_tensors(module, before)
         torch.set_rng_state(random)
@@ -148,25 +141,21 @@ def _names_of(noisy: dict[int, nn.Module], forward_func: Any) -> list[str]:
     return names
 
 
-def _stack_level() -> int:
-    """Return the level of the first frame outside the package, which is the user's line."""
-    frame, level = sys._getframe(1), 1
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        frame, level = frame.f_back, level + 1
-    return level - 1
+def _buffers(module: nn.Module) -> dict[str, Tensor | None]:
+    return dict(module._buffers.items())
 
 
-def _copies(buffers: dict[str, Tensor | None]) -> dict[str, Tensor]:
+def _copies(module: nn.Module) -> dict[str, Tensor]:
+    buffers = _buffers(module)
     return {name: value.detach().clone() for name, value in buffers.items() if value is not None}
 
 
 def _restore_buffers(
-    current: dict[str, Tensor | None],
-    originals: dict[str, Tensor | None],
-    copies: dict[str, Tensor],
+    module: nn.Module, originals: dict[str, Tensor | None], copies: dict[str, Tensor]
 ) -> None:
-    current.clear()
-    current.update(originals)
+    if not isinstance(module, torch.jit.ScriptModule):  # these cannot swap their buffers
+        module._buffers.clear()
+        module._buffers.update(originals)
     with torch.no_grad():
         for name, copy in copies.items():
             original = originals[name]

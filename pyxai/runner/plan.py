@@ -1,0 +1,144 @@
+"""Learn from a few rows how a model behaves, and decide how many go through at once."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyxai.runner.forward import Forward, Pass, Rows
+from pyxai.runner.memory import LiveBytes, Measure, Schedule, is_out_of_memory, rows_for
+from pyxai.runner.state import left_as_found
+
+__all__ = ["Build", "Consume", "Job", "plan"]
+
+Build = Callable[[slice, slice], Rows]
+Consume = Callable[..., Any]
+
+# Fewer rows than this, each once, go through together without a measurement.
+_FEW_ROWS = 8
+_PROBE_ROWS = (2, 4)
+
+# What was learned, by model and by the form of the rows; forgotten with the model.
+_measures: weakref.WeakKeyDictionary[Any, dict[Any, Measure]] = weakref.WeakKeyDictionary()
+
+
+@dataclass(frozen=True)
+class Job:
+    """One question to the model: rows, their number and order, gradients or not."""
+
+    build: Build
+    n_examples: int
+    n_repeats: int
+    consume: Consume | None = None
+    example_major: bool = True
+    with_values: bool = False
+
+    def part(self, examples: slice, repeats: slice) -> Pass:
+        """Name the rows of these examples and repeats."""
+        return Pass(examples, repeats, self.n_examples, self.example_major)
+
+    def first(self, size: int) -> Pass:
+        """Name the first ``size`` rows along examples or repeats, whichever there are more of."""
+        one, many = slice(0, 1), slice(0, size)
+        along_examples = self.n_examples >= self.n_repeats
+        return self.part(many, one) if along_examples else self.part(one, many)
+
+
+def plan(
+    job: Job, forward: Forward, max_rows: int | None, *, always_measure: bool = False
+) -> tuple[Measure, Schedule]:
+    """Return what is known about the model and the passes of ``job``; sets up ``forward``.
+
+    Raises
+    ------
+    ValueError
+        If ``max_rows`` is too small for a model that needs the whole batch.
+    """
+    total = job.n_examples * job.n_repeats
+    few = job.n_repeats == 1 and total < _FEW_ROWS and (max_rows is None or max_rows >= total)
+    if few and not always_measure:
+        return Measure(), Schedule(job.n_examples, 1, total)
+    measure, device = _measured(job, forward)
+    forward.copy_rows, forward.inference = measure.writes_inputs, measure.inference
+    rows = job.n_examples
+    if not measure.whole_batch:
+        rows = min(total, rows_for(measure, device, max_rows))
+    elif max_rows is not None and max_rows < rows:
+        raise ValueError(
+            f"max_rows must be at least the batch size, {rows}, for a model that needs the whole "
+            f"batch at once, got {max_rows}"
+        )
+    return measure, Schedule(job.n_examples, job.n_repeats, rows, measure.whole_batch)
+
+
+def _measured(job: Job, forward: Forward) -> tuple[Measure, torch.device]:
+    """Look up or take the measure of the model on rows of this form."""
+    rows = job.build(slice(0, 1), slice(0, 1))
+    tensors = (*rows, *forward.arguments)
+    key = (
+        job.consume is not None,
+        getattr(forward.forward_func, "__name__", ""),
+        *((t.shape[1:], t.dtype, t.device) for t in tensors if isinstance(t, Tensor)),
+    )
+    cache = _cache_of(forward.forward_func)
+    if key in cache:
+        return cache[key], rows[0].device
+    try:
+        measure = _probe(job, forward, sum(row.nbytes for row in rows))
+    except Exception as error:
+        # Short of memory: go row by row. Else: a model that fails on some rows of the batch may
+        # yet run on the batch that the user gave; if not, its error comes from there.
+        no_room = is_out_of_memory(error)
+        return Measure(float("inf") if no_room else 0.0, whole_batch=not no_room), rows[0].device
+    if max(job.n_examples, job.n_repeats) >= _PROBE_ROWS[0]:
+        cache[key] = measure
+    return measure, rows[0].device
+
+
+def _probe(job: Job, forward: Forward, input_bytes: int) -> Measure:
+    """Run the model on two and on four rows and see what lives at once."""
+    longest = max(job.n_examples, job.n_repeats)
+    small, large = (min(size, longest) for size in _PROBE_ROWS)
+    forward.copy_rows, forward.inference = True, False
+    first, found = _observe(job, forward, small)
+    if found < small:
+        return Measure(first.peak / small, whole_batch=True)
+    second, _ = _observe(job, forward, large)
+    per_row = first.peak / small
+    if large > small:
+        per_row = (second.peak - first.peak) / (large - small)
+    return Measure(
+        bytes_per_row=per_row - (0 if forward.wrote_rows else input_bytes),
+        constant_bytes=max(0.0, first.peak - small * per_row),
+        writes_inputs=forward.wrote_rows,
+        # In inference mode `torch.autograd.grad` fails, and `torch.autograd.functional` silently
+        # returns zeros; a model that uses them must turn gradients on.
+        inference=job.consume is None and not second.enabled_gradients,
+    )
+
+
+def _observe(job: Job, forward: Forward, size: int) -> tuple[LiveBytes, int]:
+    """Run the first ``size`` rows; return what was seen and the number of outputs."""
+    part = job.first(size)
+    counter = LiveBytes()
+    with left_as_found(forward.modules), counter:
+        rows = job.build(part.examples, part.repeats)
+        if job.consume is None:
+            found = forward.values(rows, part)
+        else:
+            found, _ = forward.gradients(rows, part)
+    return counter, found.shape[0]
+
+
+def _cache_of(forward_func: Any) -> dict[Any, Measure]:
+    """Return the measures of a model; of an object without weak references, none are kept."""
+    owner = getattr(forward_func, "__self__", forward_func)
+    try:
+        return _measures.setdefault(owner, {})
+    except TypeError:
+        return {}
