@@ -134,6 +134,8 @@ class IntegratedGradients(GradientAttribution):
         gives the same bits.
         """
         tensors, is_tuple = format_inputs(inputs, gradients=True)
+        if internal_batch_size is not None:
+            check_int("internal_batch_size", internal_batch_size, minimum=1)
         call = _Call(tensors, format_baselines(baselines, tensors), target, additional_forward_args)
 
         def integrate(call: _Call, n_nodes: int) -> _Integral:

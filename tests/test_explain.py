@@ -1,0 +1,142 @@
+import pytest
+import torch
+from captum_peer import TwoInputs, mlp, rows
+
+import pyxai
+from pyxai import registry
+from pyxai.attribution import Attribution, IntegratedGradients, Saliency
+
+
+def test_name_class_and_object_agree():
+    model, x = mlp(), rows(3, 6)
+    by_name = pyxai.explain(model, x, method="saliency", target=1)
+    for method in (Saliency, Saliency(model)):
+        other = pyxai.explain(model, x, method=method, target=1)
+        assert torch.equal(other.attributions, by_name.attributions)
+        assert other.method == "saliency"
+    assert torch.equal(by_name.attributions, Saliency(model).attribute(x, 1))
+
+
+def test_result_keeps_the_call():
+    model, x, start = mlp(), rows(3, 6), rows(1, 6, seed=1)
+    names = list("abcdef")
+    result = pyxai.explain(
+        model,
+        x,
+        method="integrated_gradients",
+        target=[0, 1, 2],
+        baselines=start,
+        feature_names=names,
+        n_steps=20,
+    )
+    assert torch.equal(result.inputs, x)
+    assert torch.equal(result.baselines, start)
+    assert result.target == [0, 1, 2]
+    assert result.options == {"n_steps": 20}
+    assert result.feature_names == names
+    torch.testing.assert_close(result.outputs, model(x).detach().diagonal())
+    expected = IntegratedGradients(model).attribute(
+        x, start, [0, 1, 2], n_steps=20, return_convergence_delta=True
+    )
+    assert torch.equal(result.attributions, expected[0])
+    assert torch.equal(result.convergence_delta, expected[1])
+    assert "n_steps" in str(result)
+
+
+def test_constructor_options_reach_the_constructor():
+    model, x = mlp(), rows(3, 6)
+    result = pyxai.explain(
+        model, x, method="integrated_gradients", target=0, multiply_by_inputs=False
+    )
+    expected = IntegratedGradients(model, multiply_by_inputs=False).attribute(x, target=0)
+    assert torch.equal(result.attributions, expected)
+    # Mean gradients do not sum to a difference of outputs, so there is no delta to tell.
+    assert result.convergence_delta is None
+
+
+def test_several_inputs_and_arguments():
+    inputs = rows(4, 4), rows(4, 2, 3, seed=1)
+    result = pyxai.explain(
+        TwoInputs(),
+        inputs,
+        method="integrated_gradients",
+        target=2,
+        baselines=(0.0, rows(4, 2, 3)),
+        additional_forward_args=torch.arange(4.0),
+    )
+    assert [part.shape for part in result.attributions] == [part.shape for part in inputs]
+    torch.testing.assert_close(result.outputs, TwoInputs()(*inputs, torch.arange(4.0))[:, 2])
+    assert result[1].convergence_delta.shape == (1,)
+
+
+class Halves(Attribution):
+    """A method of the user's own: complete, without a delta of its own."""
+
+    def attribute(self, inputs, baselines=None, target=None, additional_forward_args=None):
+        difference = self.forward_func(inputs) - self.forward_func(torch.zeros_like(inputs))
+        return difference.detach()[:, None].expand_as(inputs) / inputs.shape[1]
+
+    @property
+    def multiplies_by_inputs(self):
+        return True
+
+    def has_convergence_delta(self):
+        return True
+
+
+def test_methods_of_the_user_can_be_given_and_registered(monkeypatch):
+    monkeypatch.setattr(registry, "_METHODS", dict(registry._METHODS))
+    x = rows(3, 2, dtype=torch.float64)
+
+    def model(x):
+        return x.sin().sum(1)
+
+    result = pyxai.explain(model, x, method=Halves)
+    assert result.method == "halves"
+    assert result.convergence_delta.abs().max() < 1e-15
+    registry.register("equal_shares", Halves, complete=True, baselines="optional")
+    assert "equal_shares" in registry.names()
+    named = pyxai.explain(model, x, method="equal_shares")
+    assert named.method == "equal_shares"
+    assert torch.equal(named.attributions, result.attributions)
+
+
+def test_objects_of_another_model_are_refused():
+    with pytest.raises(ValueError, match="method must be made for the model that is explained"):
+        pyxai.explain(mlp(), rows(2, 6), method=Saliency(mlp()), target=0)
+
+
+def test_options_of_an_object_are_checked():
+    model = mlp()
+    with pytest.raises(TypeError, match=r"options of saliency must .* abs, .* got 'n_steps'"):
+        pyxai.explain(model, rows(2, 6), method=Saliency(model), target=0, n_steps=3)
+
+
+def test_registry_refuses_what_it_does_not_know():
+    with pytest.raises(ValueError, match="name must be new, got 'saliency', which is Saliency"):
+        registry.register("saliency", Saliency)
+    with pytest.raises(ValueError, match=r"axioms must be among completeness, .*, got beauty"):
+        registry.register("new", Saliency, axioms=("beauty",))
+    with pytest.raises(ValueError, match=r"baselines must be one of 'none', .*, got 'some'"):
+        registry.register("new", Saliency, baselines="some")
+    with pytest.raises(ValueError, match="needs must be 'callable' or 'module', got 'luck'"):
+        registry.register("new", Saliency, needs="luck")
+    assert "new" not in registry.names()
+
+
+def test_convergence_delta_of_given_attributions():
+    model, x = mlp(torch.float64), rows(3, 6, dtype=torch.float64)
+    method = IntegratedGradients(model)
+    values, delta = method.attribute(x, 0.5, 1, return_convergence_delta=True)
+    torch.testing.assert_close(method.compute_convergence_delta(values, 0.5, x, target=1), delta)
+    more = method.compute_convergence_delta(values + 1, 0.5, x, target=1)
+    torch.testing.assert_close(more, delta + 6)
+    with pytest.raises(ValueError, match=r"attributions must have shape \[3, 6\], got \[2, 6\]"):
+        method.compute_convergence_delta(values[:2], 0.5, x, target=1)
+    with pytest.raises(ValueError, match=r"attributions must have 1 tensor\(s\), as end_point"):
+        method.compute_convergence_delta((values, values), 0.5, x, target=1)
+
+
+def test_names_of_captum():
+    assert IntegratedGradients.get_name() == "Integrated Gradients"
+    assert Saliency(mlp()).has_convergence_delta() is False
