@@ -25,4 +25,8 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   m.def("path_moments", &pyxai::path_moments);
   m.def("path_points", &pyxai::path_points);
   m.def("player_sum", &pyxai::player_sum);
+  m.def("philox_random", &pyxai::philox_random);
+  m.def("sample_coalitions", &pyxai::sample_coalitions);
+  m.def("sample_permutations", &pyxai::sample_permutations);
+  m.def("permutation_prefixes", &pyxai::permutation_prefixes);
 }

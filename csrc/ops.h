@@ -33,4 +33,17 @@ void player_sum(const at::Tensor& values, const c10::optional<at::Tensor>& playe
                 const c10::optional<at::Tensor>& order, const c10::optional<at::Tensor>& offsets,
                 int64_t n_players, at::Tensor& out, const std::string& backend);
 
+void philox_random(const at::Tensor& example_ids, int64_t seed, int64_t stream, int64_t start,
+                   const std::string& distribution, at::Tensor& out, const std::string& backend);
+
+void sample_coalitions(const at::Tensor& example_ids, int64_t seed, int64_t stream, int64_t start,
+                       const std::string& law, bool paired, int64_t n_players,
+                       const at::Tensor& table, at::Tensor& out, const std::string& backend);
+
+void sample_permutations(const at::Tensor& example_ids, int64_t seed, int64_t stream, int64_t start,
+                         bool antithetic, at::Tensor& out, const std::string& backend);
+
+void permutation_prefixes(const at::Tensor& permutations, at::Tensor& out,
+                          const std::string& backend);
+
 }  // namespace pyxai

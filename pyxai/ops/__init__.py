@@ -7,7 +7,25 @@ from pyxai.ops.masks import pack_masks, unpack_masks
 from pyxai.ops.path_accumulate import path_accumulate, path_accumulate_reference
 from pyxai.ops.path_moments import path_moments, path_moments_reference
 from pyxai.ops.path_points import path_points, path_points_reference
+from pyxai.ops.philox_random import (
+    philox_normal,
+    philox_random,
+    philox_random_reference,
+    philox_uniform,
+    philox_words_reference,
+)
 from pyxai.ops.player_sum import player_sum, player_sum_reference
+from pyxai.ops.sample_coalitions import (
+    sample_coalitions,
+    sample_coalitions_reference,
+    shapley_kernel_size_weights,
+)
+from pyxai.ops.sample_permutations import (
+    permutation_prefixes,
+    permutation_prefixes_reference,
+    sample_permutations,
+    sample_permutations_reference,
+)
 
 __all__ = [
     "masked_perturb",
@@ -19,7 +37,19 @@ __all__ = [
     "path_moments_reference",
     "path_points",
     "path_points_reference",
+    "permutation_prefixes",
+    "permutation_prefixes_reference",
+    "philox_normal",
+    "philox_random",
+    "philox_random_reference",
+    "philox_uniform",
+    "philox_words_reference",
     "player_sum",
     "player_sum_reference",
+    "sample_coalitions",
+    "sample_coalitions_reference",
+    "sample_permutations",
+    "sample_permutations_reference",
+    "shapley_kernel_size_weights",
     "unpack_masks",
 ]

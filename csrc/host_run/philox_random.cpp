@@ -1,0 +1,1 @@
+#include "../cuda/philox_random.cu"

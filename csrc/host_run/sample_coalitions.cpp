@@ -1,0 +1,1 @@
+#include "../cuda/sample_coalitions.cu"
