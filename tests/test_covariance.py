@@ -52,6 +52,7 @@ def cases():
         "dense shrunk": (DenseCovariance(sample, shrinkage=0.3), shrunk),
         "diagonal": (DiagonalCovariance(variances), torch.diag(variances)),
         "sample": (SampleCovariance(data, shrinkage=0.3), shrunk),
+        "sample of full rank": (SampleCovariance(data), sample),
         "few rows": (SampleCovariance(few, shrinkage=0.2), few_shrunk),
         "low rank": (
             LowRankCovariance(few, variances.repeat(2)[:9]),
@@ -104,6 +105,14 @@ def test_blocks_of_features(case):
         matrix[indices][:, indices] - cross @ torch.linalg.inv(matrix[others][:, others]) @ cross.T
     )
     torch.testing.assert_close(covariance.conditional_block(indices), schur, rtol=1e-7, atol=1e-8)
+
+
+def test_many_blocks_at_once(case):
+    covariance, _ = case
+    members = torch.tensor([[0, 3], [4, 1]])
+    for method, single in (("blocks", "block"), ("conditional_blocks", "conditional_block")):
+        one_by_one = torch.stack([getattr(covariance, single)(indices) for indices in members])
+        torch.testing.assert_close(getattr(covariance, method)(members), one_by_one)
 
 
 def test_float32_stays_float32(case):

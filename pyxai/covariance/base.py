@@ -10,7 +10,13 @@ from torch import Tensor
 
 from pyxai._checks import check_dtype, check_finite, check_tensor
 
-__all__ = ["Covariance", "check_matrix", "check_shrinkage", "symmetric_root"]
+__all__ = [
+    "Covariance",
+    "added_variance",
+    "check_matrix",
+    "check_shrinkage",
+    "symmetric_root",
+]
 
 
 class Covariance(ABC):
@@ -71,6 +77,14 @@ class Covariance(ABC):
         conditional: Tensor = torch.linalg.inv(self._inverse_columns(indices)[:, indices])
         return conditional
 
+    def blocks(self, members: Tensor) -> Tensor:
+        """Return ``Sigma[S, S]`` for each row of ``members`` [k, size], shape [k, size, size]."""
+        return torch.stack([self.block(indices) for indices in members])
+
+    def conditional_blocks(self, members: Tensor) -> Tensor:
+        """Return `conditional_block` for each row of ``members`` [k, size]."""
+        return torch.stack([self.conditional_block(indices) for indices in members])
+
     def _units(self, indices: Tensor) -> Tensor:
         like = self.diagonal()
         units = torch.zeros(len(indices), self.features, dtype=like.dtype, device=like.device)
@@ -81,8 +95,8 @@ class Covariance(ABC):
 
     def _singular(self, what: str) -> ValueError:
         return ValueError(
-            f"covariance must be positive definite, got {what}; "
-            "pass shrinkage > 0 (a fraction of the diagonal) to make it so"
+            f"covariance must be positive definite, got {what}; pass shrinkage > 0 (towards the "
+            "diagonal), or ridge > 0 where a feature never varies"
         )
 
 
@@ -109,6 +123,13 @@ def check_shrinkage(value: float) -> float:
     if not 0.0 <= value <= 1.0:
         raise ValueError(f"shrinkage must be in [0, 1], got {value}")
     return float(value)
+
+
+def added_variance(variances: Tensor, shrinkage: float, ridge: float) -> Tensor:
+    """Return what shrinkage and ridge add to the diagonal: ``a var_i + ridge * mean(var)``."""
+    if not ridge >= 0.0:
+        raise ValueError(f"ridge must not be negative, got {ridge}")
+    return check_shrinkage(shrinkage) * variances + ridge * variances.mean()
 
 
 def symmetric_root(matrix: Tensor, name: str = "covariance") -> Tensor:

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_dtype, check_finite, check_int, check_tensor
-from pyxai.covariance.base import Covariance, check_matrix, check_shrinkage, symmetric_root
+from pyxai.covariance.base import Covariance, added_variance, check_matrix, symmetric_root
 
 __all__ = ["BlockCovariance", "DenseCovariance", "DiagonalCovariance"]
 
 
 class DenseCovariance(Covariance):
-    """A full matrix, shrunk towards its diagonal: ``(1 - a) Sigma + a diag(Sigma)``.
+    """A full matrix, shrunk: ``(1 - a) Sigma + a diag(Sigma) + ridge * mean(diag(Sigma)) I``.
 
     Parameters
     ----------
@@ -23,6 +23,8 @@ class DenseCovariance(Covariance):
         Symmetric, float32 or float64.
     shrinkage : float
         The ``a`` above, in [0, 1].
+    ridge : float
+        As above, not negative.
 
     Raises
     ------
@@ -30,15 +32,15 @@ class DenseCovariance(Covariance):
         If the matrix is not square, symmetric and finite.
     """
 
-    def __init__(self, matrix: Tensor, *, shrinkage: float = 0.0) -> None:
+    def __init__(self, matrix: Tensor, *, shrinkage: float = 0.0, ridge: float = 0.0) -> None:
         matrix = check_matrix("matrix", matrix)
         if matrix.shape[0] != matrix.shape[1]:
             raise ValueError(f"matrix must be square, got shape {list(matrix.shape)}")
         gap = (matrix - matrix.T).abs().max()
         if gap > 1e-4 * matrix.abs().max():
             raise ValueError(f"matrix must be symmetric, got a difference of {gap.item():.3g}")
-        a = check_shrinkage(shrinkage)
-        self.matrix = (1 - a) * matrix + a * torch.diag(matrix.diagonal())
+        extra = added_variance(matrix.diagonal(), shrinkage, ridge)
+        self.matrix = (1 - shrinkage) * matrix + torch.diag(extra)
         self.features = self.n_normals = matrix.shape[0]
 
     @cached_property
@@ -80,6 +82,16 @@ class DenseCovariance(Covariance):
     def block(self, indices: Tensor) -> Tensor:
         """Return ``Sigma[S, S]``."""
         return self.matrix[indices][:, indices]
+
+    def blocks(self, members: Tensor) -> Tensor:
+        """Return ``Sigma[S, S]`` for each row of ``members``."""
+        return self.matrix[members[:, :, None], members[:, None, :]]
+
+    def conditional_blocks(self, members: Tensor) -> Tensor:
+        """Return the covariance given all other features, for each row of ``members``."""
+        inverse = torch.cholesky_inverse(self._factor)
+        blocks: Tensor = torch.linalg.inv(inverse[members[:, :, None], members[:, None, :]])
+        return blocks.to(self.matrix.dtype)
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> DenseCovariance:
         """Return the same covariance elsewhere."""
@@ -148,15 +160,15 @@ class BlockCovariance(Covariance):
     def __init__(self, blocks: Sequence[Covariance], *, repeats: int = 1) -> None:
         if not blocks:
             raise ValueError("blocks must hold at least one covariance, got none")
-        self.blocks, self.repeats = list(blocks), check_int("repeats", repeats, minimum=1)
+        self.parts, self.repeats = list(blocks), check_int("repeats", repeats, minimum=1)
         self.features = repeats * sum(block.features for block in blocks)
         self.n_normals = repeats * sum(block.n_normals for block in blocks)
 
     def _apply(self, name: str, vectors: Tensor, size: str) -> Tensor:
-        sizes = [getattr(block, size) for block in self.blocks]
+        sizes = [getattr(block, size) for block in self.parts]
         wide = vectors.reshape(*vectors.shape[:-1], self.repeats, sum(sizes))
         parts = torch.split(wide, sizes, -1)
-        done = [getattr(b, name)(p) for b, p in zip(self.blocks, parts, strict=True)]
+        done = [getattr(b, name)(p) for b, p in zip(self.parts, parts, strict=True)]
         return torch.cat(done, -1).flatten(-2)
 
     def product(self, vectors: Tensor) -> Tensor:
@@ -173,13 +185,13 @@ class BlockCovariance(Covariance):
 
     def diagonal(self) -> Tensor:
         """Return the variances."""
-        return torch.cat([block.diagonal() for block in self.blocks]).repeat(self.repeats)
+        return torch.cat([block.diagonal() for block in self.parts]).repeat(self.repeats)
 
     def precision_diagonal(self) -> Tensor:
         """Return the diagonal of ``Sigma^-1``."""
-        parts = [block.precision_diagonal() for block in self.blocks]
+        parts = [block.precision_diagonal() for block in self.parts]
         return torch.cat(parts).repeat(self.repeats)
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> BlockCovariance:
         """Return the same covariance elsewhere."""
-        return BlockCovariance([b.to(device, dtype) for b in self.blocks], repeats=self.repeats)
+        return BlockCovariance([b.to(device, dtype) for b in self.parts], repeats=self.repeats)

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_int
-from pyxai.covariance.base import Covariance, check_matrix, check_shrinkage
+from pyxai.covariance.base import Covariance, added_variance, check_matrix
+from pyxai.covariance.dense import DenseCovariance
 
 __all__ = ["LowRankCovariance", "SampleCovariance"]
 
@@ -67,8 +68,17 @@ class LowRankCovariance(Covariance):
         inner = inner + (factor * inverse) @ factor.T
         return inverse, torch.linalg.inv(inner)
 
+    @cached_property
+    def _square(self) -> DenseCovariance | None:
+        """The full matrix where it is smaller than the factor."""
+        if len(self.factor) < self.features:
+            return None
+        return DenseCovariance(self.product(torch.eye(self.features).to(self.factor)))
+
     def solve(self, vectors: Tensor) -> Tensor:
         """Return ``Sigma^-1 v`` by Woodbury's identity."""
+        if self._square is not None:
+            return self._square.solve(vectors)
         inverse, inner = self._woodbury
         scaled = vectors.double() * inverse
         factor = self.factor.double()
@@ -77,10 +87,28 @@ class LowRankCovariance(Covariance):
 
     def precision_diagonal(self) -> Tensor:
         """Return the diagonal of ``Sigma^-1``."""
+        if self._square is not None:
+            return self._square.precision_diagonal()
         inverse, inner = self._woodbury
         factor = self.factor.double()
         explained = (factor * (inner @ factor)).sum(0)
         return (inverse - explained * inverse.square()).to(self.factor.dtype)
+
+    def blocks(self, members: Tensor) -> Tensor:
+        """Return ``Sigma[S, S]`` for each row of ``members``."""
+        parts = self.factor[:, members]
+        result = torch.einsum("rki,rkj->kij", parts, parts)
+        return result if self.extra is None else result + torch.diag_embed(self.extra[members])
+
+    def conditional_blocks(self, members: Tensor) -> Tensor:
+        """Return the covariance given all other features, for each row of ``members``."""
+        if self._square is not None:
+            return self._square.conditional_blocks(members)
+        inverse, inner = self._woodbury
+        parts = (self.factor.double() * inverse)[:, members]
+        explained = torch.einsum("rki,rs,skj->kij", parts, inner, parts)
+        blocks: Tensor = torch.linalg.inv(torch.diag_embed(inverse[members]) - explained)
+        return blocks.to(self.factor.dtype)
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> LowRankCovariance:
         """Return the same covariance elsewhere."""
@@ -89,14 +117,16 @@ class LowRankCovariance(Covariance):
 
 
 class SampleCovariance(LowRankCovariance):
-    """Sample covariance of data rows: ``(1 - a) X'X / (N - 1) + a diag``, X centred.
+    """Sample covariance of rows, ``(1 - a) X'X / (N - 1) + a diag + ridge * mean(diag) I``.
 
     Parameters
     ----------
     rows : Tensor, shape [n_rows, features]
         Data, at least two rows; centred here. float32 or float64.
     shrinkage : float
-        The ``a`` above, in [0, 1]; ``diag`` holds the sample variances.
+        The ``a`` above, in [0, 1]; ``diag`` holds the sample variances, and X is centred.
+    ridge : float
+        As above, not negative.
     rank : int, optional
         Keep only this many leading directions; the variances that are dropped are not replaced.
 
@@ -106,16 +136,25 @@ class SampleCovariance(LowRankCovariance):
     and a Cholesky factor does not exist.
     """
 
-    def __init__(self, rows: Tensor, *, shrinkage: float = 0.0, rank: int | None = None) -> None:
+    def __init__(
+        self,
+        rows: Tensor,
+        *,
+        shrinkage: float = 0.0,
+        ridge: float = 0.0,
+        rank: int | None = None,
+    ) -> None:
         rows = check_matrix("rows", rows)
         if len(rows) < 2:
             raise ValueError(f"rows must hold at least 2 rows, got {len(rows)}")
-        a = check_shrinkage(shrinkage)
         centred = (rows - rows.mean(0)) / (len(rows) - 1) ** 0.5
         variances = centred.square().sum(0)
         if rank is not None:
             centred = _leading(centred, check_int("rank", rank, minimum=1))
-        super().__init__((1 - a) ** 0.5 * centred, a * variances if a > 0 else None)
+        extra = added_variance(variances, shrinkage, ridge)
+        super().__init__(
+            (1 - shrinkage) ** 0.5 * centred, extra if shrinkage > 0 or ridge > 0 else None
+        )
 
 
 def _leading(factor: Tensor, rank: int) -> Tensor:

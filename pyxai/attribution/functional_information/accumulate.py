@@ -1,0 +1,156 @@
+"""Running moments of the scores over samples, in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pyxai.attribution.functional_information.noise import Noise
+from pyxai.attribution.functional_information.scores import Groups, Sample, score_values
+from pyxai.covariance import Covariance
+
+__all__ = ["Accumulator"]
+
+VARIANCE_SCORES = ("vargrad", "vargrad_sq")
+
+
+class Accumulator:
+    """First and second moments of each score; for variance scores the moments of their samples.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Scores to keep.
+    inputs : Tensor, shape [batch, *features]
+        For sizes and the device.
+    law : Noise
+        Gives each example's covariance.
+    groups : Groups or None
+        Partition of the features.
+    sum_first : bool
+        Whether group members are summed before squaring.
+    information : bool
+        Whether to keep ``f``, ``f log f`` and the information of the sampling law too.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        inputs: Tensor,
+        law: Noise,
+        groups: Groups | None,
+        sum_first: bool,
+        *,
+        information: bool = False,
+    ) -> None:
+        self.law, self.groups, self.sum_first = law, groups, sum_first
+        self.batch, self.features = inputs.shape[0], inputs[0].numel()
+        columns = self.features if groups is None else groups.n_groups
+        device = inputs.device
+        self.moments = {
+            name: torch.zeros(2, self.batch, columns, dtype=torch.float64, device=device)
+            for name in names
+        }
+        self.counts = torch.zeros(self.batch, dtype=torch.float64, device=device)
+        self.rows: list[list[Tensor]] | None = (
+            [[] for _ in range(self.batch)] if information else None
+        )
+        self.covariances: dict[int, Covariance] = {}
+
+    def add(self, examples: slice, grads: Tensor, log_values: Tensor) -> None:
+        """Take in gradients [samples, batch, *features] of ``log f`` and its values."""
+        grads = grads.reshape(*log_values.shape, self.features)
+        for covariance, at in self.law.members(examples):
+            self._take(examples, at, covariance, grads[:, at].double(), log_values[:, at].double())
+        self.counts[examples] += log_values.shape[0]
+
+    def add_quotient(self, examples: slice, grads: Tensor, values: Tensor) -> None:
+        """Take in gradients of ``f`` itself, which must be positive."""
+        if bool((values <= 0).any()):
+            raise ValueError(
+                "model output must be positive at every sample for output='identity', got "
+                f"{values.min().item():.6g}; functional information is defined for f > 0: use "
+                "output='probability' or 'sigmoid' if the model returns logits"
+            )
+        values = values.double()
+        grads = grads.reshape(*values.shape, self.features).double() / values.unsqueeze(-1)
+        self.add(examples, grads, values.log())
+
+    def _take(
+        self,
+        examples: slice,
+        at: Tensor,
+        covariance: Covariance | None,
+        grads: Tensor,
+        log_values: Tensor,
+    ) -> None:
+        weights = log_values.exp()
+        wide = None if covariance is None else self._wide(covariance)
+        sample = Sample(grads, weights, wide, self.groups, self.sum_first)
+        for name, moments in self.moments.items():
+            values = score_values(name, sample)
+            moments[0, examples].index_add_(0, at, values.sum(0))
+            moments[1, examples].index_add_(0, at, values.square().sum(0))
+        if self.rows is not None:
+            self._keep_rows(examples, at, sample, log_values)
+
+    def _wide(self, covariance: Covariance) -> Covariance:
+        """Return ``covariance`` in float64, converted once."""
+        key = id(covariance)
+        if key not in self.covariances:
+            self.covariances[key] = covariance.to(self.counts.device, torch.float64)
+        return self.covariances[key]
+
+    def _keep_rows(self, examples: slice, at: Tensor, sample: Sample, log_values: Tensor) -> None:
+        assert self.rows is not None
+        isotropic = self.law.sampling(sample.covariance, examples, at)
+        squares = (
+            self.law.scale * (sample.product() * sample.log_grads).sum(-1)
+            if isotropic is None
+            else isotropic.double() * sample.log_grads.square().sum(-1)
+        )
+        start = examples.indices(self.batch)[0]
+        for column, position in enumerate(at.tolist()):
+            pair = torch.stack([log_values[:, column], squares[:, column]])
+            self.rows[start + position].append(pair)
+
+    def score(self, name: str) -> tuple[Tensor, Tensor]:
+        """Return a score and its standard error, [batch, groups] each."""
+        first, second = self.moments[name]
+        n = self.counts.unsqueeze(-1)
+        mean = first / n
+        variance = (second / n - mean.square()).clamp(min=0) * n / (n - 1)
+        if name in VARIANCE_SCORES:
+            # Standard error of a sample variance under a normal law.
+            return variance, variance * (2 / (n - 1)).sqrt()
+        return mean, (variance / n).sqrt()
+
+    def entropy(self) -> tuple[Tensor, ...]:
+        """Return entropy, its error, information, its error and the mean, [batch] each."""
+        assert self.rows is not None
+        found = [_entropy_of(*torch.cat(rows, 1)) for rows in self.rows]
+        return tuple(torch.stack(column) for column in zip(*found, strict=True))
+
+
+def _entropy_of(log_values: Tensor, squares: Tensor) -> tuple[Tensor, ...]:
+    """Entropy and information of one example from ``log f`` and ``|grad log f|^2``, [samples]."""
+    # f is scaled by its largest value: both quantities are homogeneous in f.
+    top = log_values.max()
+    f = (log_values - top).exp()
+    logs = log_values - top
+    mean = f.mean()
+    # d(E[f log f] - m log m) linearised at the mean gives the standard error.
+    terms = f * logs - (mean.log() + 1) * f
+    entropy = (f * (logs - mean.log())).mean()
+    information = f * squares
+    size = len(f) ** 0.5
+    scale = top.exp()
+    return (
+        scale * entropy,
+        scale * terms.std() / size,
+        scale * information.mean(),
+        scale * information.std() / size,
+        scale * mean,
+    )

@@ -1,0 +1,552 @@
+"""Attribution by functional Fisher information under a Gaussian law around the input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from pyxai._checks import check_choice, check_int, describe
+from pyxai._inputs import format_feature_mask, format_inputs
+from pyxai.attribution.base import GradientAttribution
+from pyxai.attribution.functional_information.accumulate import Accumulator
+from pyxai.attribution.functional_information.moments import class_covariances
+from pyxai.attribution.functional_information.noise import Noise
+from pyxai.attribution.functional_information.scores import (
+    COVARIANCE_SCORES,
+    SCORES,
+    Groups,
+)
+from pyxai.covariance import Covariance
+from pyxai.runner import Runner
+
+__all__ = ["EntropyBound", "FunctionalInformation"]
+
+REDUCTIONS = ("square_then_sum", "sum_then_square")
+
+
+class EntropyBound(NamedTuple):
+    """Functional entropy of an output and what bounds it; all in units of the output."""
+
+    entropy: Tensor  # [batch]
+    entropy_error: Tensor  # [batch], standard error
+    information: Tensor  # [batch]
+    information_error: Tensor  # [batch], standard error
+    mean: Tensor  # [batch], mean output; entropy and information are homogeneous in it
+
+    @property
+    def bound(self) -> Tensor:
+        """Half of the information: the log-Sobolev bound of the entropy."""
+        return self.information / 2
+
+
+class FunctionalInformation(GradientAttribution):
+    """Share of each feature in the functional Fisher information of an output.
+
+    Around an input x the law ``mu = N(x, Sigma)`` makes the positive output ``f`` random. The
+    Gaussian log-Sobolev inequality bounds its functional entropy,
+    ``Ent(f) = E[f log f] - E[f] log E[f] <= I(f) / 2`` with the information
+    ``I(f) = E[f <Sigma grad log f, grad log f>]``, and the scores below share out ``I``.
+
+    ============================ ==========================================================
+    score                        value of feature i
+    ============================ ==========================================================
+    ``"plain"``                  ``E[f (d_i log f)^2]``
+    ``"additive"``               ``E[f (Sigma grad log f)_i d_i log f]``; sums to ``I``, can be
+                                 negative
+    ``"marginal"``               plain times ``Sigma_ii``
+    ``"conditional"``            plain over ``(Sigma^-1)_ii``: only what the other features do
+                                 not already tell
+    ``"smoothgrad"``             ``E[d_i f]``
+    ``"smoothgrad_sq"``          ``E[(d_i f)^2]``
+    ``"vargrad"``                ``Var[d_i f]``
+    ``"vargrad_sq"``             ``Var[(d_i f)^2]``
+    ``"covariance_gradients"``   ``E[(Sigma grad f)_i]``
+    ============================ ==========================================================
+
+    For a group S of features: additive is the sum of its members, marginal is
+    ``E[f u' Sigma_SS u]`` and conditional ``E[f u' ((Sigma^-1)_SS)^-1 u]`` with
+    ``u = (grad log f)_S``.
+
+    Parameters
+    ----------
+    forward_func : callable
+        The model.
+    covariance : Covariance or mapping of int to Covariance, optional
+        ``Sigma`` of the flattened features, for all inputs or per class; see `fit`.
+    output : str or callable
+        What makes ``f`` positive: ``"probability"`` (softmax over dimension 1, the default),
+        ``"sigmoid"``, ``"exp"`` (the model returns ``log f``), or ``"identity"`` (the model returns
+        ``f`` itself, which must be positive at every sample).
+
+    Notes
+    -----
+    All rows of a batch get the same standard normal draws, so a row's result does not depend on
+    the batch. Accumulation is in float64; ``f`` is never divided by.
+
+    References
+    ----------
+    .. [1] I. Gat, N. Calderon, R. Reichart, T. Hazan, "A Functional Information Perspective on
+       Model Interpretation", ICML 2022, section 4.
+    .. [2] L. Gross, "Logarithmic Sobolev Inequalities", American Journal of Mathematics 97(4),
+       1975.
+    """
+
+    def __init__(
+        self,
+        forward_func: Any,
+        *,
+        covariance: Covariance | Mapping[int, Covariance] | None = None,
+        output: str = "probability",
+    ) -> None:
+        super().__init__(forward_func)
+        self.output = check_choice("output", output, tuple(_LOG_OUTPUTS))
+        self.covariance = covariance
+
+    def fit(
+        self,
+        loader: Iterable[Any],
+        *,
+        form: str = "sample",
+        structure: str = "joint",
+        shrinkage: float = 0.0,
+        ridge: float = 0.0,
+        rank: int | None = None,
+        max_rows: int | None = 4096,
+    ) -> FunctionalInformation:
+        """Estimate the covariance of the inputs of each class, in one pass over a data set.
+
+        Parameters
+        ----------
+        loader : iterable of (inputs, labels)
+            Tensors ``[batch, *features]`` and integer ``[batch]``.
+        form : str
+            ``"sample"``: the centred rows themselves (no square matrix); ``"low_rank"``: their
+            ``rank`` leading directions; ``"dense"``; ``"diagonal"``.
+        structure : str
+            ``"joint"``; ``"per_channel"``: one covariance per channel (dimension 1), none between
+            channels; ``"per_token"``: the covariance of the mean token embedding (inputs
+            ``[batch, tokens, embedding]``), the same for every token, none between tokens.
+        shrinkage : float
+            In [0, 1], towards the diagonal.
+        ridge : float
+            This fraction of the mean variance is added to every variance; features that never vary
+            (borders, padding) need it for the scores that invert the covariance.
+        rank : int, optional
+            For form ``"low_rank"``.
+        max_rows : int, optional
+            Rows kept of each class for ``"sample"`` and ``"low_rank"``: the first ones.
+
+        Returns
+        -------
+        FunctionalInformation
+            This object, with ``covariance`` set to a mapping from class to covariance.
+
+        Raises
+        ------
+        ValueError
+            If an argument is out of range, shapes differ, or a class has fewer than two examples.
+        TypeError
+            If the loader does not give pairs of tensors.
+        """
+        self.covariance = class_covariances(
+            loader,
+            form=form,
+            structure=structure,
+            shrinkage=shrinkage,
+            ridge=ridge,
+            rank=rank,
+            max_rows=max_rows,
+        )
+        return self
+
+    def attribute(
+        self,
+        inputs: Tensor,
+        target: Any = None,
+        additional_forward_args: Any = None,
+        *,
+        score: str = "plain",
+        n_samples: int = 100,
+        scale: float = 0.15,
+        noise: str | None = None,
+        feature_mask: Tensor | None = None,
+        reduction: str = "square_then_sum",
+        parity: bool = False,
+        antithetic: bool | None = None,
+        seed: int = 0,
+        internal_batch_size: int | None = None,
+        return_error: bool = False,
+        show_progress: bool = False,
+    ) -> Any:
+        """Compute one score.
+
+        Parameters
+        ----------
+        inputs : Tensor, shape [batch, *features]
+            float32, float64, bfloat16 or float16.
+        target : int, tuple, list or Tensor, optional
+            The explained class, in any of captum's forms; it is fixed, not chosen per sample.
+        additional_forward_args : any, optional
+            Further arguments of the model.
+        score : str
+            See the class.
+        n_samples : int
+            Samples per input.
+        scale : float
+            ``lambda``: the noise is ``N(0, lambda Var(x) I)`` or ``N(0, lambda Sigma)``, with
+            ``Var(x)`` the variance of all entries of this input. ``Sigma`` in the scores is not
+            scaled.
+        noise : str, optional
+            ``"isotropic"`` or ``"covariance"``; default: covariance for the scores that read
+            ``Sigma``, else isotropic.
+        feature_mask : Tensor, shape of ``inputs`` or first dimension 1, optional
+            Groups, one for all examples; each member gets the score of its group.
+        reduction : str
+            For groups of ``plain`` and ``additive``: ``"square_then_sum"`` follows the theory,
+            ``"sum_then_square"`` sums the members first.
+        parity : bool
+            Follow the authors' code: the channels of an image (dimension 1) or the embedding of a
+            token (the last dimension) form a group, summed first, and that dimension is dropped
+            from the result.
+        antithetic : bool, optional
+            Whether samples come in pairs ``x + e``, ``x - e``; default: unless ``return_error``.
+        seed : int
+            Of the samples.
+        internal_batch_size : int, optional
+            Upper bound of the rows in one call of the model.
+        return_error : bool
+            Whether to return the standard error as well; needs independent samples.
+        show_progress : bool
+            Whether to show a progress bar.
+
+        Returns
+        -------
+        Tensor, shape of ``inputs``
+            Scores in units of the output (per squared input unit for ``plain``), float64 for
+            float64 inputs, else float32. With ``return_error``: a pair of such tensors.
+
+        Raises
+        ------
+        ValueError
+            If an argument is out of range, the output is not positive, a covariance is missing, of
+            another size, or singular where its inverse is needed.
+        TypeError
+            If a type or dtype does not fit.
+        """
+        scores = self.scores(
+            inputs,
+            target,
+            additional_forward_args,
+            names=(score,),
+            n_samples=n_samples,
+            scale=scale,
+            noise=noise,
+            feature_mask=feature_mask,
+            reduction=reduction,
+            parity=parity,
+            antithetic=antithetic,
+            seed=seed,
+            internal_batch_size=internal_batch_size,
+            return_error=return_error,
+            show_progress=show_progress,
+        )
+        return scores[score]
+
+    def scores(
+        self,
+        inputs: Tensor,
+        target: Any = None,
+        additional_forward_args: Any = None,
+        *,
+        names: Sequence[str],
+        n_samples: int = 100,
+        scale: float = 0.15,
+        noise: str | None = None,
+        feature_mask: Tensor | None = None,
+        reduction: str = "square_then_sum",
+        parity: bool = False,
+        antithetic: bool | None = None,
+        seed: int = 0,
+        internal_batch_size: int | None = None,
+        return_error: bool = False,
+        show_progress: bool = False,
+    ) -> dict[str, Any]:
+        """Compute several scores from one set of samples.
+
+        Parameters
+        ----------
+        inputs, target, additional_forward_args
+            As for `attribute`.
+        names : sequence of str
+            Scores, see the class; all share the samples and so the cost of one.
+        n_samples, scale, noise, feature_mask, reduction, parity, antithetic, seed, \
+internal_batch_size, return_error, show_progress
+            As for `attribute`; ``noise`` is by default covariance if any score reads ``Sigma``.
+
+        Returns
+        -------
+        dict of str to Tensor
+            One entry per name, as `attribute` returns it.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As for `attribute`.
+        """
+        for name in names:
+            check_choice("score", name, SCORES)
+        check_choice("reduction", reduction, REDUCTIONS)
+        check_int("n_samples", n_samples, minimum=2)
+        x = _one_tensor(inputs)
+        groups, shape = _grouping(x, feature_mask, parity)
+        needs = any(name in COVARIANCE_SCORES for name in names)
+        law = self._noise(
+            x, target, scale, noise or ("covariance" if needs else "isotropic"), needs
+        )
+        paired = _pairing(antithetic, return_error, n_samples, names)
+        result = Accumulator(names, x, law, groups, reduction == "sum_then_square" or parity)
+        self._sample(
+            x,
+            target,
+            additional_forward_args,
+            law,
+            result,
+            n_samples=n_samples,
+            seed=seed,
+            paired=paired,
+            max_rows=internal_batch_size,
+            progress=show_progress,
+        )
+        return {name: _finish(result, name, groups, shape, x.dtype, return_error) for name in names}
+
+    def entropy(
+        self,
+        inputs: Tensor,
+        target: Any = None,
+        additional_forward_args: Any = None,
+        *,
+        n_samples: int = 1000,
+        scale: float = 0.15,
+        noise: str = "covariance",
+        seed: int = 0,
+        internal_batch_size: int | None = None,
+    ) -> EntropyBound:
+        """Estimate the functional entropy of the output and the information that bounds it.
+
+        Here the information is that of the sampling law itself: its ``Sigma`` is scaled by
+        ``scale``, so that ``entropy <= bound`` holds up to the standard errors.
+
+        Parameters
+        ----------
+        inputs, target, additional_forward_args, n_samples, scale, noise, seed, internal_batch_size
+            As for `attribute`; samples are independent.
+
+        Returns
+        -------
+        EntropyBound
+            Tensors of shape [batch], float64, in units of the output.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As for `attribute`.
+        """
+        check_int("n_samples", n_samples, minimum=2)
+        x = _one_tensor(inputs)
+        law = self._noise(x, target, scale, noise, needs=noise == "covariance")
+        result = Accumulator((), x, law, None, False, information=True)
+        self._sample(
+            x,
+            target,
+            additional_forward_args,
+            law,
+            result,
+            n_samples=n_samples,
+            seed=seed,
+            paired=False,
+            max_rows=internal_batch_size,
+            progress=False,
+        )
+        return EntropyBound(*result.entropy())
+
+    def _noise(self, x: Tensor, target: Any, scale: float, kind: str, needs: bool) -> Noise:
+        check_choice("noise", kind, ("isotropic", "covariance"))
+        if not scale > 0:
+            raise ValueError(f"scale must be positive, got {scale}")
+        by_example = None
+        if needs or kind == "covariance":
+            by_example = _by_example(self.covariance, x, target)
+        return Noise(x, scale, kind, by_example)
+
+    def _sample(
+        self,
+        x: Tensor,
+        target: Any,
+        additional_forward_args: Any,
+        law: Noise,
+        result: Accumulator,
+        *,
+        n_samples: int,
+        seed: int,
+        paired: bool,
+        max_rows: int | None,
+        progress: bool,
+    ) -> None:
+        runner = Runner(
+            self.forward_func,
+            target=target,
+            additional_forward_args=additional_forward_args,
+            output=_LOG_OUTPUTS[self.output],
+            max_rows=max_rows,
+            progress=progress,
+        )
+
+        def build(examples: slice, repeats: slice) -> tuple[Tensor, ...]:
+            return (law.points(examples, repeats, seed=seed, paired=paired),)
+
+        def consume(
+            examples: slice, repeats: slice, grads: tuple[Tensor, ...], values: Tensor
+        ) -> None:
+            if self.output == "identity":
+                result.add_quotient(examples, grads[0], values)
+            else:
+                result.add(examples, grads[0], values)
+
+        runner.gradients(build, x.shape[0], n_samples, consume, with_values=True)
+
+
+def _log_softmax(outputs: Tensor) -> Tensor:
+    if outputs.dim() < 2 or outputs.shape[1] < 2:
+        raise ValueError(
+            "model must return at least two classes in dimension 1 for output 'probability', "
+            f"got shape {list(outputs.shape)}; use output='sigmoid' for a single logit"
+        )
+    return torch.log_softmax(outputs, 1)
+
+
+_LOG_OUTPUTS: dict[str, Any] = {
+    "probability": _log_softmax,
+    "sigmoid": torch.nn.functional.logsigmoid,
+    "exp": None,
+    "identity": None,
+}
+
+
+def _one_tensor(inputs: Any) -> Tensor:
+    tensors, _ = format_inputs(inputs, gradients=True)
+    if len(tensors) != 1:
+        raise NotImplementedError(
+            f"inputs must be one tensor for functional information, got {len(tensors)}; "
+            "concatenate them, since one covariance speaks of all features"
+        )
+    return tensors[0]
+
+
+def _by_example(covariance: Any, x: Tensor, target: Any) -> list[Covariance]:
+    """Return the covariance of each example's explained class."""
+    if covariance is None:
+        raise ValueError(
+            "covariance must be given or fitted for this score or noise, got None; pass "
+            "covariance= or call fit(loader)"
+        )
+    if isinstance(covariance, Covariance):
+        found = [covariance] * x.shape[0]
+    elif isinstance(covariance, Mapping):
+        found = [_of_class(covariance, label) for label in _labels(target, x.shape[0])]
+    else:
+        raise TypeError(
+            f"covariance must be a Covariance or a mapping of classes to them, "
+            f"got {describe(covariance)}"
+        )
+    features = x[0].numel()
+    for each in found:
+        if each.features != features:
+            raise ValueError(
+                f"covariance must have {features} features like inputs, got {each.features}"
+            )
+    return found
+
+
+def _of_class(covariance: Mapping[int, Covariance], label: int) -> Covariance:
+    if label not in covariance:
+        raise ValueError(
+            f"covariance must hold every explained class, got classes {sorted(covariance)} "
+            f"and target {label}"
+        )
+    return covariance[label]
+
+
+def _labels(target: Any, batch: int) -> list[int]:
+    if isinstance(target, Tensor):
+        target = target.tolist()
+    if isinstance(target, int):
+        return [target] * batch
+    if isinstance(target, list) and all(isinstance(label, int) for label in target):
+        return target * batch if len(target) == 1 else target
+    raise ValueError(
+        "target must be one class, or one per example, where the covariance is per class, "
+        f"got {describe(target)}"
+    )
+
+
+def _grouping(
+    x: Tensor, feature_mask: Tensor | None, parity: bool
+) -> tuple[Groups | None, list[int]]:
+    """Return the groups and the shape that group scores take, [batch, *features] at first."""
+    if parity:
+        if feature_mask is not None:
+            raise ValueError("feature_mask must be None with parity=True, which groups channels")
+        if x.dim() < 3:
+            return None, list(x.shape)
+        axis = x.dim() - 1 if x.dim() == 3 else 1
+        kept = [size for index, size in enumerate(x.shape) if index not in (0, axis)]
+        ids = torch.arange(_count(kept), device=x.device).reshape(kept).unsqueeze(axis - 1)
+        return Groups(ids.expand(x.shape[1:]).reshape(-1), _count(kept)), [x.shape[0], *kept]
+    if feature_mask is None:
+        return None, list(x.shape)
+    players = format_feature_mask(feature_mask, (x,))
+    mask = players.maps[0]
+    assert mask is not None
+    if mask.shape[0] != 1 and bool((mask != mask[:1]).any()):
+        raise ValueError("feature_mask must be the same for all examples, got one per example")
+    return Groups(mask[0].reshape(-1).long(), players.n_players), list(x.shape)
+
+
+def _count(sizes: Sequence[int]) -> int:
+    result = 1
+    for size in sizes:
+        result *= size
+    return result
+
+
+def _pairing(
+    antithetic: bool | None, return_error: bool, n_samples: int, names: Sequence[str]
+) -> bool:
+    if antithetic and return_error:
+        raise ValueError("antithetic must be False with return_error=True, got True")
+    paired = not return_error if antithetic is None else antithetic
+    if antithetic and n_samples % 2:
+        raise ValueError(f"n_samples must be even for antithetic pairs, got {n_samples}")
+    return paired and n_samples % 2 == 0
+
+
+def _finish(
+    result: Accumulator,
+    name: str,
+    groups: Groups | None,
+    shape: list[int],
+    dtype: torch.dtype,
+    return_error: bool,
+) -> Any:
+    out_dtype = torch.float64 if dtype == torch.float64 else torch.float32
+
+    def place(values: Tensor) -> Tensor:
+        if groups is not None and values.shape[-1] != _count(shape[1:]):
+            values = values[:, groups.owner]
+        return values.reshape(shape).to(out_dtype)
+
+    mean, error = result.score(name)
+    return (place(mean), place(error)) if return_error else place(mean)

@@ -1,0 +1,93 @@
+"""Samples around the inputs: isotropic noise, or noise of a given covariance."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pyxai.covariance import Covariance
+from pyxai.ops import philox_normal
+
+__all__ = ["Noise"]
+
+
+class Noise:
+    """The law ``N(x, scale * Var(x) I)`` or ``N(x, scale * Sigma)`` of every example.
+
+    Parameters
+    ----------
+    inputs : Tensor, shape [batch, *features]
+        Centres.
+    scale : float
+        The ``lambda`` of the method.
+    kind : str
+        ``"isotropic"`` or ``"covariance"``.
+    by_example : list of Covariance, optional
+        One per example; the same object for examples of one class.
+    """
+
+    def __init__(
+        self, inputs: Tensor, scale: float, kind: str, by_example: list[Covariance] | None
+    ) -> None:
+        self.inputs, self.scale, self.kind = inputs, scale, kind
+        self.dtype = torch.float64 if inputs.dtype == torch.float64 else torch.float32
+        moved = {id(c): c.to(inputs.device, self.dtype) for c in by_example or []}
+        self.by_example = None if by_example is None else [moved[id(c)] for c in by_example]
+        flat = inputs.flatten(1).to(self.dtype)
+        # One feature has no variance between entries; the noise is then of no size.
+        variance = flat.var(1) if flat.shape[1] > 1 else torch.zeros_like(flat[:, 0])
+        self.deviation = (scale * variance).sqrt()
+
+    def members(self, examples: slice) -> list[tuple[Covariance | None, Tensor]]:
+        """Return (covariance, positions in the slice) for the classes in a slice of examples."""
+        indices = range(*examples.indices(len(self.inputs)))
+        if self.by_example is None:
+            return [(None, torch.arange(len(indices), device=self.inputs.device))]
+        found: dict[int, tuple[Covariance, list[int]]] = {}
+        for position, index in enumerate(indices):
+            covariance = self.by_example[index]
+            found.setdefault(id(covariance), (covariance, []))[1].append(position)
+        return [
+            (covariance, torch.tensor(positions, device=self.inputs.device))
+            for covariance, positions in found.values()
+        ]
+
+    def sampling(self, covariance: Covariance | None, examples: slice, at: Tensor) -> Tensor | None:
+        """Return the isotropic variance of the examples ``at``, None for covariance noise."""
+        return None if self.kind == "covariance" else self.deviation[examples][at].square()
+
+    def points(self, examples: slice, repeats: slice, *, seed: int, paired: bool) -> Tensor:
+        """Return the samples, node-major ``[repeats * examples, *features]``, in the inputs' dtype.
+
+        Every example gets the same standard normals, so that it gets the same samples in any batch.
+        """
+        centres = self.inputs[examples]
+        count, width = len(centres), repeats.stop - repeats.start
+        noise = torch.empty(
+            width, count, centres[0].numel(), dtype=self.dtype, device=centres.device
+        )
+        for covariance, at in self.members(examples):
+            if self.kind == "covariance":
+                assert covariance is not None
+                normals = self._normals(covariance.n_normals, repeats, seed, paired)
+                noise[:, at] = covariance.color(normals).mul(self.scale**0.5).unsqueeze(1)
+            else:
+                normals = self._normals(noise.shape[-1], repeats, seed, paired)
+                noise[:, at] = normals.unsqueeze(1) * self.deviation[examples][at, None]
+        points = centres.to(self.dtype) + noise.view(width, count, *centres.shape[1:])
+        return points.to(centres.dtype).flatten(0, 1)
+
+    def _normals(self, size: int, repeats: slice, seed: int, paired: bool) -> Tensor:
+        """Return standard normals [repeats, size]; samples 2k and 2k + 1 of pairs are opposite."""
+        zero = torch.zeros(1, dtype=torch.int64, device=self.inputs.device)
+        start, stop = repeats.start, repeats.stop
+        if not paired:
+            return self._draw(size, start, stop, seed, zero)
+        half = self._draw(size, start // 2, (stop + 1) // 2, seed, zero)
+        both = torch.stack([half, -half], 1).flatten(0, 1)
+        return both[start % 2 : start % 2 + stop - start]
+
+    def _draw(self, size: int, start: int, stop: int, seed: int, ids: Tensor) -> Tensor:
+        return philox_normal(
+            (size,), stop - start, seed=seed, example_ids=ids, start=start, dtype=self.dtype
+        )[0]
