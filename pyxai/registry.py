@@ -14,6 +14,7 @@ from pyxai._checks import describe
 from pyxai.attribution import (
     Attribution,
     FeatureAblation,
+    FunctionalInformation,
     InputXGradient,
     IntegratedGradients,
     Occlusion,
@@ -163,4 +164,10 @@ register(
     Occlusion,
     baselines="optional",
     axioms=("linearity", "implementation_invariance"),
+)
+register(
+    "functional_information",
+    FunctionalInformation,
+    stochastic=True,
+    axioms=("null_player", "implementation_invariance"),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pyxai.attribution.base import Attribution, GradientAttribution, PerturbationAttribution
 from pyxai.attribution.feature_ablation import FeatureAblation
+from pyxai.attribution.functional_information import FunctionalInformation
 from pyxai.attribution.input_x_gradient import InputXGradient
 from pyxai.attribution.integrated_gradients import IntegratedGradients
 from pyxai.attribution.occlusion import Occlusion
@@ -12,6 +13,7 @@ from pyxai.attribution.saliency import Saliency
 __all__ = [
     "Attribution",
     "FeatureAblation",
+    "FunctionalInformation",
     "GradientAttribution",
     "InputXGradient",
     "IntegratedGradients",

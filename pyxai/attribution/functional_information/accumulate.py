@@ -72,7 +72,7 @@ class Accumulator:
             raise ValueError(
                 "model output must be positive at every sample for output='identity', got "
                 f"{values.min().item():.6g}; functional information is defined for f > 0: use "
-                "output='probability' or 'sigmoid' if the model returns logits"
+                "output='probability' if the model returns logits"
             )
         values = values.double()
         grads = grads.reshape(*values.shape, self.features).double() / values.unsqueeze(-1)

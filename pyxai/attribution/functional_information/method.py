@@ -76,10 +76,10 @@ class FunctionalInformation(GradientAttribution):
         The model.
     covariance : Covariance or mapping of int to Covariance, optional
         ``Sigma`` of the flattened features, for all inputs or per class; see `fit`.
-    output : str or callable
-        What makes ``f`` positive: ``"probability"`` (softmax over dimension 1, the default),
-        ``"sigmoid"``, ``"exp"`` (the model returns ``log f``), or ``"identity"`` (the model returns
-        ``f`` itself, which must be positive at every sample).
+    output : str
+        What makes ``f`` positive: ``"probability"`` (softmax over dimension 1, the default; the
+        logistic function of a single output), ``"exp"`` (the model returns ``log f``), or
+        ``"identity"`` (the model returns ``f`` itself, which must be positive at every sample).
 
     Notes
     -----
@@ -418,18 +418,8 @@ internal_batch_size, return_error, show_progress
         runner.gradients(build, x.shape[0], n_samples, consume, with_values=True)
 
 
-def _log_softmax(outputs: Tensor) -> Tensor:
-    if outputs.dim() < 2 or outputs.shape[1] < 2:
-        raise ValueError(
-            "model must return at least two classes in dimension 1 for output 'probability', "
-            f"got shape {list(outputs.shape)}; use output='sigmoid' for a single logit"
-        )
-    return torch.log_softmax(outputs, 1)
-
-
 _LOG_OUTPUTS: dict[str, Any] = {
-    "probability": _log_softmax,
-    "sigmoid": torch.nn.functional.logsigmoid,
+    "probability": "log_probability",
     "exp": None,
     "identity": None,
 }
