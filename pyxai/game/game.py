@@ -1,0 +1,294 @@
+"""The cooperative game that every method asks: v(S), and its extension v(w).
+
+``v(S)`` is the explained output when only the players in S are present; ``v(w)`` for w in [0, 1]^n
+puts each feature at ``baseline + w[player] * (input - baseline)``. A method builds a `Game` and
+asks for `Game.values` of masks or `Game.gradients` at weights, for all examples of a batch at
+once; how rows are made and run is settled here and in `pyxai.runner`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyxai._checks import FLOAT_DTYPES, check_dtype, check_int, check_shape, check_tensor, describe
+from pyxai._inputs import format_baselines, format_feature_mask, format_inputs
+from pyxai.game.rows import GameRows
+from pyxai.imputers import Imputer
+from pyxai.ops import pack_masks
+from pyxai.runner import Estimate, Output, ProgressOption, Runner
+
+__all__ = ["Game"]
+
+
+class Game:
+    """A model, its inputs and a way to remove features, as a cooperative game.
+
+    Parameters
+    ----------
+    model : callable
+        Takes the inputs and then the extra arguments; see `Runner`.
+    inputs : Tensor or tuple of Tensor, shape [batch, *feat] each
+        The examples; one game for each.
+    baselines : None, float, Tensor or tuple of these, optional
+        What absent features are replaced by: a number, or a tensor ``[1 or batch, *feat]`` or
+        ``[*feat]``. Default 0.
+    imputer : Imputer, optional
+        Draws values for absent features instead; values are then means over its draws.
+    feature_mask : Tensor or tuple of Tensor, optional
+        Player number of each feature, from 0; features with the same number are one player, also
+        over the tuple. Default: every feature is its own player.
+    target : int, tuple, list or Tensor, optional
+        Which output is explained; see `pyxai.runner.Target`.
+    additional_forward_args : Any, optional
+        Extra arguments of the model; tensors with one row per example are repeated.
+    output : "logit", "probability", "log_probability" or callable
+        Applied to the model's output before the target is selected.
+    max_rows : int, optional
+        Upper bound of rows in one call of the model; default: automatic.
+    seed : int
+        Seed of the imputer's draws.
+    example_ids : Tensor, shape [batch], optional
+        int64 names of the examples: draws depend on seed and id, not on the place in the batch.
+        Default 0 .. batch - 1.
+    progress : bool or callable, optional
+        See `Runner`.
+
+    Attributes
+    ----------
+    n_players, n_examples, n_draws : int
+        Number of players, of games, and of model rows behind one value.
+    player_ids : Tensor, shape [n_players]
+        int64, the feature mask's number of each player, ascending.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as said above; the message names it.
+
+    Notes
+    -----
+    Outputs come back in float32, or float64 if the model's are; they do not require gradients.
+
+    References
+    ----------
+    .. [1] G. Owen, "Multilinear extensions of games", Management Science 18(5), 1972, for games on
+       [0, 1]^n; v(w) here is the straight-line extension that path methods walk on.
+
+    Examples
+    --------
+    >>> game = Game(lambda x: x.prod(1), torch.tensor([[2.0, 3.0]]))
+    >>> game.values(torch.tensor([[False, False], [True, False], [True, True]]))
+    tensor([[0., 0., 6.]])
+    >>> game.gradients(torch.tensor([[0.5, 0.5]]))
+    tensor([[[3., 3.]]])
+    """
+
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        inputs: Tensor | tuple[Tensor, ...],
+        *,
+        baselines: Any = None,
+        imputer: Imputer | None = None,
+        feature_mask: Any = None,
+        target: Any = None,
+        additional_forward_args: Any = None,
+        output: Output = "logit",
+        max_rows: int | None = None,
+        seed: int = 0,
+        example_ids: Tensor | None = None,
+        progress: ProgressOption = None,
+    ) -> None:
+        self.inputs, self.is_tuple = format_inputs(inputs)
+        self.n_examples = self.inputs[0].shape[0]
+        players = format_feature_mask(feature_mask, self.inputs)
+        self.player_ids, self.n_players = players.ids, players.n_players
+        if imputer is not None and baselines is not None:
+            raise ValueError("baselines must be None where an imputer is given, got both")
+        self.baselines = format_baselines(baselines, self.inputs)
+        self.imputer = _check_imputer(imputer, self.inputs)
+        self.n_draws = 1 if self.imputer is None else self.imputer.n_draws
+        self.seed = check_int("seed", seed, minimum=0)
+        self.example_ids = _check_ids(example_ids, self.n_examples, self.inputs[0].device)
+        self._rows = GameRows(
+            self.inputs, players, self.baselines, self.imputer, self.seed, self.example_ids
+        )
+        self._runner = Runner(
+            model,
+            target=target,
+            additional_forward_args=additional_forward_args,
+            output=output,
+            max_rows=max_rows,
+            progress=progress,
+        )
+        self._runner.target.check_examples(self.n_examples)
+
+    def values(self, masks: Tensor) -> Tensor:
+        """Return v(S) for every mask and example.
+
+        Parameters
+        ----------
+        masks : Tensor, shape [n_masks, n_players] or [batch, n_masks, n_players]
+            bool, True where the player is present; the same masks for every example, or masks for
+            each. Packed masks (int32, last size ceil(n_players / 32), see `pack_masks`) are taken
+            too.
+
+        Returns
+        -------
+        Tensor, shape [batch, n_masks]
+            In output units; ``[1, n_masks]`` if the model returns one scalar for the batch.
+
+        Raises
+        ------
+        ValueError
+            If a shape does not fit, or the model's output is not finite.
+        TypeError
+            If ``masks`` is neither bool nor int32.
+        """
+        packed = self._check_masks(masks)
+        # A faster exact way for models that allow one (a linear first layer, say) goes here; the
+        # direct way stays as its oracle.
+        return self._direct_values(packed)
+
+    def gradients(self, weights: Tensor) -> Tensor:
+        """Return dv/dw at points of the continuous extension.
+
+        ``dv/dw[p] = sum over features f of player p of (input - baseline)[f] * df/dx[f]``
+
+        Parameters
+        ----------
+        weights : Tensor, shape [n_points, n_players] or [batch, n_points, n_players]
+            In [0, 1]: 0 puts a player at the baseline, 1 at the input.
+
+        Returns
+        -------
+        Tensor, shape [batch, n_points, n_players]
+            In output units; float64 for float64 inputs, else float32.
+
+        Raises
+        ------
+        ValueError
+            If a shape does not fit, a weight is outside [0, 1], or the output is not finite.
+        TypeError
+            If inputs or weights are not floating point.
+        NotImplementedError
+            If the imputer's draws depend on the mask: v(w) has no meaning then.
+        """
+        points = self._check_weights(weights)
+        n_points = points.shape[-2]
+        total = points.new_zeros((self.n_examples, n_points, self.n_players))
+        if n_points == 0:
+            return total
+
+        def consume(examples: slice, repeats: slice, grads: tuple[Tensor, ...]) -> None:
+            self._rows.add_gradients(total, points, examples, repeats, grads)
+
+        build = self._rows.soft(points)
+        width = n_points * self.n_draws
+        self._runner.gradients(build, self.n_examples, width, consume, example_major=True)
+        return total.div_(self.n_draws)
+
+    def estimate(self, n_masks: int, *, gradients: bool = False) -> Estimate:
+        """Tell what `values` of so many masks, or `gradients` at so many points, would cost."""
+        check_int("n_masks", n_masks, minimum=1)
+        shape = (1, self.n_players)
+        if gradients:
+            build = self._rows.soft(self._check_weights(torch.ones(shape)).expand(n_masks, -1))
+        else:
+            full = self._check_masks(torch.ones(shape, dtype=torch.bool))
+            build = self._rows.masked(full.expand(n_masks, -1))
+        width = n_masks * self.n_draws
+        return self._runner.estimate(build, self.n_examples, width, gradients=gradients)
+
+    def to_features(self, values: Tensor) -> tuple[Tensor, ...]:
+        """Give every feature the value of its player.
+
+        Parameters
+        ----------
+        values : Tensor, shape [batch, n_players]
+
+        Returns
+        -------
+        tuple of Tensor, shape [batch, *feat] each
+        """
+        spread = []
+        for tensor, owners in zip(self.inputs, self._rows.players.maps, strict=True):
+            if owners is None:
+                spread.append(values.reshape(-1, *tensor.shape[1:]))
+                continue
+            index = owners.flatten(1).long().expand(values.shape[0], -1)
+            spread.append(values.gather(1, index).view(-1, *tensor.shape[1:]))
+        return tuple(spread)
+
+    def _direct_values(self, packed: Tensor) -> Tensor:
+        n_masks = packed.shape[-2]
+        if n_masks == 0:
+            return self._runner.outputs(self.inputs)[:, None][:, :0]
+        build = self._rows.masked(packed)
+        values = self._runner.values(build, self.n_examples, n_masks * self.n_draws)
+        if self.n_draws == 1:
+            return values
+        return values.view(-1, n_masks, self.n_draws).mean(-1)
+
+    def _check_masks(self, masks: Tensor) -> Tensor:
+        """Return packed masks, ``[(batch,) n_masks, n_words]``."""
+        check_tensor("masks", masks)
+        check_dtype("masks", masks, (torch.bool, torch.int32))
+        width = self.n_players if masks.dtype == torch.bool else -(-self.n_players // 32)
+        self._check_table("masks", "n_masks", masks, width)
+        packed = pack_masks(masks) if masks.dtype == torch.bool else masks
+        return packed.to(self.inputs[0].device)
+
+    def _check_weights(self, weights: Tensor) -> Tensor:
+        """Return points, ``[(batch,) n_points, n_players]``, in the precision of the inputs."""
+        for tensor in self.inputs:
+            check_dtype("inputs", tensor, FLOAT_DTYPES)
+        if self.imputer is not None and self.imputer.conditional:
+            raise NotImplementedError(
+                "imputer must draw without looking at the mask for gradients, "
+                f"got {type(self.imputer).__name__}"
+            )
+        check_tensor("weights", weights)
+        check_dtype("weights", weights, FLOAT_DTYPES)
+        self._check_table("weights", "n_points", weights, self.n_players)
+        if weights.numel():
+            low, high = weights.aminmax()
+            if not (bool(low >= 0) and bool(high <= 1)):
+                raise ValueError(f"weights must be in [0, 1], got values from {low:g} to {high:g}")
+        double = any(tensor.dtype == torch.float64 for tensor in self.inputs)
+        return weights.detach().to(
+            self.inputs[0].device, torch.float64 if double else torch.float32
+        )
+
+    def _check_table(self, name: str, count: str, table: Tensor, width: int) -> None:
+        shape = tuple(table.shape)
+        if len(shape) == 2 and shape[1] == width:
+            return
+        if len(shape) == 3 and shape[0] == self.n_examples and shape[2] == width:
+            return
+        raise ValueError(
+            f"{name} must have shape [{count}, {width}] or [{self.n_examples}, {count}, {width}] "
+            f"for {self.n_players} players, got {list(shape)}"
+        )
+
+
+def _check_imputer(imputer: Any, inputs: tuple[Tensor, ...]) -> Imputer | None:
+    if imputer is None:
+        return None
+    if not isinstance(imputer, Imputer):
+        raise TypeError(f"imputer must be a pyxai.imputers.Imputer, got {describe(imputer)}")
+    return imputer.check(inputs)
+
+
+def _check_ids(example_ids: Any, n_examples: int, device: torch.device) -> Tensor:
+    if example_ids is None:
+        return torch.arange(n_examples, device=device)
+    check_tensor("example_ids", example_ids)
+    check_dtype("example_ids", example_ids, (torch.int64,))
+    check_shape("example_ids", example_ids, [n_examples])
+    ids: Tensor = example_ids.detach().to(device)
+    return ids

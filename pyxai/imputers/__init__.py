@@ -1,0 +1,10 @@
+"""Ways to remove features: what the features of absent players are replaced by."""
+
+from __future__ import annotations
+
+from pyxai.imputers.base import IMPUTER_STREAM, Draws, Imputer
+from pyxai.imputers.constant import Constant
+from pyxai.imputers.marginal import Marginal
+from pyxai.imputers.mean import Mean
+
+__all__ = ["IMPUTER_STREAM", "Constant", "Draws", "Imputer", "Marginal", "Mean"]

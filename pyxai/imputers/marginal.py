@@ -1,0 +1,74 @@
+"""Absent features take the values of background rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyxai._checks import check_int
+from pyxai._inputs import format_background
+from pyxai.imputers.base import IMPUTER_STREAM, Imputer
+from pyxai.ops import philox_random
+
+__all__ = ["Marginal"]
+
+
+class Marginal(Imputer):
+    """Replace absent features by those of rows from a background set.
+
+    ``v(S) = mean over background rows r of f(x_S, r_notS)``
+
+    Parameters
+    ----------
+    background : Tensor or tuple of Tensor, shape [n_background, *feat] each
+        Rows of the data distribution, in input units. All absent features of a row come from the
+        same background row, also over a tuple of tensors.
+    n_draws : int, optional
+        Draw so many rows for each example, with replacement. Default: every background row is used
+        once, without chance, and each value costs ``n_background`` model rows.
+
+    Notes
+    -----
+    Breaks the dependence between present and absent features: the "interventional" expectation of
+    SHAP [1]_.
+
+    References
+    ----------
+    .. [1] D. Janzing, L. Minorics, P. Blöbaum, "Feature relevance quantification in explainable
+       AI: A causal problem", AISTATS 2020, section 3.
+    """
+
+    def __init__(self, background: Any, n_draws: int | None = None) -> None:
+        self.background = format_background(background)
+        self._drawn = n_draws is not None
+        count = self.background[0].shape[0]
+        self.n_draws = count if n_draws is None else check_int("n_draws", n_draws, minimum=1)
+
+    def check(self, inputs: tuple[Tensor, ...]) -> Marginal:
+        """Return an imputer whose background has the dtype of ``inputs``."""
+        rows = format_background(self.background, inputs)
+        return Marginal(rows, self.n_draws if self._drawn else None)
+
+    def draw(
+        self,
+        inputs: tuple[Tensor, ...],
+        masks: tuple[Tensor, ...] | None = None,
+        *,
+        seed: int,
+        example_ids: Tensor,
+    ) -> tuple[Tensor, ...]:
+        """Return background rows, ``[1 or batch, n_draws, *feat]``."""
+        if not self._drawn:
+            return tuple(rows.unsqueeze(0) for rows in self.background)
+        uniform = philox_random(
+            (),
+            self.n_draws,
+            seed=seed,
+            example_ids=example_ids,
+            stream=IMPUTER_STREAM,
+            dtype=torch.float64,
+        )
+        chosen = (uniform * self.background[0].shape[0]).long()  # [batch, n_draws]
+        return tuple(rows[chosen] for rows in self.background)
