@@ -433,8 +433,11 @@ def test_parameters_count_as_nothing():
     assert counter.peak == 4
 
 
-def test_rows_follow_the_memory():
+def test_rows_follow_the_memory(monkeypatch):
     cpu = torch.device("cpu")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    assert rows_for(Measure(1024.0), cpu, None) == 4096
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     assert rows_for(Measure(1024.0), cpu, None) == 8 * rows_for(Measure(8192.0), cpu, None)
     assert rows_for(Measure(1024.0), cpu, 17) == 17
     assert rows_for(Measure(1e7), cpu, None) == 32  # more than the cache, for the matrix products

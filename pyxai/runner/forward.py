@@ -25,16 +25,10 @@ class Pass(NamedTuple):
     n_examples: int
     """Examples in the whole run: arguments of this length are repeated."""
     example_major: bool
-
-    @property
-    def width(self) -> int:
-        """Rows for each example."""
-        return int(self.repeats.stop - self.repeats.start)
-
-    @property
-    def rows(self) -> int:
-        """Rows in all."""
-        return int(self.examples.stop - self.examples.start) * self.width
+    width: int
+    """Rows for each example."""
+    rows: int
+    """Rows in all."""
 
 
 class Forward:
@@ -75,25 +69,25 @@ class Forward:
 
     def values(self, rows: Rows, this: Pass) -> Tensor:
         """Return the explained outputs ``[rows]``, or ``[1]`` for one scalar per batch."""
-        with torch.inference_mode(False):
-            # Copies made out of inference mode count the writes to them.
-            given = tuple(
-                row.clone() if self.copy_rows or row.is_inference() else row for row in rows
-            )
+        if not self.copy_rows:
+            return self._values(rows, this)
+        with torch.inference_mode(False):  # out of it, tensors count the writes to them
+            given = tuple(row.clone() for row in rows)
         result = self._values(given, this)
-        if self.copy_rows:
-            self.wrote_rows |= any(row._version > 0 for row in given)
+        self.wrote_rows |= any(row._version > 0 for row in given)
         return result
 
     def _values(self, rows: Rows, this: Pass) -> Tensor:
-        try:
-            with torch.inference_mode(self.inference), torch.no_grad():
-                return _as_result(self._scalars(rows, this))
-        except RuntimeError as error:
-            if not (self.inference and "nference" in str(error)):
-                raise
-        self.inference = False  # the model does something that inference mode forbids
-        return self._values(rows, this)
+        if self.inference:
+            try:
+                with torch.inference_mode():
+                    return _as_result(self._scalars(rows, this))
+            except RuntimeError as error:
+                if "nference" not in str(error):
+                    raise
+            self.inference = False  # the model does something that inference mode forbids
+        with torch.inference_mode(False), torch.no_grad():
+            return _as_result(self._scalars(rows, this))
 
     def gradients(self, rows: Rows, this: Pass) -> tuple[Tensor, Rows]:
         """Return the explained outputs and the gradient with respect to each row tensor."""
@@ -155,6 +149,8 @@ class Forward:
         return outputs.reshape(1)
 
     def _expanded(self, this: Pass) -> tuple[Any, ...]:
+        if not self.arguments:
+            return ()
         return tuple(
             expand_rows(value[this.examples], this.width, this.example_major)
             if isinstance(value, Tensor) and value.dim() > 0 and value.shape[0] == this.n_examples
@@ -164,9 +160,11 @@ class Forward:
 
 
 def _as_result(scalars: Tensor) -> Tensor:
+    if scalars.dtype in (torch.float32, torch.float64):
+        return scalars
     if scalars.is_complex():
         raise TypeError(f"model output must be real, got {scalars.dtype}")
-    return scalars if scalars.dtype == torch.float64 else scalars.float()
+    return scalars.float()
 
 
 def _writes_leaf(error: RuntimeError) -> bool:

@@ -29,9 +29,11 @@ __all__ = [
     "rows_for",
 ]
 
-# Bytes that live at once in a pass. On a CPU the aim is to stay in the cache, on a GPU to fill the
-# device; see benchmarks/test_runner.py for the curve behind the CPU's number.
-CPU_BUDGET = 8 * 2**20
+# Bytes that live at once in a pass. On a CPU, for each thread: a pass should stay near the caches
+# and still be long against the 0.1 ms that it costs to set up; the curve is flat within a factor of
+# two (benchmarks/test_runner.py). On a GPU: enough to fill the device.
+CPU_BUDGET = 4 * 2**20
+CPU_THREADS = 16
 CUDA_BUDGET = 2 * 2**30
 # Fewer rows make matrix products inefficient, whatever the cache says...
 MINIMUM_ROWS = 32
@@ -110,7 +112,8 @@ def rows_for(measure: Measure, device: torch.device, max_rows: int | None) -> in
         room = max(1, int(free / 2 / per_row))
         rows = min(int(CUDA_BUDGET / per_row), 1 << (room.bit_length() - 1))
     else:
-        rows = max(int(CPU_BUDGET / per_row), MINIMUM_ROWS)
+        budget = CPU_BUDGET * min(torch.get_num_threads(), CPU_THREADS)
+        rows = max(int(budget / per_row), MINIMUM_ROWS)
         rows = min(rows, int(CPU_LIMIT / per_row))
     rows = min(max(rows, 1), MAXIMUM_ROWS)
     return rows if max_rows is None else min(rows, max_rows)

@@ -40,7 +40,9 @@ class Job:
 
     def part(self, examples: slice, repeats: slice) -> Pass:
         """Name the rows of these examples and repeats."""
-        return Pass(examples, repeats, self.n_examples, self.example_major)
+        width = repeats.stop - repeats.start
+        rows = (examples.stop - examples.start) * width
+        return Pass(examples, repeats, self.n_examples, self.example_major, width, rows)
 
     def first(self, size: int) -> Pass:
         """Name the first ``size`` rows along examples or repeats, whichever there are more of."""

@@ -84,6 +84,7 @@ class Target:
     def __init__(self, target: Any) -> None:
         self.shared: tuple[int, ...] | None = None
         self.rows: Tensor | None = None  # int64 [n_examples, n_indices], on the CPU
+        self._fits: tuple[int, ...] | None = None  # the last output sizes that passed the check
         if target is None:
             return
         if type(target).__module__ == "numpy":
@@ -140,7 +141,9 @@ class Target:
         if not self.given:
             return _only_scalar(outputs)
         sizes = tuple(outputs.shape[1:])
-        self._check_fits(sizes)
+        if sizes != self._fits:
+            self._check_fits(sizes)
+            self._fits = sizes
         if self.shared is not None:
             return _column(outputs, self.shared)
         assert self.rows is not None
