@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pyxai.ops import path_accumulate, path_points
+from pyxai.ops.path_accumulate import path_accumulate
+from pyxai.ops.path_points import path_points
 from pyxai.runner import Runner
 
 __all__ = ["path_attributions", "rows_of"]
