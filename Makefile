@@ -10,6 +10,8 @@ VENV ?= .venv
 PYTHON ?= $(shell .ci/find-python)
 PYTEST_ARGS ?=
 
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip --disable-pip-version-check
 # The kernels' CUDA sources are built to run on the CPU too: the tests need them, the demo does not
@@ -27,6 +29,9 @@ LINT_STAMP := $(VENV)/.stamp-lint
 NATIVE_SOURCES := setup.py $(shell find csrc -type f)
 # Never let a dependency replace the torch that the kernels were built against.
 INSTALL = $(PIP) install --quiet --no-build-isolation --constraint $(VENV)/constraints.txt
+
+# One line per file compiled instead of its whole command.
+SHORTEN := sed -u -E 's!^(\[[0-9]+/[0-9]+\]) .* -c [^ ]*/(csrc/[^ ]+) -o .*!\1 \2!'
 
 .PHONY: demo test lint bench gpu clean
 .DELETE_ON_ERROR:
@@ -65,8 +70,9 @@ ifeq ($(wildcard pyxai/_C.*.so),)
 .PHONY: $(NATIVE_STAMP)
 endif
 $(NATIVE_STAMP): $(TORCH_STAMP) $(NATIVE_SOURCES)
-	$(RUN) setup.py --quiet build_ext --inplace --build-temp build/temp
-	touch $@
+	@echo "compiling the kernels: minutes the first time, seconds later"
+	@$(RUN) setup.py --quiet build_ext --inplace --build-temp build/temp 2>&1 | $(SHORTEN)
+	@touch $@
 
 # `pip install -e` builds the extension again: in the folder where it is already up to date.
 $(DEMO_STAMP) $(TEST_STAMP): export DIST_EXTRA_CONFIG := $(CURDIR)/.ci/build.cfg

@@ -2,39 +2,13 @@
 
 from __future__ import annotations
 
-import html.parser
 import re
 
 import pytest
+from html_reader import Reader
 from matplotlib import pyplot
 
 from pyxai.report import Bar, Report, format_number, format_seconds
-
-
-class Reader(html.parser.HTMLParser):
-    """Collects tags and text, and fails on tags that are not closed in order."""
-
-    VOID = frozenset({"meta", "img", "source", "br"})
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.words = ""
-        self.feed(page)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.words += data
 
 
 def example() -> Report:
@@ -62,12 +36,7 @@ def test_nothing_is_loaded_from_outside():
     report = example()
     report.section("Picture").figure(lambda: pyplot.figure(figsize=(1, 1)), alt='a "<picture>"')
     page = report.to_html()
-    addresses = [
-        value
-        for _, attributes in Reader(page).tags
-        for name, value in attributes.items()
-        if name in ("src", "href", "srcset", "action", "data")
-    ]
+    addresses = Reader(page).addresses()
     assert addresses
     for address in addresses:
         assert address.startswith(("#", "data:image/png;base64,"))

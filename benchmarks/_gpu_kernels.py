@@ -1,0 +1,207 @@
+"""Achieved bandwidth of every kernel against the measured copy bandwidth of the same GPU.
+
+`python benchmarks/_gpu_kernels.py RESULT.json SECONDS`, called by gpu.py. Each case first compares
+CUDA with CPU on a small size, then times a size whose data is many times the cache. Bytes are the
+fewest that the op can move: each input read once, each output written once.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from pyxai import ops
+
+TARGET = 0.85  # of the copy bandwidth, for kernels that are bound by memory
+IMAGE = (3, 224, 224)
+
+
+class Case(NamedTuple):
+    """An op ready to be called."""
+
+    call: Callable[[], Tensor]
+    bytes_moved: int
+    memory_bound: bool = True
+
+
+def size(*tensors: Tensor) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def random(device: str, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    generator = torch.Generator().manual_seed(sum(shape))
+    small = torch.randn([min(n, 257) for n in shape], generator=generator)
+    repeats = [-(-n // min(n, 257)) for n in shape]
+    big = small.to(device, dtype).repeat(repeats)
+    return big[tuple(slice(n) for n in shape)].contiguous()
+
+
+def masks_for(device: str, rows: int, players: int) -> Tensor:
+    generator = torch.Generator().manual_seed(rows)
+    kept = torch.rand(rows, players, generator=generator) < 0.5
+    return ops.pack_masks(kept).to(device)
+
+
+def patches(device: str, image: tuple[int, ...], side: int) -> tuple[Tensor, int]:
+    """Players of square patches: 14 x 14 patches of side 16 for a 224 x 224 image."""
+    channels, height, width = image
+    across = -(-width // side)
+    rows = torch.arange(height) // side
+    columns = torch.arange(width) // side
+    grid = (rows[:, None] * across + columns).int()
+    return grid.expand(channels, height, width).contiguous().to(device), int(grid.max()) + 1
+
+
+def perturb(device: str, small: bool, dtype: torch.dtype, players: str) -> Case:
+    image = (3, 32, 32) if small else IMAGE
+    batch, n_masks = (2, 9) if small else (8, 256)
+    inputs = random(device, batch, *image, dtype=dtype)
+    features = inputs[0].numel()
+    owner: Tensor | None = None
+    n_players = features
+    if players == "patches":
+        owner, n_players = patches(device, image, 16)
+    elif players == "scattered":
+        n_players = 200
+        generator = torch.Generator().manual_seed(0)
+        owner = torch.randint(n_players, image, generator=generator, dtype=torch.int32).to(device)
+    masks = masks_for(device, n_masks, n_players)
+    out = torch.empty(batch, n_masks, 1, *image, dtype=dtype, device=device)
+
+    def call() -> Tensor:
+        return ops.masked_perturb(inputs, 0.0, masks, owner, n_players=n_players, out=out)
+
+    return Case(call, size(inputs, out, masks))
+
+
+def points(device: str, small: bool, dtype: torch.dtype) -> Case:
+    image = (3, 32, 32) if small else IMAGE
+    batch, n_nodes = (2, 5) if small else (8, 256)
+    inputs = random(device, batch, *image, dtype=dtype)
+    nodes = torch.linspace(0, 1, n_nodes, dtype=torch.float64, device=device)
+    out = torch.empty(n_nodes, batch, *image, dtype=dtype, device=device)
+    return Case(lambda: ops.path_points(inputs, 0.0, nodes, out=out), size(inputs, out))
+
+
+def path_inputs(device: str, small: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    image = (3, 32, 32) if small else IMAGE
+    batch, n_nodes = (2, 5) if small else (8, 256)
+    grads = random(device, n_nodes, batch, *image, dtype=dtype)
+    weights = torch.full((n_nodes,), 1 / n_nodes, dtype=torch.float64, device=device)
+    return grads, weights, random(device, batch, *image, dtype=dtype)
+
+
+def accumulate(device: str, small: bool, dtype: torch.dtype) -> Case:
+    grads, weights, inputs = path_inputs(device, small, dtype)
+    moved = size(grads, inputs) + 4 * inputs.numel()
+    return Case(lambda: ops.path_accumulate(grads, weights, inputs, 0.0), moved)
+
+
+def accumulate_players(device: str, small: bool, dtype: torch.dtype) -> Case:
+    grads, weights, inputs = path_inputs(device, small, dtype)
+    owner, n_players = patches(device, tuple(inputs.shape[1:]), 16)
+    return Case(
+        lambda: ops.path_accumulate(grads, weights, inputs, 0.0, owner, n_players=n_players),
+        size(grads, inputs),
+    )
+
+
+def moments(device: str, small: bool, dtype: torch.dtype) -> Case:
+    grads, weights, inputs = path_inputs(device, small, dtype)
+    return Case(lambda: ops.path_moments(grads, weights), size(grads) + 8 * inputs.numel())
+
+
+F32, F64, BF16 = torch.float32, torch.float64, torch.bfloat16
+CASES: dict[str, Callable[[str, bool], Case]] = {
+    "masked_perturb float32, own players": lambda d, s: perturb(d, s, F32, "own"),
+    "masked_perturb float32, 196 patches": lambda d, s: perturb(d, s, F32, "patches"),
+    "masked_perturb float32, 200 scattered": lambda d, s: perturb(d, s, F32, "scattered"),
+    "masked_perturb bfloat16, own players": lambda d, s: perturb(d, s, BF16, "own"),
+    "path_points float32": lambda d, s: points(d, s, F32),
+    "path_points bfloat16": lambda d, s: points(d, s, BF16),
+    "path_accumulate float32": lambda d, s: accumulate(d, s, F32),
+    "path_accumulate bfloat16": lambda d, s: accumulate(d, s, BF16),
+    "path_accumulate float32, 196 players": lambda d, s: accumulate_players(d, s, F32),
+    "path_moments float32": lambda d, s: moments(d, s, F32),
+}
+
+
+def seconds_per_call(call: Callable[[], object], repeats: int = 20) -> float:
+    """Median over calls, each timed by events on the device, after warming up."""
+    for _ in range(3):
+        call()
+    spans = []
+    for _ in range(repeats):
+        start = torch.cuda.Event(enable_timing=True)
+        end = torch.cuda.Event(enable_timing=True)
+        start.record()
+        call()
+        end.record()
+        spans.append((start, end))
+    torch.cuda.synchronize()
+    return statistics.median(start.elapsed_time(end) for start, end in spans) / 1e3
+
+
+def copy_bandwidth() -> float:
+    """Bytes per second of a large copy within the device, counting reads and writes."""
+    source = random("cuda", 1 << 28)
+    target = torch.empty_like(source)
+    return 2 * size(source) / seconds_per_call(lambda: target.copy_(source))
+
+
+def equal_to_cpu(build: Callable[[str, bool], Case]) -> bool:
+    """Whether CUDA and CPU agree on the small size, to what float32 sums allow."""
+    ours = build("cuda", True).call().cpu().double()
+    theirs = build("cpu", True).call().double()
+    return torch.allclose(ours, theirs, rtol=1e-4, atol=1e-5 * max(1.0, float(theirs.abs().max())))
+
+
+def main(path: Path, seconds: float) -> int:
+    """Measure all cases that fit into the time, write them, and return the exit status."""
+    deadline = time.monotonic() + seconds
+    peak = copy_bandwidth()
+    rows = []
+    for name, build in CASES.items():
+        row: dict[str, object] = {"case": name}
+        rows.append(row)
+        if time.monotonic() > deadline:
+            row.update(line=f"{name:42} not run: no time left", ok=False)
+            continue
+        try:
+            if not equal_to_cpu(build):
+                row.update(line=f"{name:42} WRONG: differs from the CPU", ok=False)
+                continue
+            case = build("cuda", False)
+            took = seconds_per_call(case.call)
+        except Exception as error:  # one broken case must not hide the others
+            row.update(line=f"{name:42} FAILED: {type(error).__name__}: {error}", ok=False)
+            continue
+        rate = case.bytes_moved / took
+        verdict = "below target" if case.memory_bound and rate < TARGET * peak else ""
+        row.update(
+            ok=True,
+            seconds=took,
+            bytes=case.bytes_moved,
+            gb_per_s=rate / 1e9,
+            share_of_copy=rate / peak,
+            memory_bound=case.memory_bound,
+            line=f"{name:42} {took * 1e3:8.3f} ms {rate / 1e9:7.0f} GB/s "
+            f"{100 * rate / peak:5.1f} % of copy  {verdict}",
+        )
+        del case
+        torch.cuda.empty_cache()
+    result = {"copy_gb_per_s": peak / 1e9, "target_share": TARGET, "rows": rows}
+    path.write_text(json.dumps(result))
+    return int(not all(row["ok"] for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), float(sys.argv[2])))
