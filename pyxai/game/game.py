@@ -232,7 +232,7 @@ class Game:
         values = self._runner.values(build, self.n_examples, n_masks * self.n_draws)
         if self.n_draws == 1:
             return values
-        return values.view(-1, n_masks, self.n_draws).mean(-1)
+        return values.view(-1, n_masks, self.n_draws, *values.shape[2:]).mean(2)
 
     def _check_masks(self, masks: Tensor) -> Tensor:
         """Return packed masks, ``[(batch,) n_masks, n_words]``."""

@@ -27,12 +27,13 @@ from pyxai.runner.memory import is_out_of_memory
 from pyxai.runner.plan import Build, Consume
 from pyxai.runner.progress import ProgressOption
 from pyxai.runner.runner import Estimate, Runner
-from pyxai.runner.target import Output, Target
+from pyxai.runner.target import EveryOutput, Output, Target
 
 __all__ = [
     "Build",
     "Consume",
     "Estimate",
+    "EveryOutput",
     "Output",
     "ProgressOption",
     "Runner",

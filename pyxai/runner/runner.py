@@ -119,7 +119,8 @@ class Runner:
         Returns
         -------
         Tensor, shape [n_examples, n_repeats]
-            ``[1, n_repeats]`` if the model returns one scalar for the batch.
+            ``[1, n_repeats]`` if the model returns one scalar for the batch; with `EveryOutput` of
+            several outputs ``[n_examples, n_repeats, n_outputs]``.
 
         Raises
         ------
@@ -260,7 +261,7 @@ def _ignore(examples: slice, repeats: slice, grads: Rows) -> None:
 def _empty_values(job: Job, part: Pass, found: Tensor) -> Tensor:
     """Return room for all values; one row if the model gives one scalar for the batch."""
     whole = found.shape[0] == 1 and part.rows > 1
-    return found.new_empty((1 if whole else job.n_examples, job.n_repeats))
+    return found.new_empty((1 if whole else job.n_examples, job.n_repeats, *found.shape[1:]))
 
 
 def _store(values: Tensor, part: Pass, found: Tensor) -> None:
@@ -278,6 +279,6 @@ def _store(values: Tensor, part: Pass, found: Tensor) -> None:
         )
     examples = part.examples.stop - part.examples.start
     if part.example_major:
-        values[part.examples, part.repeats] = found.view(examples, part.width)
+        values[part.examples, part.repeats] = found.view(examples, part.width, *found.shape[1:])
     else:
-        values[part.examples, part.repeats] = found.view(part.width, examples).t()
+        values[part.examples, part.repeats] = found.view(part.width, examples, *found.shape[1:]).transpose(0, 1)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pyxai._checks import describe
 
-__all__ = ["Output", "Target", "apply_output", "check_output", "expand_rows"]
+__all__ = ["EveryOutput", "Output", "Target", "apply_output", "check_output", "expand_rows"]
 
 Output = str | Callable[[Tensor], Tensor] | None
 
@@ -225,6 +225,24 @@ def _column(outputs: Tensor, indices: Sequence[int]) -> Tensor:
     for index in indices:
         outputs = outputs.select(1, index)
     return outputs
+
+
+class EveryOutput(Target):
+    """All outputs of the model at once, for `Runner.values`: rows come back as [rows, n_outputs].
+
+    A model with a single output per row gives [rows], as without a target.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(None)
+
+    def select(
+        self, outputs: Tensor, examples: slice, n_repeats: int, example_major: bool
+    ) -> Tensor:
+        """Return all outputs of each row, flattened."""
+        if outputs.shape[1:].numel() == 1:
+            return outputs.reshape(outputs.shape[0])
+        return outputs.flatten(1)
 
 
 def _only_scalar(outputs: Tensor) -> Tensor:
