@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pyxai.plot.bar import bar
+from pyxai.plot.curve import curve
 from pyxai.plot.heatmap import heatmap
 
-__all__ = ["bar", "heatmap"]
+__all__ = ["bar", "curve", "heatmap"]

@@ -1,0 +1,53 @@
+"""How good is an explanation: every metric takes any attribution tensor, one value per example."""
+
+from __future__ import annotations
+
+from pyxai.metrics.curve import Curve
+from pyxai.metrics.infidelity import infidelity, infidelity_perturb_func_decorator
+from pyxai.metrics.information_curve import (
+    InformationCurve,
+    InformationCurves,
+    accuracy_information_curve,
+    random_pixel_masks,
+    softmax_information_curve,
+)
+from pyxai.metrics.quality import (
+    completeness,
+    grid_point_game,
+    point_game,
+    sparseness,
+    stability,
+)
+from pyxai.metrics.reveal import (
+    comprehensiveness,
+    deletion,
+    insertion,
+    kl_auc,
+    softmax_auc,
+    sufficiency,
+)
+from pyxai.metrics.sensitivity import default_perturb_func, sensitivity_max
+
+__all__ = [
+    "Curve",
+    "InformationCurve",
+    "InformationCurves",
+    "accuracy_information_curve",
+    "completeness",
+    "comprehensiveness",
+    "default_perturb_func",
+    "deletion",
+    "grid_point_game",
+    "infidelity",
+    "infidelity_perturb_func_decorator",
+    "insertion",
+    "kl_auc",
+    "point_game",
+    "random_pixel_masks",
+    "sensitivity_max",
+    "softmax_auc",
+    "softmax_information_curve",
+    "sparseness",
+    "stability",
+    "sufficiency",
+]

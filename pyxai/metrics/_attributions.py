@@ -1,0 +1,79 @@
+"""What metrics do with an attribution: check its form, score players, rank them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyxai._checks import check_finite, check_tensor, describe
+from pyxai._inputs import Players, format_feature_mask
+
+__all__ = ["format_attributions", "player_scores", "rank_players"]
+
+
+def format_attributions(
+    attributions: Any, inputs: tuple[Tensor, ...], name: str = "attributions"
+) -> tuple[Tensor, ...]:
+    """Return attributions as a tuple like the inputs, float64 on their device.
+
+    Raises
+    ------
+    TypeError
+        If something is not a tensor.
+    ValueError
+        If the count or a shape is not that of the inputs, or a value is NaN or infinite.
+    """
+    given = tuple(attributions) if isinstance(attributions, (tuple, list)) else (attributions,)
+    if len(given) != len(inputs):
+        raise ValueError(
+            f"{name} must have {len(inputs)} entries, one per input tensor, "
+            f"got {describe(attributions)}"
+        )
+    for value, tensor in zip(given, inputs, strict=True):
+        check_tensor(name, value)
+        if value.shape != tensor.shape:
+            raise ValueError(
+                f"{name} must have the shape of inputs, {list(tensor.shape)}, "
+                f"got {list(value.shape)}"
+            )
+        check_finite(name, value)
+    return tuple(
+        value.detach().to(tensor.device, torch.float64)
+        for value, tensor in zip(given, inputs, strict=True)
+    )
+
+
+def player_scores(
+    attributions: Any, inputs: tuple[Tensor, ...], feature_mask: Any, *, absolute: bool = False
+) -> tuple[Tensor, Players]:
+    """Return one score per player, the mean over its features: [batch, n_players], float64.
+
+    The mean gives back a group's score where each member carries it, and ranks groups of equal
+    size as their sums do.
+    """
+    values = torch.cat([a.flatten(1) for a in format_attributions(attributions, inputs)], 1)
+    if absolute:
+        values = values.abs()
+    players = format_feature_mask(feature_mask, inputs)
+    if feature_mask is None:
+        return values, players
+    owners = torch.cat(
+        [
+            players_of.flatten(1).expand(len(values), -1)
+            for players_of in players.maps
+            if players_of is not None
+        ],
+        1,
+    ).long()
+    sums = values.new_zeros(len(values), players.n_players)
+    counts = sums.clone()
+    sums.scatter_add_(1, owners, values)
+    counts.scatter_add_(1, owners, torch.ones_like(values))
+    return sums / counts.clamp(min=1), players
+
+
+def rank_players(scores: Tensor) -> Tensor:
+    """Return the players from the highest score to the lowest; ties go to the lower number."""
+    return torch.argsort(scores, dim=1, descending=True, stable=True)

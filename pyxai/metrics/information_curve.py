@@ -1,0 +1,614 @@
+"""Softmax and accuracy information curves of images: output against the information shown."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from pyxai._checks import check_choice, check_int, check_tensor, describe
+from pyxai.metrics.curve import Curve
+from pyxai.ops import philox_uniform
+from pyxai.runner import Runner
+
+__all__ = [
+    "THRESHOLDS",
+    "InformationCurve",
+    "InformationCurves",
+    "accuracy_information_curve",
+    "blurred",
+    "random_pixel_masks",
+    "softmax_information_curve",
+    "webp_bytes",
+]
+
+# Fractions of the pixels that are revealed, those of the metric's authors.
+THRESHOLDS = (0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.07, 0.10, 0.13, 0.21, 0.34, 0.5, 0.75)
+
+Image = npt.NDArray[np.uint8]  # [height, width] or [height, width, channels]
+Mask = npt.NDArray[np.bool_]  # [height, width]
+
+
+@dataclass(frozen=True)
+class InformationCurve(Curve):
+    """Curves of the images that the metric is defined for; NaN rows for the others.
+
+    Attributes
+    ----------
+    skipped : dict of int to str
+        Why an image has no curve.
+    """
+
+    skipped: dict[int, str] | None = None
+
+    def aggregate(self, method: str = "median") -> Curve:
+        """Return the pointwise median or mean curve over the images that have one.
+
+        Raises
+        ------
+        ValueError
+            If no image has a curve, or the method is unknown.
+        """
+        check_choice("method", method, ("median", "mean"))
+        y = self.y[~self.y.isnan().any(1)]
+        if not len(y):
+            raise ValueError(f"curve must have at least one image that is not skipped, got {self}")
+        # torch's median takes the lower of two middle values; the metric takes their mean.
+        value = y.quantile(0.5, 0) if method == "median" else y.mean(0)
+        return Curve(self.x, value.unsqueeze(0), self.name, self.x_name)
+
+    def __repr__(self) -> str:
+        return f"Information{super().__repr__()[:-1]}, {len(self.skipped or {})} skipped)"
+
+
+class InformationCurves:
+    """Images, masks and a model, prepared once for any number of attribution methods.
+
+    Parameters
+    ----------
+    model : callable
+        Takes what ``preprocess`` returns and gives logits ``[rows, n_classes]``.
+    images : Tensor, shape [batch, channels, height, width] or [batch, height, width]
+        uint8; 1, 3 or 4 channels.
+    target : int or Tensor, shape [batch]
+        Explained class.
+    preprocess : callable, optional
+        From a uint8 batch of that form to the model's input; default: ``images.float() / 255``.
+    masks : Tensor, shape [batch, height, width], optional
+        bool: the pixels that are known from the start; default: `random_pixel_masks` with ``seed``.
+        The same masks must serve all methods that are compared.
+    output : "probability" or "accuracy"
+        Softmax of the target, or whether the target is the largest.
+    thresholds : sequence of float
+        Fractions of the pixels to reveal, ascending.
+    min_prediction : float
+        Images with a lower output are skipped.
+    keep_monotonous : bool
+        Whether a curve may not fall.
+    fast : bool
+        Whether to triangulate a mask once for all channels, and masks in parallel. Pixels can
+        differ from the original procedure by one level in 255.
+    workers : int, optional
+        Threads; default: one per core.
+    seed : int
+        Of the random masks.
+    max_rows : int, optional
+        Upper bound of rows in one call of the model.
+
+    Raises
+    ------
+    ValueError
+        If a shape or a number does not fit.
+    TypeError
+        If a dtype does not fit.
+    ImportError
+        If scipy or Pillow is not installed.
+
+    References
+    ----------
+    .. [1] A. Kapishnikov, T. Bolukbasi, F. Viegas, M. Terry, "XRAI: Better Attributions Through
+       Regions", ICCV 2019, section 4.
+    """
+
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        images: Tensor,
+        *,
+        target: int | Tensor | Sequence[int],
+        preprocess: Callable[[Tensor], Tensor] | None = None,
+        masks: Tensor | None = None,
+        output: str = "probability",
+        thresholds: Sequence[float] = THRESHOLDS,
+        min_prediction: float = 0.8,
+        keep_monotonous: bool = True,
+        fast: bool = True,
+        workers: int | None = None,
+        seed: int = 0,
+        max_rows: int | None = None,
+    ) -> None:
+        self.images = _check_images(images)
+        batch, height, width = len(images), images.shape[-2], images.shape[-1]
+        self.target = _check_target(target, batch)
+        check_choice("output", output, ("probability", "accuracy"))
+        self.output, self.model, self.max_rows = output, model, max_rows
+        self.preprocess = preprocess or _to_unit
+        self.thresholds = _check_thresholds(thresholds)
+        self.keep_monotonous, self.fast = keep_monotonous, fast
+        self.workers = check_int("workers", workers or os.cpu_count() or 1, minimum=1)
+        if masks is None:
+            masks = random_pixel_masks(batch, height, width, seed=seed)
+        self.masks = _check_masks(masks, (batch, height, width))
+        self._prepare(min_prediction)
+
+    def _prepare(self, min_prediction: float) -> None:
+        """Find what all methods share: both ends of the entropy axis and of the output axis."""
+        pictures = [_picture(image) for image in self.images]
+        jobs = list(zip(pictures, self.masks, strict=True))
+        start = self._parallel(lambda job: self._blur(*job), jobs)
+        entropies = self._parallel(webp_bytes, pictures + start)
+        values = self._outputs(pictures + start, torch.arange(len(pictures)).repeat(2))
+        n = len(pictures)
+        self._pictures = pictures
+        self._entropy = np.array(entropies, dtype=np.float64).reshape(2, n)  # full, start
+        self._value = values.reshape(2, n)
+        self.skipped: dict[int, str] = {}
+        for i in range(n):
+            full, low = self._value[:, i]
+            if full < min_prediction:
+                self.skipped[i] = f"output {full:.4f} is below min_prediction {min_prediction}"
+            elif self._entropy[1, i] >= self._entropy[0, i]:
+                self.skipped[i] = "the blurred image holds as much information as the image"
+            elif low >= full:
+                self.skipped[i] = f"output {low:.4f} at the blurred image is not below {full:.4f}"
+
+    def curve(self, attributions: Tensor, *, n_points: int = 1000) -> InformationCurve:
+        """Return the information curve of one attribution per image.
+
+        Parameters
+        ----------
+        attributions : Tensor, shape [batch, height, width] or [batch, channels, height, width]
+            Channels are summed; take absolute values before, if they are meant.
+        n_points : int
+            Points on the information axis, besides the one at 1.
+
+        Returns
+        -------
+        InformationCurve
+            ``.auc`` [batch], NaN for skipped images; ``.aggregate()`` for the whole set.
+
+        Raises
+        ------
+        ValueError
+            If the shape does not fit or a value is not finite.
+        TypeError
+            If ``attributions`` is not a tensor.
+        """
+        maps = _check_maps(attributions, self.images)
+        check_int("n_points", n_points, minimum=1)
+        valid = [i for i in range(len(maps)) if i not in self.skipped]
+        jobs = [
+            (self._pictures[i], self._revealed(maps[i], self.masks[i], threshold))
+            for i in valid
+            for threshold in self.thresholds
+        ]
+
+        def show(job: tuple[Image, Mask]) -> tuple[Image, int]:
+            picture = self._blur(*job)
+            return picture, webp_bytes(picture)
+
+        shown = self._parallel(show, jobs)
+        rows = torch.tensor(valid, dtype=torch.int64).repeat_interleave(len(self.thresholds))
+        outputs = self._outputs([picture for picture, _ in shown], rows)
+        grid = np.append(np.linspace(0.0, 1.0, n_points, endpoint=False), 1.0)
+        y = np.full((len(maps), len(grid)), np.nan)
+        for place, i in enumerate(valid):
+            part = slice(place * len(self.thresholds), (place + 1) * len(self.thresholds))
+            sizes = np.array([size for _, size in shown[part]], dtype=np.float64)
+            y[i] = self._interpolated(i, sizes, outputs[part], grid)
+        name = "softmax" if self.output == "probability" else "accuracy"
+        return InformationCurve(
+            torch.from_numpy(grid),
+            torch.from_numpy(y),
+            f"normalised {name}",
+            "fraction of information",
+            dict(self.skipped),
+        )
+
+    @staticmethod
+    def _revealed(scores: npt.NDArray[np.float64], mask: Mask, threshold: float) -> Mask:
+        revealed: Mask = (scores >= np.quantile(scores, 1 - threshold)) | mask
+        return revealed
+
+    def _interpolated(
+        self,
+        i: int,
+        sizes: npt.NDArray[np.float64],
+        outputs: npt.NDArray[np.float64],
+        grid: npt.NDArray[np.float64],
+    ) -> npt.NDArray[np.float64]:
+        (full_size, low_size), (full, low) = self._entropy[:, i], self._value[:, i]
+        x = np.clip((sizes - low_size) / (full_size - low_size), 0.0, 1.0)
+        y = np.clip((outputs - low) / (full - low), 0.0, 1.0)
+        if self.keep_monotonous:
+            y = np.maximum.accumulate(y)
+        x, y = np.append(x, [0.0, 1.0]), np.append(y, [0.0, 1.0])
+        order = np.argsort(x, kind="stable")
+        result = np.interp(grid, x[order], y[order])
+        result[-1] = 1.0
+        return result
+
+    def _blur(self, picture: Image, mask: Mask) -> Image:
+        return blurred(picture, mask, fast=self.fast)
+
+    def _parallel(self, function: Callable[[Any], Any], jobs: Sequence[Any]) -> list[Any]:
+        # Triangulation, interpolation and encoding let go of the interpreter, so threads do.
+        if not self.fast or self.workers == 1 or len(jobs) < 2:
+            return [function(job) for job in jobs]
+        with ThreadPoolExecutor(self.workers) as pool:
+            return list(pool.map(function, jobs))
+
+    def _outputs(self, pictures: list[Image], rows: Tensor) -> npt.NDArray[np.float64]:
+        """Return the output of the target of image ``rows[k]`` at picture k."""
+        if not pictures:
+            return np.zeros(0)
+        stack = np.stack(pictures)
+        batch = torch.from_numpy(stack if stack.ndim == 3 else np.moveaxis(stack, -1, 1).copy())
+        target = self.target[rows]
+
+        def build(examples: slice, _: slice) -> tuple[Tensor, ...]:
+            return (self.preprocess(batch[examples]),)
+
+        if self.output == "probability":
+            runner = Runner(self.model, target=target, output="probability", max_rows=self.max_rows)
+        else:
+            runner = Runner(self.model, target=target, output=_is_largest, max_rows=self.max_rows)
+        values: npt.NDArray[np.float64] = runner.values(build, len(batch), 1)[:, 0].cpu().numpy()
+        return values.astype(np.float64)
+
+
+def softmax_information_curve(
+    model: Callable[..., Any],
+    images: Tensor,
+    attributions: Tensor,
+    *,
+    target: int | Tensor | Sequence[int],
+    **options: Any,
+) -> InformationCurve:
+    """Return the softmax information curve (SIC) of every image.
+
+    The pixels of highest attribution are revealed in steps, the others interpolated from those
+    known. The axis is the information shown, measured as the size of a lossless WebP file, the
+    value the softmax of the target; both are normalised to what the image itself has.
+
+    Parameters
+    ----------
+    model, images, target
+        As for `InformationCurves`, which serves several methods at less cost.
+    attributions : Tensor, shape [batch, height, width] or [batch, channels, height, width]
+        Channels are summed.
+    **options : any
+        Further arguments of `InformationCurves`, but for ``output``.
+
+    Returns
+    -------
+    InformationCurve
+        ``.auc`` [batch] in [0, 1], higher is better; NaN where the metric is not defined.
+
+    Raises
+    ------
+    ValueError, TypeError, ImportError
+        As for `InformationCurves`.
+
+    References
+    ----------
+    .. [1] A. Kapishnikov, T. Bolukbasi, F. Viegas, M. Terry, "XRAI: Better Attributions Through
+       Regions", ICCV 2019, section 4.
+    """
+    return InformationCurves(model, images, target=target, **options).curve(attributions)
+
+
+def accuracy_information_curve(
+    model: Callable[..., Any],
+    images: Tensor,
+    attributions: Tensor,
+    *,
+    target: int | Tensor | Sequence[int],
+    **options: Any,
+) -> InformationCurve:
+    """Return the accuracy information curve (AIC): 1 where the target is the largest output.
+
+    Parameters
+    ----------
+    model, images, attributions, target, **options
+        As for `softmax_information_curve`.
+
+    Returns
+    -------
+    InformationCurve
+        ``.auc`` [batch] in [0, 1], higher is better; NaN where the metric is not defined.
+
+    Raises
+    ------
+    ValueError, TypeError, ImportError
+        As for `InformationCurves`.
+
+    References
+    ----------
+    .. [1] A. Kapishnikov, T. Bolukbasi, F. Viegas, M. Terry, "XRAI: Better Attributions Through
+       Regions", ICCV 2019, section 4.
+    """
+    prepared = InformationCurves(model, images, target=target, output="accuracy", **options)
+    return prepared.curve(attributions)
+
+
+def random_pixel_masks(
+    batch: int, height: int, width: int, *, fraction: float = 0.01, seed: int = 0
+) -> Tensor:
+    """Return masks of randomly chosen pixels, another one for each image.
+
+    Parameters
+    ----------
+    batch, height, width : int
+        Sizes.
+    fraction : float
+        In [0, 1]: ``int(fraction * height * width)`` pixels are chosen.
+    seed : int
+        Image i of a seed always has the same mask.
+
+    Returns
+    -------
+    Tensor, shape [batch, height, width]
+        bool.
+
+    Raises
+    ------
+    ValueError
+        If ``fraction`` is outside [0, 1].
+    """
+    if not 0 <= fraction <= 1:
+        raise ValueError(f"fraction must be in [0, 1], got {fraction}")
+    keys = philox_uniform(
+        (height * width,), 1, seed=seed, example_ids=torch.arange(batch), dtype=torch.float64
+    )[:, 0]
+    chosen = keys.argsort(dim=1, stable=True)[:, : int(height * width * fraction)]
+    masks = torch.zeros(batch, height * width, dtype=torch.bool).scatter_(1, chosen, True)
+    return masks.view(batch, height, width)
+
+
+def blurred(picture: Image, mask: Mask, *, fast: bool = False) -> Image:
+    """Interpolate an image linearly from some of its pixels; the four corners are always known.
+
+    Parameters
+    ----------
+    picture : array, shape [height, width] or [height, width, channels]
+        uint8.
+    mask : array, shape [height, width]
+        bool: known pixels.
+    fast : bool
+        Whether one triangulation serves all channels.
+
+    Returns
+    -------
+    array
+        Like ``picture``; outside of the known pixels' hull it is the channel's mean.
+
+    Raises
+    ------
+    ImportError
+        If scipy is not installed.
+    """
+    known = mask.copy()
+    known[[0, 0, -1, -1], [0, -1, 0, -1]] = True
+    if known.all():
+        return picture
+    channels = picture.reshape(*known.shape, -1)
+    points, missing = np.argwhere(known), np.argwhere(~known)
+    mean = channels.mean((0, 1))
+    result = channels.astype(np.float32) * known[..., None]
+    if fast:
+        values = channels[known].astype(np.float64)
+        found = interpolated(points, values, known.shape)[~known]
+        result[~known] = np.where(np.isnan(found), mean, found)
+    else:
+        griddata = _needs("scipy.interpolate", "scipy").griddata
+        for index in range(channels.shape[2]):
+            values = channels[..., index][known]
+            result[~known, index] = griddata(
+                points, values, missing, method="linear", fill_value=mean[index]
+            )
+    rounded: Image = np.round(result).astype(np.uint8).reshape(picture.shape)
+    return rounded
+
+
+def interpolated(
+    points: npt.NDArray[np.int64], values: npt.NDArray[np.float64], shape: tuple[int, ...]
+) -> npt.NDArray[np.float64]:
+    """Interpolate linearly on the Delaunay triangulation of some pixels, at all pixels.
+
+    Triangles are filled pixel by pixel in whole numbers, which needs no search for the triangle
+    of a point: that search takes most of the time of a general interpolator.
+
+    Parameters
+    ----------
+    points : array, shape [n, 2]
+        Known pixels, int64.
+    values : array, shape [n, channels]
+        float64.
+    shape : tuple of int
+        Height and width.
+
+    Returns
+    -------
+    array, shape [height, width, channels]
+        float64; NaN outside of the hull.
+
+    Raises
+    ------
+    ImportError
+        If scipy is not installed.
+    """
+    triangles = _needs("scipy.spatial", "scipy").Delaunay(points).simplices
+    corners = points[triangles]  # [triangles, corner, axis]
+    low = corners.min(1)
+    sizes = corners.max(1) - low + 1
+    ends = sizes.prod(1).cumsum()
+    result = np.full((*shape, values.shape[1]), np.nan)
+    start = 0
+    while start < len(triangles):
+        done = ends[start - 1] if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, done + _MAX_CANDIDATES, side="right")))
+        part = slice(start, stop)
+        _fill(result, corners[part], values[triangles[part]], low[part], sizes[part])
+        start = stop
+    return result
+
+
+_MAX_CANDIDATES = 2**21  # pixels of bounding boxes that are looked at together
+
+
+def _fill(
+    result: npt.NDArray[np.float64],
+    corners: npt.NDArray[np.int64],
+    values: npt.NDArray[np.float64],
+    low: npt.NDArray[np.int64],
+    sizes: npt.NDArray[np.int64],
+) -> None:
+    """Write the interpolated values of the pixels inside each triangle."""
+    counts = sizes.prod(1)
+    owner = np.repeat(np.arange(len(corners)), counts)
+    offset = np.arange(len(owner)) - np.repeat(counts.cumsum() - counts, counts)
+    width = sizes[owner, 1]
+    pixels = low[owner] + np.stack([offset // width, offset % width], 1)
+    a, b, c = (corners[owner, k] - pixels for k in range(3))
+    # Twice the signed areas that a pixel spans with two corners each: its barycentric weights.
+    weights = np.stack([_cross(b, c), _cross(c, a), _cross(a, b)], 1)
+    area = weights.sum(1)
+    weights, area = weights * np.sign(area)[:, None], np.abs(area)
+    inside = (weights >= 0).all(1) & (area > 0)
+    pixels, weights, owner, area = pixels[inside], weights[inside], owner[inside], area[inside]
+    mixed = np.einsum("pk,pkc->pc", weights.astype(np.float64), values[owner])
+    result[pixels[:, 0], pixels[:, 1]] = mixed / area[:, None]
+
+
+def _cross(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    product: npt.NDArray[np.int64] = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
+    return product
+
+
+def webp_bytes(picture: Image) -> int:
+    """Return the size of an image as a lossless WebP file, a proxy of its information.
+
+    Parameters
+    ----------
+    picture : array, shape [height, width] or [height, width, channels]
+        uint8.
+
+    Returns
+    -------
+    int
+        Bytes.
+
+    Raises
+    ------
+    ImportError
+        If Pillow is not installed.
+    """
+    image = _needs("PIL.Image", "Pillow")
+    buffer = io.BytesIO()
+    flat = picture[..., 0] if picture.ndim == 3 and picture.shape[2] == 1 else picture
+    image.fromarray(flat).save(buffer, format="webp", lossless=True, quality=100)
+    return buffer.tell()
+
+
+def _needs(module: str, package: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(
+            f"information curves need {package}; install it with: pip install "
+            "'pyxai-torch[metrics]'"
+        ) from error
+
+
+def _is_largest(outputs: Tensor) -> Tensor:
+    """Return 1 for the column that is the largest (the first of equals), else 0."""
+    best = outputs.argmax(1, keepdim=True)
+    return torch.zeros_like(outputs).scatter_(1, best, 1.0)
+
+
+def _to_unit(images: Tensor) -> Tensor:
+    return images.float() / 255
+
+
+def _picture(image: Tensor) -> Image:
+    array: Image = image.numpy()
+    return array if array.ndim == 2 else np.ascontiguousarray(np.moveaxis(array, 0, -1))
+
+
+def _check_images(images: Any) -> Tensor:
+    check_tensor("images", images)
+    if images.dtype != torch.uint8:
+        raise TypeError(f"images must have dtype torch.uint8, got {images.dtype}")
+    if images.dim() not in (3, 4) or 0 in images.shape:
+        raise ValueError(
+            "images must have shape [batch, channels, height, width] or [batch, height, width], "
+            f"got {list(images.shape)}"
+        )
+    if images.dim() == 4 and images.shape[1] not in (1, 3, 4):
+        raise ValueError(f"images must have 1, 3 or 4 channels, got {images.shape[1]}")
+    result: Tensor = images.detach().cpu()
+    return result
+
+
+def _check_target(target: Any, batch: int) -> Tensor:
+    labels = torch.as_tensor(target)
+    if labels.is_floating_point() or labels.dim() > 1:
+        raise TypeError(f"target must be one class or one per image, got {describe(target)}")
+    if labels.numel() == 1:
+        labels = labels.reshape(1).expand(batch)
+    if labels.shape != (batch,):
+        raise ValueError(f"target must have {batch} entries, got {labels.numel()}")
+    return labels.long().cpu()
+
+
+def _check_thresholds(thresholds: Sequence[float]) -> list[float]:
+    found = [float(value) for value in thresholds]
+    rising = found == sorted(set(found))
+    if not found or not rising or not (found[0] > 0 and found[-1] <= 1):
+        raise ValueError(f"thresholds must ascend in (0, 1], got {found}")
+    return found
+
+
+def _check_masks(masks: Any, shape: tuple[int, int, int]) -> list[Mask]:
+    check_tensor("masks", masks)
+    if masks.dtype != torch.bool:
+        raise TypeError(f"masks must have dtype torch.bool, got {masks.dtype}")
+    if tuple(masks.shape) != shape:
+        raise ValueError(f"masks must have shape {list(shape)}, got {list(masks.shape)}")
+    return list(masks.cpu().numpy())
+
+
+def _check_maps(attributions: Any, images: Tensor) -> list[npt.NDArray[np.float64]]:
+    check_tensor("attributions", attributions)
+    maps = attributions.detach().cpu().double()
+    if maps.dim() == 4:
+        maps = maps.sum(1)
+    wanted = [len(images), *images.shape[-2:]]
+    if list(maps.shape) != wanted:
+        raise ValueError(
+            f"attributions must have shape {wanted}, with or without channels, "
+            f"got {list(attributions.shape)}"
+        )
+    if not bool(torch.isfinite(maps).all()):
+        raise ValueError("attributions must be finite, got NaN or infinite values")
+    return list(maps.numpy())
