@@ -32,6 +32,8 @@ void masked_perturb(const at::Tensor& inputs, const c10::optional<at::Tensor>& b
   p.baseline_bits = bits_of(baseline_value, dtype_of(inputs));
   p.masks = mask_view(masks, inputs);
   p.players = player_view(players, inputs);
+  TORCH_CHECK_VALUE(players || 32 * p.masks.n_words >= inputs.size(1), "masks must have a bit for ",
+                    inputs.size(1), " players, got ", p.masks.n_words, " words");
   p.n_masks = masks.size(1);
   p.n_draws = n_draws;
   p.batch = inputs.size(0);

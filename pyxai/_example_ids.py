@@ -11,6 +11,7 @@ from pyxai._checks import check_device, check_dtype, check_shape, check_tensor
 
 __all__ = ["example_ids"]
 
+_BLOCK = 2**20  # words that are scrambled at a time
 _WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -54,15 +55,16 @@ def example_ids(given: Any, inputs: tuple[Tensor, ...]) -> Tensor:
 
 
 def _hash(tensor: Tensor, number: int) -> Tensor:
-    """Hash the bits of each row: a sum of words times odd numbers that depend on the place."""
+    """Hash the bits of each row: a sum of its words, each scrambled together with its place."""
     flat = tensor.detach().flatten(1) if tensor.dim() > 1 else tensor.detach()[:, None]
     if flat.is_floating_point():
         flat = flat + 0.0  # -0.0 and 0.0 are one value with two forms
     words = flat.contiguous().view(_WORDS[flat.element_size()])
     places = torch.arange(words.shape[1], dtype=torch.int64, device=flat.device)
-    factors = _mix(places + (number + 1) * 0x632BE5AB) | 1
-    total: Tensor = (words.to(torch.int64) * factors).sum(1)  # int64 wraps, the same everywhere
-    return total
+    salt = _mix(places + (number << 40))
+    # A sum has no order, so it is the same on every device; int64 wraps around everywhere.
+    blocks = torch.split(words, max(1, _BLOCK // max(1, words.shape[1])))
+    return torch.cat([_mix(block.to(torch.int64) + salt).sum(1) for block in blocks])
 
 
 def _mix(value: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Any
 
 from pyxai._checks import describe
 from pyxai.attribution import (
@@ -17,6 +18,7 @@ from pyxai.attribution import (
     FunctionalInformation,
     InputXGradient,
     IntegratedGradients,
+    NoiseTunnel,
     Occlusion,
     Saliency,
 )
@@ -146,6 +148,15 @@ def find(method: str | type | Attribution) -> Method | None:
     return next((known for known in _METHODS.values() if known.cls is cls), None)
 
 
+def _noise_tunnel(model: Callable[..., Any], attribution_method: Any = "saliency") -> NoiseTunnel:
+    """Wrap a method given by name, by class or ready made."""
+    if isinstance(attribution_method, str):
+        attribution_method = get(attribution_method).factory(model)
+    elif isinstance(attribution_method, type):
+        attribution_method = attribution_method(model)
+    return NoiseTunnel(attribution_method)
+
+
 _SINGLE = ("null_player", "symmetry", "implementation_invariance")
 _LINEAR = (*_SINGLE, "linearity")
 
@@ -171,3 +182,4 @@ register(
     stochastic=True,
     axioms=("null_player", "implementation_invariance"),
 )
+register("noise_tunnel", NoiseTunnel, stochastic=True, factory=_noise_tunnel)

@@ -35,8 +35,11 @@ class Example:
 
 EXAMPLES = {
     "feature_ablation": Example(bounds={"perturbations_per_eval": 2}),
-    "functional_information": Example({"n_samples": 6, "output": "exp"}, bounds={"internal_batch_size": 7}),
+    "functional_information": Example(
+        {"n_samples": 6, "output": "exp"}, bounds={"internal_batch_size": 7}
+    ),
     "integrated_gradients": Example({"n_steps": 40}, bounds={"internal_batch_size": 7}),
+    "noise_tunnel": Example({"nt_samples": 6, "stdevs": 0.25}, bounds={"nt_samples_batch_size": 4}),
     "occlusion": Example({"sliding_window_shapes": (2,)}, bounds={"perturbations_per_eval": 2}),
 }
 

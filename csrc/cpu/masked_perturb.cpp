@@ -29,16 +29,41 @@ PYXAI_SELECT(uint32_t)
 PYXAI_SELECT(uint64_t)
 #undef PYXAI_SELECT
 
-// Bit i of word j becomes bit j of word i (Warren, Hacker's Delight, section 7-3).
-void transpose_bits(uint32_t* words) {
+constexpr int64_t kWide = 8;  // words of a row that are turned over at once
+
+// In each of the kColumns columns of words, bit i of word j becomes bit j of word i (Warren,
+// Hacker's Delight, section 7-3).
+template <int64_t kColumns>
+PYXAI_HD void transpose_bits(uint32_t (*words)[kColumns]) {
   uint32_t low = 0x0000ffffu;
   for (int width = 16; width != 0; width >>= 1, low ^= low << width)
-    for (int block = 0; block < 32; block += 2 * width)
-      for (int i = block; i < block + width; ++i) {
-        const uint32_t swap = ((words[i] >> width) ^ words[i + width]) & low;
-        words[i] ^= swap << width;
-        words[i + width] ^= swap;
-      }
+    for (int block = 0; block < kGroup; block += 2 * width)
+      for (int i = block; i < block + width; ++i)
+        for (int64_t k = 0; k < kColumns; ++k) {
+          const uint32_t swap = ((words[i][k] >> width) ^ words[i + width][k]) & low;
+          words[i][k] ^= swap << width;
+          words[i + width][k] ^= swap;
+        }
+}
+
+template <int64_t kColumns>
+PYXAI_HD void turn_over_words(const int32_t* const* masks, int64_t rows, int64_t first,
+                              uint32_t* keeps) {
+  uint32_t words[kGroup][kColumns];
+  for (int64_t i = 0; i < kGroup; ++i)
+    for (int64_t k = 0; k < kColumns; ++k)
+      words[i][k] = i < rows ? static_cast<uint32_t>(masks[i][first + k]) : 0;
+  transpose_bits(words);
+  for (int64_t k = 0; k < kColumns; ++k)
+    for (int64_t i = 0; i < kGroup; ++i) keeps[kGroup * (first + k) + i] = words[i][k];
+}
+
+// keeps[32 * k + j], bit i: whether row i keeps player 32 * k + j.
+PYXAI_VECTOR_CLONES void turn_over_rows(const int32_t* const* masks, int64_t rows, int64_t n_words,
+                                        uint32_t* keeps) {
+  int64_t k = 0;
+  for (; k + kWide <= n_words; k += kWide) turn_over_words<kWide>(masks, rows, k, keeps);
+  for (; k < n_words; ++k) turn_over_words<1>(masks, rows, k, keeps);
 }
 
 // What the rows of one call have in common. A row is an (example, mask) pair; rows fall into groups
@@ -66,15 +91,12 @@ struct Plan {
   }
 };
 
-// keeps[32 * k + j], bit i: whether row i of the group keeps player 32 * k + j.
-void turn_over(const Plan& plan, int64_t group, uint32_t* keeps) {
-  const int64_t first = plan.first_row(group), rows = plan.rows(group);
-  for (int64_t k = 0; k < plan.p.masks.n_words; ++k) {
-    uint32_t* words = keeps + kGroup * k;
-    for (int64_t i = 0; i < kGroup; ++i)
-      words[i] = i < rows ? static_cast<uint32_t>(plan.mask(first + i)[k]) : 0;
-    transpose_bits(words);
-  }
+// Turn over words first .. first + n_words - 1 of the masks of a group.
+void turn_over(const Plan& plan, int64_t group, int64_t first, int64_t n_words, uint32_t* keeps) {
+  const int64_t rows = plan.rows(group);
+  const int32_t* masks[kGroup];
+  for (int64_t i = 0; i < rows; ++i) masks[i] = plan.mask(plan.first_row(group) + i) + first;
+  turn_over_rows(masks, rows, n_words, keeps);
 }
 
 template <typename Bits>
@@ -92,10 +114,16 @@ class Tile {
       std::fill_n(constant_, count_, static_cast<Bits>(plan.p.baseline_bits));
   }
 
+  // `keeps` are the turned masks of the group; null where every feature is its own player.
   void write(const uint32_t* keeps) {
+    if (keeps == nullptr)
+      turn_over(plan_, group_, begin_ / kGroup, (count_ + kGroup - 1) / kGroup, own_);
     constexpr int64_t at_once = std::min<int64_t>(kGroup, 8 * sizeof(Bits));  // bits of a word
     for (int64_t base = 0; base < plan_.rows(group_); base += at_once) {
-      look_up(keeps, base);
+      if (keeps != nullptr)
+        look_up(keeps, base);
+      else
+        for (int64_t f = 0; f < count_; ++f) keeps_[f] = static_cast<Bits>(own_[f] >> base);
       const int64_t end = std::min(base + at_once, plan_.rows(group_));
       for (int64_t i = base; i < end; ++i) write_row(i, static_cast<Bits>(Bits(1) << (i - base)));
     }
@@ -130,6 +158,7 @@ class Tile {
   const Plan& plan_;
   int64_t group_, begin_, count_;
   bool stream_;
+  alignas(64) uint32_t own_[kFeatures];  // turned masks of these features, their own players
   alignas(64) Bits keeps_[kFeatures];
   alignas(64) Bits staging_[kFeatures];
   alignas(64) Bits constant_[kFeatures];
@@ -139,11 +168,12 @@ class Tile {
 
 void masked_perturb(const MaskedPerturbParams& p, void*) {
   const Plan plan(p);
-  const int64_t stride = kGroup * p.masks.n_words;
-  std::vector<uint32_t> keeps(plan.n_groups * stride);
-  at::parallel_for(0, plan.n_groups, 1, [&](int64_t first, int64_t last) {
+  // Features that are their own players need their own words only, which each tile turns itself.
+  const int64_t n_words = p.players.data != nullptr ? p.masks.n_words : 0;
+  std::vector<uint32_t> keeps(plan.n_groups * kGroup * n_words + 1);  // never null
+  at::parallel_for(0, n_words != 0 ? plan.n_groups : 0, 1, [&](int64_t first, int64_t last) {
     for (int64_t group = first; group < last; ++group)
-      turn_over(plan, group, keeps.data() + group * stride);
+      turn_over(plan, group, 0, n_words, keeps.data() + group * kGroup * n_words);
   });
   const int64_t tile = kTileBytes / p.element_bytes, tiles = (p.features + tile - 1) / tile;
   const bool stream =
@@ -151,9 +181,9 @@ void masked_perturb(const MaskedPerturbParams& p, void*) {
   at::parallel_for(0, plan.n_groups * tiles, 1, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i) {
       const int64_t group = i % plan.n_groups, begin = i / plan.n_groups * tile;
-      PYXAI_VISIT_BITS(
-          p.element_bytes,
-          Tile<bits_t>(plan, group, begin, stream).write(keeps.data() + group * stride));
+      const uint32_t* turned =
+          p.players.data != nullptr ? keeps.data() + group * kGroup * n_words : nullptr;
+      PYXAI_VISIT_BITS(p.element_bytes, Tile<bits_t>(plan, group, begin, stream).write(turned));
     }
     stream_fence();
   });

@@ -1,48 +1,35 @@
 #include "../path_moments.h"
 
-#include <ATen/Parallel.h>
-
-#include <algorithm>
-
 #include "../path_moments_element.h"
 #include "vector_clones.h"
+#include "weighted_nodes.h"
 
 namespace pyxai::cpu {
 namespace {
 
-constexpr int64_t kTileBytes = 8192;  // of each sum; both stay in the first-level cache
-
-#define PYXAI_MOMENTS(T)                                                                           \
-  PYXAI_VECTOR_CLONES void add_node(accumulate_t<T>* __restrict first,                             \
-                                    accumulate_t<T>* __restrict second, const T* __restrict grads, \
-                                    accumulate_t<T> weight, int64_t count) {                       \
-    for (int64_t f = 0; f < count; ++f)                                                            \
-      path_moments_element(first[f], second[f], weight, load(grads[f]));                           \
+#define PYXAI_ADD(T)                                                                        \
+  PYXAI_VECTOR_CLONES void add(accumulate_t<T>* out, const T* grads, const double* weights, \
+                               int64_t n_nodes, int64_t total, int64_t count) {             \
+    using acc_t = accumulate_t<T>;                                                          \
+    weigh_nodes<2>(out, total, grads, total, weights, n_nodes, count,                       \
+                   [](acc_t* sum, acc_t weight, acc_t grad) {                               \
+                     path_moments_element(sum[0], sum[1], weight, grad);                    \
+                   });                                                                      \
   }
-PYXAI_MOMENTS(float)
-PYXAI_MOMENTS(double)
-PYXAI_MOMENTS(BFloat16)
-PYXAI_MOMENTS(Float16)
-#undef PYXAI_MOMENTS
-
-template <typename T>
-void add_tile(const PathMomentsParams& p, int64_t begin, int64_t end) {
-  using acc_t = accumulate_t<T>;
-  acc_t* out = static_cast<acc_t*>(p.out) + begin;
-  const T* grads = static_cast<const T*>(p.grads) + begin;
-  for (int64_t s = 0; s < p.n_nodes; ++s)
-    add_node(out, out + p.total, grads + s * p.total, static_cast<acc_t>(p.weights[s]),
-             end - begin);
-}
+PYXAI_ADD(float)
+PYXAI_ADD(double)
+PYXAI_ADD(BFloat16)
+PYXAI_ADD(Float16)
+#undef PYXAI_ADD
 
 }  // namespace
 
 void path_moments(const PathMomentsParams& p, void*) {
   PYXAI_VISIT_DTYPE(p.dtype, {
-    constexpr int64_t kTile = kTileBytes / sizeof(accumulate_t<scalar_t>);
-    at::parallel_for(0, (p.total + kTile - 1) / kTile, 1, [&](int64_t first, int64_t last) {
-      for (int64_t tile = first; tile < last; ++tile)
-        add_tile<scalar_t>(p, tile * kTile, std::min((tile + 1) * kTile, p.total));
+    using acc_t = accumulate_t<scalar_t>;
+    for_each_tile<acc_t>(p.total, [&](int64_t begin, int64_t end) {
+      add(static_cast<acc_t*>(p.out) + begin, static_cast<const scalar_t*>(p.grads) + begin,
+          p.weights, p.n_nodes, p.total, end - begin);
     });
   });
 }

@@ -7,6 +7,7 @@ from pyxai.attribution.feature_ablation import FeatureAblation
 from pyxai.attribution.functional_information import FunctionalInformation
 from pyxai.attribution.input_x_gradient import InputXGradient
 from pyxai.attribution.integrated_gradients import IntegratedGradients
+from pyxai.attribution.noise_tunnel import NoiseTunnel
 from pyxai.attribution.occlusion import Occlusion
 from pyxai.attribution.saliency import Saliency
 
@@ -17,6 +18,7 @@ __all__ = [
     "GradientAttribution",
     "InputXGradient",
     "IntegratedGradients",
+    "NoiseTunnel",
     "Occlusion",
     "PerturbationAttribution",
     "Saliency",

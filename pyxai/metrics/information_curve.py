@@ -243,7 +243,7 @@ class InformationCurves:
             y = np.maximum.accumulate(y)
         x, y = np.append(x, [0.0, 1.0]), np.append(y, [0.0, 1.0])
         order = np.argsort(x, kind="stable")
-        result = np.interp(grid, x[order], y[order])
+        result: npt.NDArray[np.float64] = np.interp(grid, x[order], y[order])
         result[-1] = 1.0
         return result
 
@@ -422,9 +422,9 @@ def blurred(picture: Image, mask: Mask, *, fast: bool = False) -> Image:
     else:
         griddata = _needs("scipy.interpolate", "scipy").griddata
         for index in range(channels.shape[2]):
-            values = channels[..., index][known]
+            one = channels[..., index][known]
             result[~known, index] = griddata(
-                points, values, missing, method="linear", fill_value=mean[index]
+                points, one, missing, method="linear", fill_value=mean[index]
             )
     rounded: Image = np.round(result).astype(np.uint8).reshape(picture.shape)
     return rounded

@@ -231,7 +231,8 @@ def kl_auc(
         *given, reference = arguments
         shown = model(*given).double().log_softmax(1)
         p, q = (shown, reference) if reverse else (reference, shown)
-        return (p.exp() * (p - q)).sum(1)
+        total: Tensor = (p.exp() * (p - q)).sum(1)
+        return total
 
     curve = insertion(
         divergence,
