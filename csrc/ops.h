@@ -46,4 +46,7 @@ void sample_permutations(const at::Tensor& example_ids, int64_t seed, int64_t st
 void permutation_prefixes(const at::Tensor& permutations, at::Tensor& out,
                           const std::string& backend);
 
+void moebius_transform(const at::Tensor& values, bool zeta, at::Tensor& out,
+                       const std::string& backend);
+
 }  // namespace pyxai

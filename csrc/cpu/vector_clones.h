@@ -10,3 +10,10 @@
 // Sanitizers start after the choice is made, and other compilers spell it otherwise.
 #define PYXAI_VECTOR_CLONES
 #endif
+
+// For what such functions call: a call would leave the clone.
+#if defined(__GNUC__)
+#define PYXAI_INLINE static inline __attribute__((always_inline))
+#else
+#define PYXAI_INLINE static inline
+#endif

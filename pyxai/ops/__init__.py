@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from pyxai.ops.masked_perturb import masked_perturb, masked_perturb_reference
 from pyxai.ops.masks import pack_masks, unpack_masks
+from pyxai.ops.moebius_transform import (
+    moebius_transform,
+    moebius_transform_reference,
+    zeta_transform,
+    zeta_transform_reference,
+)
 from pyxai.ops.path_accumulate import path_accumulate, path_accumulate_reference
 from pyxai.ops.path_moments import path_moments, path_moments_reference
 from pyxai.ops.path_points import path_points, path_points_reference
@@ -30,6 +36,8 @@ from pyxai.ops.sample_permutations import (
 __all__ = [
     "masked_perturb",
     "masked_perturb_reference",
+    "moebius_transform",
+    "moebius_transform_reference",
     "pack_masks",
     "path_accumulate",
     "path_accumulate_reference",
@@ -52,4 +60,6 @@ __all__ = [
     "sample_permutations_reference",
     "shapley_kernel_size_weights",
     "unpack_masks",
+    "zeta_transform",
+    "zeta_transform_reference",
 ]

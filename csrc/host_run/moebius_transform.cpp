@@ -1,0 +1,1 @@
+#include "../cuda/moebius_transform.cu"
