@@ -1,0 +1,51 @@
+"""Taylor interactions: effects of sets of features, and methods as weights on them.
+
+Effects by masking (`harsanyi_dividends`) are right for every model; Taylor terms by derivatives
+(`taylor_effects`, `taylor_jet`) for analytic ones; pairs alone for hundreds of players
+(`pairwise_terms`, `integrated_hessians`). `allocation_weights` and `attribution_from_effects` say
+what each of the fourteen attribution methods makes of them, `principles` measures how fairly any
+method shares them out. `interaction_indices` of game theory are something else: see there.
+"""
+
+from __future__ import annotations
+
+from pyxai.taylor.attribution import attribution_from_effects
+from pyxai.taylor.effects import taylor_effects
+from pyxai.taylor.harsanyi import HarsanyiDividends, harsanyi_dividends
+from pyxai.taylor.indices import InteractionIndices, interaction_indices
+from pyxai.taylor.integrated_hessians import IntegratedHessians, integrated_hessians
+from pyxai.taylor.methods import METHOD_NAMES
+from pyxai.taylor.orders import OrderEffects, TaylorJet, taylor_jet
+from pyxai.taylor.pairs import PairEffects, pairwise_terms
+from pyxai.taylor.polynomial import Polynomial
+from pyxai.taylor.principles import AllocationTest, SurrogateTest, principles
+from pyxai.taylor.principles_neuron import NeuronTest
+from pyxai.taylor.principles_table import PrinciplesTable, principles_table
+from pyxai.taylor.terms import TaylorTerms
+from pyxai.taylor.weights import allocation_weights
+
+__all__ = [
+    "METHOD_NAMES",
+    "AllocationTest",
+    "HarsanyiDividends",
+    "IntegratedHessians",
+    "InteractionIndices",
+    "NeuronTest",
+    "OrderEffects",
+    "PairEffects",
+    "Polynomial",
+    "PrinciplesTable",
+    "SurrogateTest",
+    "TaylorJet",
+    "TaylorTerms",
+    "allocation_weights",
+    "attribution_from_effects",
+    "harsanyi_dividends",
+    "integrated_hessians",
+    "interaction_indices",
+    "pairwise_terms",
+    "principles",
+    "principles_table",
+    "taylor_effects",
+    "taylor_jet",
+]
