@@ -5,5 +5,7 @@ from __future__ import annotations
 from pyxai.plot.bar import bar
 from pyxai.plot.curve import curve
 from pyxai.plot.heatmap import heatmap
+from pyxai.plot.interactions import interactions
+from pyxai.plot.principles import principles
 
-__all__ = ["bar", "curve", "heatmap"]
+__all__ = ["bar", "curve", "heatmap", "interactions", "principles"]
