@@ -14,6 +14,8 @@ from typing import Any
 from pyxai._checks import describe
 from pyxai.attribution import (
     Attribution,
+    DeepLift,
+    DeepLiftShap,
     FeatureAblation,
     FunctionalInformation,
     InputXGradient,
@@ -183,3 +185,15 @@ register(
     axioms=("null_player", "implementation_invariance"),
 )
 register("noise_tunnel", NoiseTunnel, stochastic=True, factory=_noise_tunnel)
+_COMPLETE = ("completeness", "null_player", "linearity")
+register(
+    "deep_lift", DeepLift, complete=True, baselines="optional", axioms=_COMPLETE, needs="module"
+)
+register(
+    "deep_lift_shap",
+    DeepLiftShap,
+    complete=True,
+    baselines="distribution",
+    axioms=_COMPLETE,
+    needs="module",
+)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pyxai.attribution.base import Attribution, GradientAttribution, PerturbationAttribution
+from pyxai.attribution.deep_lift import DeepLift
+from pyxai.attribution.deep_lift_shap import DeepLiftShap
 from pyxai.attribution.feature_ablation import FeatureAblation
 from pyxai.attribution.functional_information import FunctionalInformation
 from pyxai.attribution.input_x_gradient import InputXGradient
@@ -13,6 +15,8 @@ from pyxai.attribution.saliency import Saliency
 
 __all__ = [
     "Attribution",
+    "DeepLift",
+    "DeepLiftShap",
     "FeatureAblation",
     "FunctionalInformation",
     "GradientAttribution",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pyxai.graph.affine import AFFINE, BILINEAR, POSITIVE, STRUCTURAL, AffinePrefix, is_affine
+from pyxai.graph.gathered import GatheredRun, batch_growth
 from pyxai.graph.graph import Graph
 from pyxai.graph.interpreter import Call, Run, Values
 from pyxai.graph.ir import Node
@@ -16,12 +17,14 @@ __all__ = [
     "STRUCTURAL",
     "AffinePrefix",
     "Call",
+    "GatheredRun",
     "Graph",
     "Node",
     "Rule",
     "RuleTable",
     "Run",
     "Values",
+    "batch_growth",
     "is_affine",
     "trace",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -36,6 +37,7 @@ _KEPT = (
     "hardswish",
     "hardtanh",
     "im2col",
+    "instance_norm",
     "layer_norm",
     "leaky_relu",
     "lerp",
@@ -89,7 +91,12 @@ _KEPT = (
 
 
 def decompositions() -> dict[Any, Callable[..., Any]]:
-    """Return the table for ``ExportedProgram.run_decompositions``."""
+    """Return the table for ``ExportedProgram.run_decompositions``, which may change its copy."""
+    return dict(_table())
+
+
+@functools.cache
+def _table() -> dict[Any, Callable[..., Any]]:
     table: dict[Any, Callable[..., Any]] = {}
     table.update(torch.export.default_decompositions())
     for name in _KEPT:

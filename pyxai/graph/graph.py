@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch.utils import _pytree as pytree
 from pyxai.graph.affine import AffinePrefix, affine_prefix
 from pyxai.graph.interpreter import Run, Values, execute, propagate
 from pyxai.graph.ir import Node
-from pyxai.graph.rules import RuleTable
+from pyxai.graph.rules import Rule, RuleTable
 
 __all__ = ["Graph", "Program"]
 
@@ -124,6 +124,7 @@ class Graph:
         strict: bool = True,
         start: dict[Node, Any] | None = None,
         targets: Sequence[Node] | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> Values:
         """Run the graph and return the value of every node.
 
@@ -148,6 +149,8 @@ class Graph:
             not needed may be ``None``.
         targets : sequence of Node, optional
             Nodes to compute, by default the output.
+        options : mapping, optional
+            What rules find as ``call.options``.
 
         Returns
         -------
@@ -178,7 +181,14 @@ class Graph:
         if rules is not None:
             # getitem of a tuple of such values works as it is.
             resolved = rules.resolve(self.calls(), strict=strict)
-        execute(nodes, values, last_use=self.program.last_use, keep=keep, rules=resolved)
+        execute(
+            nodes,
+            values,
+            last_use=self.program.last_use,
+            keep=keep,
+            rules=resolved,
+            options=options,
+        )
         return values
 
     def propagate(
@@ -188,6 +198,7 @@ class Graph:
         rules: RuleTable,
         *,
         strict: bool = True,
+        options: Mapping[str, Any] | None = None,
     ) -> tuple[Any, ...]:
         """Send relevance from the output back to the inputs, one rule per op.
 
@@ -201,6 +212,8 @@ class Graph:
             Backward rules ``rule(call, relevance) -> {argument: relevance}``.
         strict : bool
             Whether an op without a rule is an error; else its fallback is used, with a warning.
+        options : mapping, optional
+            What rules find as ``call.options``.
 
         Returns
         -------
@@ -214,7 +227,17 @@ class Graph:
         """
         resolved = rules.resolve(self.calls(), strict=strict)
         several = tuple(runs) if isinstance(runs, (list, tuple)) else (runs,)
-        return propagate(self.nodes, self.output, seed, several, resolved, self.inputs)
+        return self.propagate_resolved(seed, several, resolved, options)
+
+    def propagate_resolved(
+        self,
+        seed: Any,
+        runs: Sequence[Run],
+        rules: Mapping[Node, Rule],
+        options: Mapping[str, Any] | None = None,
+    ) -> tuple[Any, ...]:
+        """Do as :meth:`propagate`, with rules that ``RuleTable.resolve`` gave before."""
+        return propagate(self.nodes, self.output, seed, runs, rules, self.inputs, options)
 
     def first_linear(self, input_index: int = 0) -> AffinePrefix | None:
         """Return what lies between an input and the first nonlinear ops, if that is affine.

@@ -55,6 +55,11 @@ class Values:
             raise KeyError(f"{node!r} holds no tensor")
         return shape
 
+    @property
+    def shapes(self) -> list[torch.Size | None]:
+        """Shapes by node index, ``None`` where the value is no tensor."""
+        return self._shapes
+
     def free(self, node: Node) -> None:
         """Forget the value of ``node``."""
         self._values[node.index] = None
@@ -65,13 +70,17 @@ class Call:
 
     Operands are read by the argument names of the op's schema: ``call["self"]`` is the value in
     the first execution, ``call.get("self", 1)`` in the second (the baseline, for DeepLIFT).
+    ``call.options`` is what the method passed to the run or the propagation, for its own rules.
     """
 
-    __slots__ = ("node", "runs")
+    __slots__ = ("node", "options", "runs")
 
-    def __init__(self, node: Node, runs: Sequence[Run]) -> None:
+    def __init__(
+        self, node: Node, runs: Sequence[Run], options: Mapping[str, Any] | None = None
+    ) -> None:
         self.node = node
         self.runs = runs
+        self.options = options or {}
 
     def __getitem__(self, name: str) -> Any:
         return self.get(name)
@@ -151,6 +160,24 @@ class Call:
         names = self.dependents() if wrt is None else tuple(wrt)
         return vector_jacobian(self, relevance, names, run, replaced)
 
+    def transpose(self, relevance: Any, /, **replaced: Any) -> dict[str, Any]:
+        """Multiply with the Jacobian of an op that is affine in what depends on the inputs.
+
+        Like :meth:`vjp`, but the values of the operands are not read, so they need not be kept.
+        """
+        first = relevance
+        if isinstance(relevance, list):
+            first = next(part for part in relevance if part is not None)
+        nothing, run = first.new_zeros(()), self.runs[0]
+
+        def stand_in(node: Node) -> Any:
+            return nothing.expand(run.shape(node)) if node.depends else run[node]
+
+        names = self.dependents()
+        for name in names:
+            replaced.setdefault(name, substitute(self.node.args[name], stand_in))
+        return vector_jacobian(self, relevance, names, 0, replaced)
+
 
 def invoke(node: Node, arguments: Mapping[str, Any]) -> Any:
     """Call a node's op with arguments given by name."""
@@ -168,6 +195,7 @@ def execute(
     last_use: Sequence[int],
     keep: Callable[[Node], bool] | None = None,
     rules: Mapping[Node, Rule] | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> None:
     """Compute the nodes that hold no value yet, in order.
 
@@ -183,7 +211,7 @@ def execute(
         if node.kind == "call" and read(node.index) is None:
             rule = rules.get(node) if rules else None
             if rule is not None:
-                values[node] = rule(Call(node, (values,)))
+                values[node] = rule(Call(node, (values,), options))
             else:
                 found = {name: substitute(value, lookup) for name, value in node.args.items()}
                 values[node] = invoke(node, found)
@@ -198,6 +226,7 @@ def propagate(
     runs: Sequence[Run],
     rules: Mapping[Node, Rule],
     inputs: Sequence[Node],
+    options: Mapping[str, Any] | None = None,
 ) -> tuple[Any, ...]:
     """Send ``seed`` from the output back to the inputs.
 
@@ -216,7 +245,7 @@ def propagate(
             continue
         if isinstance(relevance, dict):
             relevance = [relevance.get(place) for place in range(max(relevance) + 1)]
-        result = rules[node](Call(node, runs), relevance)
+        result = rules[node](Call(node, runs, options), relevance)
         for name in node.dependents():
             if name not in result:
                 raise UnsupportedOperationError(

@@ -70,6 +70,10 @@ class RuleTable:
         """Names of the ops that have a rule, sorted."""
         return tuple(sorted(self._rules))
 
+    def rule_named(self, op: str) -> Rule:
+        """Return the rule of an op that has one."""
+        return self._rules[op]
+
     def rule_for(self, node: Node) -> Rule | None:
         """Return the rule for a node, ``None`` if there is none. Methods may override this."""
         return self._rules.get(node.op)

@@ -39,10 +39,21 @@ class _Context:
         return value.shape if isinstance(value, Tensor) else self.call.shape(name)
 
 
+def batch_norm_scale(call: Call, dtype: torch.dtype) -> Tensor:
+    """Return what batch norm in eval mode multiplies with, shaped to broadcast over its input."""
+    scale: Tensor = (call["running_var"].to(dtype) + call["eps"]).rsqrt()
+    if call["weight"] is not None:
+        scale = scale * call["weight"].to(dtype)
+    return scale.reshape(1, -1, *[1] * (len(call.shape("input")) - 2))
+
+
 def vector_jacobian(
     call: Call, cotangent: Any, names: Sequence[str], run: int, replaced: Arguments
 ) -> dict[str, Any]:
     """Return the cotangents of the named arguments, see :meth:`pyxai.graph.Call.vjp`."""
+    if call.node.op == "_native_batch_norm_legit_no_training" and tuple(names) == ("input",):
+        given = cotangent[0]
+        return {"input": given * batch_norm_scale(call, given.dtype)}
     if call.node.op in _SPLITS:
         joined = _joined(call, cotangent, run)
         if joined is not None:
@@ -94,20 +105,12 @@ def _by_autograd(
     context = _Context(call, run, replaced, dtype)
     leaves: list[Tensor] = []
 
-    def leaf(value: Any) -> Any:
-        if isinstance(value, (list, tuple)):
-            return [leaf(item) for item in value]
-        if not (isinstance(value, Tensor) and value.is_floating_point()):
-            return value
-        leaves.append(value.detach().to(dtype).requires_grad_())
-        return leaves[-1]
-
     with torch.enable_grad():
         arguments = {name: _cast(context.get(name), dtype) for name in call.node.args}
         counts = {}
         for name in names:
             before = len(leaves)
-            arguments[name] = leaf(arguments[name])
+            arguments[name] = _leaf(arguments[name], leaves)
             counts[name] = (before, len(leaves))
         value = call.apply(run, **arguments)
         values = list(value) if isinstance(value, (list, tuple)) else [value]
@@ -137,6 +140,16 @@ def _by_autograd(
         else:
             result[name] = found[start] if stop > start else None
     return result
+
+
+def _leaf(value: Any, leaves: list[Tensor]) -> Any:
+    """Return floating tensors as autograd leaves, which are collected in ``leaves``."""
+    if isinstance(value, (list, tuple)):
+        return [_leaf(item, leaves) for item in value]
+    if not (isinstance(value, Tensor) and value.is_floating_point()):
+        return value
+    leaves.append(value.detach().requires_grad_())
+    return leaves[-1]
 
 
 def _cast(value: Any, dtype: torch.dtype) -> Any:
