@@ -113,7 +113,7 @@ def test_tokens_and_flags_can_be_ablated(dtype):
 
 def test_whole_numbers_are_needed_for_whole_numbers():
     tokens = torch.ones(1, 3, dtype=torch.int64)
-    with pytest.raises(TypeError, match=r"baselines must be whole numbers .* got 0\.5"):
+    with pytest.raises(TypeError, match=r"baselines must be a whole number .* got 0\.5"):
         FeatureAblation(lambda x: x.sum(1)).attribute(tokens, 0.5)
 
 

@@ -67,10 +67,6 @@ def _carry(tensor: Tensor, baseline: Tensor | float) -> tuple[Tensor, Tensor | f
     if tensor.is_floating_point():
         return tensor, baseline
     if not isinstance(baseline, Tensor):
-        if baseline != int(baseline):
-            raise TypeError(
-                f"baselines must be whole numbers for inputs of {tensor.dtype}, got {baseline}"
-            )
         baseline = torch.full_like(tensor[:1], int(baseline))
     if tensor.element_size() == 1:  # there is no 8-bit float to carry them
         tensor, baseline = tensor.to(torch.int16), baseline.to(torch.int16)

@@ -163,13 +163,13 @@ def perturbation_runner(
 def _all_but_one(asked: Tensor, n_players: int) -> Callable[[slice], Tensor]:
     """Return the masks that keep all players but one of those asked for."""
     full = pack_masks(torch.ones(1, n_players, dtype=torch.bool, device=asked.device))
+    place = (asked // 32)[:, None]  # of the word in which the mask differs from the full one
+    bit = torch.ones_like(place, dtype=torch.int32) << (asked % 32).int()[:, None]
+    word = full[0][place] ^ bit
 
     def masks(numbers: slice) -> Tensor:
-        hidden = asked[numbers]
-        table = full.repeat(len(hidden), 1)
-        bit = torch.ones_like(hidden, dtype=torch.int32) << (hidden % 32).int()
-        table[torch.arange(len(hidden), device=hidden.device), hidden // 32] ^= bit
-        return table
+        hidden = place[numbers]
+        return full.repeat(len(hidden), 1).scatter_(1, hidden, word[numbers])
 
     return masks
 
