@@ -87,16 +87,17 @@ def explain(
     asked = promised and "return_convergence_delta" in explainer.option_names()
     if asked:
         arguments["return_convergence_delta"] = True
+    further = options.get("additional_forward_args")
+    runner = Runner(model, target=target, additional_forward_args=further)
+    # First, as it is cheap and most of what can be wrong with model and target shows here.
+    outputs = runner.outputs(format_inputs(inputs)[0])
     attributions, delta, error = _parts(
         explainer.attribute(inputs, **arguments), asked, bool(options.get("return_error"))
     )
-    further = options.get("additional_forward_args")
     if promised and not asked:
         delta = explainer.compute_convergence_delta(
             attributions, baselines, inputs, target=target, additional_forward_args=further
         )
-    tensors, _ = format_inputs(inputs)
-    runner = Runner(model, target=target, additional_forward_args=further)
     return Explanation(
         attributions=attributions,
         inputs=_detached(inputs),
@@ -106,7 +107,7 @@ def explain(
         options=options,
         convergence_delta=delta,
         error=error,
-        outputs=runner.outputs(tensors),
+        outputs=outputs,
         feature_names=feature_names,
         shared_baselines=_draws_baselines(entry, options),
     )

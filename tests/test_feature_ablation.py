@@ -140,6 +140,24 @@ def test_one_output_for_the_whole_batch_equals_captum():
         FeatureAblation(whole).attribute(x, start, feature_mask=mask)
 
 
+@pytest.mark.parametrize("per_eval", [1, 3])
+def test_all_outputs_equal_captum(per_eval):
+    def squares(x):  # [rows, 6] -> [rows, 3, 2]
+        return x.view(-1, 3, 2).pow(2) * x.sum(1).view(-1, 1, 1)
+
+    x, start = rows(4, 6), rows(4, 6, seed=1)
+    for model, n_outputs in ((mlp(), 3), (squares, 6)):
+        method = FeatureAblation(model)
+        ours = method.attribute(x, start, perturbations_per_eval=per_eval)
+        assert ours.shape == (4 * n_outputs, 6)
+        theirs = peer(captum.attr.FeatureAblation(model), x, start, perturbations_per_eval=per_eval)
+        assert_equals_captum(ours, theirs)
+    mask = torch.tensor([[0, 0, 1, 1, 2, 2], [0, 1, 2, 0, 1, 2], [0] * 6, [0, 1, 2, 3, 4, 5]])
+    ours = FeatureAblation(mlp()).attribute(x, start, feature_mask=mask)
+    one = FeatureAblation(mlp()).attribute(x, start, target=2, feature_mask=mask)
+    torch.testing.assert_close(ours.view(4, 3, 6)[:, 2], one)
+
+
 class Recording(torch.nn.Module):
     """Remember how many rows each call had and whether they were channels-last."""
 

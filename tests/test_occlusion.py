@@ -4,6 +4,8 @@ import captum.attr
 import pytest
 import torch
 from captum_peer import TwoInputs, assert_equals_captum, conv, mlp, peer, rows
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pyxai.attribution import FeatureAblation, Occlusion
 
@@ -56,6 +58,30 @@ def test_images_equal_captum_and_loops(window, strides):
     torch.testing.assert_close(exact, expected, rtol=1e-13, atol=1e-13)
 
 
+@st.composite
+def layouts(draw):
+    """Return a shape, a window that fits into it and strides that leave no gap."""
+    shape = draw(st.lists(st.integers(1, 6), min_size=1, max_size=3))
+    window = [draw(st.integers(1, size)) for size in shape]
+    strides = [draw(st.integers(1, width)) for width in window]
+    return tuple(shape), tuple(window), tuple(strides)
+
+
+@settings(max_examples=40, deadline=None)
+@given(layouts())
+def test_any_layout_equals_loops(layout):
+    shape, window, strides = layout
+    x, start = rows(2, *shape, dtype=torch.float64), rows(2, *shape, dtype=torch.float64, seed=1)
+    weight = rows(*shape, dtype=torch.float64, seed=2)
+
+    def model(x):
+        return (x * weight).flatten(1).sum(1).sin()
+
+    values = Occlusion(model).attribute(x, window, strides, start)
+    expected = plain_occlusion(model, x, window, strides, start)
+    torch.testing.assert_close(values, expected, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("per_eval", [1, 2, 50])
 def test_rows_of_numbers_equal_captum(per_eval):
     model, x = mlp(), rows(4, 6)
@@ -94,6 +120,14 @@ def test_one_output_for_the_whole_batch_equals_captum():
     ours = Occlusion(model).attribute(x, (2,), baselines=0.5)
     assert ours.shape == (1, 6)
     assert_equals_captum(ours.float(), peer(captum.attr.Occlusion(model), x, (2,), baselines=0.5))
+
+
+def test_all_outputs_equal_captum():
+    model, x = conv(), rows(3, 2, 7, 8)
+    call = {"sliding_window_shapes": (2, 3, 3), "strides": (2, 2, 3)}
+    ours = Occlusion(model).attribute(x, **call)
+    assert ours.shape == (9, 2, 7, 8)
+    assert_equals_captum(ours, peer(captum.attr.Occlusion(model), x, **call))
 
 
 def test_windows_without_anything_cost_nothing():

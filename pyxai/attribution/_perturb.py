@@ -29,7 +29,8 @@ def output_drops(
 
     ``masks(numbers)`` gives the packed masks of some of the ``n_masks``; they are made pass by
     pass, since all of them together have the square of the number of players in bits. The result is
-    ``[batch, n_masks]``, or ``[1, n_masks]`` for a model with one output for the whole batch.
+    ``[batch, n_masks]``, ``[1, n_masks]`` for a model with one output for the whole batch, and
+    ``[batch * n_outputs, n_masks]`` where every output is asked for.
     """
     carried = [_carry(tensor, base) for tensor, base in zip(inputs, baselines, strict=True)]
 
@@ -51,7 +52,8 @@ def output_drops(
 
     # Row 0 of every example is the whole input, so it needs no pass of its own.
     values = runner.values(build, inputs[0].shape[0], n_masks + 1)
-    return values[:, :1] - values[:, 1:]
+    drops = values[:, :1] - values[:, 1:]
+    return drops if drops.dim() == 2 else drops.transpose(1, 2).flatten(0, 1)
 
 
 def _with_all(masks: Callable[[slice], Tensor], repeats: slice) -> Tensor:

@@ -14,6 +14,7 @@ from pyxai.attribution._perturb import changed_players, output_drops
 from pyxai.attribution.base import PerturbationAttribution, TensorOrTuple
 from pyxai.ops import pack_masks
 from pyxai.runner import Runner
+from pyxai.runner.target import EveryOutput
 
 __all__ = ["FeatureAblation"]
 
@@ -65,6 +66,7 @@ class FeatureAblation(PerturbationAttribution):
             What replaces a feature, in input units; default 0.
         target : int, tuple, list or Tensor, optional
             Which output: one index for all examples, or one for each; see `pyxai.runner.Target`.
+            None for a model with ``n_outputs`` outputs per row: all of them, at no further cost.
         additional_forward_args : any, optional
             Further arguments of the model; tensors with one row per example follow the examples.
         feature_mask : Tensor or tuple of Tensor, shape that broadcasts to the inputs, optional
@@ -80,7 +82,8 @@ class FeatureAblation(PerturbationAttribution):
         -------
         Tensor or tuple of Tensor, shape [batch, *features]
             In the form of ``inputs``, in output units; float64 for outputs in float64 and float32
-            otherwise. For a model with one output for the whole batch the first size is 1.
+            otherwise. For a model with one output for the whole batch the first size is 1; for
+            all outputs of every row it is ``batch * n_outputs``, those of an example together.
 
         Raises
         ------
@@ -153,7 +156,7 @@ def perturbation_runner(
     check_int("perturbations_per_eval", perturbations_per_eval, minimum=1)
     return Runner(
         forward_func,
-        target=target,
+        target=EveryOutput() if target is None else target,
         additional_forward_args=arguments,
         max_rows=None if perturbations_per_eval == 1 else perturbations_per_eval * batch,
         progress=show_progress,
@@ -175,9 +178,14 @@ def _all_but_one(asked: Tensor, n_players: int) -> Callable[[slice], Tensor]:
 
 
 def _to_features(scores: Tensor, owners: Tensor | None, tensor: Tensor) -> Tensor:
-    """Give every feature the score of its player: [batch, n_players] -> [batch, *features]."""
+    """Give every feature the score of its player: [rows, n_players] -> [rows, *features].
+
+    There is a row for each example, for each output of each example, or one for the batch.
+    """
     if owners is None:
         return scores.view(len(scores), *tensor.shape[1:])
+    if 1 < len(owners) < len(scores):
+        owners = owners.repeat_interleave(len(scores) // len(owners), 0)
     if len(owners) > len(scores):
         raise ValueError(
             "feature_mask must be the same for all examples, with a first size of 1, for a model "

@@ -71,6 +71,7 @@ class Occlusion(PerturbationAttribution):
             What replaces a feature, in input units; default 0.
         target : int, tuple, list or Tensor, optional
             Which output: one index for all examples, or one for each; see `pyxai.runner.Target`.
+            None for a model with ``n_outputs`` outputs per row: all of them, at no further cost.
         additional_forward_args : any, optional
             Further arguments of the model; tensors with one row per example follow the examples.
         perturbations_per_eval : int
@@ -83,7 +84,8 @@ class Occlusion(PerturbationAttribution):
         -------
         Tensor or tuple of Tensor, shape [batch, *features]
             In the form of ``inputs``, in output units; float64 for outputs in float64 and float32
-            otherwise. For a model with one output for the whole batch the first size is 1.
+            otherwise. For a model with one output for the whole batch the first size is 1; for
+            all outputs of every row it is ``batch * n_outputs``, those of an example together.
 
         Raises
         ------
