@@ -281,4 +281,5 @@ def _store(values: Tensor, part: Pass, found: Tensor) -> None:
     if part.example_major:
         values[part.examples, part.repeats] = found.view(examples, part.width, *found.shape[1:])
     else:
-        values[part.examples, part.repeats] = found.view(part.width, examples, *found.shape[1:]).transpose(0, 1)
+        by_repeat = found.view(part.width, examples, *found.shape[1:])
+        values[part.examples, part.repeats] = by_repeat.transpose(0, 1)

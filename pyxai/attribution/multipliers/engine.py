@@ -98,8 +98,9 @@ def target_seed(
     outputs: Tensor, target: Target, examples: slice, n_repeats: int
 ) -> tuple[Tensor, Tensor]:
     """Return the explained scalars, [rows], and their derivative by the outputs."""
-    with torch.enable_grad():
-        leaf = outputs.detach().requires_grad_()
+    # A copy, as outputs made in inference mode can take no part in autograd.
+    with torch.inference_mode(False), torch.enable_grad():
+        leaf = outputs.detach().clone().requires_grad_()
         selected = target.select(leaf, examples, n_repeats, True)
         (seed,) = torch.autograd.grad(selected.sum(), leaf)
     dtype = accumulation_dtype(outputs.dtype)
