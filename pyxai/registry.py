@@ -13,11 +13,15 @@ from typing import Any
 
 from pyxai._checks import describe
 from pyxai.attribution import (
+    LRP,
     Attribution,
+    Deconvolution,
     DeepLift,
     DeepLiftShap,
+    DeepTaylor,
     FeatureAblation,
     FunctionalInformation,
+    GuidedBackprop,
     InputXGradient,
     IntegratedGradients,
     NoiseTunnel,
@@ -197,3 +201,8 @@ register(
     axioms=_COMPLETE,
     needs="module",
 )
+register("lrp", LRP, axioms=("null_player", "symmetry"), needs="module")
+# Rows without a positive output get nothing, so that no axiom holds for every input.
+register("deep_taylor", DeepTaylor, needs="module")
+register("guided_backprop", GuidedBackprop, axioms=("null_player", "symmetry"), needs="module")
+register("deconvolution", Deconvolution, axioms=("null_player", "symmetry"), needs="module")

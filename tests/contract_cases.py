@@ -34,6 +34,9 @@ class Example:
 
 
 EXAMPLES = {
+    "deconvolution": Example(activation=nn.ReLU),
+    "deep_taylor": Example({"on_negative": "clamp"}, activation=nn.ReLU),
+    "guided_backprop": Example(activation=nn.ReLU),
     "feature_ablation": Example(bounds={"perturbations_per_eval": 2}),
     "functional_information": Example(
         {"n_samples": 6, "output": "exp"}, bounds={"internal_batch_size": 7}
