@@ -6,12 +6,14 @@ from pyxai._backends import backends
 from pyxai._errors import BackendUnavailableError, PyxaiWarning, UnsupportedOperationError
 from pyxai.explain import explain
 from pyxai.explanation import Explanation
+from pyxai.game import Game
 
 __version__ = "0.1.0"
 
 __all__ = [
     "BackendUnavailableError",
     "Explanation",
+    "Game",
     "PyxaiWarning",
     "UnsupportedOperationError",
     "__version__",
