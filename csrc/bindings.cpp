@@ -30,4 +30,5 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   m.def("sample_permutations", &pyxai::sample_permutations);
   m.def("permutation_prefixes", &pyxai::permutation_prefixes);
   m.def("moebius_transform", &pyxai::moebius_transform);
+  m.def("table_sums", &pyxai::table_sums);
 }

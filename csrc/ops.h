@@ -6,6 +6,7 @@
 #include <c10/util/Optional.h>
 
 #include <string>
+#include <vector>
 
 namespace pyxai {
 
@@ -48,5 +49,8 @@ void permutation_prefixes(const at::Tensor& permutations, at::Tensor& out,
 
 void moebius_transform(const at::Tensor& values, bool zeta, at::Tensor& out,
                        const std::string& backend);
+
+void table_sums(const at::Tensor& values, const at::Tensor& weights,
+                const std::vector<int64_t>& orders, at::Tensor& out, const std::string& backend);
 
 }  // namespace pyxai

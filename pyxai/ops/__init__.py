@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from pyxai.ops.interaction_indices import (
+    INTERACTION_INDICES,
+    Interactions,
+    interaction_indices_from_table,
+    interaction_indices_from_table_reference,
+    pair_interactions_from_table,
+    shapley_values_from_table,
+)
 from pyxai.ops.masked_perturb import masked_perturb, masked_perturb_reference
 from pyxai.ops.masks import pack_masks, unpack_masks
 from pyxai.ops.moebius_transform import (
@@ -32,13 +40,20 @@ from pyxai.ops.sample_permutations import (
     sample_permutations,
     sample_permutations_reference,
 )
+from pyxai.ops.table_sums import TableSums, table_sums, table_sums_reference
 
 __all__ = [
+    "INTERACTION_INDICES",
+    "Interactions",
+    "TableSums",
+    "interaction_indices_from_table",
+    "interaction_indices_from_table_reference",
     "masked_perturb",
     "masked_perturb_reference",
     "moebius_transform",
     "moebius_transform_reference",
     "pack_masks",
+    "pair_interactions_from_table",
     "path_accumulate",
     "path_accumulate_reference",
     "path_moments",
@@ -59,6 +74,9 @@ __all__ = [
     "sample_permutations",
     "sample_permutations_reference",
     "shapley_kernel_size_weights",
+    "shapley_values_from_table",
+    "table_sums",
+    "table_sums_reference",
     "unpack_masks",
     "zeta_transform",
     "zeta_transform_reference",
