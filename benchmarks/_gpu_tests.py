@@ -1,18 +1,23 @@
 """Pytest plugin of `make gpu`: records every test, and names those whose packages are not there.
 
 The GPU machine may lack packages that the tests use. That is no reason to fail, and none to stay
-silent: such tests are recorded as "not run" with their names.
+silent: a test that comes to need one is recorded as "not run" with its name.
 """
 
 from __future__ import annotations
 
 import ast
 import importlib
+import importlib.abc
 import importlib.util
+import inspect
 import json
 import os
 import sys
+import types
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -47,42 +52,71 @@ def missing_modules(folder: Path) -> set[str]:
     return {name for name in named if not _present(name, folder)}
 
 
-def unreadable_files(folder: Path, missing: set[str]) -> dict[str, list[str]]:
-    """Test files that cannot be imported without what is missing, with the tests in them.
+class Missing(types.ModuleType):
+    """Stands for a module that is not installed, and for whatever one takes out of it.
 
-    An import inside a function only stops that test, which this plugin sees when it runs. A helper
-    module that needs something missing takes the files that import it along.
+    Test files can be imported with it, decorated and parametrised by it. A test that comes to use
+    it raises `ModuleNotFoundError`, which is reported as "not run".
     """
-    heads = {}
-    for path in sorted(folder.rglob("*.py")):
-        tree = ast.parse(path.read_text())
-        top = [
-            node
-            for node in tree.body
-            if isinstance(node, (ast.Import, ast.ImportFrom, ast.If, ast.Try))
-        ]
-        heads[path] = set().union(*(_imports(node) for node in top)) if top else set()
-    broken = {path for path, names in heads.items() if names & missing}
-    while True:
-        stems = {path.stem for path in broken}
-        more = {path for path, names in heads.items() if names & stems} - broken
-        if not more:
-            break
-        broken |= more
-    return {
-        str(path.relative_to(folder.parent)): _tests_in(path)
-        for path in sorted(broken)
-        if path.name.startswith("test_")
-    }
+
+    running = False  # whether a test runs, rather than a file is imported
+
+    def __init__(self, name: str, *_: object) -> None:
+        super().__init__(name)
+        self.__path__: list[str] = []  # submodules are missing as well
+
+    def _use(self) -> NoReturn:
+        root = self.__name__.partition(".")[0]
+        raise ModuleNotFoundError(f"No module named {root!r}", name=root)
+
+    def __getattr__(self, name: str) -> Missing:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if Missing.running:
+            self._use()
+        return Missing(f"{self.__name__}.{name}")
+
+    def __call__(self, *arguments: object, **_: object) -> object:
+        if Missing.running:
+            self._use()
+        if len(arguments) == 1 and inspect.isfunction(arguments[0]):
+            # As a decorator: the function is a test that would need the package.
+            def test() -> None:
+                self._use()
+
+            test.__name__ = arguments[0].__name__
+            return test
+        return self
+
+    def __mro_entries__(self, bases: tuple[object, ...]) -> tuple[type, ...]:
+        return ()
 
 
-def _tests_in(path: Path) -> list[str]:
-    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
-    return [
-        node.name
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, functions) and node.name.startswith("test")
-    ]
+class MissingFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Imports `Missing` in place of the modules known not to be there."""
+
+    def find_spec(self, name: str, path: object, target: object = None) -> ModuleSpec | None:
+        if name.partition(".")[0] not in MISSING - set(PLUGINS):
+            return None
+        return ModuleSpec(name, self, is_package=True)
+
+    def create_module(self, spec: ModuleSpec) -> Missing:
+        return Missing(spec.name)
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        pass
+
+
+if MISSING:
+    sys.meta_path.insert(0, MissingFinder())
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item: pytest.Item):
+    """Tell `Missing` that a test runs."""
+    Missing.running = True
+    yield
+    Missing.running = False
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

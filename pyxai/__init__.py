@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pyxai import attribution, imputers, ops, plot, registry
 from pyxai._backends import backends
 from pyxai._errors import BackendUnavailableError, PyxaiWarning, UnsupportedOperationError
 from pyxai.explain import explain
@@ -17,6 +18,11 @@ __all__ = [
     "PyxaiWarning",
     "UnsupportedOperationError",
     "__version__",
+    "attribution",
     "backends",
     "explain",
+    "imputers",
+    "ops",
+    "plot",
+    "registry",
 ]

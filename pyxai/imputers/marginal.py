@@ -10,7 +10,7 @@ from torch import Tensor
 from pyxai._checks import check_int
 from pyxai._inputs import format_background
 from pyxai.imputers.base import IMPUTER_STREAM, Imputer
-from pyxai.ops import philox_random
+from pyxai.ops.philox_random import philox_random
 
 __all__ = ["Marginal"]
 

@@ -1,0 +1,177 @@
+"""The command line: `pyxai demo`, `pyxai methods`, `pyxai explain`, `pyxai report`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import pyxai
+from pyxai import registry
+from pyxai.explanation import Explanation
+from pyxai.report import Report
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Default: those of the process.
+
+    Returns
+    -------
+    int
+        Exit status: 0 if all went well, 1 if not, 2 for arguments that make no sense.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (
+        ImportError,
+        OSError,
+        TypeError,
+        ValueError,
+        NotImplementedError,
+        RuntimeError,
+    ) as error:
+        if options.debug:
+            raise
+        print(f"pyxai {options.command}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pyxai", description="Feature attribution for PyTorch models."
+    )
+    parser.add_argument("--version", action="version", version=f"pyxai {pyxai.__version__}")
+    parser.add_argument("--debug", action="store_true", help="show where an error comes from")
+    verbs = parser.add_subparsers(dest="command", required=True, metavar="command")
+
+    demo = verbs.add_parser("demo", help="train two small models, explain them, write a report")
+    demo.add_argument("--out", default="out/demo", help="folder (default: %(default)s)")
+    demo.add_argument("--seed", type=int, default=0)
+    demo.set_defaults(run=_demo)
+
+    methods = verbs.add_parser("methods", help="list the methods and what they promise")
+    methods.set_defaults(run=_methods)
+
+    explain = verbs.add_parser(
+        "explain",
+        help="explain the outputs of a saved model",
+        description="The model is an exported program (.pt2, torch.export.save) or a TorchScript "
+        "file. Loading a model runs its code: only load files that you trust.",
+    )
+    explain.add_argument("model", type=Path)
+    explain.add_argument(
+        "inputs", type=Path, help=".npy, .npz, .pt (tensor) or .safetensors, one row per example"
+    )
+    explain.add_argument("--method", default="integrated_gradients", help="(default: %(default)s)")
+    explain.add_argument(
+        "--target", type=int, help="output to explain (default: each row's largest)"
+    )
+    explain.add_argument("--rows", type=int, help="explain only so many rows")
+    explain.add_argument("--save", type=Path, help="write the explanation (.safetensors)")
+    explain.add_argument("--report", type=Path, help="write a report (.html)")
+    explain.set_defaults(run=_explain)
+
+    report = verbs.add_parser("report", help="make a page of a saved explanation")
+    report.add_argument("explanation", type=Path, help="file written by `explain --save`")
+    report.add_argument("--out", type=Path, default=Path("report.html"))
+    report.set_defaults(run=_report)
+    return parser
+
+
+def _demo(options: argparse.Namespace) -> None:
+    demo = importlib.import_module("pyxai.demo")
+    path = demo.run(options.out, seed=options.seed)
+    print(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB): open it in a browser")
+
+
+def _methods(_: argparse.Namespace) -> None:
+    for name in registry.names():
+        method = registry.get(name)
+        promises = ", ".join(method.axioms).replace("_", " ") or "no axiom"
+        print(f"{name:28} {promises}")
+
+
+def _explain(options: argparse.Namespace) -> None:
+    registry.get(options.method)  # an unknown name fails before the files are read
+    model, inputs = _load_model(options.model), _load_inputs(options.inputs)
+    inputs = inputs[: options.rows]
+    target = options.target
+    if target is None:
+        with torch.no_grad():
+            outputs = model(inputs)
+        target = outputs.argmax(1) if outputs.dim() == 2 and outputs.shape[1] > 1 else None
+    explanation = pyxai.explain(model, inputs, method=options.method, target=target)
+    print(explanation)
+    if options.save is not None:
+        print(f"wrote {explanation.save(options.save)}")
+    if options.report is not None:
+        print(f"wrote {_page(explanation).write(options.report)}")
+
+
+def _report(options: argparse.Namespace) -> None:
+    print(f"wrote {_page(Explanation.load(options.explanation)).write(options.out)}")
+
+
+def _page(explanation: Explanation, shown: int = 12) -> Report:
+    """Return a report of the first rows of an explanation."""
+    report = Report(
+        f"Explanation by {explanation.method.replace('_', ' ')}",
+        f"{len(explanation)} row(s)",
+        f"pyxai {pyxai.__version__}, torch {torch.__version__}",
+    )
+    report.section("Summary").text(*str(explanation).splitlines())
+    section = report.section("Rows")
+    for row in range(min(shown, len(explanation))):
+        section.figure(
+            lambda row=row: explanation[row].plot(title=f"row {row}").figure,  # type: ignore[misc]
+            alt=f"Attributions of row {row}",
+        )
+    if len(explanation) > shown:
+        section.text(f"{len(explanation) - shown} more rows are in the file.")
+    return report
+
+
+def _load_model(path: Path) -> Any:
+    if not path.is_file():
+        raise FileNotFoundError(f"model must be a file, got {str(path)!r}")
+    if path.suffix == ".pt2":
+        return torch.export.load(str(path)).module()
+    return torch.jit.load(str(path), map_location="cpu").eval()  # type: ignore[no-untyped-call]
+
+
+def _load_inputs(path: Path) -> Tensor:
+    """Read one tensor; nothing that is unpickled is run."""
+    if not path.is_file():
+        raise FileNotFoundError(f"inputs must be a file, got {str(path)!r}")
+    found: Any
+    if path.suffix in (".npy", ".npz"):
+        numpy = importlib.import_module("numpy")
+        found = numpy.load(path, allow_pickle=False)
+        found = dict(found) if path.suffix == ".npz" else found
+    elif path.suffix == ".safetensors":
+        found = importlib.import_module("safetensors.torch").load_file(str(path))
+    else:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    if isinstance(found, dict):
+        if len(found) != 1:
+            raise ValueError(
+                f"inputs must hold one tensor, got {len(found)}: {', '.join(map(str, found))}"
+            )
+        (found,) = found.values()
+    tensor = torch.as_tensor(found)
+    return tensor if tensor.is_floating_point() else tensor.float()

@@ -1,0 +1,148 @@
+"""The command line: every verb does what its help says, and errors are one line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from html_reader import Reader
+from safetensors.torch import save_file
+from torch import nn
+
+import pyxai
+from pyxai import cli, registry
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def model() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)).eval()
+
+
+@pytest.fixture
+def inputs() -> torch.Tensor:
+    return torch.randn(5, 4, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture
+def exported(model, inputs, tmp_path) -> Path:
+    path = tmp_path / "model.pt2"
+    batch = torch.export.Dim("batch")
+    program = torch.export.export(model, (inputs,), dynamic_shapes=({0: batch},))
+    torch.export.save(program, path)
+    return path
+
+
+@pytest.fixture
+def rows(inputs, tmp_path) -> Path:
+    path = tmp_path / "inputs.npy"
+    np.save(path, inputs.numpy())
+    return path
+
+
+def test_explain_gives_what_the_package_gives(exported, rows, model, inputs, tmp_path, capsys):
+    saved = tmp_path / "out.safetensors"
+    assert cli.main(["explain", str(exported), str(rows), "--save", str(saved)]) == 0
+    target = model(inputs).argmax(1)
+    expected = pyxai.explain(model, inputs, method="integrated_gradients", target=target)
+    explanation = pyxai.Explanation.load(saved)
+    torch.testing.assert_close(explanation.attributions, expected.attributions)
+    assert torch.equal(explanation.target, target)
+    printed = capsys.readouterr().out
+    assert "integrated_gradients" in printed
+    assert str(saved) in printed
+
+
+def test_target_rows_and_method_are_followed(exported, rows, model, inputs, tmp_path):
+    saved = tmp_path / "out.safetensors"
+    arguments = ["--method", "saliency", "--target", "2", "--rows", "3", "--save", str(saved)]
+    assert cli.main(["explain", str(exported), str(rows), *arguments]) == 0
+    expected = pyxai.explain(model, inputs[:3], method="saliency", target=2)
+    torch.testing.assert_close(pyxai.Explanation.load(saved).attributions, expected.attributions)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # torch plans to drop it
+@pytest.mark.filterwarnings("ignore:.*TorchScript:DeprecationWarning")
+def test_torchscript_models_are_read(model, rows, tmp_path, inputs):
+    path, saved = tmp_path / "model.pt", tmp_path / "out.safetensors"
+    torch.jit.trace(model, inputs).save(str(path))
+    arguments = ["--method", "input_x_gradient", "--target", "0", "--save", str(saved)]
+    assert cli.main(["explain", str(path), str(rows), *arguments]) == 0
+    expected = pyxai.explain(model, inputs, method="input_x_gradient", target=0)
+    torch.testing.assert_close(pyxai.Explanation.load(saved).attributions, expected.attributions)
+
+
+def test_all_forms_of_inputs_are_read(inputs, tmp_path):
+    np.savez(tmp_path / "a.npz", rows=inputs.numpy())
+    torch.save(inputs, tmp_path / "a.pt")
+    save_file({"rows": inputs}, tmp_path / "a.safetensors")
+    np.save(tmp_path / "a.npy", inputs.numpy())
+    np.save(tmp_path / "int.npy", np.arange(6).reshape(2, 3))
+    for name in ("a.npz", "a.pt", "a.safetensors", "a.npy"):
+        assert torch.equal(cli._load_inputs(tmp_path / name), inputs)
+    assert cli._load_inputs(tmp_path / "int.npy").dtype == torch.float32
+    np.savez(tmp_path / "two.npz", a=inputs.numpy(), b=inputs.numpy())
+    with pytest.raises(ValueError, match="inputs must hold one tensor, got 2: a, b"):
+        cli._load_inputs(tmp_path / "two.npz")
+
+
+def test_pickles_are_refused(tmp_path):
+    np.save(tmp_path / "a.npy", np.array([{}], dtype=object), allow_pickle=True)
+    with pytest.raises(ValueError, match="allow_pickle"):
+        cli._load_inputs(tmp_path / "a.npy")
+
+
+def test_reports_are_written(exported, rows, tmp_path):
+    saved, page, again = (tmp_path / name for name in ("e.safetensors", "a.html", "b.html"))
+    command = ["explain", str(exported), str(rows), "--save", str(saved), "--report", str(page)]
+    assert cli.main(command) == 0
+    assert cli.main(["report", str(saved), "--out", str(again)]) == 0
+    for path in (page, again):
+        reader = Reader(path.read_text(encoding="utf-8"))
+        assert sum(tag == "img" for tag, _ in reader.tags) == 5
+        assert "integrated gradients" in reader.words
+
+
+def test_methods_are_listed(capsys):
+    assert cli.main(["methods"]) == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in registry.names())
+    assert "completeness" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["explain", "no.pt2", "no.npy"], "model must be a file, got 'no.pt2'"),
+        (["explain", "no.pt2", "no.npy", "--method", "salience"], "did you mean 'saliency'"),
+        (["report", "no.safetensors"], "path must be the file of an explanation"),
+    ],
+)
+def test_errors_are_one_line(arguments, message, capsys):
+    assert cli.main(arguments) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.startswith(f"pyxai {arguments[0]}: ")
+    assert error.count("\n") == 1
+
+
+def test_debug_shows_where_an_error_comes_from():
+    with pytest.raises(FileNotFoundError):
+        cli.main(["--debug", "report", "no.safetensors"])
+
+
+def test_the_module_runs():
+    done = subprocess.run(
+        [sys.executable, "-m", "pyxai", "--version"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == f"pyxai {pyxai.__version__}"
