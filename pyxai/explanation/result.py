@@ -178,6 +178,10 @@ class Explanation:
         **options
             Passed to that function.
 
+        Returns
+        -------
+        matplotlib Axes
+
         Raises
         ------
         ValueError

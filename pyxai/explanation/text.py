@@ -108,7 +108,15 @@ def top_features(explanation: Explanation, n: int) -> list[tuple[str, float]]:
 
 
 def feature_label(explanation: Explanation, index: int) -> str:
-    """Return the name of a feature, counted over all inputs: the given one, else its position."""
+    """Return the name of a feature: the given one, else its position.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        May have names.
+    index : int
+        Number of the feature among the flattened features of all inputs.
+    """
     if explanation.feature_names is not None:
         return str(explanation.feature_names[index])
     parts = _parts(explanation.attributions)

@@ -92,7 +92,14 @@ class AffinePrefix:
     ) -> dict[Node, Tensor]:
         """Return how the boundary values change when the input changes by ``directions``.
 
-        ``inputs`` supplies the other inputs of the model, row by row with ``directions``.
+        Parameters
+        ----------
+        directions : Tensor, shape [batch, *features]
+            Changes of the input that the prefix starts at, in its units.
+        inputs : sequence of Tensor
+            All inputs of the model, row by row with ``directions``; the changed one is not read.
+        additional_forward_args : tuple
+            Further arguments of the model.
         """
         there, here = list(inputs), list(inputs)
         there[self.input_index] = directions
@@ -109,8 +116,15 @@ class AffinePrefix:
     ) -> Tensor:
         """Return the model's output from boundary values, without its affine prefix.
 
-        Without ``inputs`` the first axis of the boundary values counts as the batch, and the
-        model must not read other inputs.
+        Parameters
+        ----------
+        boundary : dict of Node to Tensor
+            Values where the prefix ends, as `apply` and sums with `linear` give them.
+        inputs : sequence of Tensor
+            What the rest of the model reads of its inputs. Without them the first axis of the
+            boundary values counts as the batch, and the model must not read other inputs.
+        additional_forward_args : tuple
+            Further arguments of the model.
         """
         graph = self.graph
         given = list(inputs)

@@ -36,6 +36,11 @@ def batch_growth(graph: Graph, values: Values, arguments: tuple[Any, ...]) -> di
         A run of it, for dtypes and devices of inputs and weights.
     arguments : tuple
         Additional forward arguments of that run; none may be of the batch.
+
+    Returns
+    -------
+    dict of Node to Growth
+        For every tensor, by how much each of its axes grows with one more row.
     """
     if graph.program not in _KNOWN:
         small, large = (_shapes(graph, values, arguments, rows) for rows in (5, 7))

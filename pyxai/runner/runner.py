@@ -175,7 +175,20 @@ class Runner:
     def estimate(
         self, build: Build, n_examples: int, n_repeats: int, *, gradients: bool = False
     ) -> Estimate:
-        """Tell what `values` or `gradients` would cost; runs the model on a few rows at most."""
+        """Tell what `values` or `gradients` would cost; runs the model on a few rows at most.
+
+        Parameters
+        ----------
+        build, n_examples, n_repeats
+            As in `values`.
+        gradients : bool
+            Whether the rows would be differentiated.
+
+        Returns
+        -------
+        Estimate
+            Rows, passes, peak memory and rows of the largest pass.
+        """
         job = Job(build, n_examples, n_repeats, _ignore if gradients else None, not gradients)
         self._check(job)
         with self._prepared(job):

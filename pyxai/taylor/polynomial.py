@@ -58,7 +58,17 @@ class Polynomial:
     def random(
         cls, n_variables: int, degree: int, *, generator: torch.Generator, density: float = 1.0
     ) -> Polynomial:
-        """Return a polynomial with normal coefficients on a share of all terms up to a degree."""
+        """Return a polynomial with normal coefficients on a share of all terms up to a degree.
+
+        Parameters
+        ----------
+        n_variables, degree : int
+            How many variables, and the largest total degree of a term.
+        generator : torch.Generator
+            Where the coefficients come from.
+        density : float
+            Chance of each term to be there, 0 to 1; one always is.
+        """
         kappas = torch.cat([degree_vectors(n_variables, order) for order in range(degree + 1)])
         keep = torch.rand(len(kappas), generator=generator) <= density
         keep[-1] = True  # never empty

@@ -1,0 +1,253 @@
+"""What is public is exported and documented, and an op has its full set of files."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pyxai
+import pyxai.attribution
+import pyxai.ops
+from pyxai.attribution.base import Attribution
+
+ROOT = Path(__file__).parent.parent
+KERNELS = sorted(path.stem for path in (ROOT / "csrc" / "cuda").glob("*.cu"))
+# In plain torch: a few bit operations; sums over tables that the kernel of `table_sums` adds up.
+WITHOUT_KERNEL = {"masks", "interaction_indices"}
+# Arguments that say where or how an op runs, not what it computes: references have none of them.
+PLACEMENT = {"backend", "out", "device", "inplace", "channels_last"}
+
+
+def public_modules() -> list[str]:
+    names = ["pyxai", *(m.name for m in pkgutil.walk_packages(pyxai.__path__, "pyxai."))]
+    return [name for name in names if not any(part[0] == "_" for part in name.split("."))]
+
+
+def own_members(name: str) -> dict[str, object]:
+    """Public functions and classes defined in a module itself."""
+    module = importlib.import_module(name)
+    return {
+        key: value
+        for key, value in vars(module).items()
+        if not key.startswith("_")
+        and (inspect.isfunction(value) or inspect.isclass(value))
+        and value.__module__ == name
+    }
+
+
+def namespaces() -> list[str]:
+    """What a user imports from: the package, and the packages and modules right below it."""
+    return [name for name in public_modules() if name.count(".") < 2 and "__main__" not in name]
+
+
+def documented_objects() -> list[tuple[str, object]]:
+    """Every exported function and class, and the public methods of such a class."""
+    found: dict[int, tuple[str, object]] = {}
+    for module in namespaces():
+        for name in importlib.import_module(module).__all__:
+            value = getattr(importlib.import_module(module), name)
+            if not (inspect.isfunction(value) or inspect.isclass(value)):
+                continue
+            found.setdefault(id(value), (f"{module}.{name}", value))
+            for key, raw in vars(value).items() if inspect.isclass(value) else ():
+                member = raw.__func__ if isinstance(raw, (classmethod, staticmethod)) else raw
+                if inspect.isfunction(member) and not key.startswith("_"):
+                    found.setdefault(id(member), (f"{module}.{name}.{key}", member))
+    return list(found.values())
+
+
+def sections(text: str) -> dict[str, list[str]]:
+    """Split a numpy-style docstring into its sections."""
+    found: dict[str, list[str]] = {"": []}
+    lines = inspect.cleandoc(text).splitlines()
+    current = ""
+    for number, line in enumerate(lines):
+        if number + 1 < len(lines) and re.fullmatch(r"-{3,}", lines[number + 1]) and line.strip():
+            current = line.strip()
+            found[current] = []
+        elif not re.fullmatch(r"-{3,}", line):
+            found[current].append(line)
+    return found
+
+
+def named(lines: list[str]) -> set[str]:
+    """Names that the entries of a Parameters section describe."""
+    heads = [line.split(" : ")[0] for line in lines if line and not line.startswith(" ")]
+    return {name.strip().lstrip("*") for head in heads for name in head.split(",") if name.strip()}
+
+
+def arguments(function: object) -> set[str]:
+    return set(inspect.signature(function).parameters) - {"self", "cls"}
+
+
+OBJECTS = documented_objects()
+
+
+@pytest.mark.parametrize("name", public_modules())
+def test_all_lists_what_is_public(name):
+    module = importlib.import_module(name)
+    assert module.__doc__, f"{name} has no docstring"
+    if name.endswith("__main__"):
+        return
+    exported = set(module.__all__)
+    missing = {key for key in exported if not hasattr(module, key)}
+    assert not missing, f"__all__ of {name} names what is not there: {missing}"
+    if name in namespaces():
+        forgotten = set(own_members(name)) - exported
+        assert not forgotten, f"__all__ of {name} misses {forgotten}"
+    assert len(exported) == len(module.__all__), f"__all__ of {name} repeats a name"
+
+
+@pytest.mark.parametrize(("name", "value"), OBJECTS, ids=[name for name, _ in OBJECTS])
+def test_documentation_is_complete(name, value):
+    text = vars(value).get("__doc__") if inspect.isclass(value) else value.__doc__
+    assert text, f"{name} has no docstring"
+    parts = sections(text)
+    summary = inspect.cleandoc(text).splitlines()[0]
+    assert summary.endswith((".", ":")), f"{name}: the first line is not a sentence: {summary!r}"
+    if inspect.isclass(value) or name.endswith("_reference"):
+        # A reference has its op's arguments; its first line names the op.
+        return
+    given = arguments(value)
+    described = named(parts.get("Parameters", [])) or described_elsewhere(summary)
+    # One argument, or two of a method, can be told of in a sentence.
+    few = 2 if "." in value.__qualname__ else 1
+    if "Parameters" in parts or (len(given) > few and not documented_by_a_base(name)):
+        assert given <= described, f"{name} does not describe {sorted(given - described)}"
+        own = named(parts.get("Parameters", []))
+        assert own <= given, f"{name} describes what it lacks: {sorted(own - given)}"
+    if "Parameters" in parts and returns_something(value) and not summary.startswith("Return"):
+        assert parts.keys() & {"Returns", "Yields"}, f"{name} does not say what it returns"
+
+
+def documented_by_a_base(name: str) -> bool:
+    """Whether a base class describes the arguments of this method."""
+    owner_name, _, method = name.rpartition(".")
+    module, _, cls = owner_name.rpartition(".")
+    owner = getattr(sys.modules.get(module), cls, None)
+    bases = owner.__mro__[1:] if inspect.isclass(owner) else ()
+    texts = [getattr(vars(base).get(method), "__doc__", None) for base in bases]
+    return any("Parameters" in sections(text) for text in texts if text)
+
+
+def described_elsewhere(summary: str) -> set[str]:
+    """Arguments described by the function that a sentence such as "Do as `other`" names."""
+    match = re.search(r"(?:as|see) (?::meth:)?`(?:\w+\.)*(\w+)`", summary)
+    texts = [value.__doc__ for name, value in OBJECTS if match and name.endswith(f".{match[1]}")]
+    found: set[str] = set()
+    for text in filter(None, texts):
+        parts = sections(text)
+        found |= named(parts.get("Parameters", [])) | named(parts.get("Attributes", []))
+    return found
+
+
+def returns_something(function: object) -> bool:
+    annotation = inspect.signature(function).return_annotation
+    return annotation not in (None, "None", "NoReturn", inspect.Signature.empty)
+
+
+@pytest.mark.parametrize("op", KERNELS)
+def test_a_kernel_has_its_full_set_of_files(op):
+    expected = [
+        f"csrc/{op}.h",
+        f"csrc/{op}.cpp",
+        f"csrc/cpu/{op}.cpp",
+        f"csrc/cuda/{op}.cu",
+        f"csrc/host_run/{op}.cpp",
+        f"pyxai/ops/{op}.py",
+        f"tests/test_{op}.py",
+        f"benchmarks/test_{op}.py",
+    ]
+    missing = [path for path in expected if not (ROOT / path).exists()]
+    assert not missing, f"op {op} misses {missing}"
+    host_run = (ROOT / f"csrc/host_run/{op}.cpp").read_text().strip()
+    assert host_run == f'#include "../cuda/{op}.cu"'
+
+
+def test_every_op_module_is_a_kernel_or_is_known_to_be_none():
+    modules = {path.stem for path in (ROOT / "pyxai/ops").glob("[a-z]*.py")}
+    assert modules == set(KERNELS) | WITHOUT_KERNEL
+    for folder in ("cpu", "host_run"):
+        assert {path.stem for path in (ROOT / "csrc" / folder).glob("*.cpp")} == set(KERNELS)
+
+
+@pytest.mark.parametrize("op", KERNELS)
+def test_what_calls_a_kernel_has_a_reference_of_the_same_signature(op):
+    members = own_members(f"pyxai.ops.{op}")
+    functions = {name: value for name, value in members.items() if inspect.isfunction(value)}
+    checked = {name for name in functions if f"{name}_reference" in functions}
+    direct = {name for name, value in functions.items() if "_C." in inspect.getsource(value)}
+    assert checked, f"pyxai.ops.{op} has no reference"
+    assert direct <= checked, f"no reference for {direct - checked}"
+    for name in checked:
+        own = [key for key in inspect.signature(functions[name]).parameters if key not in PLACEMENT]
+        reference = inspect.signature(functions[f"{name}_reference"]).parameters
+        assert [key for key in reference if key not in PLACEMENT] == own, name
+    assert set(importlib.import_module(f"pyxai.ops.{op}").__all__) <= set(pyxai.ops.__all__)
+
+
+def test_torch_stays_out_of_the_kernels():
+    # Only then does bare nvcc compile them, with a CPU build of torch too.
+    for path in (ROOT / "csrc/cuda").iterdir():
+        assert not re.search(r"#include\s*<(torch|ATen|c10)/", path.read_text()), path
+    # It costs more compile time than all other headers together.
+    users = {
+        path.name
+        for path in (ROOT / "csrc").rglob("*.*")
+        if "#include <torch/extension.h>" in path.read_text()
+    }
+    assert users == {"bindings.cpp"}
+
+
+def test_every_launch_can_run_on_the_host():
+    for path in (ROOT / "csrc").rglob("*.cu"):
+        assert "<<<" not in path.read_text(), f"{path} launches without PYXAI_LAUNCH"
+        assert not re.search(r"(?<!extern )__shared__", path.read_text()), path
+
+
+def test_there_is_no_bare_assertion_about_what_a_user_gives():
+    bare = []
+    for path in (ROOT / "csrc").rglob("*.*"):
+        bare += re.findall(r"TORCH_CHECK\w*\([^,;]*\);", path.read_text())
+    assert not bare
+
+
+def test_importing_warns_of_nothing_and_loads_no_extra():
+    code = (
+        "import sys, warnings; warnings.simplefilter('error'); import torch; "
+        "before = set(sys.modules); import pyxai; "
+        "print({'matplotlib', 'sklearn', 'scipy', 'captum', 'shap', 'safetensors', 'pandas', "
+        "'tqdm', 'sympy'} & (set(sys.modules) - before))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "set()"
+    assert done.stderr == ""
+
+
+def test_every_method_is_exported():
+    pending, classes = [Attribution], set()
+    while pending:
+        cls = pending.pop()
+        pending += cls.__subclasses__()
+        if cls.__module__.startswith("pyxai.") and not cls.__name__.startswith("_"):
+            classes.add(cls.__name__)
+    assert classes <= set(pyxai.attribution.__all__)
+
+
+def test_defaults_are_immutable():
+    for path in (ROOT / "pyxai").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                defaults = [*node.args.defaults, *filter(None, node.args.kw_defaults)]
+                mutable = [d for d in defaults if isinstance(d, (ast.List, ast.Dict, ast.Set))]
+                assert not mutable, f"{path}:{node.lineno}"
