@@ -113,6 +113,15 @@ def test_null_players_and_equal_ends_have_no_effects():
     assert same.values[:, 1:].abs().max() < 1e-14
 
 
+def test_whole_number_inputs_and_a_single_player():
+    table = torch.tensor([0.0, 1.0, 10.0, 100.0], dtype=torch.float64)
+    tokens = torch.tensor([[3, 2]])
+    effects = harsanyi_dividends(lambda ids: table[ids].prod(1), tokens, baselines=1)
+    assert effects.values[0].tolist() == [1.0, 99.0, 9.0, 891.0]
+    one = harsanyi_dividends(lambda x: x[:, 0] ** 2, torch.tensor([[3.0]]), baselines=1.0)
+    assert one.values[0].tolist() == [1.0, 8.0]
+
+
 def test_readable_results():
     effects = harsanyi_dividends(CASES["T3"].net(), CASES["T3"].inputs(), names=["a", "b", "c"])
     text = str(effects)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 
-import numpy as np
 import pytest
 import torch
 from closed_forms import CASES, E2, one_layer, two_layers
@@ -15,7 +14,6 @@ from pyxai import PyxaiWarning, UnsupportedOperationError
 from pyxai.taylor import (
     harsanyi_dividends,
     integrated_hessians,
-    interaction_indices,
     pairwise_terms,
     taylor_effects,
 )
@@ -298,95 +296,6 @@ def test_softplus_reaches_every_form_of_relu_and_leaves_the_model():
     assert torch.equal(model(x), before)
 
 
-def subset_values(effects):
-    n = effects.n_players
-    v = np.zeros(2**n)
-    for mask in range(2**n):
-        inside = [s for s in range(2**n) if s & mask == s]
-        v[mask] = effects.values[0, inside].sum()
-    return v
-
-
-def brute_interaction(v, n, players, weight):
-    """Return ``sum over T of weight(|T|) * discrete derivative of the set at T``."""
-    rest = [i for i in range(n) if i not in players]
-    total = 0.0
-    for size in range(len(rest) + 1):
-        for outside in itertools.combinations(rest, size):
-            base = sum(1 << i for i in outside)
-            derivative = sum(
-                (-1) ** (len(players) - len(inner)) * v[base + sum(1 << i for i in inner)]
-                for k in range(len(players) + 1)
-                for inner in itertools.combinations(players, k)
-            )
-            total += weight(size) * derivative
-    return total
-
-
-@pytest.mark.parametrize("order", [1, 2, 3])
-def test_indices_against_their_definitions(order):
-    n, net, x = 5, mlp(nn.ReLU(), n=5), points(1, 5)
-    effects = harsanyi_dividends(net, x)
-    v = subset_values(effects)
-    shapley = interaction_indices(net, x, index="shapley", order=order)
-    banzhaf = interaction_indices(net, x, index="banzhaf", order=order)
-    taylor = interaction_indices(net, x, index="shapley_taylor", order=order)
-    for number, players in enumerate(shapley.sets):
-        s = len(players)
-
-        def weight(t, s=s):
-            return math.factorial(n - t - s) * math.factorial(t) / math.factorial(n - s + 1)
-
-        expected = brute_interaction(v, n, players, weight)
-        assert shapley.values[0, number].item() == pytest.approx(expected, abs=1e-12)
-        expected = brute_interaction(v, n, players, lambda t, s=s: 0.5 ** (n - s))
-        assert banzhaf.values[0, number].item() == pytest.approx(expected, abs=1e-12)
-        if s == order:  # Sundararajan et al., definition of the index at the top order
-            expected = brute_interaction(v, n, players, lambda t, s=s: s / n / math.comb(n - 1, t))
-        else:
-            expected = effects.effect(players).item()
-        assert taylor.values[0, number].item() == pytest.approx(expected, abs=1e-12)
-    change = v[-1] - v[0]
-    assert taylor.values.sum().item() == pytest.approx(change, abs=1e-12)
-
-
-@pytest.mark.parametrize("order", [1, 2, 3])
-@pytest.mark.parametrize("index", ["faith_shapley", "faith_banzhaf"])
-def test_faithful_indices_are_the_best_fit(index, order):
-    n, net, x = 5, mlp(nn.ReLU(), n=5), points(1, 5)
-    found = interaction_indices(net, x, index=index, order=order)
-    v = subset_values(harsanyi_dividends(net, x))
-    sets = [(), *found.sets]
-    rows = []
-    for mask in range(2**n):
-        inside = {i for i in range(n) if mask >> i & 1}
-        rows.append([float(set(s) <= inside) for s in sets])
-    design = np.array(rows)
-    sizes = design[:, 1 : n + 1].sum(1)
-    if index == "faith_shapley":
-        kernel = [
-            1e8 if size in (0, n) else (n - 1) / (math.comb(n, int(size)) * size * (n - size))
-            for size in sizes
-        ]
-    else:
-        kernel = [1.0] * len(sizes)
-    root = np.sqrt(np.array(kernel))
-    fit = np.linalg.lstsq(root[:, None] * design, root * v, rcond=None)[0]
-    assert found.values[0].tolist() == pytest.approx(fit[1:].tolist(), abs=1e-6)
-
-
-def test_pair_matrix_and_printing_of_indices():
-    case = CASES["T3"]
-    found = interaction_indices(case.net(), case.inputs(), names=["a", "b", "c"])
-    # Shapley interaction of {a, b}: J + J123 / 2
-    assert found.get(1, 0).item() == pytest.approx(18 - 6)
-    assert found.matrix()[0, 1, 2].item() == pytest.approx(-6 - 6)
-    assert "not a Taylor effect" in str(found)
-    assert "{a, b}" in str(found)
-    with pytest.raises(ValueError, match="players must be 1 to 2 different"):
-        found.get(0, 1, 2)
-
-
 def test_errors_and_printing():
     case = CASES["T3"]
     with pytest.raises(ValueError, match="context must be left out for kind 'path'"):
@@ -397,10 +306,6 @@ def test_errors_and_printing():
         integrated_hessians(case.net(), case.inputs(), mode="kinks")
     with pytest.raises(ValueError, match="beta must be positive"):
         integrated_hessians(case.net(), case.inputs(), beta=0)
-    with pytest.raises(ValueError, match="order must be at most the number of players, 3, got 4"):
-        interaction_indices(case.net(), case.inputs(), order=4)
-    with pytest.raises(ValueError, match="index must be one of"):
-        interaction_indices(case.net(), case.inputs(), index="sii")
     pairs = pairwise_terms(case.net(), case.inputs(), names=["a", "b", "c"])
     assert pairs.top(1) == [((0, 1), 18.0)]
     assert "a x b" in str(pairs)

@@ -10,7 +10,13 @@ from closed_forms import CASES
 from torch import nn
 
 from pyxai import plot
-from pyxai.attribution import FeatureAblation, InputXGradient, IntegratedGradients
+from pyxai.attribution import (
+    DeepLift,
+    DeepLiftShap,
+    FeatureAblation,
+    InputXGradient,
+    IntegratedGradients,
+)
 from pyxai.taylor import (
     Polynomial,
     allocation_weights,
@@ -34,6 +40,13 @@ def shapley(net):
     return lambda x: attribution_from_effects("shapley_value", harsanyi_dividends(net, x))
 
 
+DEEP = {
+    "deeplift_rescale": DeepLift,
+    "deeplift_reveal_cancel": functools.partial(DeepLift, rule="reveal_cancel"),
+    "deep_shap": functools.partial(DeepLiftShap, rule="neuron_shapley"),
+}
+
+
 def exact_integrated_gradients(net):
     """Return integrated gradients that are exact for kinked nets too."""
     return lambda x: integrated_hessians(net, x).attributions
@@ -43,7 +56,7 @@ def exact_integrated_gradients(net):
 def test_complete_methods_allocate_everything_to_its_owners(name):
     case = CASES[name]
     net = case.net()
-    methods = [shapley(net), exact_integrated_gradients(net)]
+    methods = [shapley(net), exact_integrated_gradients(net), *DEEP.values()]
     if not case.piecewise_linear or name == "T1":
         methods.append(IntegratedGradients)
     for method in methods:
@@ -120,6 +133,10 @@ def test_held_out_relu_nets_batches_targets_and_float32():
     found = principles(exact, net, x, b, target=2)
     assert found.u.max() < 1e-4
     assert found.c.max() < 1e-4
+    for method in DEEP.values():
+        deep = principles(method, net, x, b, target=2)
+        assert deep.u.max() < 1e-4
+        assert deep.c.max() < 1e-4
     occlusion = principles(FeatureAblation, net, x, b, target=2)
     assert occlusion.c.min() > 0.01
     assert occlusion.u.max() < 1e-4
@@ -150,15 +167,20 @@ class LayerRule:
         return y * (positive - beta * minus / minus.sum(1, keepdim=True))
 
 
-@pytest.mark.parametrize("rule", ["rescale", "reveal_cancel"])
-def test_fair_layer_rules_have_universal_weights(rule):
-    found = principles(functools.partial(LayerRule, rule=rule), None, None, test="B")
+FAIR_RULES = {
+    "deeplift_rescale": functools.partial(LayerRule, rule="rescale"),
+    "deeplift_reveal_cancel": functools.partial(LayerRule, rule="reveal_cancel"),
+}
+
+
+@pytest.mark.parametrize(("name", "method"), [*FAIR_RULES.items(), *DEEP.items()])
+def test_fair_layer_rules_have_universal_weights(name, method):
+    found = principles(method, None, None, test="B")
     assert max(found.residual.values()) < 1e-7
     assert max(found.off_support.values()) < 1e-7
     assert max(found.column_gap.values()) < 1e-7
     assert found.representable
     for order, weights in found.weights.items():
-        name = "deeplift_rescale" if rule == "rescale" else "deeplift_reveal_cancel"
         expected = allocation_weights(name, found.kappas(order), (1, 1, -1, -1))
         torch.testing.assert_close(weights, expected.T, atol=1e-7, rtol=0)
 

@@ -204,20 +204,16 @@ def harsanyi_dividends(
         progress=progress,
     )
     n = game.n_players
-    check_enumerable(n, game.n_examples)
     names = check_names(names, n)
-    outputs = game.values(torch.arange(2**n, dtype=torch.int32)[:, None])
-    if outputs.shape[0] != game.n_examples:
-        raise ValueError("model must return one output for each example, got one for the batch")
-    eps = max(
-        torch.finfo(tensor.dtype).eps if tensor.is_floating_point() else 0.0
-        for tensor in (outputs, *game.inputs)
-    )
-    table = outputs.double().cpu()  # [batch, 2**n]
+    outputs = value_table(game)
+    # The coarser of what the model was given and what it returned.
+    floats = [outputs, *(tensor for tensor in game.inputs if tensor.is_floating_point())]
+    eps = max(torch.finfo(tensor.dtype).eps for tensor in floats)
+    table = outputs.double()
     largest = table.abs().amax(1, keepdim=True)
     first, last = table[:, 0].clone(), table[:, -1].clone()
     if anchor == "baseline":
-        values = moebius_transform(table, inplace=True)
+        values = moebius_transform(table)
     else:
         # v(N without T) read along the reversed index; the sign makes the sum f(x) - f(b).
         values = moebius_transform(table.flip(1)).neg_()
@@ -230,6 +226,21 @@ def harsanyi_dividends(
         anchor=anchor,
         names=names,
     )
+
+
+def value_table(game: Game, limit: int = MAX_PLAYERS) -> Tensor:  # [batch, 2**n_players]
+    """Return the values of all sets of players, on the CPU; bit i of an index is player i.
+
+    Raises
+    ------
+    ValueError
+        If there are more than ``limit`` players, or the model mixes the examples of a batch.
+    """
+    check_enumerable(game.n_players, game.n_examples, limit)
+    outputs = game.values(torch.arange(2**game.n_players, dtype=torch.int32)[:, None])
+    if outputs.shape[0] != game.n_examples:
+        raise ValueError("model must return one output for each example, got one for the batch")
+    return outputs.cpu()
 
 
 def check_enumerable(n_players: int, n_examples: int, limit: int = MAX_PLAYERS) -> None:

@@ -1,4 +1,4 @@
-"""Interaction indices of cooperative game theory, from the table of Harsanyi dividends.
+"""Interaction indices of cooperative game theory, from the table of all values of the game.
 
 They are *not* Taylor effects: an index of S also collects shares of the effects of larger sets.
 In particular the "Shapley-Taylor index" (Sundararajan et al. 2020) shares only its name with the
@@ -7,22 +7,20 @@ Taylor interaction effects J(S).
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from pyxai._checks import check_choice, check_int
-from pyxai.taylor._subsets import mask_of, name_set, popcounts
-from pyxai.taylor.harsanyi import HarsanyiDividends, harsanyi_dividends
+from pyxai.game import Game
+from pyxai.ops.interaction_indices import INTERACTION_INDICES, interaction_indices_from_table
+from pyxai.taylor._subsets import mask_of, members, name_set
+from pyxai.taylor.harsanyi import value_table
+from pyxai.taylor.terms import check_names
 
-__all__ = ["INDICES", "InteractionIndices", "indices_from_dividends", "interaction_indices"]
-
-INDICES = ("shapley", "banzhaf", "shapley_taylor", "faith_shapley", "faith_banzhaf")
+__all__ = ["InteractionIndices", "interaction_indices"]
 
 
 @dataclass(frozen=True)
@@ -96,30 +94,29 @@ def interaction_indices(
     model: Callable[..., Any],
     inputs: Tensor | tuple[Tensor, ...],
     *,
-    index: str = "shapley",
+    index: str = "shapley_interaction",
     order: int = 2,
+    names: Sequence[str] | None = None,
     **game: Any,
 ) -> InteractionIndices:
     """Compute an interaction index of all sets of up to ``order`` players, exactly.
+
+    ``index(S) = sum over R containing S of weight(|R|, |S|) * J(R)``
 
     Parameters
     ----------
     model, inputs
         As in `pyxai.Game`.
     index : str
-        * "shapley": ``sum over R containing S of J(R) / (|R| - |S| + 1)`` (Grabisch & Roubens
-          1999);
-        * "banzhaf": ``sum of J(R) / 2**(|R| - |S|)``;
-        * "shapley_taylor": J(S) below the top size, ``sum of J(R) / C(|R|, order)`` at it
-          (Sundararajan et al. 2020); sums to f(x) - f(b);
-        * "faith_shapley": the best fit under the Shapley kernel (Tsai et al. 2023, Theorem 19);
-          sums to f(x) - f(b);
-        * "faith_banzhaf": the best fit under the uniform law.
+        "shapley_interaction", "banzhaf_interaction", "shapley_taylor", "faith_shap",
+        "faith_banzhaf", "moebius" or "co_moebius"; the weights are in
+        `pyxai.ops.interaction_indices_from_table`.
     order : int
         Largest size of a set.
+    names : sequence of str, optional
+        Names of the players, for printing.
     **game
-        Further arguments of `harsanyi_dividends`: baselines, feature_mask, target, output, names
-        and so on.
+        Further arguments of `pyxai.Game`: baselines, imputer, feature_mask, target, output, ...
 
     Returns
     -------
@@ -132,61 +129,28 @@ def interaction_indices(
 
     Notes
     -----
-    2**n model evaluations an example, then 2**n additions for every set.
+    2**n model evaluations an example.
+
+    Examples
+    --------
+    >>> model = Polynomial({(1, 1, 1): 6.0})  # 6 x1 x2 x3
+    >>> print(interaction_indices(model, torch.ones(1, 3, dtype=torch.float64)).get(0, 1))
+    tensor([3.], dtype=torch.float64)
     """
-    check_choice("index", index, INDICES)
-    return indices_from_dividends(harsanyi_dividends(model, inputs, **game), index, order)
-
-
-def indices_from_dividends(
-    effects: HarsanyiDividends, index: str, order: int = 2
-) -> InteractionIndices:
-    """Compute an interaction index from a table of dividends; see `interaction_indices`."""
-    check_choice("index", index, INDICES)
-    n = effects.n_players
+    check_choice("index", index, INTERACTION_INDICES)
     check_int("order", order, minimum=1)
-    if order > n:
-        raise ValueError(f"order must be at most the number of players, {n}, got {order}")
-    sizes = popcounts(n)
-    masks = torch.arange(2**n)
-    sets = [s for size in range(1, order + 1) for s in itertools.combinations(range(n), size)]
-    weights = {size: _weights(index, size, order, n)[sizes] for size in range(1, order + 1)}
-    columns = []
-    for players in sets:
-        mask = mask_of(players)
-        above = masks[(masks & mask) == mask]
-        columns.append(effects.values[:, above] @ weights[len(players)][above])
+    asked = Game(model, inputs, **game)
+    if order > asked.n_players:
+        raise ValueError(
+            f"order must be at most the number of players, {asked.n_players}, got {order}"
+        )
+    table = value_table(asked).double()
+    found = interaction_indices_from_table(table, order, index)
     return InteractionIndices(
-        sets=tuple(sets),
-        values=torch.stack(columns, 1),
+        sets=tuple(members(mask) for mask in found.sets[1:].tolist()),
+        values=found.values[:, 1:],
         index=index,
         order=order,
-        baseline_value=effects.baseline_value,
-        names=effects.names,
+        baseline_value=table[:, 0].clone(),
+        names=check_names(names, asked.n_players),
     )
-
-
-def _weights(index: str, size: int, order: int, n: int) -> Tensor:  # float64 [n + 1]
-    """Return the share of J(R) in the index of a set of ``size`` within R, by |R|."""
-    weights = torch.zeros(n + 1, dtype=torch.float64)
-    for r in range(size, n + 1):
-        weights[r] = _share(index, size, order, r)
-    return weights
-
-
-def _share(index: str, s: int, order: int, r: int) -> float:
-    if index == "shapley":
-        return 1 / (r - s + 1)
-    if index == "banzhaf":
-        return 0.5 ** (r - s)
-    if index == "shapley_taylor":
-        if s < order:
-            return float(r == s)
-        return 1 / math.comb(r, order)
-    if r <= order:
-        return float(r == s)
-    sign = -1.0 if (order - s) % 2 else 1.0
-    if index == "faith_banzhaf":
-        return sign * 0.5 ** (r - s) * math.comb(r - s - 1, order - s)
-    share = s / (order + s) * math.comb(order, s) * math.comb(r - 1, order)
-    return sign * share / math.comb(r + order - 1, order + s)

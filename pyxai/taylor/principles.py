@@ -29,7 +29,7 @@ from pyxai.taylor.callers import (
     player_sums,
     uses_first_order_only,
 )
-from pyxai.taylor.harsanyi import check_enumerable
+from pyxai.taylor.harsanyi import value_table
 from pyxai.taylor.principles_neuron import NeuronTest, measure_neuron
 
 __all__ = ["AllocationTest", "SurrogateTest", "principles"]
@@ -218,9 +218,8 @@ def _test_allocation(
     attribute: Attribute, game: Game, feature_mask: Tensor | None, name: str
 ) -> AllocationTest:
     n, batch = game.n_players, game.n_examples
-    check_enumerable(n, batch, _MAX_PLAYERS)
+    effects = moebius_transform(value_table(game, _MAX_PLAYERS).double())
     masks = torch.arange(2**n, dtype=torch.int32)[:, None]
-    effects = moebius_transform(game.values(masks).double().cpu())
     shares = torch.stack(
         [_masked_attributions(attribute, game, feature_mask, e, masks) for e in range(batch)]
     )
