@@ -105,8 +105,9 @@ def _by_autograd(
     context = _Context(call, run, replaced, dtype)
     leaves: list[Tensor] = []
 
-    with torch.enable_grad():
-        arguments = {name: _cast(context.get(name), dtype) for name in call.node.args}
+    # Within the caller's inference mode nothing would be recorded, and gradients would be 0.
+    with torch.inference_mode(False), torch.enable_grad():
+        arguments = {name: _recordable(_cast(context.get(name), dtype)) for name in call.node.args}
         counts = {}
         for name in names:
             before = len(leaves)
@@ -140,6 +141,13 @@ def _by_autograd(
         else:
             result[name] = found[start] if stop > start else None
     return result
+
+
+def _recordable(value: Any) -> Any:
+    """Copy tensors made in inference mode, which autograd cannot record."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(_recordable(item) for item in value)
+    return value.clone() if isinstance(value, Tensor) and value.is_inference() else value
 
 
 def _leaf(value: Any, leaves: list[Tensor]) -> Any:

@@ -207,8 +207,9 @@ def deviation(call: Call, multiplier: Tensor) -> dict[str, Tensor]:
     s_x, s_b = values_at(call, multiplier.dtype, self=(x, b))
     total = s_x + s_b
     outer = torch.where(total == 0, torch.zeros_like(total), 1 / total)
-    middle = ((x + b) / 2).requires_grad_()
-    with torch.enable_grad():
+    with torch.inference_mode(False), torch.enable_grad():
+        # A copy: what was made in the caller's inference mode cannot be differentiated.
+        middle = ((x + b) / 2).detach().clone().requires_grad_()
         options = {
             key: call[key] for key in ("dim", "correction", "keepdim") if key in call.node.args
         }
