@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from pyxai.imputers.base import IMPUTER_STREAM, Draws, Imputer
+from pyxai.imputers.callback import Callback
 from pyxai.imputers.constant import Constant
+from pyxai.imputers.gaussian import Gaussian
 from pyxai.imputers.marginal import Marginal
 from pyxai.imputers.mean import Mean
 
-__all__ = ["IMPUTER_STREAM", "Constant", "Draws", "Imputer", "Marginal", "Mean"]
+__all__ = [
+    "IMPUTER_STREAM",
+    "Callback",
+    "Constant",
+    "Draws",
+    "Gaussian",
+    "Imputer",
+    "Marginal",
+    "Mean",
+]

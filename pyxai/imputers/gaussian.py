@@ -1,0 +1,188 @@
+"""Absent features are drawn from a normal distribution, given the present ones."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from pyxai._checks import check_int, check_tensor, describe
+from pyxai._inputs import format_background
+from pyxai.covariance import Covariance, DenseCovariance
+from pyxai.imputers.base import IMPUTER_STREAM, Imputer
+from pyxai.ops import philox_normal
+
+__all__ = ["Gaussian"]
+
+_MATRIX_ELEMENTS = 2**24  # of the systems that are solved at once
+
+
+class Gaussian(Imputer):
+    r"""Draw absent features from their normal distribution given the present ones.
+
+    ``x_absent ~ N(mu_a + C_ap C_pp^-1 (x_p - mu_p), C_aa - C_ap C_pp^-1 C_pa)``
+
+    Parameters
+    ----------
+    background : Tensor or tuple of Tensor, shape [n_background, *feat] each, optional
+        Rows whose mean and covariance are used, in input units.
+    n_draws : int
+        Draws for each example and mask. They come in antithetic pairs around the conditional mean,
+        so an even number is exact for functions that are linear in the absent features.
+    mean : Tensor, shape [features], optional
+        With ``covariance``, instead of a background: over the features of all inputs, flattened.
+    covariance : Tensor [features, features] or Covariance, optional
+        See ``mean``.
+    shrinkage : float
+        Share by which the covariance is moved towards its diagonal, in [0, 1]; needed where the
+        background has no more rows than features.
+
+    Raises
+    ------
+    ValueError
+        If neither or both of background and covariance are given, shapes do not match, or the
+        covariance is singular.
+    TypeError
+        If an argument is not a tensor.
+
+    Notes
+    -----
+    Joint draws z are moved to each condition by Matheron's rule, ``z_a + C_ap C_pp^-1 (x_p - z_p)``
+    [2]_, so a mask costs one factorisation, features^3 / 3 operations, however many the draws.
+
+    References
+    ----------
+    .. [1] K. Aas, M. Jullum, A. Løland, "Explaining individual predictions when features are
+       dependent", Artificial Intelligence 298, 2021, section 3.1.
+    .. [2] A. G. Journel, C. J. Huijbregts, "Mining Geostatistics", 1978 (Matheron's rule).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pyxai.imputers import Gaussian
+    >>> imputer = Gaussian(mean=torch.zeros(2), covariance=torch.tensor([[1.0, 0.5], [0.5, 1.0]]))
+    >>> imputer.n_draws
+    32
+    """
+
+    conditional: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        background: Any = None,
+        n_draws: int = 32,
+        *,
+        mean: Tensor | None = None,
+        covariance: Tensor | Covariance | None = None,
+        shrinkage: float = 0.0,
+    ) -> None:
+        self.n_draws = check_int("n_draws", n_draws, minimum=1)
+        if (background is None) == (covariance is None):
+            raise ValueError(
+                "background must be given unless mean and covariance are, got "
+                + ("neither" if background is None else "both")
+            )
+        if background is not None:
+            mean, matrix = _moments(background)
+        elif isinstance(covariance, Covariance):
+            matrix = covariance.block(torch.arange(covariance.features))
+        else:
+            matrix = check_tensor("covariance", covariance)
+        mean = check_tensor("mean", mean)
+        if mean.dim() != 1 or matrix.dim() != 2 or matrix.shape[0] != mean.numel():
+            raise ValueError(
+                f"covariance must have shape [{mean.numel()}, {mean.numel()}] for the mean given, "
+                f"got {list(matrix.shape)}"
+            )
+        dense = DenseCovariance(matrix.double(), shrinkage=shrinkage)
+        dense.solve(torch.zeros_like(dense.diagonal()))  # a singular matrix is an error here
+        self._mean = mean.double()
+        self._covariance = dense
+
+    def check(self, inputs: tuple[Tensor, ...]) -> Gaussian:
+        """Return this imputer on the device of ``inputs``, if the features are as many."""
+        features = sum(value[0].numel() for value in inputs)
+        if features != self._mean.numel():
+            raise ValueError(
+                f"inputs must have {self._mean.numel()} features like the distribution, "
+                f"got {features}"
+            )
+        for value in inputs:
+            if not value.is_floating_point():
+                raise TypeError(
+                    f"inputs must be floating point for normal draws, got {value.dtype}"
+                )
+        device = inputs[0].device
+        return Gaussian(
+            n_draws=self.n_draws,
+            mean=self._mean.to(device),
+            covariance=self._covariance.matrix.to(device),
+        )
+
+    def draw(
+        self,
+        inputs: tuple[Tensor, ...],
+        masks: tuple[Tensor, ...] | None,
+        *,
+        seed: int,
+        example_ids: Tensor,
+    ) -> tuple[Tensor, ...]:
+        """Return draws given the present features, ``[batch, n_masks, n_draws, *feat]``."""
+        if masks is None:
+            raise TypeError(f"masks must be given for conditional draws, got {describe(masks)}")
+        flat = torch.cat([value.flatten(1) for value in inputs], 1).double()  # [batch, features]
+        present = torch.cat([mask.flatten(2) for mask in masks], 2)  # [batch, n_masks, features]
+        joint = self._mean + self._covariance.color(self._normals(example_ids, flat.shape[1], seed))
+        gap = flat[:, None] - joint  # [batch, n_draws, features]
+        if present.shape[0] > 1 and not bool((present == present[:1]).all()):
+            rows = [self._moves(p[None], g[None]) for p, g in zip(present, gap, strict=True)]
+            moves = torch.cat(rows)
+        else:
+            moves = self._moves(present[:1], gap)
+        drawn = joint[:, None] + moves  # [batch, n_masks, n_draws, features]
+        sizes = [value[0].numel() for value in inputs]
+        return tuple(
+            part.reshape(*part.shape[:3], *value.shape[1:]).to(value.dtype)
+            for part, value in zip(torch.split(drawn, sizes, -1), inputs, strict=True)
+        )
+
+    def _normals(self, example_ids: Tensor, features: int, seed: int) -> Tensor:
+        """Return standard normals in antithetic pairs, [batch, n_draws, features]."""
+        half = philox_normal(
+            (features,),
+            (self.n_draws + 1) // 2,
+            seed=seed,
+            example_ids=example_ids,
+            stream=IMPUTER_STREAM,
+            dtype=torch.float64,
+        )
+        return torch.stack([half, -half], 2).flatten(1, 2)[:, : self.n_draws]
+
+    def _moves(self, present: Tensor, gap: Tensor) -> Tensor:
+        """Return ``C_ap C_pp^-1 (x_p - z_p)`` at absent features, for masks that all rows share.
+
+        present [1, n_masks, features], gap [batch, n_draws, features]
+        -> [batch, n_masks, n_draws, features]
+        """
+        matrix = self._covariance.matrix
+        features = matrix.shape[0]
+        columns = gap.flatten(0, 1).T  # [features, batch * n_draws]
+        parts = []
+        step = max(1, _MATRIX_ELEMENTS // features**2)
+        for kept in torch.split(present[0].double(), step):
+            # Absent features get a unit row, so that masks of all sizes are solved together.
+            system = matrix * kept[:, :, None] * kept[:, None, :] + torch.diag_embed(1 - kept)
+            solved = torch.cholesky_solve(kept[:, :, None] * columns, torch.linalg.cholesky(system))
+            parts.append((matrix @ solved) * (1 - kept)[:, :, None])
+        moves = torch.cat(parts)  # [n_masks, features, batch * n_draws]
+        return moves.view(*moves.shape[:2], *gap.shape[:2]).permute(2, 0, 3, 1)
+
+
+def _moments(background: Any) -> tuple[Tensor, Tensor]:
+    """Return mean and covariance of the rows, over the features of all inputs."""
+    rows = torch.cat([value.flatten(1) for value in format_background(background)], 1).double()
+    if rows.shape[0] < 2:
+        raise ValueError("background must have at least 2 rows for a covariance, got 1")
+    centred = rows - rows.mean(0)
+    return rows.mean(0), centred.T @ centred / (rows.shape[0] - 1)
