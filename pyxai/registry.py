@@ -19,14 +19,24 @@ from pyxai.attribution import (
     DeepLift,
     DeepLiftShap,
     DeepTaylor,
+    ExpectedGradients,
     FeatureAblation,
+    FeaturePermutation,
     FunctionalInformation,
+    GradCam,
+    GradientShap,
     GuidedBackprop,
     InputXGradient,
     IntegratedGradients,
+    KernelShap,
+    LayerGradCam,
+    Lime,
     NoiseTunnel,
     Occlusion,
+    PredictionDifference,
     Saliency,
+    ShapleyValues,
+    ShapleyValueSampling,
 )
 
 __all__ = ["AXIOMS", "Method", "find", "get", "names", "register"]
@@ -65,6 +75,9 @@ class Method:
         inside an ``nn.Module``.
     factory : callable
         ``factory(model, **constructor_options)`` makes the object; by default the class.
+    whole_batch : bool
+        Whether the other rows of a batch are part of the method by definition, so that a row alone
+        is another question.
     """
 
     name: str
@@ -75,6 +88,7 @@ class Method:
     axioms: tuple[str, ...]
     needs: str
     factory: Callable[..., Attribution]
+    whole_batch: bool = False
 
 
 _METHODS: dict[str, Method] = {}
@@ -90,6 +104,7 @@ def register(
     axioms: Collection[str] = (),
     needs: str = "callable",
     factory: Callable[..., Attribution] | None = None,
+    whole_batch: bool = False,
 ) -> Method:
     """Make a method known by name; see `Method` for the traits.
 
@@ -116,7 +131,15 @@ def register(
     if needs not in ("callable", "module"):
         raise ValueError(f"needs must be 'callable' or 'module', got {needs!r}")
     method = Method(
-        name, cls, complete, baselines, stochastic, tuple(axioms), needs, factory or cls
+        name,
+        cls,
+        complete,
+        baselines,
+        stochastic,
+        tuple(axioms),
+        needs,
+        factory or cls,
+        whole_batch,
     )
     _METHODS[name] = method
     return method
@@ -206,3 +229,57 @@ register("lrp", LRP, axioms=("null_player", "symmetry"), needs="module")
 register("deep_taylor", DeepTaylor, needs="module")
 register("guided_backprop", GuidedBackprop, axioms=("null_player", "symmetry"), needs="module")
 register("deconvolution", Deconvolution, axioms=("null_player", "symmetry"), needs="module")
+_SAMPLED = ("null_player", "linearity", "implementation_invariance")
+register("shapley_values", ShapleyValues, complete=True, baselines="optional", axioms=AXIOMS)
+register(
+    "shapley_value_sampling",
+    ShapleyValueSampling,
+    complete=True,
+    baselines="optional",
+    stochastic=True,
+    axioms=("completeness", *_SAMPLED),
+)
+register(
+    "kernel_shap",
+    KernelShap,
+    complete=True,
+    baselines="optional",
+    stochastic=True,
+    axioms=("completeness", "linearity", "implementation_invariance"),
+)
+register(
+    "lime",
+    Lime,
+    baselines="optional",
+    stochastic=True,
+    axioms=("implementation_invariance",),
+)
+register(
+    "expected_gradients",
+    ExpectedGradients,
+    complete=True,
+    baselines="distribution",
+    axioms=AXIOMS,
+)
+register(
+    "gradient_shap",
+    GradientShap,
+    baselines="distribution",
+    stochastic=True,
+    axioms=_SAMPLED,
+)
+register(
+    "prediction_difference",
+    PredictionDifference,
+    baselines="distribution",
+    axioms=_LINEAR,
+)
+register("layer_grad_cam", LayerGradCam)
+register("grad_cam", GradCam, needs="module")
+register(
+    "feature_permutation",
+    FeaturePermutation,
+    stochastic=True,
+    whole_batch=True,
+    axioms=("null_player", "linearity", "implementation_invariance"),
+)

@@ -33,17 +33,37 @@ class Example:
     image: bool = False  # inputs [batch, 1, 6, 6] and a small convolutional net
 
 
+def first_layer(model: Any) -> nn.Module:
+    """Return the layer that layer methods are tested on."""
+    return model[0] if isinstance(model, nn.Sequential) else nn.Identity()
+
+
 EXAMPLES = {
     "deconvolution": Example(activation=nn.ReLU),
     "deep_taylor": Example({"on_negative": "clamp"}, activation=nn.ReLU),
     "guided_backprop": Example(activation=nn.ReLU),
+    "expected_gradients": Example({"n_steps": 40}, bounds={"internal_batch_size": 7}),
     "feature_ablation": Example(bounds={"perturbations_per_eval": 2}),
+    "feature_permutation": Example(bounds={"perturbations_per_eval": 2}),
     "functional_information": Example(
         {"n_samples": 6, "output": "exp"}, bounds={"internal_batch_size": 7}
     ),
+    "grad_cam": Example(bounds={"internal_batch_size": 2}, shape_of_inputs=False, image=True),
+    "gradient_shap": Example({"stdevs": 0.1}, bounds={"internal_batch_size": 7}),
     "integrated_gradients": Example({"n_steps": 40}, bounds={"internal_batch_size": 7}),
+    "kernel_shap": Example(bounds={"perturbations_per_eval": 2}),
+    "layer_grad_cam": Example(
+        {"layer": first_layer},
+        bounds={"internal_batch_size": 2},
+        shape_of_inputs=False,
+        image=True,
+    ),
+    "lime": Example({"n_samples": 40}, bounds={"perturbations_per_eval": 2}),
     "noise_tunnel": Example({"nt_samples": 6, "stdevs": 0.25}, bounds={"nt_samples_batch_size": 4}),
     "occlusion": Example({"sliding_window_shapes": (2,)}, bounds={"perturbations_per_eval": 2}),
+    "prediction_difference": Example(bounds={"perturbations_per_eval": 2}),
+    "shapley_value_sampling": Example({"n_samples": 5}, bounds={"perturbations_per_eval": 2}),
+    "shapley_values": Example(bounds={"perturbations_per_eval": 2}),
 }
 
 

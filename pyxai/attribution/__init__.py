@@ -6,15 +6,24 @@ from pyxai.attribution.base import Attribution, GradientAttribution, Perturbatio
 from pyxai.attribution.deep_lift import DeepLift
 from pyxai.attribution.deep_lift_shap import DeepLiftShap
 from pyxai.attribution.deep_taylor import DeepTaylor
+from pyxai.attribution.expected_gradients import ExpectedGradients
 from pyxai.attribution.feature_ablation import FeatureAblation
+from pyxai.attribution.feature_permutation import FeaturePermutation
 from pyxai.attribution.functional_information import FunctionalInformation
+from pyxai.attribution.grad_cam import GradCam, LayerAttribution, LayerGradCam
+from pyxai.attribution.gradient_shap import GradientShap
 from pyxai.attribution.guided_backprop import Deconvolution, GuidedBackprop
 from pyxai.attribution.input_x_gradient import InputXGradient
 from pyxai.attribution.integrated_gradients import IntegratedGradients
+from pyxai.attribution.kernel_shap import KernelShap
+from pyxai.attribution.lime import Lime
 from pyxai.attribution.lrp import LRP
 from pyxai.attribution.noise_tunnel import NoiseTunnel
 from pyxai.attribution.occlusion import Occlusion
+from pyxai.attribution.prediction_difference import PredictionDifference
 from pyxai.attribution.saliency import Saliency
+from pyxai.attribution.shapley_value_sampling import ShapleyValueSampling
+from pyxai.attribution.shapley_values import ShapleyValues
 
 __all__ = [
     "LRP",
@@ -23,14 +32,25 @@ __all__ = [
     "DeepLift",
     "DeepLiftShap",
     "DeepTaylor",
+    "ExpectedGradients",
     "FeatureAblation",
+    "FeaturePermutation",
     "FunctionalInformation",
+    "GradCam",
     "GradientAttribution",
+    "GradientShap",
     "GuidedBackprop",
     "InputXGradient",
     "IntegratedGradients",
+    "KernelShap",
+    "LayerAttribution",
+    "LayerGradCam",
+    "Lime",
     "NoiseTunnel",
     "Occlusion",
     "PerturbationAttribution",
+    "PredictionDifference",
     "Saliency",
+    "ShapleyValueSampling",
+    "ShapleyValues",
 ]

@@ -127,6 +127,11 @@ class Game:
         )
         self._runner.target.check_examples(self.n_examples)
 
+    @property
+    def player_maps(self) -> tuple[Tensor | None, ...]:
+        """Player of each feature, int32 [1 or batch, *feat] per input; None: one each, in order."""
+        return self._rows.players.maps
+
     def values(self, masks: Tensor) -> Tensor:
         """Return v(S) for every mask and example.
 

@@ -1,0 +1,193 @@
+"""Grad-CAM against closed forms and captum, hooks, and feature permutation."""
+
+import captum.attr
+import pytest
+import torch
+from closed_forms import CASES
+from torch import nn
+
+from pyxai.attribution import FeaturePermutation, GradCam, LayerGradCam
+
+
+def small_net(dtype=torch.float64):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = nn.Sequential(
+            nn.Conv2d(2, 4, 3),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(4, 3, 3),
+            nn.Tanh(),
+            nn.Flatten(),
+            nn.Linear(48, 5),
+        )
+    return net.to(dtype).eval()
+
+
+def images(batch=4, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(batch, 2, 8, 8, generator=generator, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
+def test_closed_forms(case):
+    net = case.feature_map_net()
+    scores = LayerGradCam(net, net.features).attribute(case.feature_map())
+    expected = case.expected("grad_cam")
+    torch.testing.assert_close(scores.flatten(1), expected, atol=1e-9, rtol=1e-9)
+
+
+@pytest.mark.parametrize("layer", [0, 2, 3, 5])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"attribute_to_layer_input": True},
+        {"relu_attributions": True},
+        {"attr_dim_summation": False},
+    ],
+)
+def test_equals_captum(layer, options):
+    net, x, target = small_net(), images(), [0, 1, 2, 4]
+    ours = LayerGradCam(net, net[layer]).attribute(x, target=target, **options)
+    theirs = captum.attr.LayerGradCam(net, net[layer]).attribute(x, target=target, **options)
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_signed_by_default_and_rows_stand_alone():
+    net, x = small_net(), images()
+    whole = LayerGradCam(net, net[2]).attribute(x, target=1)
+    assert (whole < 0).any()
+    torch.testing.assert_close(LayerGradCam(net, net[2]).attribute(x[2:3], 1), whole[2:3])
+    bounded = LayerGradCam(net, net[2]).attribute(x, 1, internal_batch_size=3)
+    torch.testing.assert_close(bounded, whole)
+
+
+def test_upsampling_is_separate():
+    net, x = small_net(), images()
+    low = GradCam(net).attribute(x, target=1)
+    assert low.shape == (4, 1, 4, 4)  # the last convolution
+    torch.testing.assert_close(low, LayerGradCam(net, net[2]).attribute(x, target=1))
+    high = GradCam(net).attribute(x, target=1, upsample="bilinear")
+    torch.testing.assert_close(high, LayerGradCam.interpolate(low, (8, 8), "bilinear"))
+    theirs = captum.attr.LayerAttribution.interpolate(low, (8, 8), "bilinear")
+    torch.testing.assert_close(high, theirs)
+
+
+def test_extra_arguments_and_token_inputs():
+    embedding = nn.Embedding(10, 6).double()
+    head = nn.Linear(6, 3).double()
+
+    def model(tokens, scale):
+        return head(embedding(tokens).mean(1)) * scale[:, None]
+
+    tokens = torch.tensor([[1, 2, 3], [4, 5, 6]])
+    scale = torch.tensor([1.0, 2.0], dtype=torch.float64)
+    ours = LayerGradCam(model, embedding).attribute(tokens, 1, scale)
+    theirs = captum.attr.LayerGradCam(model, embedding).attribute(tokens, 1, scale)
+    torch.testing.assert_close(ours, theirs)
+
+
+class Twice(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer, self.head = nn.Linear(3, 3), nn.Linear(3, 2)
+
+    def forward(self, x):
+        return self.head(self.layer(self.layer(x)))
+
+
+class Tokens(nn.Module):
+    """A layer that gives two tensors."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.head = nn.LSTM(3, 4, batch_first=True), nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.head(self.lstm(x)[0][:, -1])
+
+
+def test_layers_that_do_not_fit_are_named():
+    net, x = small_net(), images()
+    with pytest.raises(TypeError, match="layer must be a module, got 'conv'"):
+        LayerGradCam(net, "conv")
+    with pytest.raises(
+        ValueError, match=r"layer must be run exactly .*, got 0 runs of Linear"
+    ):
+        LayerGradCam(net, nn.Linear(1, 1)).attribute(x, target=0)
+    twice = Twice()
+    with pytest.raises(ValueError, match=r"layer must be run exactly once .*, got 2 runs"):
+        LayerGradCam(twice, twice.layer).attribute(torch.ones(2, 3), target=0)
+    with pytest.raises(NotImplementedError, match="grad_kwargs must be None, got create_graph"):
+        LayerGradCam(net, net[0]).attribute(x, 0, grad_kwargs={"create_graph": True})
+    with pytest.raises(ValueError, match="layer must be given for a model without convolutions"):
+        GradCam(twice)
+    with pytest.raises(ValueError, match="upsample must be one of 'nearest'"):
+        GradCam(net).attribute(x, 0, upsample="cubic")
+    tokens = Tokens()
+    with pytest.raises(TypeError, match="layer must give floating point tensors, got a tuple"):
+        LayerGradCam(tokens, tokens.lstm).attribute(torch.ones(2, 5, 3), target=0)
+
+
+@pytest.mark.parametrize("calls", [0, 1])
+def test_hooks_are_gone_after_an_exception(calls):
+    net, x = small_net(), images()
+    done = []
+
+    def failing(z):
+        outputs = net(z)
+        if len(done) == calls:
+            raise RuntimeError("boom")
+        done.append(1)
+        return outputs
+
+    with pytest.raises(RuntimeError, match="boom"):
+        LayerGradCam(failing, net[2]).attribute(x, target=0)
+    assert not net[2]._forward_hooks
+    assert not net[2]._forward_pre_hooks
+    assert all(p.grad is None and p.requires_grad for p in net.parameters())
+
+
+def test_bfloat16_maps_come_back_in_float32():
+    net, x = small_net(), images()
+    wide = GradCam(net).attribute(x, target=1)
+    half = GradCam(small_net(torch.bfloat16)).attribute(x.bfloat16(), target=1)
+    assert half.dtype == torch.float32
+    assert (half - wide).abs().max() < 0.05 * wide.abs().max()
+
+
+def flat_net():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 3)).double().eval()
+
+
+def test_permutation_equals_captum_with_a_function_of_ones_own():
+    net, x = flat_net(), images()[:, 0, 0, :5]
+    flip = lambda values, mask: torch.where(mask, values.flip(0), values)  # noqa: E731
+    mask = torch.tensor([[0, 0, 1, 2, 1]])
+    for options in ({}, {"feature_mask": mask}):
+        ours = FeaturePermutation(net, flip).attribute(x, target=2, **options)
+        theirs = captum.attr.FeaturePermutation(net, flip).attribute(x, target=2, **options)
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_permutations_come_from_the_seed():
+    net, x = flat_net(), images(6)[:, 0, 0, :5]
+    explain = FeaturePermutation(net).attribute
+    first = explain(x, target=1)
+    assert torch.equal(first, explain(x, target=1))
+    torch.testing.assert_close(explain(x, target=1, perturbations_per_eval=2), first)
+    assert (first - explain(x, target=1, seed=1)).abs().max() > 1e-3
+    # Each column is a shuffle of the batch, so an additive model loses nothing in the sum.
+    additive = FeaturePermutation(lambda z: z.sum(1)).attribute(x)
+    assert additive.sum(0).abs().max() < 1e-12
+    pairs = FeaturePermutation(lambda z: z.sum(1)).attribute(x[:2])
+    assert (pairs != 0).all()  # never the identity
+    total = FeaturePermutation(lambda z: net(z).sum()).attribute(x)
+    assert total.shape == (1, 5)
+
+
+def test_one_example_cannot_be_permuted():
+    with pytest.raises(ValueError, match="inputs must have at least 2 examples to permute, got 1"):
+        FeaturePermutation(flat_net()).attribute(torch.ones(1, 5).double(), target=0)
