@@ -31,4 +31,6 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   m.def("permutation_prefixes", &pyxai::permutation_prefixes);
   m.def("moebius_transform", &pyxai::moebius_transform);
   m.def("table_sums", &pyxai::table_sums);
+  m.def("pairwise_taylor_values", &pyxai::pairwise_taylor_values);
+  m.def("pairwise_taylor_hessian", &pyxai::pairwise_taylor_hessian);
 }

@@ -53,4 +53,15 @@ void moebius_transform(const at::Tensor& values, bool zeta, at::Tensor& out,
 void table_sums(const at::Tensor& values, const at::Tensor& weights,
                 const std::vector<int64_t>& orders, at::Tensor& out, const std::string& backend);
 
+void pairwise_taylor_values(const at::Tensor& empty, const at::Tensor& single,
+                            const at::Tensor& pairs, bool from_input, at::Tensor& out,
+                            const std::string& backend);
+
+void pairwise_taylor_hessian(const at::Tensor& hessian, const at::Tensor& delta,
+                             const c10::optional<at::Tensor>& players,
+                             const c10::optional<at::Tensor>& order,
+                             const c10::optional<at::Tensor>& offsets, int64_t n_players,
+                             int64_t row_start, bool products, at::Tensor& out,
+                             const std::string& backend);
+
 }  // namespace pyxai

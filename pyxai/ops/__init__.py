@@ -18,6 +18,14 @@ from pyxai.ops.moebius_transform import (
     zeta_transform,
     zeta_transform_reference,
 )
+from pyxai.ops.pairwise_taylor import (
+    pairwise_taylor_hessian,
+    pairwise_taylor_hessian_reference,
+    pairwise_taylor_products,
+    pairwise_taylor_products_reference,
+    pairwise_taylor_values,
+    pairwise_taylor_values_reference,
+)
 from pyxai.ops.path_accumulate import path_accumulate, path_accumulate_reference
 from pyxai.ops.path_moments import path_moments, path_moments_reference
 from pyxai.ops.path_points import path_points, path_points_reference
@@ -54,6 +62,12 @@ __all__ = [
     "moebius_transform_reference",
     "pack_masks",
     "pair_interactions_from_table",
+    "pairwise_taylor_hessian",
+    "pairwise_taylor_hessian_reference",
+    "pairwise_taylor_products",
+    "pairwise_taylor_products_reference",
+    "pairwise_taylor_values",
+    "pairwise_taylor_values_reference",
     "path_accumulate",
     "path_accumulate_reference",
     "path_moments",

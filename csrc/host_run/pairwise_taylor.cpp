@@ -1,0 +1,1 @@
+#include "../cuda/pairwise_taylor.cu"
