@@ -21,6 +21,7 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   m.attr("backends") = backends;
 
   m.def("masked_perturb", &pyxai::masked_perturb);
+  m.def("greedy_select", &pyxai::greedy_select);
   m.def("path_accumulate", &pyxai::path_accumulate);
   m.def("path_moments", &pyxai::path_moments);
   m.def("path_points", &pyxai::path_points);

@@ -15,6 +15,10 @@ void masked_perturb(const at::Tensor& inputs, const c10::optional<at::Tensor>& b
                     const c10::optional<at::Tensor>& players, at::Tensor& out,
                     const std::string& backend);
 
+void greedy_select(const at::Tensor& sums, at::Tensor& selected, int64_t n_select, bool absolute,
+                   at::Tensor& indices, at::Tensor& scores, at::Tensor& scratch,
+                   const std::string& backend);
+
 void path_accumulate(const at::Tensor& grads, const at::Tensor& weights, const at::Tensor& inputs,
                      const c10::optional<at::Tensor>& baselines, double baseline_value,
                      const c10::optional<at::Tensor>& players,

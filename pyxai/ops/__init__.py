@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pyxai.ops.greedy_select import greedy_select, greedy_select_reference
 from pyxai.ops.interaction_indices import (
     INTERACTION_INDICES,
     Interactions,
@@ -54,6 +55,8 @@ __all__ = [
     "INTERACTION_INDICES",
     "Interactions",
     "TableSums",
+    "greedy_select",
+    "greedy_select_reference",
     "interaction_indices_from_table",
     "interaction_indices_from_table_reference",
     "masked_perturb",

@@ -1,0 +1,21 @@
+// indices[b] = the n_select players outside selected[b] of the largest sums[b], which are selected
+// then.
+#pragma once
+
+#include "op.h"
+
+namespace pyxai {
+
+struct GreedySelectParams {
+  const double* sums;  // [batch, n_players]
+  int32_t* selected;   // [batch, n_words] packed, written to
+  int64_t batch, n_players, n_words, n_select;
+  bool absolute;     // compare |sums|
+  int64_t* indices;  // [batch, n_select], best first; -1 where no player is left
+  double* scores;    // [batch, n_select], -inf where no player is left
+  int64_t* scratch;  // [batch, n_select], read by CUDA only
+};
+
+PYXAI_DECLARE_OP(greedy_select, GreedySelectParams)
+
+}  // namespace pyxai

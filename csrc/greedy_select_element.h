@@ -1,0 +1,30 @@
+// The order of players: larger sums first, equal ones by number, NaN last.
+#pragma once
+
+#include "greedy_select.h"
+
+namespace pyxai {
+namespace {
+
+// A number that grows with the sum; 0 for NaN alone.
+PYXAI_HD uint64_t select_key(double sum, bool absolute) {
+  if (sum != sum) return 0;
+  if (absolute && sum < 0) sum = -sum;
+  sum += 0.0;  // -0 and 0 are equal
+  uint64_t bits;
+  memcpy(&bits, &sum, sizeof(bits));
+  const uint64_t sign = uint64_t(1) << 63;
+  return (bits & sign) != 0 ? ~bits : bits | sign;
+}
+
+PYXAI_HD bool is_selected(const int32_t* words, int64_t player) {
+  return ((static_cast<uint32_t>(words[player / 32]) >> (player % 32)) & 1u) != 0;
+}
+
+// Whether player i of key a comes before player j of key b.
+PYXAI_HD bool select_before(uint64_t a, int64_t i, uint64_t b, int64_t j) {
+  return a != b ? a > b : i < j;
+}
+
+}  // namespace
+}  // namespace pyxai

@@ -1,0 +1,1 @@
+#include "../cuda/greedy_select.cu"
