@@ -34,8 +34,10 @@ class Example:
 
 
 def first_layer(model: Any) -> nn.Module:
-    """Return the layer that layer methods are tested on."""
-    return model[0] if isinstance(model, nn.Sequential) else nn.Identity()
+    """Return the layer that layer methods are tested on, also inside a wrapper."""
+    if not isinstance(model, nn.Module):
+        return nn.Identity()
+    return next(each for each in model.modules() if isinstance(each, (nn.Conv2d, nn.Linear)))
 
 
 EXAMPLES = {

@@ -111,9 +111,7 @@ def test_layers_that_do_not_fit_are_named():
     net, x = small_net(), images()
     with pytest.raises(TypeError, match="layer must be a module, got 'conv'"):
         LayerGradCam(net, "conv")
-    with pytest.raises(
-        ValueError, match=r"layer must be run exactly .*, got 0 runs of Linear"
-    ):
+    with pytest.raises(ValueError, match=r"layer must be run exactly .*, got 0 runs of Linear"):
         LayerGradCam(net, nn.Linear(1, 1)).attribute(x, target=0)
     twice = Twice()
     with pytest.raises(ValueError, match=r"layer must be run exactly once .*, got 2 runs"):

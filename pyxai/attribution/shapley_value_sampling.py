@@ -47,8 +47,9 @@ class ShapleyValueSampling(CoalitionMethod):
     --------
     >>> import torch
     >>> from pyxai.attribution import ShapleyValueSampling
-    >>> ShapleyValueSampling(lambda z: z[:, 0] * z[:, 1]).attribute(torch.tensor([[2.0, 3.0]]))
-    tensor([[3., 3.]])
+    >>> model = lambda z: z[:, 0] + 2 * z[:, 1]  # each order gives the same, so sampling is exact
+    >>> ShapleyValueSampling(model).attribute(torch.tensor([[2.0, 3.0]]))
+    tensor([[2., 6.]])
     """
 
     def attribute(
