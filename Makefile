@@ -61,8 +61,8 @@ $(TORCH_STAMP):
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
 	rm -rf $(VENV)/.stamp-* build pyxai/_C.*.so
 	$(PIP) install $(TORCH)
-	$(RUN) -c 'import torch; print("torch==" + torch.__version__)' > $(VENV)/constraints.txt
 	$(PIP) install --quiet "setuptools>=77" wheel ninja numpy
+	$(RUN) -c 'import torch; print("torch==" + torch.__version__)' > $(VENV)/constraints.txt
 	touch $@
 
 # Asked for again when somebody removed the module; ninja then recompiles only what changed.
@@ -74,14 +74,14 @@ $(NATIVE_STAMP): $(TORCH_STAMP) $(NATIVE_SOURCES)
 	@$(RUN) setup.py --quiet build_ext --inplace --build-temp build/temp 2>&1 | $(SHORTEN)
 	@touch $@
 
-# `pip install -e` builds the extension again: in the folder where it is already up to date.
-$(DEMO_STAMP) $(TEST_STAMP): export DIST_EXTRA_CONFIG := $(CURDIR)/.ci/build.cfg
+# The module is built in place already; `pip install -e` would compile it all again.
 $(DEMO_STAMP): pyproject.toml | $(NATIVE_STAMP)
-	$(INSTALL) -e ".[demo]"
+	PYXAI_NATIVE=0 $(INSTALL) -e ".[demo]"
 	touch $@
 $(TEST_STAMP): pyproject.toml | $(NATIVE_STAMP)
-	$(INSTALL) -e ".[demo,test,bench]"
+	PYXAI_NATIVE=0 $(INSTALL) -e ".[demo,test,bench]"
 	touch $@ $(DEMO_STAMP)
+# With the packages that the code and its tests use, because mypy reads their types.
 $(LINT_STAMP): pyproject.toml | $(TORCH_STAMP)
-	$(RUN) .ci/requirements.py dev | xargs $(INSTALL)
+	$(RUN) .ci/requirements.py dev demo test | xargs $(INSTALL)
 	touch $@

@@ -2,6 +2,7 @@
 
 PYXAI_CUDA=0|1     leave out / require the CUDA kernels (default: what the installed torch has)
 PYXAI_HOST_RUN=1   add the CUDA sources compiled to run on the CPU (tests only)
+PYXAI_NATIVE=0     leave the module out: it is built in place already (an editable install by make)
 PYXAI_SANITIZE=1   AddressSanitizer and UndefinedBehaviorSanitizer (tests only)
 """
 
@@ -74,4 +75,5 @@ def extension():
     )
 
 
-setup(ext_modules=[extension()], cmdclass={"build_ext": BuildExtension})
+native = os.environ.get("PYXAI_NATIVE") != "0"
+setup(ext_modules=[extension()] if native else [], cmdclass={"build_ext": BuildExtension})

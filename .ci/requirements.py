@@ -1,4 +1,4 @@
-"""Print the requirements of one optional group of pyproject.toml, one a line.
+"""Print the requirements of optional groups of pyproject.toml, one a line.
 
 Lint needs its tools but not the built package, so it does not install the package to get them.
 """
@@ -18,4 +18,5 @@ def group(name: str) -> list[str]:
     return re.findall(r'"([^"]+)"', match.group(1))
 
 
-print("\n".join(group(sys.argv[1])))
+for name in sys.argv[1:]:
+    print("\n".join(group(name)))

@@ -119,6 +119,64 @@ def moments(device: str, small: bool, dtype: torch.dtype) -> Case:
     return Case(lambda: ops.path_moments(grads, weights), size(grads) + 8 * inputs.numel())
 
 
+def player_sums(device: str, small: bool) -> Case:
+    image = (3, 32, 32) if small else IMAGE
+    values = random(device, 3 if small else 1024, *image)
+    owner, n_players = patches(device, image, 16)
+    return Case(lambda: ops.player_sum(values, owner, n_players=n_players), size(values))
+
+
+def transform(device: str, small: bool) -> Case:
+    # 20 players: several passes over the table, so the fewest bytes are out of reach.
+    values = random(device, 2 if small else 64, 1 << (9 if small else 20), dtype=F64)
+    return Case(lambda: ops.moebius_transform(values), 2 * size(values), memory_bound=False)
+
+
+def shapley_of_tables(device: str, small: bool) -> Case:
+    values = random(device, 2 if small else 64, 1 << (9 if small else 20), dtype=F64)
+    return Case(lambda: ops.shapley_values_from_table(values), size(values))
+
+
+def coalitions(device: str, small: bool) -> Case:
+    ids = torch.arange(3 if small else 512, device=device)
+    n_samples, n_players = (5, 70) if small else (4096, 256)
+
+    def call() -> Tensor:
+        return ops.sample_coalitions(n_players, n_samples, seed=1, example_ids=ids)
+
+    # Bound by the random number generator's arithmetic.
+    return Case(call, len(ids) * n_samples * ((n_players + 31) // 32) * 4, memory_bound=False)
+
+
+def orders(device: str, small: bool) -> Case:
+    ids = torch.arange(3 if small else 512, device=device)
+    n_orders, n_players = (5, 70) if small else (1024, 256)
+
+    def call() -> Tensor:
+        return ops.sample_permutations(n_players, n_orders, seed=1, example_ids=ids)
+
+    return Case(call, len(ids) * n_orders * n_players * 4, memory_bound=False)
+
+
+def normals(device: str, small: bool) -> Case:
+    ids = torch.arange(3 if small else 64, device=device)
+    shape, n_samples = ((3, 32, 32), 2) if small else (IMAGE, 32)
+
+    def call() -> Tensor:
+        return ops.philox_normal(shape, n_samples, seed=1, example_ids=ids)
+
+    features = shape[0] * shape[1] * shape[2]
+    return Case(call, len(ids) * n_samples * features * 4, memory_bound=False)
+
+
+def hessian(device: str, small: bool) -> Case:
+    rows, features = (7, 40) if small else (2048, 2048)
+    matrix = random(device, 2 if small else 64, rows, features)
+    delta = random(device, len(matrix), features)
+    moved = 3 * size(matrix)  # as many effects come out in float64 as entries went in
+    return Case(lambda: ops.pairwise_taylor_hessian(matrix, delta), moved)
+
+
 F32, F64, BF16 = torch.float32, torch.float64, torch.bfloat16
 CASES: dict[str, Callable[[str, bool], Case]] = {
     "masked_perturb float32, own players": lambda d, s: perturb(d, s, F32, "own"),
@@ -131,6 +189,13 @@ CASES: dict[str, Callable[[str, bool], Case]] = {
     "path_accumulate bfloat16": lambda d, s: accumulate(d, s, BF16),
     "path_accumulate float32, 196 players": lambda d, s: accumulate_players(d, s, F32),
     "path_moments float32": lambda d, s: moments(d, s, F32),
+    "player_sum float32, 196 players": player_sums,
+    "pairwise_taylor float32, 2048 players": hessian,
+    "table_sums float64, 20 players": shapley_of_tables,
+    "moebius_transform float64, 20 players": transform,
+    "sample_coalitions, 256 players": coalitions,
+    "sample_permutations, 256 players": orders,
+    "philox_random, normal float32": normals,
 }
 
 
