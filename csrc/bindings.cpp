@@ -6,6 +6,7 @@
 
 #ifdef PYXAI_WITH_HOST_RUN
 #include "host_run/runtime.h"
+#include "host_run/selftest.h"
 #endif
 
 PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
@@ -17,6 +18,10 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   backends.push_back("host_run");
   m.def("host_run_reverse_threads",
         [](bool reverse) { pyxai::host_run::reverse_threads() = reverse; });
+  m.def("host_run_selftest", [](const std::string& name, const at::Tensor& in, at::Tensor& out) {
+    pyxai::host_run::selftest(name, in.const_data_ptr<float>(), out.data_ptr<float>(),
+                              static_cast<int>(in.numel()));
+  });
 #endif
   m.attr("backends") = backends;
 
