@@ -31,6 +31,8 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   m.def("path_moments", &pyxai::path_moments);
   m.def("path_points", &pyxai::path_points);
   m.def("player_sum", &pyxai::player_sum);
+  m.def("soft_perturb", &pyxai::soft_perturb);
+  m.def("soft_perturb_backward", &pyxai::soft_perturb_backward);
   m.def("philox_random", &pyxai::philox_random);
   m.def("sample_coalitions", &pyxai::sample_coalitions);
   m.def("sample_permutations", &pyxai::sample_permutations);

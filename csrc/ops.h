@@ -68,4 +68,17 @@ void pairwise_taylor_hessian(const at::Tensor& hessian, const at::Tensor& delta,
                              int64_t row_start, bool products, at::Tensor& out,
                              const std::string& backend);
 
+void soft_perturb(const at::Tensor& inputs, const c10::optional<at::Tensor>& baselines,
+                  double baseline_value, int64_t n_draws, const at::Tensor& weights,
+                  const c10::optional<at::Tensor>& players, at::Tensor& out,
+                  const std::string& backend);
+
+void soft_perturb_backward(
+    const at::Tensor& grads, const at::Tensor& inputs, const c10::optional<at::Tensor>& baselines,
+    double baseline_value, int64_t n_draws, const at::Tensor& weights,
+    const c10::optional<at::Tensor>& players, const c10::optional<at::Tensor>& order,
+    const c10::optional<at::Tensor>& offsets, const c10::optional<at::Tensor>& grad_weights,
+    const c10::optional<at::Tensor>& grad_inputs, const c10::optional<at::Tensor>& grad_baselines,
+    const std::string& backend);
+
 }  // namespace pyxai

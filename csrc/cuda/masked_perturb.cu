@@ -6,8 +6,6 @@
 namespace pyxai::PYXAI_BACKEND_NS {
 namespace {
 
-constexpr int64_t kFull = 1 << 18;  // threads that keep the largest device busy
-
 // The features of one thread and who owns them.
 template <typename Bits, int N>
 struct Column {
@@ -62,16 +60,13 @@ PYXAI_KERNEL masked_perturb_kernel(MaskedPerturbParams p, int64_t rows_each) {
 void masked_perturb(const MaskedPerturbParams& p, void* stream) {
   const bool fits =
       packs_fit(16, p.features * p.element_bytes, {p.inputs, p.baselines.data, p.out});
-  PYXAI_VISIT_BITS(
-      p.element_bytes, PYXAI_VISIT_PACK(bits_t, fits, {
-        const int64_t columns = p.features / kPack * p.n_draws * p.batch;
-        int64_t rows_each = 16;
-        while (rows_each > 1 && columns * ((p.n_masks + rows_each - 1) / rows_each) < kFull)
-          rows_each /= 2;
-        const int64_t count = columns * ((p.n_masks + rows_each - 1) / rows_each);
-        PYXAI_LAUNCH((masked_perturb_kernel<bits_t, kPack>), grid_for(count), kBlock, 0, stream, p,
-                     rows_each);
-      }));
+  PYXAI_VISIT_BITS(p.element_bytes, PYXAI_VISIT_PACK(bits_t, fits, {
+                     const int64_t columns = p.features / kPack * p.n_draws * p.batch;
+                     const int64_t rows_each = items_each(columns, p.n_masks);
+                     const int64_t count = columns * ((p.n_masks + rows_each - 1) / rows_each);
+                     PYXAI_LAUNCH((masked_perturb_kernel<bits_t, kPack>), grid_for(count), kBlock,
+                                  0, stream, p, rows_each);
+                   }));
 }
 
 }  // namespace pyxai::PYXAI_BACKEND_NS

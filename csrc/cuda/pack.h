@@ -41,6 +41,15 @@ PYXAI_HD int64_t divide(int64_t a, int64_t b) {
   return a / b;
 }
 
+// How many of `n` rows one thread writes when `columns` threads write a row: many spare reads, few
+// keep the device busy.
+inline int64_t items_each(int64_t columns, int64_t n) {
+  constexpr int64_t kFull = 1 << 18;  // threads that keep the largest device busy
+  int64_t each = 16;
+  while (each > 1 && columns * ((n + each - 1) / each) < kFull) each /= 2;
+  return each;
+}
+
 }  // namespace
 }  // namespace pyxai
 

@@ -6,8 +6,6 @@
 namespace pyxai::PYXAI_BACKEND_NS {
 namespace {
 
-constexpr int64_t kFull = 1 << 18;  // threads that keep the largest device busy
-
 // One thread writes the same features at `nodes_each` nodes: inputs and starts are read once.
 template <typename T, int N>
 PYXAI_KERNEL path_points_kernel(PathPointsParams p, int64_t nodes_each) {
@@ -41,9 +39,7 @@ void path_points(const PathPointsParams& p, void* stream) {
         packs_fit(16, p.features * static_cast<int64_t>(sizeof(scalar_t)), {p.inputs, p.out});
     PYXAI_VISIT_PACK(scalar_t, fits, {
       const int64_t chunks = p.batch * p.features / kPack;
-      int64_t nodes_each = 16;
-      while (nodes_each > 1 && chunks * ((p.n_nodes + nodes_each - 1) / nodes_each) < kFull)
-        nodes_each /= 2;
+      const int64_t nodes_each = items_each(chunks, p.n_nodes);
       const int64_t count = chunks * ((p.n_nodes + nodes_each - 1) / nodes_each);
       PYXAI_LAUNCH((path_points_kernel<scalar_t, kPack>), grid_for(count), kBlock, 0, stream, p,
                    nodes_each);

@@ -13,14 +13,17 @@ static inline int segment_team(int64_t features, int64_t n_players) {
   return members <= 8 ? 1 : members <= 512 ? 32 : kBlock;
 }
 
-// Sum of `term(f)` over the features of player i of example b, in all lanes of the team. Every
-// thread of the block must call; `shared` holds a double per thread.
+// Sum of `term(f)` over the features of player i of example b, in all lanes of the team; without
+// segments, feature i is all that player i owns. Every thread of the block must call; `shared`
+// holds a double per thread.
 template <int kTeam, typename Term>
 static inline __device__ double segment_sum(const SegmentView& segments, int64_t b, int64_t i,
                                             bool active, double* shared, const Term& term) {
   const int lane = static_cast<int>(threadIdx.x) % kTeam;
   double sum = 0;
-  if (active) {
+  if (active && segments.order == nullptr) {
+    sum = lane == 0 ? term(i) : 0.0;
+  } else if (active) {
     const int32_t* order = segments.order + b * segments.order_stride;
     const int32_t* offsets = segments.offsets + b * segments.offsets_stride;
     for (int64_t k = offsets[i] + lane; k < offsets[i + 1]; k += kTeam) sum += term(order[k]);

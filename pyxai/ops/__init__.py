@@ -49,6 +49,7 @@ from pyxai.ops.sample_permutations import (
     sample_permutations,
     sample_permutations_reference,
 )
+from pyxai.ops.soft_perturb import soft_perturb, soft_perturb_reference
 from pyxai.ops.table_sums import TableSums, table_sums, table_sums_reference
 
 __all__ = [
@@ -92,6 +93,8 @@ __all__ = [
     "sample_permutations_reference",
     "shapley_kernel_size_weights",
     "shapley_values_from_table",
+    "soft_perturb",
+    "soft_perturb_reference",
     "table_sums",
     "table_sums_reference",
     "unpack_masks",

@@ -1,0 +1,98 @@
+#include "../launch.h"
+#include "../soft_perturb.h"
+#include "../soft_perturb_element.h"
+#include "pack.h"
+#include "segment_sum.h"
+
+namespace pyxai::PYXAI_BACKEND_NS {
+namespace {
+
+// One thread writes the same features of `rows_each` masks: inputs, baselines and players are read
+// once for all of them.
+template <typename T, int N>
+PYXAI_KERNEL soft_perturb_kernel(SoftPerturbParams p, int64_t rows_each) {
+  const int64_t chunks = p.features / N, groups = (p.n_masks + rows_each - 1) / rows_each;
+  const int64_t count = chunks * groups * p.n_draws * p.batch;
+  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count;
+       i += static_cast<int64_t>(gridDim.x) * blockDim.x) {
+    const int64_t rest = divide(i, chunks), f = (i - rest * chunks) * N;
+    const int64_t example_draw = divide(rest, groups), group = rest - example_draw * groups;
+    const int64_t b = divide(example_draw, p.n_draws), d = example_draw - b * p.n_draws;
+    const Pack<T, N> inputs = load_pack<T, N>(p.inputs, b * p.features + f);
+    Pack<T, N> baselines;
+    int32_t players[N];
+    for (int j = 0; j < N; ++j) {
+      baselines.at[j] = baseline_at<T>(p.baselines, b, d * p.features + f + j);
+      players[j] = player_of(p.players, b, f + j);
+    }
+    const int64_t begin = group * rows_each;
+    const int64_t end = begin + rows_each < p.n_masks ? begin + rows_each : p.n_masks;
+#pragma unroll 4
+    for (int64_t m = begin; m < end; ++m) {
+      Pack<T, N> out;
+      for (int j = 0; j < N; ++j)
+        soft_perturb_element(out.at + j, inputs.at[j], baselines.at[j],
+                             soft_weight<T>(p, b, m, players[j]));
+      store_pack(p.out, soft_row(p, b, m, d) + f, out);
+    }
+  }
+}
+
+template <typename T, int kTeam>
+PYXAI_KERNEL soft_weight_grads_kernel(SoftPerturbParams p) {
+  PYXAI_DYNAMIC_SHARED(double, shared);
+  constexpr int64_t kTeams = kBlock / kTeam;
+  const int64_t count = p.batch * p.n_masks * p.n_players, step = gridDim.x * kTeams;
+  for (int64_t first = blockIdx.x * kTeams; first < count; first += step) {
+    const int64_t index = first + threadIdx.x / kTeam;
+    const int64_t row = divide(index, p.n_players), i = index - row * p.n_players;
+    const int64_t b = divide(row, p.n_masks), m = row - b * p.n_masks;
+    const double sum = segment_sum<kTeam>(p.segments, b, i, index < count, shared, [&](int64_t f) {
+      return soft_weight_grad<T>(p, b, m, f);
+    });
+    if (index < count && threadIdx.x % kTeam == 0)
+      static_cast<accumulate_t<T>*>(p.grad_weights)[index] = static_cast<accumulate_t<T>>(sum);
+  }
+}
+
+template <typename T>
+PYXAI_KERNEL soft_value_grads_kernel(SoftPerturbParams p) {
+  const int64_t count = p.batch * p.features;
+  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count;
+       i += static_cast<int64_t>(gridDim.x) * blockDim.x) {
+    const int64_t b = divide(i, p.features);
+    soft_value_grads<T>(p, b, i - b * p.features);
+  }
+}
+
+}  // namespace
+
+void soft_perturb(const SoftPerturbParams& p, void* stream) {
+  PYXAI_VISIT_DTYPE(p.dtype, {
+    const bool fits =
+        packs_fit(16, p.features * static_cast<int64_t>(sizeof(scalar_t)), {p.inputs, p.out});
+    PYXAI_VISIT_PACK(scalar_t, fits, {
+      const int64_t columns = p.features / kPack * p.n_draws * p.batch;
+      const int64_t rows_each = items_each(columns, p.n_masks);
+      const int64_t count = columns * ((p.n_masks + rows_each - 1) / rows_each);
+      PYXAI_LAUNCH((soft_perturb_kernel<scalar_t, kPack>), grid_for(count), kBlock, 0, stream, p,
+                   rows_each);
+    });
+  });
+}
+
+void soft_perturb_backward(const SoftPerturbParams& p, void* stream) {
+  const int64_t sums = p.batch * p.n_masks * p.n_players;
+  const int team = p.segments.order == nullptr ? 1 : segment_team(p.features, p.n_players);
+  PYXAI_VISIT_DTYPE(p.dtype, {
+    if (p.grad_weights != nullptr && sums > 0)
+      PYXAI_VISIT_TEAM(team, PYXAI_LAUNCH((soft_weight_grads_kernel<scalar_t, kTeam>),
+                                          grid_for(sums, kBlock / kTeam), kBlock,
+                                          kBlock * sizeof(double), stream, p));
+    if (p.grad_inputs != nullptr || p.grad_baselines != nullptr)
+      PYXAI_LAUNCH(soft_value_grads_kernel<scalar_t>, grid_for(p.batch * p.features), kBlock, 0,
+                   stream, p);
+  });
+}
+
+}  // namespace pyxai::PYXAI_BACKEND_NS

@@ -1,0 +1,1 @@
+#include "../cuda/soft_perturb.cu"
