@@ -10,8 +10,13 @@ from torch import Tensor, nn
 
 from pyxai._inputs import format_background, format_inputs, restore_form
 from pyxai.attribution.deep_lift import Custom, DeepLift, TensorOrTuple
-from pyxai.attribution.multipliers.engine import target_seed
-from pyxai.attribution.multipliers.pairs import Pairs, attribute_pairs
+from pyxai.attribution.multipliers.engine import call_custom, target_seed
+from pyxai.attribution.multipliers.pairs import (
+    Combine,
+    Pairs,
+    attribute_pairs,
+    times_differences,
+)
 from pyxai.graph.trace import as_arguments
 from pyxai.runner import Target
 from pyxai.runner.state import find_modules, warn_if_training
@@ -127,20 +132,30 @@ class DeepLiftShap(DeepLift):
         chosen.check_examples(given[0].shape[0])
         warn_if_training(find_modules(self.model), self.model)
         arguments = as_arguments(additional_forward_args)
-        pairs = Pairs(self.model, self._make_engine, given, background, arguments)
+        pairs = Pairs(self._make_engine, given, background, arguments)
 
-        def seed(outputs: Tensor, examples: slice, rows: int) -> tuple[Tensor, Tensor]:
-            return target_seed(outputs, chosen, examples, rows)
+        def seed(outputs: Tensor, examples: slice, n_repeats: int) -> tuple[Tensor, Tensor]:
+            return target_seed(outputs, chosen, examples, n_repeats)
 
-        def combine(
-            multipliers: tuple[Tensor, ...], x: tuple[Tensor, ...], b: tuple[Tensor, ...]
-        ) -> tuple[Tensor, ...]:
-            return self._attributions(multipliers, x, b, custom_attribution_func)
-
-        sums, delta = attribute_pairs(pairs, seed, combine)
-        means = tuple(total / background[0].shape[0] for total in sums)
+        combine = self._combine(custom_attribution_func)
+        means, delta = attribute_pairs(pairs, seed, combine, return_convergence_delta)
         result = restore_form(means, is_tuple)
         return (result, delta) if return_convergence_delta else result
+
+    def _combine(self, custom: Custom | None) -> Combine:
+        if custom is None and self._multiply_by_inputs:
+            return times_differences
+
+        def combine(
+            pairs: Pairs, multipliers: tuple[Tensor, ...], examples: slice, repeats: slice
+        ) -> tuple[Tensor, ...]:
+            found = multipliers
+            if custom is not None:
+                found = call_custom(custom, multipliers, *pairs.rows(examples, repeats))
+            shape = (examples.stop - examples.start, repeats.stop - repeats.start)
+            return tuple(part.reshape(*shape, *part.shape[1:]) for part in found)
+
+        return combine
 
 
 def _drawn(baselines: Any, inputs: Any) -> Any:

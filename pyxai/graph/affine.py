@@ -50,6 +50,12 @@ _ADDENDS = frozenset({"bias"})  # and "self" of addmm-like ops
 
 def is_affine(node: Node) -> bool:
     """Whether an op is an affine function of the operands that depend on the inputs."""
+    if "affine" not in node.memory:
+        node.memory["affine"] = _is_affine(node)
+    return bool(node.memory["affine"])
+
+
+def _is_affine(node: Node) -> bool:
     names = set(node.dependents())
     if node.op in AFFINE:
         return not names & _SELECTORS and not names & {"weight", "running_mean", "running_var"}

@@ -84,23 +84,34 @@ class GatheredRun:
         The run that was made.
     growth : dict
         From :func:`batch_growth`.
-    rows : Tensor, shape [n_picked]
-        Int64 indices of rows of ``values``.
+    rows : slice or Tensor, shape [n_picked]
+        Which rows of ``values``: int64 indices, or a run of rows, which costs no copy.
+    count : int, optional
+        How often to repeat a slice of one row, at no cost either.
     """
 
     def __init__(
-        self, graph: Graph, values: Values, growth: dict[Node, Growth], rows: Tensor
+        self,
+        graph: Graph,
+        values: Values,
+        growth: dict[Node, Growth],
+        rows: Tensor | slice,
+        count: int | None = None,
     ) -> None:
         self.graph = graph
         self.values = values
         self.growth = growth
         self.rows = rows
         self.n_rows = values.shape(graph.inputs[0])[0]
+        if isinstance(rows, slice):
+            self.n_picked = rows.stop - rows.start if count is None else count
+        else:
+            self.n_picked = len(rows)
         self._memory: dict[Node, Any] = {}
 
     def shape(self, node: Node) -> torch.Size:
         """Return the shape of a value with the picked rows."""
-        extra = len(self.rows) - self.n_rows
+        extra = self.n_picked - self.n_rows
         sizes = self.values.shape(node)
         growth = self.growth.get(node)
         if growth is None:
@@ -121,11 +132,12 @@ class GatheredRun:
         return self._again(node)
 
     def _pick(self, value: Tensor, axis: int) -> Tensor:
-        if self.n_rows == 1:
-            sizes = list(value.shape)
-            sizes[axis] = len(self.rows)
-            return value.expand(sizes)
-        return value.index_select(axis, self.rows)
+        if not isinstance(self.rows, slice):
+            return value.index_select(axis, self.rows)
+        part = value.narrow(axis, self.rows.start, self.rows.stop - self.rows.start)
+        sizes = list(part.shape)
+        sizes[axis] = self.n_picked
+        return part.expand(sizes)
 
     def _again(self, node: Node) -> Any:
         if node.op == "sym_size":
@@ -133,7 +145,10 @@ class GatheredRun:
         if node.op == "getitem" and node.args["0"] in self._memory:
             return self._memory[node.args["0"]][node.args["1"]]
         found = {name: substitute(value, self.__getitem__) for name, value in node.args.items()}
-        value = invoke(node, found)
+        if node.op in ("view", "_unsafe_view"):
+            value = found["self"].reshape(found["size"])  # picked rows have other strides
+        else:
+            value = invoke(node, found)
         if isinstance(value, (tuple, list)):
             self._memory[node] = value
         return value

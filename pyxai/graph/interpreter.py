@@ -188,6 +188,40 @@ def invoke(node: Node, arguments: Mapping[str, Any]) -> Any:
     return node.target(*positional, **keywords)
 
 
+def _computed(node: Node, values: list[Any], lookup: Callable[[Node], Any]) -> Any:
+    """Call a node's op on values; where operands stand is worked out once per node."""
+    plan = node.memory.get("plan")
+    if plan is None:
+        plan = node.memory["plan"] = _plan(node)
+    template, direct, nested, keywords = plan
+    arguments = template.copy()
+    for place, index in direct:
+        arguments[place] = values[index]
+    for place, value in nested:
+        arguments[place] = substitute(value, lookup)
+    assert node.target is not None
+    if keywords is None:
+        return invoke(node, {name: substitute(value, lookup) for name, value in node.args.items()})
+    return node.target(*arguments, **keywords)
+
+
+def _plan(node: Node) -> tuple[list[Any], list[Any], list[Any], dict[str, Any] | None]:
+    """Split the arguments of a node: constants, values, lists of values, keywords."""
+    template: list[Any] = []
+    direct, nested = [], []
+    for name, value in node.args.items():
+        if name in node.keyword_only:
+            continue
+        if isinstance(value, Node):
+            direct.append((len(template), value.index))
+        elif any(True for _ in operands((value,))):
+            nested.append((len(template), value))
+        template.append(value)
+    keywords = {name: node.args[name] for name in node.keyword_only}
+    moving = any(True for _ in operands(keywords.values()))
+    return template, direct, nested, None if moving else keywords
+
+
 def execute(
     nodes: Sequence[Node],
     values: Values,
@@ -213,8 +247,7 @@ def execute(
             if rule is not None:
                 values[node] = rule(Call(node, (values,), options))
             else:
-                found = {name: substitute(value, lookup) for name, value in node.args.items()}
-                values[node] = invoke(node, found)
+                values[node] = _computed(node, values._values, lookup)
         for expired in expiring.pop(node.index, ()):
             values.free(expired)
 

@@ -56,6 +56,8 @@ class Node:
         Path and class of the innermost module, ``"encoder.layers.0.norm1 (LayerNorm)"``.
     trace : str
         Python stack at the time of the call.
+    memory : dict
+        What was found out about the node once and for all.
     """
 
     index: int
@@ -68,6 +70,7 @@ class Node:
     users: list[Node] = field(default_factory=list)
     module: str = ""
     trace: str = ""
+    memory: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"<{self.op} #{self.index}>"
@@ -92,11 +95,14 @@ class Node:
 
     def dependents(self) -> tuple[str, ...]:
         """Names of the arguments that depend on an attributed input."""
-        return tuple(
-            name
-            for name, value in self.args.items()
-            if any(operand.depends for operand in operands((value,)))
-        )
+        if "dependents" not in self.memory:
+            self.memory["dependents"] = tuple(
+                name
+                for name, value in self.args.items()
+                if any(operand.depends for operand in operands((value,)))
+            )
+        found: tuple[str, ...] = self.memory["dependents"]
+        return found
 
 
 def is_user_code(path: str) -> bool:

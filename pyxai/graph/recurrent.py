@@ -170,10 +170,11 @@ def _run(
     """Run one layer in one direction over the sequence."""
     w_ih, w_hh, b_ih, b_hh, projection = weights
     pre = steps.linear(value, w_ih, b_ih)
+    inputs = steps(_aten.unbind.int, pre, axis)
     outputs: list[Node] = []
     order = reversed(range(length)) if backward else range(length)
     for time in order:
-        now = steps(_aten.select.int, pre, axis, time)
+        now = steps(_getitem, inputs, time)
         state = _STEPS[op](steps, now, state, (w_hh, b_hh, projection))
         outputs.append(state[0])
     if backward:

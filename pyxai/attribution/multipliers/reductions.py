@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from pyxai._errors import UnsupportedOperationError
+from pyxai.attribution.multipliers.closed_secants import exp_secant
 from pyxai.attribution.multipliers.secant import pair, secant, values_at
 from pyxai.graph import Call
 from pyxai.graph.vjp import reduce_to
@@ -37,16 +38,6 @@ def _dims(dim: Any, rank: int) -> list[int]:
     return [axis % rank for axis in (dim if isinstance(dim, (list, tuple)) else [dim])]
 
 
-def _exp_secant(x: Tensor, b: Tensor) -> Tensor:
-    """``(e^x - e^b) / (x - b)``: the mean of exp between them, exact for any distance."""
-    half = (x - b).abs() / 2
-    # e^((x+b)/2) sinh(half)/half, written with exp of the larger end so that nothing overflows.
-    ratio = torch.where(half < 1e-4, 1 - half, -torch.expm1(-2 * half) / (2 * half))
-    found = torch.exp(torch.maximum(x, b)) * ratio
-    # Both ends minus infinity (masked scores): e is 0 at both.
-    return torch.where(torch.maximum(x, b) == -math.inf, torch.zeros_like(found), found)
-
-
 def _log_sum(call: Call, name: str, dims: list[int], dtype: torch.dtype) -> tuple[Tensor, ...]:
     """Return scores, their logsumexp, and the weights with ``L_x - L_b = sum w (z_x - z_b)``.
 
@@ -58,8 +49,8 @@ def _log_sum(call: Call, name: str, dims: list[int], dtype: torch.dtype) -> tupl
     log_b = torch.logsumexp(b, dims, keepdim=True)
     shift = torch.maximum(log_x, log_b)
     shift = torch.where(shift == -math.inf, torch.zeros_like(shift), shift)
-    weights = _exp_secant(x - shift, b - shift)
-    total = _exp_secant(log_x - shift, log_b - shift)
+    weights = exp_secant(x - shift, b - shift)
+    total = exp_secant(log_x - shift, log_b - shift)
     return x, b, log_x, log_b, weights / torch.where(total == 0, torch.ones_like(total), total)
 
 
@@ -72,7 +63,7 @@ def softmax(call: Call, multiplier: Tensor) -> dict[str, Tensor]:
     """
     dims = _dims(call["dim"], len(call.shape("self")))
     x, b, log_x, log_b, weights = _log_sum(call, "self", dims, multiplier.dtype)
-    slope = _exp_secant(_finite(x - log_x), _finite(b - log_b))
+    slope = exp_secant(_finite(x - log_x), _finite(b - log_b))
     scaled = slope * multiplier
     return {"self": scaled - weights * scaled.sum(dims, keepdim=True)}
 

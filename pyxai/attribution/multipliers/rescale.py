@@ -109,16 +109,6 @@ def elementwise(call: Call, multiplier: Any) -> dict[str, Any]:
     return {name: reduce_to(given * slope, call.shape(name))}
 
 
-@RESCALE.register("relu")
-def relu(call: Call, multiplier: Tensor) -> dict[str, Tensor]:
-    """Secant of the positive part, which needs no guard against rounding."""
-    x, b = pair(call, "self", multiplier.dtype)
-    step = x - b
-    still = step.abs() < eps_of(call)
-    slope = (x.clamp(min=0) - b.clamp(min=0)) / step.masked_fill(still, 1.0)
-    return {"self": multiplier * torch.where(still, (x > 0).to(slope.dtype), slope)}
-
-
 @RESCALE.register(*BINARY)
 def binary(call: Call, multiplier: Tensor) -> dict[str, Tensor]:
     """Shapley split of a function of two moving operands; the secant if one moves."""

@@ -151,14 +151,19 @@ class Contributions:
         return [total] if call.node.op in _TUPLES else total
 
     def _mixed(self, call: Call) -> Tensor:
-        """``U+ = W+ D+ + W- D-`` with ``D`` the change of the lower units."""
-        moving, weight, silent = _factors(call)
+        """``U+ = W+ D+ + W- D- = (W D + |W| |D|) / 2`` with ``D`` the change of the lower units."""
+        moving, weight, addends = _factors(call)
         step = self.change(call.node.args[moving])
         given = call.get(weight).to(self.dtype)
-        quiet = {name: _silence(call, name, self.dtype) for name in silent}
-        up = call.apply(0, **{moving: step.clamp(min=0), weight: given.clamp(min=0)}, **quiet)
-        down = call.apply(0, **{moving: step.clamp(max=0), weight: given.clamp(max=0)}, **quiet)
-        return up + down  # type: ignore[no-any-return]
+        quiet = {name: _silence(call, name, self.dtype) for name in addends}
+        size = call.apply(0, **{moving: step.abs(), weight: given.abs()}, **quiet)
+        moved = [name for name in addends if call.depends(name)]
+        if not moved:
+            return (self.change(call.node) + size) / 2  # type: ignore[no-any-return]
+        total = call.apply(0, **{moving: step, weight: given}, **quiet)
+        loud = {moving: torch.zeros_like(step), weight: given}
+        loud |= {name: self.positive(call.node.args[name]) for name in moved}
+        return (total + size) / 2 + call.apply(0, **loud)  # type: ignore[no-any-return]
 
 
 _CONSTANTS = frozenset({"value"})
@@ -289,21 +294,15 @@ def _weighted(call: Call, multiplier: Signed, contributions: Contributions) -> d
     """Split the products with weights by the sign of each contribution.
 
     ``M_i = W+' G+ + W-' G-`` where the lower unit rose, ``W-' G+ + W+' G-`` where it fell, and
-    half of both where it did not move.
+    half of both where it did not move: ``W' (G+ + G-)/2 + sign(D_i) |W|' (G+ - G-)/2``.
     """
     moving, weight, addends = _factors(call)
     given = call.get(weight).to(contributions.dtype)
-    above, below = given.clamp(min=0), given.clamp(max=0)
-
-    def back(cotangent: Tensor, part: Tensor) -> Tensor:
-        found: Tensor = call.transpose(cotangent, **{weight: part})[moving]
-        return found
-
     up, down = multiplier.positive, multiplier.negative
-    rising = back(up, above) + back(down, below)
-    falling = back(up, below) + back(down, above)
+    mean = call.transpose((up + down) / 2, **{weight: given})[moving]
+    spread = call.transpose((up - down) / 2, **{weight: given.abs()})[moving]
     step = contributions.change(call.node.args[moving])
-    result: dict[str, Any] = {moving: collapse(Signed(rising, falling), step)}
+    result: dict[str, Any] = {moving: mean + step.sign() * spread}
     for name in addends:
         if call.depends(name):
             result[name] = _joined(

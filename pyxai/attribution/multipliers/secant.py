@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pyxai.attribution.multipliers.closed_secants import CLOSED_SECANTS
 from pyxai.graph import Call
 
 __all__ = ["accumulation_dtype", "elementwise_secant", "eps_of", "pair", "secant", "values_at"]
@@ -106,6 +107,9 @@ def elementwise_secant(
         Where the operand moves to and from; by default its values at the input and the baseline.
     """
     x, b = pair(call, name, dtype) if ends is None else ends
+    closed = CLOSED_SECANTS.get(call.node.op)
+    if closed is not None:
+        return closed(call, x, b)
     fixed = {
         key: _cast(value, dtype)
         for key, value in {**call.arguments(0), **(others or {})}.items()
