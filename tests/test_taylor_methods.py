@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 import torch
 from closed_forms import CASES
@@ -9,10 +11,24 @@ from closed_forms import CASES
 from pyxai.attribution import (
     DeepLift,
     DeepLiftShap,
+    ExpectedGradients,
     FeatureAblation,
     InputXGradient,
     IntegratedGradients,
+    LayerGradCam,
+    PredictionDifference,
+    ShapleyValues,
 )
+
+
+@functools.cache
+def _net(name, dtype):
+    return CASES[name].net(dtype)
+
+
+def net_of(case, dtype):
+    """Return one net for all methods, so that it is traced once."""
+    return _net(case.name, dtype)
 
 
 def path_options(case):
@@ -22,34 +38,53 @@ def path_options(case):
 
 
 def gradient_x_input(case, dtype, at="input"):
-    return InputXGradient(case.net(dtype)).attribute(case.inputs(dtype), at=at)
+    return InputXGradient(net_of(case, dtype)).attribute(case.inputs(dtype), at=at)
 
 
 def occlusion_patch(case, dtype):
-    ablation = FeatureAblation(case.net(dtype))
+    ablation = FeatureAblation(net_of(case, dtype))
     return ablation.attribute(case.inputs(dtype), feature_mask=case.feature_mask())
 
 
 def integrated_gradients(case, dtype):
-    method = IntegratedGradients(case.net(dtype))
+    method = IntegratedGradients(net_of(case, dtype))
     return method.attribute(case.inputs(dtype), **path_options(case))
 
 
+def prediction_difference(case, dtype):
+    method = PredictionDifference(net_of(case, dtype))
+    return method.attribute(case.inputs(dtype), case.background(dtype))
+
+
+def grad_cam(case, dtype):
+    net = case.feature_map_net(dtype)
+    return LayerGradCam(net, net.features).attribute(case.feature_map(dtype))[:, 0]
+
+
+def expected_gradients(case, dtype):
+    method = ExpectedGradients(net_of(case, dtype))
+    return method.attribute(case.inputs(dtype), case.background(dtype), **path_options(case))
+
+
 def deep_lift(case, dtype, rule):
-    return DeepLift(case.net(dtype), rule=rule).attribute(case.inputs(dtype), 0.0)
+    return DeepLift(net_of(case, dtype), rule=rule).attribute(case.inputs(dtype), 0.0)
 
 
 def deep_shap(case, dtype, rule):
-    method = DeepLiftShap(case.net(dtype), rule=rule)
+    method = DeepLiftShap(net_of(case, dtype), rule=rule)
     return method.attribute(case.inputs(dtype), case.background(dtype))
 
 
 RUN = {
     "gradient_x_input": gradient_x_input,
     "gradient_x_input_at_baseline": lambda c, d: gradient_x_input(c, d, "baseline"),
-    "occlusion_1": lambda c, d: FeatureAblation(c.net(d)).attribute(c.inputs(d)),
+    "occlusion_1": lambda c, d: FeatureAblation(net_of(c, d)).attribute(c.inputs(d)),
     "occlusion_patch": occlusion_patch,
+    "prediction_difference": prediction_difference,
+    "grad_cam": grad_cam,
     "integrated_gradients": integrated_gradients,
+    "expected_gradients": expected_gradients,
+    "shapley_value": lambda c, d: ShapleyValues(net_of(c, d)).attribute(c.inputs(d)),
     "deeplift_rescale": lambda c, d: deep_lift(c, d, "rescale"),
     "deeplift_reveal_cancel": lambda c, d: deep_lift(c, d, "reveal_cancel"),
     "deep_shap_neuron_shapley": lambda c, d: deep_shap(c, d, "neuron_shapley"),
