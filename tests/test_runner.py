@@ -440,8 +440,10 @@ def test_rows_follow_the_memory(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     assert rows_for(Measure(1024.0), cpu, None) == 8 * rows_for(Measure(8192.0), cpu, None)
     assert rows_for(Measure(1024.0), cpu, 17) == 17
-    assert rows_for(Measure(1e7), cpu, None) == 32  # more than the cache, for the matrix products
-    assert rows_for(Measure(2e8), cpu, None) == 5  # less, for a GiB is the limit
+    assert rows_for(Measure(5e4), cpu, None) == 512  # more than the caches, for convolutions
+    assert rows_for(Measure(2.0**18), cpu, None) == 128  # 32 MiB
+    assert rows_for(Measure(1e7), cpu, None) == 32
+    assert rows_for(Measure(2e8), cpu, None) == 5  # 1 GiB
     assert rows_for(Measure(1e12), cpu, None) == 1
     assert rows_for(Measure(float("inf")), cpu, None) == 1
     assert rows_for(Measure(0.0), cpu, None) == 2**16

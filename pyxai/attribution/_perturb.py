@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import torch
@@ -32,10 +33,14 @@ def output_drops(
     ``[batch, n_masks]``, ``[1, n_masks]`` for a model with one output for the whole batch, and
     ``[batch * n_outputs, n_masks]`` where every output is asked for.
     """
+    # Passes that hold whole examples all ask for the same masks.
+    table_of = functools.lru_cache(maxsize=1)(
+        lambda start, stop: _with_all(masks, slice(start, stop))
+    )
     carried = [_carry(tensor, base) for tensor, base in zip(inputs, baselines, strict=True)]
 
     def build(examples: slice, repeats: slice) -> tuple[Tensor, ...]:
-        table = _with_all(masks, repeats)
+        table = table_of(repeats.start, repeats.stop)
         rows = []
         for tensor, (source, base), owners in zip(inputs, carried, maps, strict=True):
             nhwc = tensor.dim() == 4 and not tensor.is_contiguous()

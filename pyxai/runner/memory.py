@@ -35,10 +35,9 @@ __all__ = [
 CPU_BUDGET = 4 * 2**20
 CPU_THREADS = 16
 CUDA_BUDGET = 2 * 2**30
-# Fewer rows make matrix products inefficient, whatever the cache says...
-MINIMUM_ROWS = 32
-# ...unless so many rows would need this much.
-CPU_LIMIT = 2**30
+# Fewer rows than this make convolutions slow and passes many, so rows outweigh the caches as long
+# as all of them together need no more than the limit beside them.
+CPU_ROWS = ((512, 32 * 2**20), (32, 2**30))
 MAXIMUM_ROWS = 2**16
 
 _PATIENCE = 8  # passes that must go well before a halved pass grows back
@@ -113,8 +112,8 @@ def rows_for(measure: Measure, device: torch.device, max_rows: int | None) -> in
         rows = min(int(CUDA_BUDGET / per_row), 1 << (room.bit_length() - 1))
     else:
         budget = CPU_BUDGET * min(torch.get_num_threads(), CPU_THREADS)
-        rows = max(int(budget / per_row), MINIMUM_ROWS)
-        rows = min(rows, int(CPU_LIMIT / per_row))
+        least = max(min(rows, int(limit / per_row)) for rows, limit in CPU_ROWS)
+        rows = max(int(budget / per_row), least)
     rows = min(max(rows, 1), MAXIMUM_ROWS)
     return rows if max_rows is None else min(rows, max_rows)
 
