@@ -26,6 +26,7 @@ from pyxai.attribution import (
     GradCam,
     GradientShap,
     GuidedBackprop,
+    GuidedGradCam,
     InputXGradient,
     IntegratedGradients,
     KernelShap,
@@ -283,3 +284,4 @@ register(
     whole_batch=True,
     axioms=("null_player", "linearity", "implementation_invariance"),
 )
+register("guided_grad_cam", GuidedGradCam, axioms=("null_player",), needs="module")

@@ -44,6 +44,7 @@ EXAMPLES = {
     "deconvolution": Example(activation=nn.ReLU),
     "deep_taylor": Example({"on_negative": "clamp"}, activation=nn.ReLU),
     "guided_backprop": Example(activation=nn.ReLU),
+    "guided_grad_cam": Example({"layer": first_layer}, activation=nn.ReLU, image=True),
     "expected_gradients": Example({"n_steps": 40}, bounds={"internal_batch_size": 7}),
     "feature_ablation": Example(bounds={"perturbations_per_eval": 2}),
     "feature_permutation": Example(bounds={"perturbations_per_eval": 2}),

@@ -9,7 +9,8 @@ import torch
 from scipy.interpolate import griddata, interp1d
 
 from pyxai import metrics
-from pyxai.metrics.information_curve import THRESHOLDS, InformationCurves, blurred, webp_bytes
+from pyxai.metrics.blur import blurred, webp_bytes
+from pyxai.metrics.information_curve import THRESHOLDS, InformationCurves
 
 
 def photograph(size=40, channels=3):

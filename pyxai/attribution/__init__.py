@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pyxai.attribution.base import Attribution, GradientAttribution, PerturbationAttribution
+from pyxai.attribution.deconvolution import Deconvolution
 from pyxai.attribution.deep_lift import DeepLift
 from pyxai.attribution.deep_lift_shap import DeepLiftShap
 from pyxai.attribution.deep_taylor import DeepTaylor
@@ -12,7 +13,8 @@ from pyxai.attribution.feature_permutation import FeaturePermutation
 from pyxai.attribution.functional_information import FunctionalInformation
 from pyxai.attribution.grad_cam import GradCam, LayerAttribution, LayerGradCam
 from pyxai.attribution.gradient_shap import GradientShap
-from pyxai.attribution.guided_backprop import Deconvolution, GuidedBackprop
+from pyxai.attribution.guided_backprop import GuidedBackprop
+from pyxai.attribution.guided_grad_cam import GuidedGradCam
 from pyxai.attribution.input_x_gradient import InputXGradient
 from pyxai.attribution.integrated_gradients import IntegratedGradients
 from pyxai.attribution.kernel_shap import KernelShap
@@ -40,6 +42,7 @@ __all__ = [
     "GradientAttribution",
     "GradientShap",
     "GuidedBackprop",
+    "GuidedGradCam",
     "InputXGradient",
     "IntegratedGradients",
     "KernelShap",

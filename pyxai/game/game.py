@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyxai._checks import FLOAT_DTYPES, check_dtype, check_int, check_shape, check_tensor, describe
+from pyxai._checks import FLOAT_DTYPES, check_dtype, check_int, check_tensor, describe
+from pyxai._example_ids import example_ids as name_examples
 from pyxai._inputs import format_baselines, format_feature_mask, format_inputs
 from pyxai.game.rows import GameRows
 from pyxai.imputers import Imputer
@@ -53,7 +54,8 @@ class Game:
         Seed of the imputer's draws.
     example_ids : Tensor, shape [batch], optional
         int64 names of the examples: draws depend on seed and id, not on the place in the batch.
-        Default 0 .. batch - 1.
+        Default: a hash of the
+        content, so that a row draws the same alone and in any batch.
     progress : bool or callable, optional
         See `Runner`.
 
@@ -113,7 +115,7 @@ class Game:
         self.imputer = _check_imputer(imputer, self.inputs)
         self.n_draws = 1 if self.imputer is None else self.imputer.n_draws
         self.seed = check_int("seed", seed, minimum=0)
-        self.example_ids = _check_ids(example_ids, self.n_examples, self.inputs[0].device)
+        self.example_ids = name_examples(example_ids, self.inputs)
         self._rows = GameRows(
             self.inputs, players, self.baselines, self.imputer, self.seed, self.example_ids
         )
@@ -287,13 +289,3 @@ def _check_imputer(imputer: Any, inputs: tuple[Tensor, ...]) -> Imputer | None:
     if not isinstance(imputer, Imputer):
         raise TypeError(f"imputer must be a pyxai.imputers.Imputer, got {describe(imputer)}")
     return imputer.check(inputs)
-
-
-def _check_ids(example_ids: Any, n_examples: int, device: torch.device) -> Tensor:
-    if example_ids is None:
-        return torch.arange(n_examples, device=device)
-    check_tensor("example_ids", example_ids)
-    check_dtype("example_ids", example_ids, (torch.int64,))
-    check_shape("example_ids", example_ids, [n_examples])
-    ids: Tensor = example_ids.detach().to(device)
-    return ids

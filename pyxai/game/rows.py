@@ -10,7 +10,7 @@ from torch import Tensor
 from pyxai._checks import FLOAT_DTYPES
 from pyxai._inputs import Players
 from pyxai.imputers import Draws, Imputer
-from pyxai.ops import masked_perturb, unpack_masks
+from pyxai.ops import masked_perturb, soft_perturb, unpack_masks
 from pyxai.runner import Build
 
 __all__ = ["GameRows"]
@@ -170,30 +170,11 @@ class GameRows:
             soft_perturb(
                 tensor[examples],
                 draw,
-                weights,
+                weights.to(tensor.dtype),
                 owners,
             ).flatten(1, 2)
             for tensor, draw, owners in zip(self.inputs, draws, self._owners(examples), strict=True)
         ]
-
-
-def soft_perturb(
-    inputs: Tensor, baselines: Tensor | float, weights: Tensor, players: Tensor | None
-) -> Tensor:
-    """Stand in for the native op of this name."""
-    batch, points = inputs.shape[0], weights if weights.dim() == 3 else weights.unsqueeze(0)
-    end = inputs.reshape(batch, 1, 1, -1)
-    start = torch.as_tensor(baselines, dtype=inputs.dtype, device=inputs.device)
-    if start.dim() == inputs.dim() + 1:
-        start = start.reshape(start.shape[0], 1, start.shape[1], -1)
-    elif start.dim():
-        start = start.reshape(start.shape[0], 1, 1, -1)
-    if players is not None:
-        index = players.flatten(1).long().unsqueeze(1)
-        index = index.expand(batch, points.shape[1], -1)
-        points = points.expand(batch, -1, -1).gather(2, index)
-    rows = (start + points.unsqueeze(2) * (end - start)).to(inputs.dtype)
-    return rows.view(batch, points.shape[1], -1, *inputs.shape[1:])
 
 
 def _of_examples(table: Tensor, examples: slice) -> Tensor:

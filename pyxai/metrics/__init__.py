@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from pyxai.metrics.blur import random_pixel_masks
 from pyxai.metrics.curve import Curve
 from pyxai.metrics.infidelity import infidelity, infidelity_perturb_func_decorator
 from pyxai.metrics.information_curve import (
     InformationCurve,
     InformationCurves,
     accuracy_information_curve,
-    random_pixel_masks,
     softmax_information_curve,
 )
 from pyxai.metrics.quality import (

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import io
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,9 +13,16 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_choice, check_int, check_tensor, describe
+from pyxai._checks import check_choice, check_int
+from pyxai.metrics._images import (
+    check_images,
+    check_maps,
+    check_masks,
+    check_target,
+    check_thresholds,
+)
+from pyxai.metrics.blur import Image, Mask, blurred, random_pixel_masks, webp_bytes
 from pyxai.metrics.curve import Curve
-from pyxai.ops import philox_uniform
 from pyxai.runner import Runner
 
 __all__ = [
@@ -25,17 +30,11 @@ __all__ = [
     "InformationCurve",
     "InformationCurves",
     "accuracy_information_curve",
-    "blurred",
-    "random_pixel_masks",
     "softmax_information_curve",
-    "webp_bytes",
 ]
 
 # Fractions of the pixels that are revealed, those of the metric's authors.
 THRESHOLDS = (0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.07, 0.10, 0.13, 0.21, 0.34, 0.5, 0.75)
-
-Image = npt.NDArray[np.uint8]  # [height, width] or [height, width, channels]
-Mask = npt.NDArray[np.bool_]  # [height, width]
 
 
 @dataclass(frozen=True)
@@ -136,18 +135,18 @@ class InformationCurves:
         seed: int = 0,
         max_rows: int | None = None,
     ) -> None:
-        self.images = _check_images(images)
+        self.images = check_images(images)
         batch, height, width = len(images), images.shape[-2], images.shape[-1]
-        self.target = _check_target(target, batch)
+        self.target = check_target(target, batch)
         check_choice("output", output, ("probability", "accuracy"))
         self.output, self.model, self.max_rows = output, model, max_rows
         self.preprocess = preprocess or _to_unit
-        self.thresholds = _check_thresholds(thresholds)
+        self.thresholds = check_thresholds(thresholds)
         self.keep_monotonous, self.fast = keep_monotonous, fast
         self.workers = check_int("workers", workers or os.cpu_count() or 1, minimum=1)
         if masks is None:
             masks = random_pixel_masks(batch, height, width, seed=seed)
-        self.masks = _check_masks(masks, (batch, height, width))
+        self.masks = check_masks(masks, (batch, height, width))
         self._prepare(min_prediction)
 
     def _prepare(self, min_prediction: float) -> None:
@@ -193,7 +192,7 @@ class InformationCurves:
         TypeError
             If ``attributions`` is not a tensor.
         """
-        maps = _check_maps(attributions, self.images)
+        maps = check_maps(attributions, self.images)
         check_int("n_points", n_points, minimum=1)
         valid = [i for i in range(len(maps)) if i not in self.skipped]
         jobs = [
@@ -351,195 +350,6 @@ def accuracy_information_curve(
     return prepared.curve(attributions)
 
 
-def random_pixel_masks(
-    batch: int, height: int, width: int, *, fraction: float = 0.01, seed: int = 0
-) -> Tensor:
-    """Return masks of randomly chosen pixels, another one for each image.
-
-    Parameters
-    ----------
-    batch, height, width : int
-        Sizes.
-    fraction : float
-        In [0, 1]: ``int(fraction * height * width)`` pixels are chosen.
-    seed : int
-        Image i of a seed always has the same mask.
-
-    Returns
-    -------
-    Tensor, shape [batch, height, width]
-        bool.
-
-    Raises
-    ------
-    ValueError
-        If ``fraction`` is outside [0, 1].
-    """
-    if not 0 <= fraction <= 1:
-        raise ValueError(f"fraction must be in [0, 1], got {fraction}")
-    keys = philox_uniform(
-        (height * width,), 1, seed=seed, example_ids=torch.arange(batch), dtype=torch.float64
-    )[:, 0]
-    chosen = keys.argsort(dim=1, stable=True)[:, : int(height * width * fraction)]
-    masks = torch.zeros(batch, height * width, dtype=torch.bool).scatter_(1, chosen, True)
-    return masks.view(batch, height, width)
-
-
-def blurred(picture: Image, mask: Mask, *, fast: bool = False) -> Image:
-    """Interpolate an image linearly from some of its pixels; the four corners are always known.
-
-    Parameters
-    ----------
-    picture : array, shape [height, width] or [height, width, channels]
-        uint8.
-    mask : array, shape [height, width]
-        bool: known pixels.
-    fast : bool
-        Whether one triangulation serves all channels.
-
-    Returns
-    -------
-    array
-        Like ``picture``; outside of the known pixels' hull it is the channel's mean.
-
-    Raises
-    ------
-    ImportError
-        If scipy is not installed.
-    """
-    known = mask.copy()
-    known[[0, 0, -1, -1], [0, -1, 0, -1]] = True
-    if known.all():
-        return picture
-    channels = picture.reshape(*known.shape, -1)
-    points, missing = np.argwhere(known), np.argwhere(~known)
-    mean = channels.mean((0, 1))
-    result = channels.astype(np.float32) * known[..., None]
-    if fast:
-        values = channels[known].astype(np.float64)
-        found = interpolated(points, values, known.shape)[~known]
-        result[~known] = np.where(np.isnan(found), mean, found)
-    else:
-        griddata = _needs("scipy.interpolate", "scipy").griddata
-        for index in range(channels.shape[2]):
-            one = channels[..., index][known]
-            result[~known, index] = griddata(
-                points, one, missing, method="linear", fill_value=mean[index]
-            )
-    rounded: Image = np.round(result).astype(np.uint8).reshape(picture.shape)
-    return rounded
-
-
-def interpolated(
-    points: npt.NDArray[np.int64], values: npt.NDArray[np.float64], shape: tuple[int, ...]
-) -> npt.NDArray[np.float64]:
-    """Interpolate linearly on the Delaunay triangulation of some pixels, at all pixels.
-
-    Triangles are filled pixel by pixel in whole numbers, which needs no search for the triangle
-    of a point: that search takes most of the time of a general interpolator.
-
-    Parameters
-    ----------
-    points : array, shape [n, 2]
-        Known pixels, int64.
-    values : array, shape [n, channels]
-        float64.
-    shape : tuple of int
-        Height and width.
-
-    Returns
-    -------
-    array, shape [height, width, channels]
-        float64; NaN outside of the hull.
-
-    Raises
-    ------
-    ImportError
-        If scipy is not installed.
-    """
-    triangles = _needs("scipy.spatial", "scipy").Delaunay(points).simplices
-    corners = points[triangles]  # [triangles, corner, axis]
-    low = corners.min(1)
-    sizes = corners.max(1) - low + 1
-    ends = sizes.prod(1).cumsum()
-    result = np.full((*shape, values.shape[1]), np.nan)
-    start = 0
-    while start < len(triangles):
-        done = ends[start - 1] if start else 0
-        stop = max(start + 1, int(np.searchsorted(ends, done + _MAX_CANDIDATES, side="right")))
-        part = slice(start, stop)
-        _fill(result, corners[part], values[triangles[part]], low[part], sizes[part])
-        start = stop
-    return result
-
-
-_MAX_CANDIDATES = 2**21  # pixels of bounding boxes that are looked at together
-
-
-def _fill(
-    result: npt.NDArray[np.float64],
-    corners: npt.NDArray[np.int64],
-    values: npt.NDArray[np.float64],
-    low: npt.NDArray[np.int64],
-    sizes: npt.NDArray[np.int64],
-) -> None:
-    """Write the interpolated values of the pixels inside each triangle."""
-    counts = sizes.prod(1)
-    owner = np.repeat(np.arange(len(corners)), counts)
-    offset = np.arange(len(owner)) - np.repeat(counts.cumsum() - counts, counts)
-    width = sizes[owner, 1]
-    pixels = low[owner] + np.stack([offset // width, offset % width], 1)
-    a, b, c = (corners[owner, k] - pixels for k in range(3))
-    # Twice the signed areas that a pixel spans with two corners each: its barycentric weights.
-    weights = np.stack([_cross(b, c), _cross(c, a), _cross(a, b)], 1)
-    area = weights.sum(1)
-    weights, area = weights * np.sign(area)[:, None], np.abs(area)
-    inside = (weights >= 0).all(1) & (area > 0)
-    pixels, weights, owner, area = pixels[inside], weights[inside], owner[inside], area[inside]
-    mixed = np.einsum("pk,pkc->pc", weights.astype(np.float64), values[owner])
-    result[pixels[:, 0], pixels[:, 1]] = mixed / area[:, None]
-
-
-def _cross(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    product: npt.NDArray[np.int64] = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
-    return product
-
-
-def webp_bytes(picture: Image) -> int:
-    """Return the size of an image as a lossless WebP file, a proxy of its information.
-
-    Parameters
-    ----------
-    picture : array, shape [height, width] or [height, width, channels]
-        uint8.
-
-    Returns
-    -------
-    int
-        Bytes.
-
-    Raises
-    ------
-    ImportError
-        If Pillow is not installed.
-    """
-    image = _needs("PIL.Image", "Pillow")
-    buffer = io.BytesIO()
-    flat = picture[..., 0] if picture.ndim == 3 and picture.shape[2] == 1 else picture
-    image.fromarray(flat).save(buffer, format="webp", lossless=True, quality=100)
-    return buffer.tell()
-
-
-def _needs(module: str, package: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise ImportError(
-            f"information curves need {package}; install it with: pip install "
-            "'pyxai-torch[metrics]'"
-        ) from error
-
-
 def _is_largest(outputs: Tensor) -> Tensor:
     """Return 1 for the column that is the largest (the first of equals), else 0."""
     best = outputs.argmax(1, keepdim=True)
@@ -553,62 +363,3 @@ def _to_unit(images: Tensor) -> Tensor:
 def _picture(image: Tensor) -> Image:
     array: Image = image.numpy()
     return array if array.ndim == 2 else np.ascontiguousarray(np.moveaxis(array, 0, -1))
-
-
-def _check_images(images: Any) -> Tensor:
-    check_tensor("images", images)
-    if images.dtype != torch.uint8:
-        raise TypeError(f"images must have dtype torch.uint8, got {images.dtype}")
-    if images.dim() not in (3, 4) or 0 in images.shape:
-        raise ValueError(
-            "images must have shape [batch, channels, height, width] or [batch, height, width], "
-            f"got {list(images.shape)}"
-        )
-    if images.dim() == 4 and images.shape[1] not in (1, 3, 4):
-        raise ValueError(f"images must have 1, 3 or 4 channels, got {images.shape[1]}")
-    result: Tensor = images.detach().cpu()
-    return result
-
-
-def _check_target(target: Any, batch: int) -> Tensor:
-    labels = torch.as_tensor(target)
-    if labels.is_floating_point() or labels.dim() > 1:
-        raise TypeError(f"target must be one class or one per image, got {describe(target)}")
-    if labels.numel() == 1:
-        labels = labels.reshape(1).expand(batch)
-    if labels.shape != (batch,):
-        raise ValueError(f"target must have {batch} entries, got {labels.numel()}")
-    return labels.long().cpu()
-
-
-def _check_thresholds(thresholds: Sequence[float]) -> list[float]:
-    found = [float(value) for value in thresholds]
-    rising = found == sorted(set(found))
-    if not found or not rising or not (found[0] > 0 and found[-1] <= 1):
-        raise ValueError(f"thresholds must ascend in (0, 1], got {found}")
-    return found
-
-
-def _check_masks(masks: Any, shape: tuple[int, int, int]) -> list[Mask]:
-    check_tensor("masks", masks)
-    if masks.dtype != torch.bool:
-        raise TypeError(f"masks must have dtype torch.bool, got {masks.dtype}")
-    if tuple(masks.shape) != shape:
-        raise ValueError(f"masks must have shape {list(shape)}, got {list(masks.shape)}")
-    return list(masks.cpu().numpy())
-
-
-def _check_maps(attributions: Any, images: Tensor) -> list[npt.NDArray[np.float64]]:
-    check_tensor("attributions", attributions)
-    maps = attributions.detach().cpu().double()
-    if maps.dim() == 4:
-        maps = maps.sum(1)
-    wanted = [len(images), *images.shape[-2:]]
-    if list(maps.shape) != wanted:
-        raise ValueError(
-            f"attributions must have shape {wanted}, with or without channels, "
-            f"got {list(attributions.shape)}"
-        )
-    if not bool(torch.isfinite(maps).all()):
-        raise ValueError("attributions must be finite, got NaN or infinite values")
-    return list(maps.numpy())

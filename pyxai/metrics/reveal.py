@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from pyxai._checks import check_int
 from pyxai._inputs import format_inputs
-from pyxai.game import Game
-from pyxai.metrics._attributions import player_scores, rank_players
+from pyxai.metrics._reveal import (
+    as_tuple,
+    curve_sizes,
+    game_options,
+    mean_drop,
+    name_of,
+    ranked_game,
+    reveal_curve,
+)
 from pyxai.metrics.curve import Curve
 from pyxai.runner import EveryOutput, Output, Runner
 
@@ -24,7 +29,6 @@ __all__ = [
     "sufficiency",
 ]
 
-ALL_SIZES = 256  # up to so many players every size is a point of the curve
 DEFAULT_FRACTIONS = (0.01, 0.05, 0.1, 0.2, 0.5)
 
 
@@ -92,10 +96,10 @@ def insertion(
     .. [1] V. Petsiuk, A. Das, K. Saenko, "RISE: Randomized Input Sampling for Explanation of
        Black-box Models", BMVC 2018, section 4.2.
     """
-    options = _game_options(locals())
-    game, order = _ranked(model, inputs, attributions, absolute, options)
-    sizes = _sizes(game.n_players, n_points)
-    return _curve(game, order, sizes, hide=False, name=f"insertion ({_name(output)})")
+    options = game_options(locals())
+    game, order = ranked_game(model, inputs, attributions, absolute, options)
+    sizes = curve_sizes(game.n_players, n_points)
+    return reveal_curve(game, order, sizes, hide=False, name=f"insertion ({name_of(output)})")
 
 
 def deletion(
@@ -137,10 +141,10 @@ additional_forward_args, output, n_points, absolute, max_rows, seed
     .. [1] V. Petsiuk, A. Das, K. Saenko, "RISE: Randomized Input Sampling for Explanation of
        Black-box Models", BMVC 2018, section 4.2.
     """
-    options = _game_options(locals())
-    game, order = _ranked(model, inputs, attributions, absolute, options)
-    sizes = _sizes(game.n_players, n_points)
-    return _curve(game, order, sizes, hide=True, name=f"deletion ({_name(output)})")
+    options = game_options(locals())
+    game, order = ranked_game(model, inputs, attributions, absolute, options)
+    sizes = curve_sizes(game.n_players, n_points)
+    return reveal_curve(game, order, sizes, hide=True, name=f"deletion ({name_of(output)})")
 
 
 def softmax_auc(
@@ -218,7 +222,7 @@ def kl_auc(
     .. [1] K. Axiotis et al., "Greedy PIG: Adaptive Integrated Gradients", arXiv 2311.06192, 2023.
     """
     tensors, _ = format_inputs(inputs)
-    extra = _as_tuple(additional_forward_args)
+    extra = as_tuple(additional_forward_args)
     logits = Runner(model, target=EveryOutput(), additional_forward_args=extra).outputs(tensors)
     if logits.dim() != 2 or logits.shape[1] < 2:
         raise ValueError(
@@ -286,9 +290,9 @@ additional_forward_args, output, absolute, max_rows, seed
     .. [1] J. DeYoung et al., "ERASER: A Benchmark to Evaluate Rationalized NLP Models", ACL 2020,
        section 4, eq. 1.
     """
-    options = _game_options(locals())
-    game, order = _ranked(model, inputs, attributions, absolute, options)
-    return _drop(game, order, fractions, hide=True)
+    options = game_options(locals())
+    game, order = ranked_game(model, inputs, attributions, absolute, options)
+    return mean_drop(game, order, fractions, hide=True)
 
 
 def sufficiency(
@@ -332,82 +336,6 @@ additional_forward_args, output, absolute, max_rows, seed
     .. [1] J. DeYoung et al., "ERASER: A Benchmark to Evaluate Rationalized NLP Models", ACL 2020,
        section 4, eq. 2.
     """
-    options = _game_options(locals())
-    game, order = _ranked(model, inputs, attributions, absolute, options)
-    return _drop(game, order, fractions, hide=False)
-
-
-_GAME_OPTIONS = (
-    "target",
-    "baselines",
-    "imputer",
-    "feature_mask",
-    "additional_forward_args",
-    "output",
-    "max_rows",
-    "seed",
-)
-
-
-def _game_options(arguments: dict[str, Any]) -> dict[str, Any]:
-    return {name: arguments[name] for name in _GAME_OPTIONS}
-
-
-def _ranked(
-    model: Callable[..., Any],
-    inputs: Any,
-    attributions: Any,
-    absolute: bool,
-    options: dict[str, Any],
-) -> tuple[Game, Tensor]:
-    """Return the game and each example's players from best to worst."""
-    tensors, _ = format_inputs(inputs)
-    scores, _ = player_scores(attributions, tensors, options["feature_mask"], absolute=absolute)
-    return Game(model, inputs, **options), rank_players(scores)
-
-
-def _sizes(n_players: int, n_points: int | None) -> Tensor:
-    if n_points is None:
-        n_points = n_players + 1 if n_players <= ALL_SIZES else 101
-    check_int("n_points", n_points, minimum=2)
-    count = min(n_points, n_players + 1)
-    return torch.linspace(0, n_players, count, dtype=torch.float64).round().long()
-
-
-def _top(order: Tensor, sizes: Tensor) -> Tensor:
-    """Return masks that hold the first ``sizes`` players of each example, [batch, sizes, n]."""
-    place = torch.empty_like(order).scatter_(
-        1, order, torch.arange(order.shape[1], device=order.device).expand_as(order)
-    )
-    return place.unsqueeze(1) < sizes.to(order.device)[:, None]
-
-
-def _curve(game: Game, order: Tensor, sizes: Tensor, *, hide: bool, name: str) -> Curve:
-    masks = _top(order, sizes)
-    values = game.values(~masks if hide else masks)
-    x = (sizes.double() / game.n_players).to(values.device)
-    axis = "fraction of features hidden" if hide else "fraction of features shown"
-    return Curve(x, values.double(), name, axis)
-
-
-def _drop(game: Game, order: Tensor, fractions: Sequence[float], *, hide: bool) -> Tensor:
-    shares = torch.tensor(list(fractions), dtype=torch.float64)
-    if not len(shares) or bool((shares <= 0).any()) or bool((shares > 1).any()):
-        raise ValueError(f"fractions must be in (0, 1], got {list(fractions)}")
-    n = game.n_players
-    # A product such as 0.1 * 30 may lie a rounding error above the whole number it stands for.
-    sizes = (shares * n - 1e-9).ceil().long().clamp(1, n)
-    masks = _top(order, sizes)
-    whole = torch.ones_like(masks[:, :1])
-    values = game.values(torch.cat([whole, ~masks if hide else masks], 1)).double()
-    return (values[:, :1] - values[:, 1:]).mean(1)
-
-
-def _name(output: Output) -> str:
-    return output if isinstance(output, str) else "output"
-
-
-def _as_tuple(arguments: Any) -> tuple[Any, ...]:
-    if arguments is None:
-        return ()
-    return arguments if isinstance(arguments, tuple) else (arguments,)
+    options = game_options(locals())
+    game, order = ranked_game(model, inputs, attributions, absolute, options)
+    return mean_drop(game, order, fractions, hide=False)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import prod
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_choice, check_int, describe
-from pyxai._inputs import format_feature_mask, format_inputs
+from pyxai._checks import check_choice, check_int
 from pyxai.attribution.base import GradientAttribution
 from pyxai.attribution.functional_information.accumulate import Accumulator
+from pyxai.attribution.functional_information.arguments import (
+    by_example,
+    grouping,
+    one_tensor,
+    pairing,
+)
 from pyxai.attribution.functional_information.moments import class_covariances
 from pyxai.attribution.functional_information.noise import Noise
 from pyxai.attribution.functional_information.scores import (
@@ -300,13 +306,13 @@ internal_batch_size, return_error, show_progress
             check_choice("score", name, SCORES)
         check_choice("reduction", reduction, REDUCTIONS)
         check_int("n_samples", n_samples, minimum=2)
-        x = _one_tensor(inputs)
-        groups, shape = _grouping(x, feature_mask, parity)
+        x = one_tensor(inputs)
+        groups, shape = grouping(x, feature_mask, parity)
         needs = any(name in COVARIANCE_SCORES for name in names)
         law = self._noise(
             x, target, scale, noise or ("covariance" if needs else "isotropic"), needs
         )
-        paired = _pairing(antithetic, return_error, n_samples, names)
+        paired = pairing(antithetic, return_error, n_samples, names)
         result = Accumulator(names, x, law, groups, reduction == "sum_then_square" or parity)
         self._sample(
             x,
@@ -355,7 +361,7 @@ internal_batch_size, return_error, show_progress
             As for `attribute`.
         """
         check_int("n_samples", n_samples, minimum=2)
-        x = _one_tensor(inputs)
+        x = one_tensor(inputs)
         law = self._noise(x, target, scale, noise, needs=noise == "covariance")
         result = Accumulator((), x, law, None, False, information=True)
         self._sample(
@@ -376,10 +382,10 @@ internal_batch_size, return_error, show_progress
         check_choice("noise", kind, ("isotropic", "covariance"))
         if not scale > 0:
             raise ValueError(f"scale must be positive, got {scale}")
-        by_example = None
+        of_example = None
         if needs or kind == "covariance":
-            by_example = _by_example(self.covariance, x, target)
-        return Noise(x, scale, kind, by_example)
+            of_example = by_example(self.covariance, x, target)
+        return Noise(x, scale, kind, of_example)
 
     def _sample(
         self,
@@ -425,104 +431,6 @@ _LOG_OUTPUTS: dict[str, Any] = {
 }
 
 
-def _one_tensor(inputs: Any) -> Tensor:
-    tensors, _ = format_inputs(inputs, gradients=True)
-    if len(tensors) != 1:
-        raise NotImplementedError(
-            f"inputs must be one tensor for functional information, got {len(tensors)}; "
-            "concatenate them, since one covariance speaks of all features"
-        )
-    return tensors[0]
-
-
-def _by_example(covariance: Any, x: Tensor, target: Any) -> list[Covariance]:
-    """Return the covariance of each example's explained class."""
-    if covariance is None:
-        raise ValueError(
-            "covariance must be given or fitted for this score or noise, got None; pass "
-            "covariance= or call fit(loader)"
-        )
-    if isinstance(covariance, Covariance):
-        found = [covariance] * x.shape[0]
-    elif isinstance(covariance, Mapping):
-        found = [_of_class(covariance, label) for label in _labels(target, x.shape[0])]
-    else:
-        raise TypeError(
-            f"covariance must be a Covariance or a mapping of classes to them, "
-            f"got {describe(covariance)}"
-        )
-    features = x[0].numel()
-    for each in found:
-        if each.features != features:
-            raise ValueError(
-                f"covariance must have {features} features like inputs, got {each.features}"
-            )
-    return found
-
-
-def _of_class(covariance: Mapping[int, Covariance], label: int) -> Covariance:
-    if label not in covariance:
-        raise ValueError(
-            f"covariance must hold every explained class, got classes {sorted(covariance)} "
-            f"and target {label}"
-        )
-    return covariance[label]
-
-
-def _labels(target: Any, batch: int) -> list[int]:
-    if isinstance(target, Tensor):
-        target = target.tolist()
-    if isinstance(target, int):
-        return [target] * batch
-    if isinstance(target, list) and all(isinstance(label, int) for label in target):
-        return target * batch if len(target) == 1 else target
-    raise ValueError(
-        "target must be one class, or one per example, where the covariance is per class, "
-        f"got {describe(target)}"
-    )
-
-
-def _grouping(
-    x: Tensor, feature_mask: Tensor | None, parity: bool
-) -> tuple[Groups | None, list[int]]:
-    """Return the groups and the shape that group scores take, [batch, *features] at first."""
-    if parity:
-        if feature_mask is not None:
-            raise ValueError("feature_mask must be None with parity=True, which groups channels")
-        if x.dim() < 3:
-            return None, list(x.shape)
-        axis = x.dim() - 1 if x.dim() == 3 else 1
-        kept = [size for index, size in enumerate(x.shape) if index not in (0, axis)]
-        ids = torch.arange(_count(kept), device=x.device).reshape(kept).unsqueeze(axis - 1)
-        return Groups(ids.expand(x.shape[1:]).reshape(-1), _count(kept)), [x.shape[0], *kept]
-    if feature_mask is None:
-        return None, list(x.shape)
-    players = format_feature_mask(feature_mask, (x,))
-    mask = players.maps[0]
-    assert mask is not None
-    if mask.shape[0] != 1 and bool((mask != mask[:1]).any()):
-        raise ValueError("feature_mask must be the same for all examples, got one per example")
-    return Groups(mask[0].reshape(-1).long(), players.n_players), list(x.shape)
-
-
-def _count(sizes: Sequence[int]) -> int:
-    result = 1
-    for size in sizes:
-        result *= size
-    return result
-
-
-def _pairing(
-    antithetic: bool | None, return_error: bool, n_samples: int, names: Sequence[str]
-) -> bool:
-    if antithetic and return_error:
-        raise ValueError("antithetic must be False with return_error=True, got True")
-    paired = not return_error if antithetic is None else antithetic
-    if antithetic and n_samples % 2:
-        raise ValueError(f"n_samples must be even for antithetic pairs, got {n_samples}")
-    return paired and n_samples % 2 == 0
-
-
 def _finish(
     result: Accumulator,
     name: str,
@@ -534,7 +442,7 @@ def _finish(
     out_dtype = torch.float64 if dtype == torch.float64 else torch.float32
 
     def place(values: Tensor) -> Tensor:
-        if groups is not None and values.shape[-1] != _count(shape[1:]):
+        if groups is not None and values.shape[-1] != prod(shape[1:]):
             values = values[:, groups.owner]
         return values.reshape(shape).to(out_dtype)
 

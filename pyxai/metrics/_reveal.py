@@ -1,0 +1,109 @@
+"""Players in the order of their scores, and the game that shows or hides them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyxai._checks import check_int
+from pyxai._inputs import format_inputs
+from pyxai.game import Game
+from pyxai.metrics._attributions import player_scores, rank_players
+from pyxai.metrics.curve import Curve
+from pyxai.runner import Output
+
+__all__ = [
+    "as_tuple",
+    "curve_sizes",
+    "game_options",
+    "mean_drop",
+    "name_of",
+    "ranked_game",
+    "reveal_curve",
+]
+
+ALL_SIZES = 256  # up to so many players every size is a point of the curve
+
+_GAME_OPTIONS = (
+    "target",
+    "baselines",
+    "imputer",
+    "feature_mask",
+    "additional_forward_args",
+    "output",
+    "max_rows",
+    "seed",
+)
+
+
+def game_options(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Pick the arguments of a game from those of a metric."""
+    return {name: arguments[name] for name in _GAME_OPTIONS}
+
+
+def ranked_game(
+    model: Callable[..., Any],
+    inputs: Any,
+    attributions: Any,
+    absolute: bool,
+    options: dict[str, Any],
+) -> tuple[Game, Tensor]:
+    """Return the game and each example's players from best to worst."""
+    tensors, _ = format_inputs(inputs)
+    scores, _ = player_scores(attributions, tensors, options["feature_mask"], absolute=absolute)
+    return Game(model, inputs, **options), rank_players(scores)
+
+
+def curve_sizes(n_players: int, n_points: int | None) -> Tensor:
+    """Return the numbers of players at the points of a curve."""
+    if n_points is None:
+        n_points = n_players + 1 if n_players <= ALL_SIZES else 101
+    check_int("n_points", n_points, minimum=2)
+    count = min(n_points, n_players + 1)
+    return torch.linspace(0, n_players, count, dtype=torch.float64).round().long()
+
+
+def top_masks(order: Tensor, sizes: Tensor) -> Tensor:
+    """Return masks that hold the first ``sizes`` players of each example, [batch, sizes, n]."""
+    place = torch.empty_like(order).scatter_(
+        1, order, torch.arange(order.shape[1], device=order.device).expand_as(order)
+    )
+    return place.unsqueeze(1) < sizes.to(order.device)[:, None]
+
+
+def reveal_curve(game: Game, order: Tensor, sizes: Tensor, *, hide: bool, name: str) -> Curve:
+    """Return the outputs as the top players are shown or hidden."""
+    masks = top_masks(order, sizes)
+    values = game.values(~masks if hide else masks)
+    x = (sizes.double() / game.n_players).to(values.device)
+    axis = "fraction of features hidden" if hide else "fraction of features shown"
+    return Curve(x, values.double(), name, axis)
+
+
+def mean_drop(game: Game, order: Tensor, fractions: Sequence[float], *, hide: bool) -> Tensor:
+    """Return the mean fall of the output over fractions of the players."""
+    shares = torch.tensor(list(fractions), dtype=torch.float64)
+    if not len(shares) or bool((shares <= 0).any()) or bool((shares > 1).any()):
+        raise ValueError(f"fractions must be in (0, 1], got {list(fractions)}")
+    n = game.n_players
+    # A product such as 0.1 * 30 may lie a rounding error above the whole number it stands for.
+    sizes = (shares * n - 1e-9).ceil().long().clamp(1, n)
+    masks = top_masks(order, sizes)
+    whole = torch.ones_like(masks[:, :1])
+    values = game.values(torch.cat([whole, ~masks if hide else masks], 1)).double()
+    return (values[:, :1] - values[:, 1:]).mean(1)
+
+
+def name_of(output: Output) -> str:
+    """Return what an output is called."""
+    return output if isinstance(output, str) else "output"
+
+
+def as_tuple(arguments: Any) -> tuple[Any, ...]:
+    """Return extra arguments as a tuple."""
+    if arguments is None:
+        return ()
+    return arguments if isinstance(arguments, tuple) else (arguments,)

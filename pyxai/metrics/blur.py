@@ -1,0 +1,208 @@
+"""Pictures of which only some pixels are known, and how much information they hold."""
+
+from __future__ import annotations
+
+import importlib
+import io
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from pyxai.ops import philox_uniform
+
+__all__ = ["Image", "Mask", "blurred", "interpolated", "random_pixel_masks", "webp_bytes"]
+
+Image = npt.NDArray[np.uint8]  # [height, width] or [height, width, channels]
+Mask = npt.NDArray[np.bool_]  # [height, width]
+
+
+def random_pixel_masks(
+    batch: int, height: int, width: int, *, fraction: float = 0.01, seed: int = 0
+) -> Tensor:
+    """Return masks of randomly chosen pixels, another one for each image.
+
+    Parameters
+    ----------
+    batch, height, width : int
+        Sizes.
+    fraction : float
+        In [0, 1]: ``int(fraction * height * width)`` pixels are chosen.
+    seed : int
+        Image i of a seed always has the same mask.
+
+    Returns
+    -------
+    Tensor, shape [batch, height, width]
+        bool.
+
+    Raises
+    ------
+    ValueError
+        If ``fraction`` is outside [0, 1].
+    """
+    if not 0 <= fraction <= 1:
+        raise ValueError(f"fraction must be in [0, 1], got {fraction}")
+    keys = philox_uniform(
+        (height * width,), 1, seed=seed, example_ids=torch.arange(batch), dtype=torch.float64
+    )[:, 0]
+    chosen = keys.argsort(dim=1, stable=True)[:, : int(height * width * fraction)]
+    masks = torch.zeros(batch, height * width, dtype=torch.bool).scatter_(1, chosen, True)
+    return masks.view(batch, height, width)
+
+
+def blurred(picture: Image, mask: Mask, *, fast: bool = False) -> Image:
+    """Interpolate an image linearly from some of its pixels; the four corners are always known.
+
+    Parameters
+    ----------
+    picture : array, shape [height, width] or [height, width, channels]
+        uint8.
+    mask : array, shape [height, width]
+        bool: known pixels.
+    fast : bool
+        Whether one triangulation serves all channels.
+
+    Returns
+    -------
+    array
+        Like ``picture``; outside of the known pixels' hull it is the channel's mean.
+
+    Raises
+    ------
+    ImportError
+        If scipy is not installed.
+    """
+    known = mask.copy()
+    known[[0, 0, -1, -1], [0, -1, 0, -1]] = True
+    if known.all():
+        return picture
+    channels = picture.reshape(*known.shape, -1)
+    points, missing = np.argwhere(known), np.argwhere(~known)
+    mean = channels.mean((0, 1))
+    result = channels.astype(np.float32) * known[..., None]
+    if fast:
+        values = channels[known].astype(np.float64)
+        found = interpolated(points, values, known.shape)[~known]
+        result[~known] = np.where(np.isnan(found), mean, found)
+    else:
+        griddata = _needs("scipy.interpolate", "scipy").griddata
+        for index in range(channels.shape[2]):
+            one = channels[..., index][known]
+            result[~known, index] = griddata(
+                points, one, missing, method="linear", fill_value=mean[index]
+            )
+    rounded: Image = np.round(result).astype(np.uint8).reshape(picture.shape)
+    return rounded
+
+
+def interpolated(
+    points: npt.NDArray[np.int64], values: npt.NDArray[np.float64], shape: tuple[int, ...]
+) -> npt.NDArray[np.float64]:
+    """Interpolate linearly on the Delaunay triangulation of some pixels, at all pixels.
+
+    Triangles are filled pixel by pixel in whole numbers, which needs no search for the triangle
+    of a point: that search takes most of the time of a general interpolator.
+
+    Parameters
+    ----------
+    points : array, shape [n, 2]
+        Known pixels, int64.
+    values : array, shape [n, channels]
+        float64.
+    shape : tuple of int
+        Height and width.
+
+    Returns
+    -------
+    array, shape [height, width, channels]
+        float64; NaN outside of the hull.
+
+    Raises
+    ------
+    ImportError
+        If scipy is not installed.
+    """
+    triangles = _needs("scipy.spatial", "scipy").Delaunay(points).simplices
+    corners = points[triangles]  # [triangles, corner, axis]
+    low = corners.min(1)
+    sizes = corners.max(1) - low + 1
+    ends = sizes.prod(1).cumsum()
+    result = np.full((*shape, values.shape[1]), np.nan)
+    start = 0
+    while start < len(triangles):
+        done = ends[start - 1] if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, done + _MAX_CANDIDATES, side="right")))
+        part = slice(start, stop)
+        _fill(result, corners[part], values[triangles[part]], low[part], sizes[part])
+        start = stop
+    return result
+
+
+_MAX_CANDIDATES = 2**21  # pixels of bounding boxes that are looked at together
+
+
+def _fill(
+    result: npt.NDArray[np.float64],
+    corners: npt.NDArray[np.int64],
+    values: npt.NDArray[np.float64],
+    low: npt.NDArray[np.int64],
+    sizes: npt.NDArray[np.int64],
+) -> None:
+    """Write the interpolated values of the pixels inside each triangle."""
+    counts = sizes.prod(1)
+    owner = np.repeat(np.arange(len(corners)), counts)
+    offset = np.arange(len(owner)) - np.repeat(counts.cumsum() - counts, counts)
+    width = sizes[owner, 1]
+    pixels = low[owner] + np.stack([offset // width, offset % width], 1)
+    a, b, c = (corners[owner, k] - pixels for k in range(3))
+    # Twice the signed areas that a pixel spans with two corners each: its barycentric weights.
+    weights = np.stack([_cross(b, c), _cross(c, a), _cross(a, b)], 1)
+    area = weights.sum(1)
+    weights, area = weights * np.sign(area)[:, None], np.abs(area)
+    inside = (weights >= 0).all(1) & (area > 0)
+    pixels, weights, owner, area = pixels[inside], weights[inside], owner[inside], area[inside]
+    mixed = np.einsum("pk,pkc->pc", weights.astype(np.float64), values[owner])
+    result[pixels[:, 0], pixels[:, 1]] = mixed / area[:, None]
+
+
+def _cross(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    product: npt.NDArray[np.int64] = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
+    return product
+
+
+def webp_bytes(picture: Image) -> int:
+    """Return the size of an image as a lossless WebP file, a proxy of its information.
+
+    Parameters
+    ----------
+    picture : array, shape [height, width] or [height, width, channels]
+        uint8.
+
+    Returns
+    -------
+    int
+        Bytes.
+
+    Raises
+    ------
+    ImportError
+        If Pillow is not installed.
+    """
+    image = _needs("PIL.Image", "Pillow")
+    buffer = io.BytesIO()
+    flat = picture[..., 0] if picture.ndim == 3 and picture.shape[2] == 1 else picture
+    image.fromarray(flat).save(buffer, format="webp", lossless=True, quality=100)
+    return buffer.tell()
+
+
+def _needs(module: str, package: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(
+            f"information curves need {package}; install it with: pip install "
+            "'pyxai-torch[metrics]'"
+        ) from error
