@@ -1,11 +1,19 @@
 """GradientShap and ExpectedGradients: closed forms, captum in the mean, seeds, errors."""
 
+import gc
+
 import captum.attr
 import pytest
 import torch
 from closed_forms import CASES
 
-from pyxai.attribution import ExpectedGradients, GradientShap, IntegratedGradients
+from pyxai.attribution import (
+    ExpectedGradients,
+    GradientShap,
+    IntegratedGradients,
+    KernelShap,
+    Lime,
+)
 
 SMOOTH = [name for name, case in CASES.items() if not case.piecewise_linear or name == "T1"]
 
@@ -182,6 +190,22 @@ def test_passes_stay_within_the_bound():
         rows(8, 4), rows(3, 4), n_samples=100, target=0, internal_batch_size=32
     )
     assert max(sizes) <= 32
+
+
+@pytest.mark.parametrize("cls", [GradientShap, ExpectedGradients, KernelShap, Lime])
+def test_calls_in_a_loop_leave_no_tensor_behind(cls):
+    net, x, background = mlp(4), rows(2, 4), rows(3, 4)
+    gradient = cls in (GradientShap, ExpectedGradients)
+    arguments = (x, background) if gradient else (x,)
+
+    def tensors(calls):
+        for _ in range(calls):
+            cls(net).attribute(*arguments, target=0)
+        gc.collect()
+        # isinstance would wake lazy objects of other packages
+        return sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects())
+
+    assert tensors(2) == tensors(20)
 
 
 def test_bad_arguments_are_named():

@@ -57,6 +57,9 @@ def test_forms_of_the_result(method):
     together = method(net).attribute(x)
     assert together.shape == (2, 3, 4)
     assert together.shape == captum.attr.ShapleyValueSampling(net).attribute(x).shape
+    single = mlp(4)
+    assert method(single).attribute(x).shape == (2, 4)
+    assert captum.attr.ShapleyValueSampling(single).attribute(x).shape == (2, 1, 4)
     for target in range(3):
         torch.testing.assert_close(together[:, target], method(net).attribute(x, target=target))
     pair = method(lambda a, b: net(torch.cat([a, b], 1))).attribute((x[:, :1], x[:, 1:]), target=1)

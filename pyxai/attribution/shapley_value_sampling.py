@@ -10,11 +10,11 @@ from torch import Tensor
 from pyxai._checks import check_int
 from pyxai.attribution._coalition_method import CoalitionMethod, Found, Stop
 from pyxai.attribution._question import Coalitions, Question
-from pyxai.ops import sample_permutations
+from pyxai.ops import permutation_prefixes, sample_permutations
 
 __all__ = ["ShapleyValueSampling"]
 
-# Elements of masks and of contributions that are held at once, whatever the number of orders.
+# Bytes of masks and elements of contributions that are held at once, whatever the number of orders.
 _ELEMENTS = 2**25
 
 
@@ -169,7 +169,7 @@ class _Orders:
 
     def ask(self, game: Coalitions) -> None:
         ids = torch.zeros(1, dtype=torch.int64, device=game.device)
-        per_order = self._n_players * max(self._n_players, self._ends[:, 0].numel())
+        per_order = self._n_players * max(self._n_players // 8, self._ends[:, 0].numel())
         step = max(2, _ELEMENTS // per_order // 2 * 2)
         stop = self._drawn + self._n_orders
         for first in range(self._drawn, stop, step):
@@ -181,7 +181,7 @@ class _Orders:
                 antithetic=True,
                 start=first,
             )
-            self._add(_contributions(game, drawn[0].long(), self._ends))
+            self._add(_contributions(game, drawn[0], self._ends))
         self._drawn = stop
 
     def estimate(self, errors: bool) -> tuple[Tensor, Tensor | None]:
@@ -225,19 +225,15 @@ class _Orders:
 def _contributions(game: Coalitions, orders: Tensor, corners: Tensor) -> Tensor:
     """Return marginal contributions, float64 [batch, ..., n_orders, n_players]."""
     n_orders, n_players = orders.shape
-    place = torch.empty_like(orders)
-    place.scatter_(1, orders, torch.arange(n_players, device=orders.device).expand_as(orders))
     inner = n_players - 1
-    parts = []
-    step = max(1, _ELEMENTS // n_players)
-    for first in range(0, n_orders * inner, step):
-        row = torch.arange(first, min(first + step, n_orders * inner), device=orders.device)
-        parts.append(game.values(place[row // inner] <= (row % inner)[:, None]))
     empty, full = (corners[:, side, None].unsqueeze(1) for side in (0, 1))
     batch, rest = corners.shape[0], corners.shape[2:]
-    path = torch.cat(parts, 1) if parts else corners.new_zeros(batch, 0, *rest)
+    path = corners.new_zeros(batch, 0, *rest)
+    if inner:
+        path = game.values(permutation_prefixes(orders)[:, 1:-1].flatten(0, 1))
     path = path.view(batch, n_orders, inner, *rest)
     both = (batch, n_orders, 1, *rest)
     steps = torch.cat([empty.expand(both), path, full.expand(both)], 2).diff(dim=2)
     steps = steps.movedim((1, 2), (-2, -1))  # [batch, ..., n_orders, n_players] by place
+    place = orders.argsort(1)
     return steps.gather(-1, place.expand_as(steps))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 from pyxai._checks import check_int
 from pyxai.attribution._coalition_method import CoalitionMethod, Found
 from pyxai.attribution._question import Coalitions, Question
+from pyxai.ops import shapley_values_from_table
 
 __all__ = ["ShapleyValues"]
 
@@ -139,32 +139,8 @@ def _exact(game: Coalitions, corners: Tensor, limit: int) -> Found:
         number = torch.arange(first, min(first + step, 2**n_players), dtype=torch.int32)
         parts.append(game.values(number[:, None]))
     table = torch.cat(parts, 1) if len(parts) > 1 else parts[0]
-    scores = _from_table(table.movedim(1, -1).contiguous())
+    scores = shapley_values_from_table(table.movedim(1, -1).contiguous())
     return Found(scores, None, scores.sum(-1) - (corners[:, 1] - corners[:, 0]))
-
-
-def _from_table(table: Tensor) -> Tensor:
-    """Return the Shapley values of games given by all their values, [..., 2^n] -> [..., n].
-
-    A coalition of size s counts ``(s - 1)! (n - s)! / n!`` for its members and minus
-    ``s! (n - s - 1)! / n!`` for the others. All weights of one sign add up to 1, so no digits are
-    lost, as they would be in alternating sums.
-    """
-    n_players = table.shape[-1].bit_length() - 1
-    number = torch.arange(table.shape[-1], device=table.device)
-    size = sum(((number >> player) & 1 for player in range(n_players)), torch.zeros_like(number))
-    n = n_players
-    member = [0.0] + [1 / (s * math.comb(n, s)) for s in range(1, n + 1)]
-    other = [1 / ((n - s) * math.comb(n, s)) for s in range(n)] + [0.0]
-    weights = torch.tensor([member, other], dtype=table.dtype, device=table.device)[:, size]
-    without = table * weights[1]
-    either = (table * weights[0]).add_(without)
-    base = without.sum(-1)
-    scores = [
-        either.view(*either.shape[:-1], -1, 2, 1 << player)[..., 1, :].sum((-2, -1)) - base
-        for player in range(n_players)
-    ]
-    return torch.stack(scores, -1)
 
 
 def _count(n_players: int) -> str:
