@@ -12,6 +12,7 @@ from torch import Tensor
 from pyxai._checks import check_choice
 from pyxai.game import Game
 from pyxai.ops.masks import pack_masks
+from pyxai.ops.pairwise_taylor import pairwise_taylor_values
 from pyxai.runner import Output, ProgressOption
 from pyxai.taylor.effects import smoothness_of, warn_if_kinked
 from pyxai.taylor.extension import Extension, end_values
@@ -220,24 +221,7 @@ def _value_pairs(game: Game, context: str, first: Tensor, last: Tensor) -> Tenso
     singles = values_of(own)
     pairs = torch.cat(found, 1) if found else singles[:, :0]
     anchor = first if context == "baseline" else last
-    return _second_differences(anchor, singles, pairs, context)
-
-
-def _second_differences(
-    anchor: Tensor,  # [batch]
-    singles: Tensor,  # [batch, n_players]
-    pairs: Tensor,  # [batch, n (n - 1) / 2]
-    context: str,
-) -> Tensor:  # [batch, n_players, n_players]
-    """Turn values beside the anchor into effects of singles (diagonal) and of pairs."""
-    rows, columns = _upper(singles.shape[1])
-    matrix = torch.diag_embed(singles - anchor[:, None])
-    if context == "input":
-        matrix.neg_()
-    effects = pairs - singles[:, rows] - singles[:, columns] + anchor[:, None]
-    matrix[:, rows, columns] = effects
-    matrix[:, columns, rows] = effects
-    return matrix
+    return pairwise_taylor_values(anchor, singles, pairs, context=context)
 
 
 def _taylor_pairs(extension: Extension, context: str) -> Tensor:
