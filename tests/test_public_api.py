@@ -176,7 +176,9 @@ def test_every_op_module_is_a_kernel_or_is_known_to_be_none():
     modules = {path.stem for path in (ROOT / "pyxai/ops").glob("[a-z]*.py")}
     assert modules == set(KERNELS) | WITHOUT_KERNEL
     for folder in ("cpu", "host_run"):
-        assert {path.stem for path in (ROOT / "csrc" / folder).glob("*.cpp")} == set(KERNELS)
+        # The self-test holds kernels with planted mistakes, for tests/test_host_run.py.
+        found = {path.stem for path in (ROOT / "csrc" / folder).glob("*.cpp")} - {"selftest"}
+        assert found == set(KERNELS)
 
 
 @pytest.mark.parametrize("op", KERNELS)
@@ -239,7 +241,8 @@ def test_every_method_is_exported():
     while pending:
         cls = pending.pop()
         pending += cls.__subclasses__()
-        if cls.__module__.startswith("pyxai.") and not cls.__name__.startswith("_"):
+        private = cls.__name__.startswith("_") or "._" in cls.__module__
+        if cls.__module__.startswith("pyxai.") and not private:
             classes.add(cls.__name__)
     assert classes <= set(pyxai.attribution.__all__)
 

@@ -136,7 +136,7 @@ inline bool release_waiting() {
 inline void run_block() {
   Machine& m = machine();
   const unsigned count = static_cast<unsigned>(m.fibers.size());
-  std::memset(m.shared.data(), 0xCD, m.shared.size());
+  if (!m.shared.empty()) std::memset(m.shared.data(), 0xCD, m.shared.size());
   for (Fiber& fiber : m.fibers) {
     fiber.state = Wait::runnable;
     fiber.exchanges = 0;
