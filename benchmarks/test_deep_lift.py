@@ -1,8 +1,9 @@
 """DeepLIFT against one forward and backward pass of the model, and against captum 0.9.0.
 
-The claim is at most 3 times one forward plus backward pass once the model is traced; captum has no
-complete result on most of these nets, so that its time is shown, and equality asserted where its
-rules are right. Tracing time is printed apart: it is paid once for a model and a shape.
+Once the model is traced, Rescale is to take at most 3 times one forward plus backward pass, and
+RevealCancel, which needs one product more each way, at most 4 times. captum's result is not
+complete on most of these nets, so that its time alone is shown. Tracing time is printed apart: it
+is paid once for a model and a shape.
 """
 
 import sys
