@@ -65,7 +65,7 @@ void pairwise_taylor_hessian(const at::Tensor& hessian, const at::Tensor& delta,
                              const c10::optional<at::Tensor>& players,
                              const c10::optional<at::Tensor>& order,
                              const c10::optional<at::Tensor>& offsets, int64_t n_players,
-                             int64_t row_start, bool products, at::Tensor& out,
+                             int64_t row_start, bool products, bool accumulate, at::Tensor& out,
                              const std::string& backend);
 
 void soft_perturb(const at::Tensor& inputs, const c10::optional<at::Tensor>& baselines,

@@ -36,13 +36,14 @@ void pairwise_taylor_hessian(const at::Tensor& hessian, const at::Tensor& delta,
                              const c10::optional<at::Tensor>& players,
                              const c10::optional<at::Tensor>& order,
                              const c10::optional<at::Tensor>& offsets, int64_t n_players,
-                             int64_t row_start, bool products, at::Tensor& out,
+                             int64_t row_start, bool products, bool accumulate, at::Tensor& out,
                              const std::string& backend) {
   check_batch(delta, "delta");
   TORCH_CHECK_VALUE(hessian.dim() == 3, "hessian must have 3 dimensions, got ", hessian.dim());
   PairwiseTaylorHessianParams p{};
   p.dtype = dtype_of(delta);
   p.products = products;
+  p.accumulate = accumulate;
   p.batch = delta.size(0);
   p.n_rows = hessian.size(1);
   p.row_start = row_start;
@@ -63,7 +64,7 @@ void pairwise_taylor_hessian(const at::Tensor& hessian, const at::Tensor& delta,
   p.segments = segment_view(order, offsets, n_players, delta);
   p.out = static_cast<double*>(
       output_pointer(out, at::kDouble, {p.batch, n_players, n_players}, delta));
-  if (out.numel() == 0 || hessian.numel() == 0) return;
+  if (out.numel() == 0) return;
   const Backend where = resolve_backend(delta, backend);
   TORCH_CHECK_VALUE(where == Backend::cpu || !players || order,
                     "order must be given with players, got None");

@@ -1,7 +1,7 @@
 // values:  out[b, i, j] = v(ij) - v(i) - v(j) + v(), symmetric, and on the diagonal what player i
 // does
 //          alone;
-// hessian: out[b, p, q] += sum over features i of p and j of q of H[b, i, j] d[b, i] d[b, j].
+// hessian: out[b, p, q] (+)= sum over features i of p and j of q of H[b, i, j] d[b, i] d[b, j].
 #pragma once
 
 #include "op.h"
@@ -23,6 +23,7 @@ struct PairwiseTaylorValuesParams {
 struct PairwiseTaylorHessianParams {
   DType dtype;          // of hessian and delta
   bool products;        // rows are H d_p of players p, not rows of H
+  bool accumulate;      // add to out, do not overwrite it
   const void* hessian;  // [batch, n_rows, features]
   const void* delta;    // [batch, features]
   PlayerView players;

@@ -76,7 +76,7 @@ def test_large_tables(n_players):
 
 # Without the reversed order of threads, which takes the host run as long again.
 @pytest.mark.parametrize("backend", REQUIRED)
-def test_two_passes_beyond_the_tile(backend):
+def test_many_rows_take_two_passes_beyond_the_tile(backend):
     values = table(21, dtype=torch.float32, device="cuda" if backend == "cuda" else "cpu")
     assert torch.equal(zeta_transform(values, backend=backend), butterfly(values, 1))
 

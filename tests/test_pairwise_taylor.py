@@ -154,6 +154,9 @@ def test_rows_in_chunks_add_up(backend, device, name):
     )
     assert returned is out
     torch.testing.assert_close(out, whole, rtol=1e-13, atol=1e-13)
+    late = pairwise_taylor_hessian(matrix[:, 5:], delta, players, row_start=5, **options)
+    early = pairwise_taylor_hessian(matrix[:, :5], delta, players, **options)
+    torch.testing.assert_close(early + late, whole, rtol=1e-13, atol=1e-13)
 
 
 @pytest.mark.parametrize("name", MAPS)
@@ -228,6 +231,9 @@ def test_empty_hessians(backend, device, batch, n_rows, features):
     actual = pairwise_taylor_hessian(matrix, delta.to(device), backend=backend)
     assert actual.shape == (batch, features, features)
     assert (actual == 0).all()
+    out = torch.ones_like(actual)
+    pairwise_taylor_hessian(matrix, delta.to(device), out=out, backend=backend)
+    assert (out == 1).all()
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,8 @@ template <typename T>
 void add_player(const PairwiseTaylorHessianParams& p, int64_t b, int64_t player,
                 std::vector<double>& sums) {
   const T* rows = static_cast<const T*>(p.hessian) + b * p.n_rows * p.features;
+  double* out = p.out + (b * p.n_players + player) * p.n_players;
+  if (!p.accumulate) std::fill_n(out, p.n_players, 0.0);
   sums.assign(p.features, 0.0);
   bool any = false;
   for (int64_t r = 0; r < p.n_rows; ++r) {
@@ -66,7 +68,6 @@ void add_player(const PairwiseTaylorHessianParams& p, int64_t b, int64_t player,
   }
   if (!any) return;
   multiply(sums.data(), static_cast<const T*>(p.delta) + b * p.features, p.features);
-  double* out = p.out + (b * p.n_players + player) * p.n_players;
   for (int64_t f = 0; f < p.features; ++f) {
     const int64_t other = player_of(p.players, b, f);
     if (other >= 0 && other < p.n_players) out[other] += sums[f];

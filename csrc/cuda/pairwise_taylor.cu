@@ -76,19 +76,27 @@ PYXAI_KERNEL pairwise_taylor_hessian_kernel(PairwiseTaylorHessianParams p) {
     const double sum = segment_sum<kTeam>(
         p.segments, b, index % p.n_players, index < count, shared,
         [&](int64_t f) { return hessian_column<T>(p, b, row % p.n_players, f); });
-    if (index < count && threadIdx.x % kTeam == 0) p.out[index] += sum;
+    if (index < count && threadIdx.x % kTeam == 0)
+      p.out[index] = p.accumulate ? p.out[index] + sum : sum;
   }
 }
 
-// Every feature is its own player.
+// Rows that change: those given, or all where the others become 0.
+PYXAI_HD int64_t changed_rows(const PairwiseTaylorHessianParams& p) {
+  return p.accumulate ? p.n_rows : p.n_players;
+}
+
+// Every feature is its own player: one block scales one row.
 template <typename T>
 PYXAI_KERNEL pairwise_taylor_scale_kernel(PairwiseTaylorHessianParams p) {
-  const int64_t count = p.batch * p.n_rows * p.features;
-  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count;
-       i += static_cast<int64_t>(gridDim.x) * blockDim.x) {
-    const int64_t f = i % p.features, row = i / p.features, b = row / p.n_rows;
-    const int64_t player = p.row_start + row % p.n_rows;
-    p.out[(b * p.n_players + player) * p.n_players + f] += hessian_column<T>(p, b, player, f);
+  const int64_t n_rows = changed_rows(p);
+  for (int64_t row = blockIdx.x; row < p.batch * n_rows; row += gridDim.x) {
+    const int64_t b = row / n_rows, player = row % n_rows + (p.accumulate ? p.row_start : 0);
+    double* out = p.out + (b * p.n_players + player) * p.n_players;
+    for (int64_t f = threadIdx.x; f < p.features; f += blockDim.x) {
+      const double term = hessian_column<T>(p, b, player, f);
+      out[f] = p.accumulate ? out[f] + term : term;
+    }
   }
 }
 
@@ -103,10 +111,11 @@ void pairwise_taylor_values(const PairwiseTaylorValuesParams& p, void* stream) {
 
 void pairwise_taylor_hessian(const PairwiseTaylorHessianParams& p, void* stream) {
   const int64_t count = p.batch * p.n_players * p.n_players;
+  if (p.accumulate && p.n_rows == 0) return;
   PYXAI_VISIT_DTYPE(p.dtype, {
     if (p.players.data == nullptr)
-      PYXAI_LAUNCH(pairwise_taylor_scale_kernel<scalar_t>,
-                   grid_for(p.batch * p.n_rows * p.features), kBlock, 0, stream, p);
+      PYXAI_LAUNCH(pairwise_taylor_scale_kernel<scalar_t>, grid_for(p.batch * changed_rows(p), 1),
+                   kBlock, 0, stream, p);
     else
       PYXAI_VISIT_TEAM(segment_team(p.features, p.n_players),
                        PYXAI_LAUNCH((pairwise_taylor_hessian_kernel<scalar_t, kTeam>),

@@ -239,8 +239,9 @@ def _hessian(
     backend = check_backend(delta.device, backend)
     segments = None if backend == "cpu" else segments_of(players, flat, n_players)
     shape = (batch, n_players, n_players)
+    accumulate = out is not None
     if out is None:
-        out = torch.zeros(shape, dtype=torch.float64, device=delta.device)
+        out = torch.empty(shape, dtype=torch.float64, device=delta.device)
     check_out(out, shape, torch.float64, delta.device)
     _C.pairwise_taylor_hessian(
         rows.reshape(batch, rows.shape[1], features).contiguous(),
@@ -251,6 +252,7 @@ def _hessian(
         n_players,
         row_start,
         name == "products",
+        accumulate,
         out,
         backend,
     )
