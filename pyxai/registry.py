@@ -284,4 +284,4 @@ register(
     whole_batch=True,
     axioms=("null_player", "linearity", "implementation_invariance"),
 )
-register("guided_grad_cam", GuidedGradCam, axioms=("null_player",), needs="module")
+register("guided_grad_cam", GuidedGradCam, needs="module")

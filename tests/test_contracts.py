@@ -193,8 +193,9 @@ def test_null_player(name):
     with torch.no_grad():
         model[0].weight[:, 2] = 0
     values = run(name, model, x).attributions
-    assert (values[:, 2] == 0).all()
-    assert (values[:, 1] != 0).all()
+    # A weighted sum over 2^n outputs of size 1 may leave a few units in the last place.
+    assert (values[:, 2].abs() < 1e-15).all()
+    assert (values[:, 1].abs() > 1e-6).all()
 
 
 @pytest.mark.parametrize("name", claiming("symmetry"))
