@@ -82,6 +82,8 @@ def linear_task(weights: torch.Tensor, inputs: torch.Tensor) -> Task:
     )
 
 
+# Two of the methods say that a model without ReLUs gives them nothing to change.
+@pytest.mark.filterwarnings("ignore:.*changes the gradient of ReLUs")
 def test_the_measurements_of_a_linear_model_are_those_on_paper():
     weights = torch.tensor([4.0, 3.0, 2.0, 1.0])
     inputs = torch.tensor([[1.0, 1.0, 1.0, 1.0], [2.0, 0.0, 1.0, 5.0]])
@@ -163,3 +165,13 @@ def test_lists_read_like_sentences():
         "a and b",
         "a, b and c",
     ]
+
+
+def test_the_value_of_a_group_is_shared_out_so_that_sums_stay_right():
+    inputs = torch.ones(1, 1, 8, 8)
+    blocks = measure._blocks(3)
+    assert blocks.unique().tolist() == list(range(9))
+    values = torch.arange(9.0)[blocks]  # a method gives every pixel of a block the block's value
+    shared = measure._shared_out(Explanation(values, inputs), blocks)
+    assert float(shared.sum()) == pytest.approx(36.0)
+    torch.testing.assert_close(shared[0, 0, 0, 3], values[0, 0, 0, 3] / (blocks == 1).sum())

@@ -349,7 +349,7 @@ BAD = {
     "ids dtype": (
         {"example_ids": torch.ones(3)},
         TypeError,
-        "example_ids must have dtype torch.int64, got torch.float32",
+        "example_ids must have dtype torch.int64 or torch.int32, got torch.float32",
     ),
     "output": ({"output": "odds"}, ValueError, "output must be one of 'logit', .* got 'odds'"),
     "max_rows": ({"max_rows": 0}, ValueError, "max_rows must be at least 1, got 0"),

@@ -168,8 +168,7 @@ def _removal(measured: Measured, parts: str) -> list[str]:
         f"{title(best.name)} ranks first the logit falls by {format_number(fall)} on average, "
         f"without {count} random ones by {format_number(chance)}."
     ]
-    # A method that compares with other rows was not asked what removal to the baseline does.
-    asked = [result for result in ranked if not result.explanation.shared_baselines]
+    asked = [result for result in ranked if result.single]
     weak = [result for result in asked if not _beats(result.drops, measured.plain_drops)]
     if weak:
         said.append(

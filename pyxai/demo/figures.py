@@ -40,7 +40,7 @@ def overview(measured: Measured, rows: Sequence[int]) -> Any:
         len(results) + 1,
         len(rows),
         squeeze=False,
-        figsize=(1.75 + 1.05 * len(rows), 1.12 * (len(results) + 1)),
+        figsize=(1.75 + 0.88 * len(rows), 0.88 * (len(results) + 1) + 0.2),
     )
     names = measured.task.class_names
     for column, row in enumerate(rows):
@@ -130,18 +130,18 @@ def table_overview(measured: Measured, top: int = 8) -> Any:
     Returns
     -------
     matplotlib Figure
-        Share of the mean absolute attribution, one row per feature, one column per method.
+        Share of the mean absolute attribution, one row per method, one column per feature.
     """
     shares = torch.stack([result.flat.abs().mean(0) for result in measured.results])
     shares = shares / shares.sum(1, keepdim=True).clamp(min=1e-12)
     order = shares.mean(0).argsort(descending=True)[:top]
     names = measured.task.feature_names or tuple(str(i) for i in range(shares.shape[1]))
-    figure, ax = _subplots(figsize=(2.6 + 0.75 * len(shares), 0.9 + 0.36 * top))
-    grid = (100 * shares[:, order]).T
+    figure, ax = _subplots(figsize=(2.2 + 0.75 * top, 1.6 + 0.27 * len(shares)))
+    grid = 100 * shares[:, order]
     ax.imshow(grid.numpy(), cmap="Blues", vmin=0, vmax=float(grid.max()) * 1.15, aspect="auto")
     _numbers(ax, grid, "{:.0f} %", dark_above=0.6 * float(grid.max()))
-    ax.set_yticks(range(top), [names[index] for index in order.tolist()])
-    _method_ticks(ax, measured)
+    ax.set_yticks(range(len(shares)), [title(result.name) for result in measured.results])
+    _top_ticks(ax, [names[index] for index in order.tolist()])
     return figure
 
 
@@ -189,21 +189,20 @@ def agreement(measured: Measured) -> Any:
     matplotlib Figure
     """
     matrix = measured.agreement
-    figure, ax = _subplots(figsize=(2.0 + 0.62 * len(matrix), 1.0 + 0.5 * len(matrix)))
+    figure, ax = _subplots(figsize=(1.8 + 0.37 * len(matrix), 1.4 + 0.27 * len(matrix)))
     ax.imshow(matrix.numpy(), cmap="RdBu_r", vmin=-1.15, vmax=1.15, aspect="auto")
-    _numbers(ax, matrix, "{:.2f}", dark_above=0.75)
-    ax.set_yticks(range(len(matrix)), [title(result.name) for result in measured.results])
-    _method_ticks(ax, measured)
+    names = [title(result.name) for result in measured.results]
+    _numbers(ax, 100 * matrix, "{:.0f}", dark_above=75)
+    ax.set_yticks(range(len(matrix)), names)
+    _top_ticks(ax, names)
     return figure
 
 
-def _method_ticks(ax: Any, measured: Measured) -> None:
+def _top_ticks(ax: Any, names: Sequence[str]) -> None:
+    """Write the columns' names slanting upwards above the grid."""
+    ax.xaxis.tick_top()
     ax.set_xticks(
-        range(len(measured.results)),
-        [title(result.name) for result in measured.results],
-        rotation=35,
-        ha="right",
-        rotation_mode="anchor",
+        range(len(names)), names, rotation=40, ha="left", va="bottom", rotation_mode="anchor"
     )
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
@@ -215,4 +214,4 @@ def _numbers(ax: Any, grid: torch.Tensor, form: str, dark_above: float) -> None:
         for column, value in enumerate(line):
             ink = "white" if abs(value) > dark_above else "#20222a"
             text = form.format(value)
-            ax.text(column, row, text, ha="center", va="center", color=ink, fontsize=8)
+            ax.text(column, row, text, ha="center", va="center", color=ink, fontsize=7.5)

@@ -18,14 +18,41 @@ from pyxai.game import Game
 
 __all__ = ["Measured", "Result", "measure"]
 
-# What a method needs beyond the model, the rows and the target: (task, method) -> options.
+DIGITS, TUMOURS = "handwritten digits", "breast tumours"
+
+
+def _blocks(count: int) -> Tensor:
+    """Return numbered squares, ``count`` each way, that tile an 8 x 8 image, [1, 1, 8, 8]."""
+    place = torch.arange(8) * count // 8
+    return (place[:, None] * count + place)[None, None]
+
+
+# What a method needs beyond the model, the rows and the target, and budgets that keep it short.
 OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
-    ("handwritten digits", "occlusion"): {"sliding_window_shapes": (1, 3, 3)},
+    (DIGITS, "expected_gradients"): {"n_steps": 10},
+    (DIGITS, "kernel_shap"): {"n_samples": 256},
+    (DIGITS, "lime"): {"n_samples": 256},
+    (DIGITS, "occlusion"): {"sliding_window_shapes": (1, 3, 3)},
+    (DIGITS, "prediction_difference"): {"feature_mask": _blocks(4)},
+    (DIGITS, "shapley_value_sampling"): {"n_samples": 8},
+    # Exact values ask the model for every coalition: 2^9 of them.
+    (DIGITS, "shapley_values"): {"feature_mask": _blocks(3)},
+    (TUMOURS, "expected_gradients"): {"n_steps": 10},
+    (TUMOURS, "kernel_shap"): {"n_samples": 256},
+    (TUMOURS, "lime"): {"n_samples": 256},
+    # Ten properties, each measured three ways: mean, error and worst are one player.
+    (TUMOURS, "shapley_values"): {"feature_mask": torch.arange(30)[None] % 10},
 }
 # Methods that make no sense for a task, with the reason that the report gives.
 LEFT_OUT: dict[tuple[str, str], str] = {
-    ("breast tumours", "occlusion"): "the columns of a table have no neighbourhood",
+    (DIGITS, "layer_grad_cam"): "shown as Grad-CAM, brought to the size of the input",
+    (DIGITS, "guided_grad_cam"): "the product of two maps that are shown, for a layer of choice",
+    (TUMOURS, "guided_grad_cam"): "the model has no feature maps",
+    (TUMOURS, "layer_grad_cam"): "the model has no feature maps",
+    (TUMOURS, "grad_cam"): "the model has no feature maps",
+    (TUMOURS, "occlusion"): "the columns of a table have no neighbourhood",
 }
+BACKGROUND = 16  # rows that stand for the data where a method compares with a set
 
 
 @dataclass(frozen=True)
@@ -60,6 +87,11 @@ class Result:
     def complete(self) -> bool:
         """Whether the method promises that its attributions sum to the difference of outputs."""
         return registry.get(self.name).complete
+
+    @property
+    def single(self) -> bool:
+        """Whether it values single features by what removing them to the baseline does."""
+        return not (self.explanation.shared_baselines or "feature_mask" in self.explanation.options)
 
     @property
     def flat(self) -> Tensor:
@@ -153,7 +185,7 @@ def measure(
             continue
         try:
             explanation, seconds, rows = _explain(task, inputs, target, name)
-        except (TypeError, ValueError, NotImplementedError) as error:
+        except (TypeError, ValueError, RuntimeError) as error:
             measured.left_out[name] = f"{type(error).__name__}: {error}"
             continue
         assert isinstance(explanation.attributions, Tensor)
@@ -190,7 +222,7 @@ def _explain(
     if traits.baselines == "required":
         options.setdefault("baselines", torch.zeros_like(inputs))
     elif traits.baselines == "distribution":
-        options.setdefault("baselines", task.inputs[len(inputs) : len(inputs) + 32])
+        options.setdefault("baselines", task.inputs[len(inputs) : len(inputs) + BACKGROUND])
     if traits.stochastic:
         options.setdefault("seed", 0)
     rows = 0
@@ -205,6 +237,10 @@ def _explain(
     finally:
         handle.remove()
     explanation = replace(explanation, feature_names=task.feature_names)
+    if "feature_mask" in options:
+        explanation = replace(
+            explanation, attributions=_shared_out(explanation, options["feature_mask"])
+        )
     best = float("inf")
     for _ in range(3):
         start = time.perf_counter()
@@ -213,6 +249,13 @@ def _explain(
         if best > 1:
             break
     return explanation, best, rows
+
+
+def _shared_out(explanation: Explanation, mask: Tensor) -> Tensor:
+    """Give each feature of a group its part of the group's value, so that sums stay right."""
+    attributions = explanation.attributions
+    assert isinstance(attributions, Tensor)
+    return attributions / mask.flatten().bincount()[mask]
 
 
 def _removal(game: Game, scores: Tensor, n_removed: int) -> Tensor:

@@ -67,8 +67,9 @@ def _digits(report: Report, measured: Measured) -> None:
         alt=f"Heatmaps of {len(rows)} digits by {len(measured.results)} methods",
         caption="Red speaks for the class that the model chose, blue against it, white says "
         "nothing. Each map has its own scale: compare patterns, not strengths, between rows. "
-        "Saliency-like methods have no sign.",
-        least_width=560,
+        "Saliency-like methods have no sign. "
+        "Where a method values blocks, each pixel shows its part.",
+        least_width=480,
     )
     section.conclusions(*conclusions.for_digits(measured))
 
@@ -154,7 +155,8 @@ def _checks(report: Report, digits: Measured, table: Measured) -> None:
             alt=f"Mean fall of the logit when {parts} are removed, by method",
             caption=f"Averaged over removing 1 to {count} {parts} of {len(measured.target)} rows; "
             "the whisker is two standard errors; controls in ochre. Methods that compare with "
-            "other rows rather than with the baseline were asked another question.",
+            "other rows rather than with the baseline, or that value groups, were asked another "
+            "question.",
             least_width=460,
         )
     if len(digits.results) > 1:
@@ -162,9 +164,9 @@ def _checks(report: Report, digits: Measured, table: Measured) -> None:
         section.figure(
             lambda: figures.agreement(digits),
             alt="Rank correlation between methods on the digits",
-            caption="Mean rank correlation of the pixels' attributions. 1 is the same order, 0 is "
-            "none in common.",
-            least_width=460,
+            caption="Mean rank correlation of the pixels' attributions, in hundredths. 100 is the "
+            "same order, 0 has nothing in common.",
+            least_width=760,
         )
 
 

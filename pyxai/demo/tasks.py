@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -151,6 +152,17 @@ def breast_cancer(seed: int, progress: Progress[Any]) -> Task:
     )
 
 
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Run on one thread: nets this small lose more by waiting for others than they gain."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def _fit(
     build: Callable[[], nn.Module],
     inputs: Tensor,
@@ -162,7 +174,7 @@ def _fit(
     standardise: bool = False,
 ) -> tuple[nn.Module, Tensor, Tensor, float, int]:
     """Train on a random 80 % and return the model with the rest; the global RNG is left alone."""
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _one_thread():
         torch.manual_seed(seed)
         order = torch.randperm(len(inputs))
         n_train = int(0.8 * len(inputs))

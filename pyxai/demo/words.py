@@ -11,11 +11,18 @@ __all__ = ["listed", "percent", "title"]
 PROPER = {
     "deep_lift": "DeepLIFT",
     "deep_lift_shap": "DeepSHAP",
-    "input_x_gradient": "Input x gradient",
+    "deep_taylor": "Deep Taylor",
+    "grad_cam": "Grad-CAM",
+    "gradient_shap": "Gradient SHAP",
+    "greedy_pig": "Greedy PIG",
+    "guided_grad_cam": "Guided Grad-CAM",
+    "guided_ig": "Guided IG",
     "kernel_shap": "Kernel SHAP",
-    "layer_grad_cam": "Grad-CAM",
+    "layer_grad_cam": "Layer Grad-CAM",
     "lime": "LIME",
     "lrp": "LRP",
+    "shapley_value_sampling": "Shapley sampling",
+    "shapley_values": "Shapley values",
 }
 
 
