@@ -27,6 +27,7 @@ def images():
     return torch.rand(3, 2, 8, 8, generator=torch.Generator().manual_seed(0)).double()
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:captum")
 @pytest.mark.parametrize("mode", ["nearest", "bilinear"])
 def test_equals_captum_on_a_net_of_relu_modules(mode):
     net, x, target = make_net(), images(), torch.tensor([0, 1, 2])
