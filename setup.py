@@ -7,6 +7,7 @@ PYXAI_SANITIZE=1   AddressSanitizer and UndefinedBehaviorSanitizer (tests only)
 """
 
 import os
+import sys
 from pathlib import Path
 
 import torch
@@ -24,6 +25,9 @@ CXX_FLAGS = [
     "-fno-math-errno",  # nobody reads errno, and square roots vectorise without it
     "-fvisibility=hidden",
 ]
+# Without it at::parallel_for runs on one thread, in silence. Compiled but not linked: torch puts its
+# own OpenMP run time into the global scope, and a second one would not heed torch.set_num_threads.
+OPENMP_FLAGS = ["-fopenmp"] if sys.platform == "linux" else []
 NVCC_FLAGS = ["-O3", "-std=c++17", "--extended-lambda"]
 
 
@@ -53,7 +57,7 @@ def sources(*folders: str) -> list[str]:
 def extension():
     cuda, host_run = wants_cuda(), os.environ.get("PYXAI_HOST_RUN") == "1"
     folders = [".", "cpu"] + ["cuda"] * cuda + ["host_run"] * host_run
-    flags = list(CXX_FLAGS) + ["-DPYXAI_WITH_CUDA"] * cuda + ["-DPYXAI_WITH_HOST_RUN"] * host_run
+    flags = CXX_FLAGS + OPENMP_FLAGS + ["-DPYXAI_WITH_CUDA"] * cuda + ["-DPYXAI_WITH_HOST_RUN"] * host_run
     link = []
     if os.environ.get("PYXAI_SANITIZE") == "1":
         flags += [

@@ -1,6 +1,10 @@
 // The only file that includes torch/extension.h (it costs more compile time than all others
 // together).
+#include <ATen/Parallel.h>
 #include <torch/extension.h>
+
+#include <algorithm>
+#include <vector>
 
 #include "ops.h"
 
@@ -8,6 +12,14 @@
 #include "host_run/runtime.h"
 #include "host_run/selftest.h"
 #endif
+
+// Threads that share a loop of the CPU kernels: 1 where the module was built without OpenMP.
+static int64_t loop_threads() {
+  std::vector<int64_t> seen(at::get_num_threads());
+  at::parallel_for(0, at::get_num_threads(), 1,
+                   [&](int64_t, int64_t) { seen[at::get_thread_num()] = 1; });
+  return std::count(seen.begin(), seen.end(), 1);
+}
 
 PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   std::vector<std::string> backends{"cpu"};
@@ -24,6 +36,7 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   });
 #endif
   m.attr("backends") = backends;
+  m.def("loop_threads", &loop_threads);
 
   m.def("masked_perturb", &pyxai::masked_perturb);
   m.def("greedy_select", &pyxai::greedy_select);
