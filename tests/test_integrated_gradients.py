@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pyxai
+from pyxai._quadrature import RULES, nodes_and_weights
 from pyxai.attribution import IntegratedGradients
-from pyxai.attribution._quadrature import RULES, nodes_and_weights
 
 # The weights of captum's trapezoid sum to (n - 1) / n; ours to 1, see nodes_and_weights.
 CAPTUM_RULES = [rule for rule in RULES if rule not in ("midpoint", "riemann_trapezoid")]

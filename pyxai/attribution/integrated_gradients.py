@@ -11,8 +11,8 @@ from torch import Tensor
 from pyxai._checks import check_int
 from pyxai._errors import PyxaiWarning
 from pyxai._inputs import format_baselines, format_inputs, restore_form
+from pyxai._quadrature import nodes_and_weights
 from pyxai.attribution._path import path_attributions
-from pyxai.attribution._quadrature import nodes_and_weights
 from pyxai.attribution.base import GradientAttribution, TensorOrTuple, convergence_delta
 from pyxai.explanation.rows import take_arguments, take_baselines, take_target
 from pyxai.runner import Runner
