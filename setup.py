@@ -57,7 +57,12 @@ def sources(*folders: str) -> list[str]:
 def extension():
     cuda, host_run = wants_cuda(), os.environ.get("PYXAI_HOST_RUN") == "1"
     folders = [".", "cpu"] + ["cuda"] * cuda + ["host_run"] * host_run
-    flags = CXX_FLAGS + OPENMP_FLAGS + ["-DPYXAI_WITH_CUDA"] * cuda + ["-DPYXAI_WITH_HOST_RUN"] * host_run
+    flags = (
+        CXX_FLAGS
+        + OPENMP_FLAGS
+        + ["-DPYXAI_WITH_CUDA"] * cuda
+        + ["-DPYXAI_WITH_HOST_RUN"] * host_run
+    )
     link = []
     if os.environ.get("PYXAI_SANITIZE") == "1":
         flags += [

@@ -1,13 +1,12 @@
 #include "../greedy_select.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <limits>
 #include <utility>
 #include <vector>
 
 #include "../greedy_select_element.h"
+#include "parallel.h"
 
 namespace pyxai::cpu {
 namespace {
@@ -41,7 +40,7 @@ void select_example(const GreedySelectParams& p, int64_t b, std::vector<Candidat
 }  // namespace
 
 void greedy_select(const GreedySelectParams& p, void*) {
-  at::parallel_for(0, p.batch, 1, [&](int64_t first, int64_t last) {
+  parallel_items(p.batch, p.n_players, [&](int64_t first, int64_t last) {
     std::vector<Candidate> candidates;
     for (int64_t b = first; b < last; ++b) select_example(p, b, candidates);
   });

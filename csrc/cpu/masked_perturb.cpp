@@ -2,12 +2,11 @@
 // look-up per feature answers for all 32 and what is left per row is a select without look-ups.
 #include "../masked_perturb.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <vector>
 
 #include "../masked_perturb_element.h"
+#include "parallel.h"
 #include "stream.h"
 #include "vector_clones.h"
 
@@ -171,14 +170,16 @@ void masked_perturb(const MaskedPerturbParams& p, void*) {
   // Features that are their own players need their own words only, which each tile turns itself.
   const int64_t n_words = p.players.data != nullptr ? p.masks.n_words : 0;
   std::vector<uint32_t> keeps(plan.n_groups * kGroup * n_words + 1);  // never null
-  at::parallel_for(0, n_words != 0 ? plan.n_groups : 0, 1, [&](int64_t first, int64_t last) {
-    for (int64_t group = first; group < last; ++group)
-      turn_over(plan, group, 0, n_words, keeps.data() + group * kGroup * n_words);
-  });
+  parallel_items(n_words != 0 ? plan.n_groups : 0, kGroup * n_words,
+                 [&](int64_t first, int64_t last) {
+                   for (int64_t group = first; group < last; ++group)
+                     turn_over(plan, group, 0, n_words, keeps.data() + group * kGroup * n_words);
+                 });
   const int64_t tile = kTileBytes / p.element_bytes, tiles = (p.features + tile - 1) / tile;
+  const int64_t tile_work = kGroup * std::min(tile, p.features) * p.n_draws;
   const bool stream =
       p.batch * p.n_masks * p.n_draws * p.features * p.element_bytes >= kStreamBytes;
-  at::parallel_for(0, plan.n_groups * tiles, 1, [&](int64_t first, int64_t last) {
+  parallel_items(plan.n_groups * tiles, tile_work, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i) {
       const int64_t group = i % plan.n_groups, begin = i / plan.n_groups * tile;
       const uint32_t* turned =

@@ -1,10 +1,9 @@
 #include "../moebius_transform.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 
 #include "../moebius_transform_element.h"
+#include "parallel.h"
 #include "vector_clones.h"
 
 namespace pyxai::cpu {
@@ -57,7 +56,7 @@ void first_pass(const MoebiusTransformParams& p) {
   const int64_t total = p.n_tables << p.n_players;
   const T* values = static_cast<const T*>(p.values);
   T* out = static_cast<T*>(p.out);
-  at::parallel_for(0, (total + kTile - 1) / kTile, 4, [&](int64_t first, int64_t last) {
+  parallel_items((total + kTile - 1) / kTile, kTile, [&](int64_t first, int64_t last) {
     for (int64_t tile = first; tile < last; ++tile) {
       const int64_t begin = tile * kTile, count = std::min(kTile, total - begin);
       if (values != out) std::copy_n(values + begin, count, out + begin);
@@ -73,7 +72,7 @@ void next_pass(const MoebiusTransformParams& p, int64_t low, int64_t bits) {
   const int64_t column_bits = kBufferBits - bits, columns = int64_t{1} << column_bits;
   const int64_t rows = int64_t{1} << bits, groups = int64_t{1} << (low - column_bits);
   const int64_t blocks = (p.n_tables << (p.n_players - low - bits)) * groups;
-  at::parallel_for(0, blocks, 1, [&](int64_t first, int64_t last) {
+  parallel_items(blocks, int64_t{1} << kBufferBits, [&](int64_t first, int64_t last) {
     alignas(64) T buffer[int64_t{1} << kBufferBits];
     for (int64_t block = first; block < last; ++block) {
       T* out =

@@ -1,11 +1,10 @@
 #include "../pairwise_taylor.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <vector>
 
 #include "../pairwise_taylor_element.h"
+#include "parallel.h"
 #include "vector_clones.h"
 
 namespace pyxai::cpu {
@@ -78,7 +77,7 @@ void add_player(const PairwiseTaylorHessianParams& p, int64_t b, int64_t player,
 
 void pairwise_taylor_values(const PairwiseTaylorValuesParams& p, void*) {
   const int64_t side = (p.n_players + kPairTile - 1) / kPairTile, tiles = side * (side + 1) / 2;
-  at::parallel_for(0, p.batch * tiles, 4, [&](int64_t first, int64_t last) {
+  parallel_items(p.batch * tiles, kPairTile * kPairTile, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i) {
       int64_t row, column;
       pair_tile(i % tiles, side, &row, &column);
@@ -88,7 +87,8 @@ void pairwise_taylor_values(const PairwiseTaylorValuesParams& p, void*) {
 }
 
 void pairwise_taylor_hessian(const PairwiseTaylorHessianParams& p, void*) {
-  at::parallel_for(0, p.batch * p.n_players, 1, [&](int64_t first, int64_t last) {
+  const int64_t row_work = p.n_rows * p.features / std::max<int64_t>(p.n_players, 1);
+  parallel_items(p.batch * p.n_players, row_work, [&](int64_t first, int64_t last) {
     std::vector<double> sums;
     for (int64_t i = first; i < last; ++i)
       PYXAI_VISIT_DTYPE(p.dtype, add_player<scalar_t>(p, i / p.n_players, i % p.n_players, sums));

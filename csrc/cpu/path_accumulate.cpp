@@ -39,7 +39,7 @@ void accumulate_tile(const PathAccumulateParams& p, int64_t begin, int64_t end) 
 
 void path_accumulate(const PathAccumulateParams& p, void*) {
   PYXAI_VISIT_DTYPE(p.dtype, for_each_tile<accumulate_t<scalar_t>>(
-                                 p.batch * p.features, [&](int64_t begin, int64_t end) {
+                                 p.batch * p.features, p.n_nodes, [&](int64_t begin, int64_t end) {
                                    accumulate_tile<scalar_t>(p, begin, end);
                                  }));
 }

@@ -27,7 +27,7 @@ PYXAI_ADD(Float16)
 void path_moments(const PathMomentsParams& p, void*) {
   PYXAI_VISIT_DTYPE(p.dtype, {
     using acc_t = accumulate_t<scalar_t>;
-    for_each_tile<acc_t>(p.total, [&](int64_t begin, int64_t end) {
+    for_each_tile<acc_t>(p.total, p.n_nodes, [&](int64_t begin, int64_t end) {
       add(static_cast<acc_t*>(p.out) + begin, static_cast<const scalar_t*>(p.grads) + begin,
           p.weights, p.n_nodes, p.total, end - begin);
     });

@@ -1,10 +1,9 @@
 #include "../path_points.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 
 #include "../path_points_element.h"
+#include "parallel.h"
 #include "spans.h"
 #include "stream.h"
 #include "vector_clones.h"
@@ -50,7 +49,7 @@ void write_all(const PathPointsParams& p) {
   constexpr int64_t kTile = kTileBytes / sizeof(T);
   const int64_t total = p.batch * p.features;
   const bool stream = p.n_nodes * total * static_cast<int64_t>(sizeof(T)) >= kStreamBytes;
-  at::parallel_for(0, (total + kTile - 1) / kTile, 1, [&](int64_t first, int64_t last) {
+  parallel_items((total + kTile - 1) / kTile, kTile * p.n_nodes, [&](int64_t first, int64_t last) {
     for (int64_t tile = first; tile < last; ++tile)
       write_tile<T>(p, tile * kTile, std::min((tile + 1) * kTile, total), stream);
     stream_fence();

@@ -1,16 +1,16 @@
 #include "../philox_random.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 
 #include "../philox_random_element.h"
+#include "parallel.h"
 #include "vector_clones.h"
 
 namespace pyxai::cpu {
 namespace {
 
-constexpr int64_t kLanes = 256;  // blocks made at once; they stay in the first-level cache
+constexpr int64_t kBlockWork = 16;  // a block costs about as much as so many element operations
+constexpr int64_t kLanes = 256;     // blocks made at once; they stay in the first-level cache
 
 // Counters of blocks, one array per word so that the rounds vectorise.
 struct Counters {
@@ -79,8 +79,8 @@ template <typename T, typename Make>
 void fill_all(const PhiloxRandomParams& p, const Make& make) {
   constexpr int64_t per_block = kNumbersPerBlock<T>;
   const int64_t blocks = p.batch * p.n_samples * ((p.elements + per_block - 1) / per_block);
-  at::parallel_for(0, blocks, 16 * kLanes,
-                   [&](int64_t first, int64_t last) { fill<T>(p, first, last, make); });
+  parallel_items(blocks, kBlockWork,
+                 [&](int64_t first, int64_t last) { fill<T>(p, first, last, make); });
 }
 
 template <typename T>

@@ -1,10 +1,9 @@
 #include "../player_sum.h"
 
-#include <ATen/Parallel.h>
-
 #include <vector>
 
 #include "../player_sum_element.h"
+#include "parallel.h"
 
 namespace pyxai::cpu {
 namespace {
@@ -27,7 +26,7 @@ void sum_example(const PlayerSumParams& p, int64_t b, std::vector<double>& sums)
 }  // namespace
 
 void player_sum(const PlayerSumParams& p, void*) {
-  at::parallel_for(0, p.batch, 1, [&](int64_t first, int64_t last) {
+  parallel_items(p.batch, p.features, [&](int64_t first, int64_t last) {
     std::vector<double> sums;
     for (int64_t b = first; b < last; ++b)
       PYXAI_VISIT_DTYPE(p.dtype, sum_example<scalar_t>(p, b, sums));

@@ -1,11 +1,10 @@
 #include "../soft_perturb.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <vector>
 
 #include "../soft_perturb_element.h"
+#include "parallel.h"
 #include "vector_clones.h"
 
 namespace pyxai::cpu {
@@ -57,7 +56,7 @@ void sum_weight_grads(const SoftPerturbParams& p, int64_t b, int64_t m, std::vec
 }  // namespace
 
 void soft_perturb(const SoftPerturbParams& p, void*) {
-  at::parallel_for(0, p.batch * p.n_masks, 1, [&](int64_t first, int64_t last) {
+  parallel_items(p.batch * p.n_masks, p.features, [&](int64_t first, int64_t last) {
     for (int64_t row = first; row < last; ++row)
       PYXAI_VISIT_DTYPE(p.dtype, write_row<scalar_t>(p, row / p.n_masks, row % p.n_masks));
   });
@@ -65,14 +64,14 @@ void soft_perturb(const SoftPerturbParams& p, void*) {
 
 void soft_perturb_backward(const SoftPerturbParams& p, void*) {
   if (p.grad_weights != nullptr)
-    at::parallel_for(0, p.batch * p.n_masks, 1, [&](int64_t first, int64_t last) {
+    parallel_items(p.batch * p.n_masks, p.features, [&](int64_t first, int64_t last) {
       std::vector<double> sums;
       for (int64_t row = first; row < last; ++row)
         PYXAI_VISIT_DTYPE(p.dtype,
                           sum_weight_grads<scalar_t>(p, row / p.n_masks, row % p.n_masks, sums));
     });
   if (p.grad_inputs != nullptr || p.grad_baselines != nullptr)
-    at::parallel_for(0, p.batch * p.features, kTile, [&](int64_t first, int64_t last) {
+    parallel_items(p.batch * p.features, p.n_masks * p.n_draws, [&](int64_t first, int64_t last) {
       for (int64_t i = first; i < last; ++i)
         PYXAI_VISIT_DTYPE(p.dtype, soft_value_grads<scalar_t>(p, i / p.features, i % p.features));
     });

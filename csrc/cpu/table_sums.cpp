@@ -1,12 +1,11 @@
 #include "../table_sums.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <bit>
 #include <vector>
 
 #include "../table_sums_element.h"
+#include "parallel.h"
 #include "vector_clones.h"
 
 namespace pyxai::cpu {
@@ -180,13 +179,17 @@ void sum_tables(const TableSumsParams& p) {
   std::vector<SpreadWeights> weights;
   for (int32_t row = 0; row < p.n_rows; ++row)
     weights.push_back(spread_weights(p.weights + row * (p.n_players + 1), p.n_players));
-  at::parallel_for(0, p.n_tables * shape.groups, 1, [&](int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; ++i)
-      add_group<T>(p, shape, weights, i / shape.groups, i % shape.groups);
-  });
-  at::parallel_for(0, p.n_tables * p.n_rows, 1, [&](int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; ++i) finish(p, shape, i / p.n_rows, i % p.n_rows);
-  });
+  const int64_t table = int64_t{1} << p.n_players;
+  parallel_items(p.n_tables * shape.groups, p.n_rows * table / shape.groups,
+                 [&](int64_t first, int64_t last) {
+                   for (int64_t i = first; i < last; ++i)
+                     add_group<T>(p, shape, weights, i / shape.groups, i % shape.groups);
+                 });
+  parallel_items(p.n_tables * p.n_rows, shape.groups * shape.chunk,
+                 [&](int64_t first, int64_t last) {
+                   for (int64_t i = first; i < last; ++i)
+                     finish(p, shape, i / p.n_rows, i % p.n_rows);
+                 });
 }
 
 }  // namespace

@@ -2,11 +2,10 @@
 // share.
 #pragma once
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 
 #include "../dtype.h"
+#include "parallel.h"
 
 namespace pyxai::cpu {
 namespace {
@@ -45,12 +44,13 @@ PYXAI_HD void weigh_nodes(accumulate_t<T>* sums, int64_t sums_stride, const T* g
     weigh<1, kSums>(sums, sums_stride, grads + s * stride, stride, weights + s, count, add);
 }
 
-// Call visit(begin, end) for tiles of [0, total) in parallel. No sum depends on where tiles end.
+// Call visit(begin, end) for tiles of [0, total), each read at all nodes, in parallel. No sum
+// depends on where tiles end.
 template <typename acc_t, typename Visit>
-static inline void for_each_tile(int64_t total, const Visit& visit) {
+static inline void for_each_tile(int64_t total, int64_t n_nodes, const Visit& visit) {
   const int64_t share = total / (4 * at::get_num_threads()) + 1;
   const int64_t tile = std::clamp<int64_t>(share, 1024, kTileBytes / sizeof(acc_t));
-  at::parallel_for(0, (total + tile - 1) / tile, 1, [&](int64_t first, int64_t last) {
+  parallel_items((total + tile - 1) / tile, tile * n_nodes, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i) visit(i * tile, std::min((i + 1) * tile, total));
   });
 }
