@@ -25,8 +25,8 @@ CXX_FLAGS = [
     "-fno-math-errno",  # nobody reads errno, and square roots vectorise without it
     "-fvisibility=hidden",
 ]
-# Without it at::parallel_for runs on one thread, in silence. Compiled but not linked: torch puts its
-# own OpenMP run time into the global scope, and a second one would not heed torch.set_num_threads.
+# Without it at::parallel_for runs on one thread, in silence. Compiled but not linked: torch puts
+# its OpenMP run time into the global scope, and a second one would not heed set_num_threads.
 OPENMP_FLAGS = ["-fopenmp"] if sys.platform == "linux" else []
 NVCC_FLAGS = ["-O3", "-std=c++17", "--extended-lambda"]
 
