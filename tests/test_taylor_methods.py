@@ -6,11 +6,13 @@ import functools
 
 import pytest
 import torch
-from closed_forms import CASES
+from closed_forms import CASES, METHODS
 
 from pyxai.attribution import (
+    LRP,
     DeepLift,
     DeepLiftShap,
+    DeepTaylor,
     ExpectedGradients,
     FeatureAblation,
     InputXGradient,
@@ -75,6 +77,17 @@ def deep_shap(case, dtype, rule):
     return method.attribute(case.inputs(dtype), case.background(dtype))
 
 
+def lrp(case, dtype, **options):
+    return LRP(net_of(case, dtype), **options).attribute(case.inputs(dtype))
+
+
+def deep_taylor(case, dtype):
+    """Take the rule alone where the output is not positive: Deep Taylor does not speak of it."""
+    if case.value <= 0:
+        return lrp(case, dtype, rule="z_plus")
+    return DeepTaylor(net_of(case, dtype)).attribute(case.inputs(dtype))
+
+
 RUN = {
     "gradient_x_input": gradient_x_input,
     "gradient_x_input_at_baseline": lambda c, d: gradient_x_input(c, d, "baseline"),
@@ -89,6 +102,10 @@ RUN = {
     "deeplift_reveal_cancel": lambda c, d: deep_lift(c, d, "reveal_cancel"),
     "deep_shap_neuron_shapley": lambda c, d: deep_shap(c, d, "neuron_shapley"),
     "deep_shap_rescale": lambda c, d: deep_shap(c, d, "rescale"),
+    "lrp_epsilon": lambda c, d: lrp(c, d, epsilon=0.0),
+    "lrp_alpha2_beta1_absorb": lambda c, d: lrp(c, d, rule="alpha_beta", bias="absorb"),
+    "lrp_alpha2_beta1_ignore": lambda c, d: lrp(c, d, rule="alpha_beta", bias="ignore"),
+    "deep_taylor": deep_taylor,
 }
 
 
@@ -101,3 +118,7 @@ def test_method_on_closed_form(method, name, dtype, tolerance):
     assert found.dtype == dtype
     expected = case.expected(method)
     torch.testing.assert_close(found.double(), expected, atol=tolerance, rtol=tolerance)
+
+
+def test_the_table_has_all_methods_of_the_closed_forms():
+    assert set(RUN) == set(METHODS)

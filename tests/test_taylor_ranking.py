@@ -2,7 +2,8 @@
 
 Protocol: small MLPs 10-24-24-1 trained on products, a maximum and a sine; infidelity with baseline
 replacement, sizes of the removed sets uniform over 1..n-1, computed over all 1024 sets; methods
-that average over baselines are judged against the game averaged over the same baselines.
+that average over baselines are judged against the game averaged over the same baselines. All
+fourteen methods take part; no order is asserted among the others, which depends on the net.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ import torch
 from torch import nn
 
 from pyxai.attribution import (
+    LRP,
     DeepLift,
     DeepLiftShap,
+    DeepTaylor,
     ExpectedGradients,
     FeatureAblation,
     InputXGradient,
     IntegratedGradients,
+    LayerGradCam,
     PredictionDifference,
     ShapleyValues,
 )
@@ -113,6 +117,17 @@ def deep_shap(net, x, background):
     return method.attribute(x, torch.zeros_like(x[:1]))
 
 
+def grad_cam(net, x, background):
+    """Take the inputs as a feature map of one channel."""
+    features = nn.Identity()
+    model = nn.Sequential(features, nn.Flatten(), net)
+    return LayerGradCam(model, features).attribute(x[:, None])[:, 0]
+
+
+def alpha_beta(net, x, background):
+    return LRP(net, rule="alpha_beta", alpha=2.0, beta=1.0).attribute(x)
+
+
 FAIR = {
     "shapley_value": lambda net, x, _: ShapleyValues(net).attribute(x),
     "integrated_gradients": integrated_gradients,
@@ -128,6 +143,10 @@ OTHERS = {
     "prediction_difference": lambda net, x, rows: PredictionDifference(net).attribute(x, rows),
     "gradient_x_input": lambda net, x, _: InputXGradient(net).attribute(x),
     "occlusion_patch": lambda net, x, _: FeatureAblation(net).attribute(x, feature_mask=PAIRS),
+    "grad_cam": grad_cam,
+    "lrp_epsilon": lambda net, x, _: LRP(net, epsilon=0.0).attribute(x),
+    "lrp_alpha_beta": alpha_beta,
+    "deep_taylor": lambda net, x, _: DeepTaylor(net, on_negative="clamp").attribute(x),
 }
 AVERAGED = ("expected_gradients", "prediction_difference")
 
