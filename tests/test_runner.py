@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from pyxai import PyxaiWarning
-from pyxai.runner import Runner
+from pyxai.runner import Runner, execution
+from pyxai.runner.execution import prepare
 from pyxai.runner.memory import LiveBytes, Measure, Schedule, is_out_of_memory, rows_for
 
 WEIGHT = torch.randn(5, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -598,3 +599,38 @@ def test_bar_without_tqdm(monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm.auto", None)
     with pytest.warns(PyxaiWarning, match="needs tqdm"):
         Runner(quadratic, progress=True).outputs((sample_inputs(),))
+
+
+def test_execution_compiles_every_model_in_its_block():
+    def model(x):
+        shown = 100.0 if torch.compiler.is_compiling() else 0.0
+        return (x.sin() * x).sum(1) + shown
+
+    inputs = sample_inputs(50, torch.float32)
+    plain_values, plain_gradients = collect(Runner(model, max_rows=16), inputs)
+    with execution(compile=True, backend="aot_eager"):
+        runner = Runner(model, max_rows=16)
+    for _ in range(2):
+        values, gradients = collect(runner, inputs)
+        torch.testing.assert_close(values, plain_values + 100)
+        torch.testing.assert_close(gradients, plain_gradients)
+    torch.testing.assert_close(collect(Runner(model), inputs)[0], plain_values)
+
+
+def test_execution_ends_with_its_block_after_an_exception():
+    with pytest.raises(KeyError), execution(compile=True, backend="eager"):
+        raise KeyError
+    assert prepare(torch.sin) == (torch.sin, False)
+
+
+@pytest.mark.parametrize(
+    ("switches", "message"),
+    [
+        ({"cuda_graphs": True}, "cuda_graphs must come with compile=True"),
+        ({"compile": True, "cuda_graphs": True, "backend": "eager"}, "backend='eager'"),
+        ({"compile": True, "backend": "fast"}, r"backend must be one of .*got 'fast'"),
+    ],
+)
+def test_execution_names_bad_switches(switches, message):
+    with pytest.raises(ValueError, match=message), execution(**switches):
+        pass

@@ -19,10 +19,13 @@ gets numbers back; how many rows go through at once is not its concern::
 
 A model that returns one scalar for the whole batch gives values of shape ``[1, n_repeats]``. The
 arguments of a method are brought to one form by `pyxai._inputs` before.
+
+`execution` switches `torch.compile` and CUDA graphs on for all models that run in a block.
 """
 
 from __future__ import annotations
 
+from pyxai.runner.execution import Execution, execution
 from pyxai.runner.memory import is_out_of_memory
 from pyxai.runner.plan import Build, Consume
 from pyxai.runner.progress import ProgressOption
@@ -34,9 +37,11 @@ __all__ = [
     "Consume",
     "Estimate",
     "EveryOutput",
+    "Execution",
     "Output",
     "ProgressOption",
     "Runner",
     "Target",
+    "execution",
     "is_out_of_memory",
 ]

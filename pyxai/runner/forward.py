@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import describe
+from pyxai.runner.execution import prepare
 from pyxai.runner.state import find_modules
 from pyxai.runner.target import Output, Target, apply_output, expand_rows
 
@@ -66,6 +67,7 @@ class Forward:
         self.inference = False
         """Whether `values` runs in inference mode, where some models go wrong."""
         self._copy_leaves = False
+        self._call, self._copy_results = prepare(forward_func)
 
     def values(self, rows: Rows, this: Pass) -> Tensor:
         """Return the explained outputs ``[rows]``, or ``[1]`` for one scalar per batch."""
@@ -81,13 +83,13 @@ class Forward:
         if self.inference:
             try:
                 with torch.inference_mode():
-                    return _as_result(self._scalars(rows, this))
+                    return self._result(self._scalars(rows, this))
             except RuntimeError as error:
                 if "nference" not in str(error):
                     raise
             self.inference = False  # the model does something that inference mode forbids
         with torch.inference_mode(False), torch.no_grad():
-            return _as_result(self._scalars(rows, this))
+            return self._result(self._scalars(rows, this))
 
     def gradients(self, rows: Rows, this: Pass) -> tuple[Tensor, Rows]:
         """Return the explained outputs and the gradient with respect to each row tensor."""
@@ -119,10 +121,16 @@ class Forward:
         grads = torch.autograd.grad(
             scalars, leaves, torch.ones_like(scalars), allow_unused=True, materialize_grads=True
         )
-        return _as_result(scalars.detach()), grads
+        if self._copy_results:
+            grads = tuple(grad.clone() for grad in grads)
+        return self._result(scalars.detach()), grads
+
+    def _result(self, scalars: Tensor) -> Tensor:
+        result = _as_result(scalars)
+        return result.clone() if self._copy_results else result
 
     def _scalars(self, rows: Rows, this: Pass) -> Tensor:
-        outputs = self.forward_func(*rows, *self._expanded(this))
+        outputs = self._call(*rows, *self._expanded(this))
         if isinstance(outputs, (int, float)) and not isinstance(outputs, bool):
             outputs = torch.tensor(outputs, dtype=torch.float64)
         if not isinstance(outputs, Tensor):
