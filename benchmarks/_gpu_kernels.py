@@ -82,6 +82,31 @@ def perturb(device: str, small: bool, dtype: torch.dtype, players: str) -> Case:
     return Case(call, size(inputs, out, masks))
 
 
+def soft(device: str, small: bool, dtype: torch.dtype) -> Case:
+    image = (3, 32, 32) if small else IMAGE
+    batch, n_masks = (2, 9) if small else (8, 256)
+    inputs = random(device, batch, *image, dtype=dtype)
+    owner, n_players = patches(device, image, 16)
+    weights = random(device, batch, n_masks, n_players, dtype=dtype).sigmoid()
+
+    def call() -> Tensor:
+        return ops.soft_perturb(inputs, 0.0, weights, owner)
+
+    return Case(call, size(inputs, weights) + n_masks * size(inputs))
+
+
+def select(device: str, small: bool) -> Case:
+    scores = random(device, 2 if small else 256, 3 * 32 * 32 if small else 224 * 224)
+    words = (scores.shape[1] + 31) // 32
+    selected = torch.zeros(len(scores), words, dtype=torch.int32, device=device)
+
+    def call() -> Tensor:
+        return ops.greedy_select(scores, selected.zero_(), 256)[0]
+
+    # Several passes over the scores, and the selection of the best in the cache.
+    return Case(call, size(scores), memory_bound=False)
+
+
 def points(device: str, small: bool, dtype: torch.dtype) -> Case:
     image = (3, 32, 32) if small else IMAGE
     batch, n_nodes = (2, 5) if small else (8, 256)
@@ -183,6 +208,8 @@ CASES: dict[str, Callable[[str, bool], Case]] = {
     "masked_perturb float32, 196 patches": lambda d, s: perturb(d, s, F32, "patches"),
     "masked_perturb float32, 200 scattered": lambda d, s: perturb(d, s, F32, "scattered"),
     "masked_perturb bfloat16, own players": lambda d, s: perturb(d, s, BF16, "own"),
+    "soft_perturb float32, 196 patches": lambda d, s: soft(d, s, F32),
+    "greedy_select float32, 256 of 50176": select,
     "path_points float32": lambda d, s: points(d, s, F32),
     "path_points bfloat16": lambda d, s: points(d, s, BF16),
     "path_accumulate float32": lambda d, s: accumulate(d, s, F32),

@@ -68,6 +68,42 @@ def test_selected_features_get_nothing(backend, device):
     assert (actual[:, 6] == 0).all()
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("per_example", [False, True])
+def test_sums_over_players(backend, device, dtype, per_example):
+    grads, weights, inputs = sample_inputs(dtype, n_nodes=4, features=(3, 50), device=device)
+    generator = torch.Generator().manual_seed(1)
+    shape = (3, 3, 50) if per_example else (3, 50)
+    players = torch.randint(-1, 37, shape, generator=generator).int().to(device)
+    chosen = torch.rand(3, 37, generator=generator) < 0.3
+    selected = pack_masks(chosen).to(device)
+    arguments = (grads, weights, inputs, 0.25, players, selected)
+    actual = path_accumulate(*arguments, n_players=37, backend=backend)
+    compute = torch.promote_types(dtype, torch.float32)
+    assert actual.shape == (3, 37)
+    assert actual.dtype == compute
+    terms = torch.einsum("s,s...->...", weights.cpu(), grads.cpu().double())
+    terms = (terms * (inputs.cpu().double() - 0.25)).flatten(1)
+    owners = players.cpu().expand(3, 3, 50).flatten(1).long()
+    expected = torch.zeros(3, 38, dtype=torch.float64)
+    expected.scatter_add_(1, torch.where(owners < 0, 37, owners), terms)
+    expected = expected[:, :37].masked_fill(chosen, 0.0)
+    plain = torch.zeros(3, 38, dtype=compute).scatter_add_(
+        1, torch.where(owners < 0, 37, owners), terms.to(compute)
+    )
+    assert (actual.cpu()[chosen] == 0).all()
+    assert_as_exact_as_torch(actual, expected, plain[:, :37].masked_fill(chosen, 0.0), floor=3e-7)
+    out = actual.clone()
+    path_accumulate(*arguments, n_players=37, out=out, backend=backend)
+    torch.testing.assert_close(out, 2 * actual)
+
+
+def test_gradients_alone(backend, device):
+    grads, weights, inputs = sample_inputs(torch.float64, device=device)
+    actual = path_accumulate(grads, weights, inputs, 9.0, multiply_by_inputs=False, backend=backend)
+    torch.testing.assert_close(actual, torch.einsum("s,s...->...", weights, grads))
+
+
 def test_chunks_add_up(backend, device):
     grads, weights, inputs = sample_inputs(torch.float64, n_nodes=6, device=device)
     whole = path_accumulate(grads, weights, inputs, 0.0, backend=backend)
