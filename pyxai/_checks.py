@@ -15,6 +15,7 @@ __all__ = [
     "check_dtype",
     "check_finite",
     "check_int",
+    "check_real",
     "check_shape",
     "check_tensor",
     "describe",
@@ -79,6 +80,12 @@ def check_finite(name: str, value: Tensor) -> None:
         raise ValueError(
             f"{name} must be finite, got {count} NaN or infinite value(s), the first at {where}"
         )
+
+
+def check_real(name: str, value: Tensor) -> None:
+    """Raise ``TypeError`` if ``value`` is complex or quantized."""
+    if value.is_complex() or value.is_quantized:
+        raise TypeError(f"{name} must be real, got {value.dtype}")
 
 
 def check_int(name: str, value: Any, *, minimum: int | None = None) -> int:

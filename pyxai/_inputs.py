@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_device, check_finite, check_tensor, describe
+from pyxai._checks import check_device, check_finite, check_real, check_tensor, describe
 
 __all__ = [
     "Players",
@@ -242,8 +242,7 @@ def _per_input(
 def _check_input(name: str, value: Tensor, gradients: bool, rows: str = "example") -> None:
     if value.layout != torch.strided or value.is_nested:
         raise TypeError(f"{name} must be a dense tensor, got layout {value.layout}")
-    if value.is_complex() or value.is_quantized:
-        raise TypeError(f"{name} must be real, got {value.dtype}")
+    check_real(name, value)
     if gradients and not value.is_floating_point():
         raise TypeError(
             f"{name} must be floating point for gradients to be taken, got {value.dtype}"

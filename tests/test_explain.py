@@ -3,7 +3,7 @@ import torch
 from captum_peer import TwoInputs, mlp, rows
 
 import pyxai
-from pyxai import registry
+from pyxai import _registry, registry
 from pyxai.attribution import Attribution, IntegratedGradients, Saliency
 
 
@@ -85,7 +85,7 @@ class Halves(Attribution):
 
 
 def test_methods_of_the_user_can_be_given_and_registered(monkeypatch):
-    monkeypatch.setattr(registry, "_METHODS", dict(registry._METHODS))
+    monkeypatch.setattr(_registry, "_METHODS", dict(_registry._METHODS))
     x = rows(3, 2, dtype=torch.float64)
 
     def model(x):

@@ -282,7 +282,7 @@ def test_errors():
         principles(FeatureAblation, case.net(), case.inputs(), test="D")
     with pytest.raises(TypeError, match="method must be a class or a partial"):
         principles(FeatureAblation(case.net()), case.net(), case.inputs(), test="B")
-    with pytest.raises(TypeError, match="method must be a class, an object with attribute"):
+    with pytest.raises(TypeError, match="method must be a name, a class, an object with attribute"):
         principles(3, case.net(), case.inputs())
     many = Polynomial({(1,) * 17: 1.0})
     with pytest.raises(ValueError, match="at most 16 players"):

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_finite, check_tensor, describe
+from pyxai._checks import check_finite, check_real, check_tensor, describe
 from pyxai._inputs import Players, format_feature_mask
 
 __all__ = ["format_attributions", "player_scores", "rank_players"]
@@ -21,7 +21,7 @@ def format_attributions(
     Raises
     ------
     TypeError
-        If something is not a tensor.
+        If something is not a tensor of real numbers.
     ValueError
         If the count or a shape is not that of the inputs, or a value is NaN or infinite.
     """
@@ -38,6 +38,7 @@ def format_attributions(
                 f"{name} must have the shape of inputs, {list(tensor.shape)}, "
                 f"got {list(value.shape)}"
             )
+        check_real(name, value)
         check_finite(name, value)
     return tuple(
         value.detach().to(tensor.device, torch.float64)

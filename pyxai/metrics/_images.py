@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_tensor, describe
+from pyxai._checks import check_real, check_tensor, describe
 from pyxai.metrics.blur import Mask
 
 __all__ = ["check_images", "check_maps", "check_masks", "check_target", "check_thresholds"]
@@ -66,6 +66,7 @@ def check_masks(masks: Any, shape: tuple[int, int, int]) -> list[Mask]:
 def check_maps(attributions: Any, images: Tensor) -> list[npt.NDArray[np.float64]]:
     """Return one float64 map per image; channels are summed."""
     check_tensor("attributions", attributions)
+    check_real("attributions", attributions)
     maps = attributions.detach().cpu().double()
     if maps.dim() == 4:
         maps = maps.sum(1)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_choice, check_finite, check_tensor, describe
+from pyxai._checks import check_choice, check_finite, check_real, check_tensor, describe
 from pyxai._inputs import format_baselines, format_inputs
 from pyxai.metrics._attributions import format_attributions
 from pyxai.runner import Output, Runner
@@ -247,6 +247,7 @@ def grid_point_game(attributions: Tensor, cells: int, cell: Tensor) -> Tensor:
             "attributions must have shape [batch, channels, height, width] or [batch, height, "
             f"width], got {list(attributions.shape)}"
         )
+    _rows("attributions", attributions)
     maps = attributions.detach().double()
     maps = maps.sum(1) if maps.dim() == 4 else maps
     height, width = maps.shape[1:]
@@ -268,6 +269,7 @@ def _rows(name: str, values: Any) -> Tensor:
     parts = values if isinstance(values, (tuple, list)) else (values,)
     for part in parts:
         check_tensor(name, part)
+        check_real(name, part)
         if part.dim() < 2 or part.numel() == 0:
             raise ValueError(
                 f"{name} must have examples and features, got shape {list(part.shape)}"

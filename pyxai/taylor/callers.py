@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import describe
+from pyxai._registry import get
 from pyxai.taylor.methods import canonical_name
 
 __all__ = ["Attribute", "bind_method", "is_factory", "name_method"]
@@ -20,7 +21,9 @@ Attribute = Callable[[Tensor, Tensor], Tensor]
 
 
 def is_factory(method: Any) -> bool:
-    """Tell whether ``method`` makes an attribution object from a model: a class or a partial."""
+    """Tell whether ``method``, a class, a partial or a name, makes an attribution object."""
+    if isinstance(method, str):
+        return True
     if isinstance(method, functools.partial):
         return is_factory(method.func)
     return inspect.isclass(method)
@@ -28,6 +31,8 @@ def is_factory(method: Any) -> bool:
 
 def name_method(method: Any) -> str:
     """Return a name for printing: of the class, or of the function."""
+    if isinstance(method, str):
+        method = get(method).cls
     while isinstance(method, functools.partial):
         method = method.func
     if inspect.isclass(method) or inspect.isroutine(method):
@@ -42,8 +47,9 @@ def bind_method(
 
     Parameters
     ----------
-    method : class, partial of a class, object with ``attribute``, or callable
-        A class is built with ``model``; a callable without ``attribute`` takes the inputs only.
+    method : str, class, partial of a class, object with ``attribute``, or callable
+        A name is one of `pyxai.registry`. A class is built with ``model``; a callable without
+        ``attribute`` takes the inputs only.
     model : callable
         What a class is built with.
     target : int, optional
@@ -61,12 +67,13 @@ def bind_method(
     TypeError
         If ``method`` is none of these, or does not return a tensor.
     """
-    bound = method(model) if is_factory(method) else method
+    factory = get(method).factory if isinstance(method, str) else method
+    bound = factory(model) if is_factory(method) else method
     attribute = getattr(bound, "attribute", None)
     if attribute is None and not callable(bound):
         raise TypeError(
-            "method must be a class, an object with attribute() or a function of the inputs, "
-            f"got {describe(method)}"
+            "method must be a name, a class, an object with attribute() or a function of the "
+            f"inputs, got {describe(method)}"
         )
     accepted = () if attribute is None else inspect.signature(attribute).parameters
 

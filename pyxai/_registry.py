@@ -1,0 +1,150 @@
+"""The store of attribution methods: what is known by name, and what each entry promises.
+
+`pyxai.registry` fills it; what stands below that takes methods by name from here.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+from pyxai._checks import describe
+
+__all__ = ["AXIOMS", "Method", "find", "get", "names", "register"]
+
+AXIOMS = (
+    "completeness",  # the attributions sum to f(inputs) - f(baselines)
+    "null_player",  # a feature that the model does not read gets 0
+    "symmetry",  # features that the model cannot tell apart, of equal values, get the same
+    "linearity",  # the attributions of a * f + b * g are a * those of f + b * those of g
+    "implementation_invariance",  # models that compute the same function get the same
+)
+
+
+@dataclass(frozen=True)
+class Method:
+    """What the package knows about a method.
+
+    Attributes
+    ----------
+    name : str
+        Name to call the method by, snake_case.
+    cls : type
+        Its class.
+    complete : bool
+        Whether the attributions sum to ``f(inputs) - f(baselines)``, so that a convergence delta
+        is reported.
+    baselines : str
+        ``"none"``: takes none; ``"optional"``: 0 when not given; ``"required"``: one per example or
+        for all must be given; ``"distribution"``: the rows are a background set.
+    stochastic : bool
+        Whether the result depends on ``seed``.
+    axioms : tuple of str
+        Which of `AXIOMS` hold; each is tested on closed forms.
+    needs : str
+        What the explained function must be: ``"callable"``, or ``"module"`` for methods that look
+        inside an ``nn.Module``.
+    factory : callable
+        ``factory(model, **constructor_options)`` makes the object; by default the class.
+    whole_batch : bool
+        Whether the other rows of a batch are part of the method by definition, so that a row alone
+        is another question.
+    """
+
+    name: str
+    cls: type[Any]
+    complete: bool
+    baselines: str
+    stochastic: bool
+    axioms: tuple[str, ...]
+    needs: str
+    factory: Callable[..., Any]
+    whole_batch: bool = False
+
+
+_METHODS: dict[str, Method] = {}
+
+
+def register(
+    name: str,
+    cls: type[Any],
+    *,
+    complete: bool = False,
+    baselines: str = "none",
+    stochastic: bool = False,
+    axioms: Collection[str] = (),
+    needs: str = "callable",
+    factory: Callable[..., Any] | None = None,
+    whole_batch: bool = False,
+) -> Method:
+    """Make a method known by name; see `Method` for the traits.
+
+    Returns
+    -------
+    Method
+        The new entry.
+
+    Raises
+    ------
+    ValueError
+        If the name is taken or a trait is not one of those that exist.
+    """
+    if name in _METHODS:
+        raise ValueError(f"name must be new, got {name!r}, which is {_METHODS[name].cls.__name__}")
+    unknown = sorted(set(axioms) - set(AXIOMS))
+    if unknown:
+        raise ValueError(f"axioms must be among {', '.join(AXIOMS)}, got {', '.join(unknown)}")
+    if baselines not in ("none", "optional", "required", "distribution"):
+        raise ValueError(
+            "baselines must be one of 'none', 'optional', 'required', 'distribution', "
+            f"got {baselines!r}"
+        )
+    if needs not in ("callable", "module"):
+        raise ValueError(f"needs must be 'callable' or 'module', got {needs!r}")
+    method = Method(
+        name,
+        cls,
+        complete,
+        baselines,
+        stochastic,
+        tuple(axioms),
+        needs,
+        factory or cls,
+        whole_batch,
+    )
+    _METHODS[name] = method
+    return method
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all methods, sorted."""
+    return tuple(sorted(_METHODS))
+
+
+def get(name: str) -> Method:
+    """Return the method called ``name``.
+
+    Raises
+    ------
+    TypeError
+        If ``name`` is not a string.
+    ValueError
+        If there is no such method; the message lists those that there are.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"method must be a name, got {describe(name)}")
+    if name not in _METHODS:
+        close = difflib.get_close_matches(name.lower().replace("-", "_"), _METHODS, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"method must be one of {', '.join(names())}, got {name!r}{hint}")
+    return _METHODS[name]
+
+
+def find(method: Any) -> Method | None:
+    """Return the entry of a method given by name, class or object, ``None`` if it has none."""
+    if isinstance(method, str):
+        return get(method)
+    cls = method if isinstance(method, type) else type(method)
+    return next((known for known in _METHODS.values() if known.cls is cls), None)
