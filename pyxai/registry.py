@@ -22,6 +22,7 @@ from pyxai.attribution import (
     FunctionalInformation,
     GradCam,
     GradientShap,
+    GreedyPIG,
     GuidedBackprop,
     GuidedGradCam,
     InputXGradient,
@@ -74,6 +75,7 @@ register(
     stochastic=True,
     axioms=("null_player", "implementation_invariance"),
 )
+register("greedy_pig", GreedyPIG, baselines="optional", axioms=("implementation_invariance",))
 register("noise_tunnel", NoiseTunnel, stochastic=True, factory=_noise_tunnel)
 _COMPLETE = ("completeness", "null_player", "linearity")
 register(

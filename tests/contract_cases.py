@@ -43,6 +43,7 @@ def first_layer(model: Any) -> nn.Module:
 EXAMPLES = {
     "deconvolution": Example(activation=nn.ReLU),
     "deep_taylor": Example({"on_negative": "clamp"}, activation=nn.ReLU),
+    "greedy_pig": Example({"output": "logit"}, bounds={"internal_batch_size": 7}),
     "guided_backprop": Example(activation=nn.ReLU),
     "guided_grad_cam": Example({"layer": first_layer}, activation=nn.ReLU, image=True),
     "expected_gradients": Example({"n_steps": 40}, bounds={"internal_batch_size": 7}),

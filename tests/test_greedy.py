@@ -213,6 +213,28 @@ def test_adaptive_rounds_do_not_let_twins_in_together():
     assert loose.n_rounds.tolist() == [1, 1]
 
 
+def test_adaptive_rounds_look_at_short_prefixes_first():
+    """Complete scores promise exactly what all players gain, also where the first two are twins."""
+
+    def value(selected, examples):
+        shown = unpack_masks(selected, 3).double()
+        return 4 * shown[:, :2].amax(1) + shown[:, 2]
+
+    def scores(selected, examples):  # path integrals of 4 min(1, w0 + w1) + w2
+        pair = torch.where(unpack_masks(selected, 3)[:, :2].any(1), 0.0, 2.0)
+        return torch.stack([pair, pair, torch.ones(len(examples))], 1)
+
+    result = greedy_rounds(scores, 1, 3, rounds="adaptive", value=value, prefix_share=1.0)
+    assert result.residuals[0, 0] == 0
+    assert result.n_rounds.tolist() == [1]  # 4 for one, 4 = 2 + 2 for two, 5 = 2 + 2 + 1 for all
+
+    def value_of_one(selected, examples):  # 1 for one, so that all would keep the promise again
+        return value(selected, examples) - 3 * (unpack_masks(selected, 3).sum(1) == 1)
+
+    late = greedy_rounds(scores, 1, 3, rounds="adaptive", value=value_of_one, prefix_share=1.0)
+    assert late.n_rounds.tolist() == [2]
+
+
 def test_kinds_of_scores():
     game = Quadratic(3, 9, seed=2)
     result = greedy_rounds(game.path, 3, 9, value=game.value)

@@ -13,6 +13,7 @@ from pyxai.attribution.feature_permutation import FeaturePermutation
 from pyxai.attribution.functional_information import FunctionalInformation
 from pyxai.attribution.grad_cam import GradCam, LayerAttribution, LayerGradCam
 from pyxai.attribution.gradient_shap import GradientShap
+from pyxai.attribution.greedy_pig import GreedyPIG
 from pyxai.attribution.guided_backprop import GuidedBackprop
 from pyxai.attribution.guided_grad_cam import GuidedGradCam
 from pyxai.attribution.input_x_gradient import InputXGradient
@@ -41,6 +42,7 @@ __all__ = [
     "GradCam",
     "GradientAttribution",
     "GradientShap",
+    "GreedyPIG",
     "GuidedBackprop",
     "GuidedGradCam",
     "InputXGradient",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor
 
@@ -20,13 +22,20 @@ def path_attributions(
     weights: Tensor,  # [n_nodes], float64
     *,
     multiply_by_inputs: bool,
+    players: tuple[Tensor | None, ...] | None = None,  # int32 [1 or batch, *features] each
+    selected: Tensor | None = None,  # int32 [batch, n_words]
+    cotangents: Tensor | None = None,  # [n_nodes, batch, n_outputs]
 ) -> tuple[Tensor, ...]:
     """Return ``(x - b) * sum_s weights[s] * df/dx (b + nodes[s] * (x - b))`` for each input.
 
     Without ``multiply_by_inputs`` the first factor is left out. Sums are kept in float64 for
     float64 inputs and in float32 otherwise, which is also what comes back. The gradients are summed
     as they come, so memory does not grow with the number of nodes.
+
+    Features of players that are ``selected`` sit at the input all along and get 0. ``cotangents``
+    are given to the model after the inputs, a row for each point.
     """
+    owners = players or (None,) * len(inputs)
     totals = tuple(
         torch.zeros(
             tensor.shape,
@@ -37,19 +46,32 @@ def path_attributions(
     )
 
     def build(examples: slice, repeats: slice) -> tuple[Tensor, ...]:
-        return tuple(
-            path_points(tensor[examples], rows_of(baseline, examples), nodes[repeats]).flatten(0, 1)
-            for tensor, baseline in zip(inputs, baselines, strict=True)
+        points = tuple(
+            path_points(
+                tensor[examples],
+                rows_of(baseline, examples),
+                nodes[repeats],
+                rows_of(owner, examples),
+                None if selected is None else selected[examples],
+            ).flatten(0, 1)
+            for tensor, baseline, owner in zip(inputs, baselines, owners, strict=True)
         )
+        if cotangents is None:
+            return points
+        return (*points, cotangents[repeats, examples].flatten(0, 1))
 
     def consume(examples: slice, repeats: slice, grads: tuple[Tensor, ...]) -> None:
-        for tensor, baseline, grad, total in zip(inputs, baselines, grads, totals, strict=True):
+        for tensor, baseline, owner, grad, total in zip(
+            inputs, baselines, owners, grads[: len(inputs)], totals, strict=True
+        ):
             chosen = tensor[examples]
             path_accumulate(
                 grad.reshape(-1, *chosen.shape),
                 weights[repeats],
                 chosen,
                 rows_of(baseline, examples),
+                rows_of(owner, examples),
+                None if selected is None else selected[examples],
                 multiply_by_inputs=multiply_by_inputs,
                 out=total[examples],
             )
@@ -58,8 +80,11 @@ def path_attributions(
     return totals
 
 
-def rows_of(baseline: Tensor | float, examples: slice) -> Tensor | float:
-    """Return the baselines of some examples; one for all stays as it is."""
-    if isinstance(baseline, Tensor) and baseline.shape[0] > 1:
-        return baseline[examples]
-    return baseline
+RowsT = TypeVar("RowsT", "Tensor | float", "Tensor | None")
+
+
+def rows_of(value: RowsT, examples: slice) -> RowsT:
+    """Return the rows of some examples; what is one for all stays as it is."""
+    if isinstance(value, Tensor) and value.shape[0] > 1:
+        return value[examples]
+    return value

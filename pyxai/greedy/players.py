@@ -78,8 +78,10 @@ def prefix_check(
 ) -> Choice:
     """Take as many of the best players as keep what their scores promise.
 
-    Prefixes of 1, 2, 4, ... players are tried at once; of those that fall short of the sum of their
-    scores by at most ``(1 - share) * |sum|`` the longest is taken, and one player at least.
+    Prefixes of 1, 2, 4, ... players are tried at once. The longest is taken such that it and all
+    shorter ones fall short of the sum of their scores by at most ``(1 - share) * |sum|``; one
+    player at least. The shorter ones count because the prefix of all players gains exactly what
+    complete scores promise, whatever lies between.
 
     Parameters
     ----------
@@ -105,7 +107,7 @@ def prefix_check(
     gains = values_of(value, _with_players(selected, shown, counts), examples) - now[:, None]
     open_scores = choice.scores.double().masked_fill(choice.players < 0, 0)
     promised = open_scores.cumsum(1).gather(1, counts - 1)
-    kept = gains >= promised - (1 - share) * promised.abs()
+    kept = (gains >= promised - (1 - share) * promised.abs()).long().cumprod(1)
     return choice._replace(counts=(counts * kept).amax(1).clamp(min=1))
 
 

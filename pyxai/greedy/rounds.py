@@ -22,12 +22,12 @@ class GreedyRounds:
 
     Attributes
     ----------
-    order : Tensor, shape [batch, n_select]
+    order : Tensor, shape [batch, n_order]
         int64 players, the first selected first.
-    round_index : Tensor, shape [batch, n_select]
+    round_index : Tensor, shape [batch, n_order]
         int64 round, from 0, in which each was selected; -1 for those that no round reached, who
         follow in the order of the last scores.
-    raw : Tensor, shape [batch, n_select]
+    raw : Tensor, shape [batch, n_order]
         Score of each in the round that selected it (of the last round, if none did), with sign;
         its exact gain where a shortlist was re-ranked. Not comparable between rounds.
     n_rounds : Tensor, shape [batch]
@@ -65,6 +65,7 @@ def greedy_rounds(
     n_players: int,
     *,
     n_select: int | None = None,
+    n_order: int | None = None,
     rounds: str | int | Sequence[int] = "geometric",
     absolute: bool = False,
     value: Value | None = None,
@@ -85,10 +86,12 @@ def greedy_rounds(
     n_examples, n_players : int
         Examples are independent; all have the same number of players.
     n_select : int, optional
-        How many players to order; default: all.
+        How many players rounds select; default: all.
+    n_order : int, optional
+        How many players get a place in the order, ``n_select`` at least, which is the default.
     rounds : "geometric", "adaptive", int or sequence of int
         See `round_sizes`. ``"adaptive"`` takes, in each round and for each example, the longest of
-        the prefixes of 1, 2, 4, ... best players whose gain keeps what their scores promise.
+        the prefixes of 1, 2, 4, ... best players up to which gains keep what scores promise.
     absolute : bool
         Whether to select by absolute score.
     value : callable, optional
@@ -148,7 +151,8 @@ def greedy_rounds(
     options.check()
     sizes = None if adaptive else round_sizes(rounds, n_players, count)
     where = torch.device("cpu" if device is None else device)
-    state = _State(n_examples, n_players, count, where)
+    places = count if n_order is None else check_n_select(n_order, n_players, "n_order", count)
+    state = _State(n_examples, n_players, count, places, where)
     state.start(value)
     while state.active.numel() and (sizes is None or state.n_done < len(sizes)):
         found = score(state.selected[state.active], state.active)
@@ -190,13 +194,16 @@ class _Options:
 class _State:
     """What is selected so far; examples that are finished are not in ``active``."""
 
-    def __init__(self, batch: int, n_players: int, count: int, device: torch.device) -> None:
-        self.n_players, self.count, self.device = n_players, count, device
+    def __init__(
+        self, batch: int, n_players: int, count: int, places: int, device: torch.device
+    ) -> None:
+        self.n_players, self.count, self.places = n_players, count, places
+        self.device = device
         self.selected = pack_masks(torch.zeros(batch, n_players, dtype=torch.bool, device=device))
         self.active = torch.arange(batch, device=device)
         self.taken = torch.zeros(batch, dtype=torch.int64, device=device)
         self.n_rounds = torch.zeros_like(self.taken)
-        self.order = torch.full((batch, count), -1, dtype=torch.int64, device=device)
+        self.order = torch.full((batch, places), -1, dtype=torch.int64, device=device)
         self.round_index = torch.full_like(self.order, -1)
         self.raw: Tensor | None = None  # in the dtype of the first scores
         self.last: Tensor | None = None  # [batch, n_players], scores of the last round of each
@@ -265,7 +272,7 @@ class _State:
 
     def order_rest(self, absolute: bool) -> None:
         """Order whom no round reached by the last scores."""
-        short = (self.taken < self.count).nonzero()[:, 0]
+        short = (self.taken < self.places).nonzero()[:, 0]
         if not short.numel():
             return
         assert self.last is not None
@@ -276,7 +283,7 @@ class _State:
         ranked = keys.sort(dim=1, descending=True, stable=True).indices
         for row, open_players in zip(short.tolist(), ranked, strict=True):
             first = int(self.taken[row])
-            rest = open_players[: self.count - first]
+            rest = open_players[: self.places - first]
             self.order[row, first:] = rest
             self.raw[row, first:] = self.last[row, rest]
 

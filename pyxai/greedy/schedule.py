@@ -82,13 +82,15 @@ def round_sizes(
     return sizes
 
 
-def check_n_select(n_select: int | None, n_players: int) -> int:
+def check_n_select(
+    n_select: int | None, n_players: int, name: str = "n_select", minimum: int = 1
+) -> int:
     """Return how many players are selected; by default all."""
     check_int("n_players", n_players, minimum=1)
     if n_select is None:
         return n_players
-    if check_int("n_select", n_select, minimum=1) > n_players:
-        raise ValueError(f"n_select must be at most {n_players}, all players, got {n_select}")
+    if check_int(name, n_select, minimum=minimum) > n_players:
+        raise ValueError(f"{name} must be at most {n_players}, all players, got {n_select}")
     return n_select
 
 

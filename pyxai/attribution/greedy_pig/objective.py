@@ -1,0 +1,178 @@
+"""What a subset of features is worth: an output of the model, or how near its classes are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from pyxai.explanation.rows import take_arguments, take_target
+from pyxai.runner import EveryOutput, Output, Runner, Target
+from pyxai.runner.target import apply_output
+
+__all__ = ["KL_OUTPUTS", "Objective", "make_objective"]
+
+KL_OUTPUTS = ("kl", "reverse_kl")
+
+
+class Forms(NamedTuple):
+    """A model and functions of it: made once a call, since a runner measures each but once."""
+
+    model: Callable[..., Any]
+    divergence: Callable[..., Tensor]
+    flat: Callable[..., Tensor]
+    product: Callable[..., Tensor]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The function G of a call, as something that a `Runner` runs.
+
+    Attributes
+    ----------
+    forms : Forms
+        The user's model, and what is made of it.
+    target, arguments
+        As for a `Runner`; arguments are a tuple.
+    output : Output
+        ``"kl"`` and ``"reverse_kl"``, or as for a `Runner`.
+    reference : Tensor, shape [batch, n_classes], or None
+        float64 log-probabilities at the inputs, for a divergence.
+    max_rows : int or None
+        As for a `Runner`.
+    """
+
+    forms: Forms
+    target: Any
+    arguments: tuple[Any, ...]
+    output: Output
+    reference: Tensor | None = None
+    max_rows: int | None = None
+
+    def take(self, rows: Tensor, batch: int) -> Objective:
+        """Return the objective of some of the examples."""
+        return replace(
+            self,
+            target=take_target(self.target, rows, batch),
+            arguments=take_arguments(self.arguments, rows, batch),
+            reference=None if self.reference is None else self.reference[rows],
+        )
+
+    def runner(self) -> Runner:
+        """Return what runs G on rows of inputs."""
+        if self.reference is None:
+            return Runner(
+                self.forms.model,
+                target=self.target,
+                additional_forward_args=self.arguments,
+                output=self.output,
+                max_rows=self.max_rows,
+            )
+        arguments = (*self.arguments, self.reference)
+        return Runner(
+            self.forms.divergence, additional_forward_args=arguments, max_rows=self.max_rows
+        )
+
+    def logits_runner(self) -> Runner:
+        """Return what runs the model for all of its outputs."""
+        return Runner(
+            self.forms.flat,
+            target=EveryOutput(),
+            additional_forward_args=self.arguments,
+            max_rows=self.max_rows,
+        )
+
+    def product_runner(self) -> Runner:
+        """Return what multiplies the outputs by numbers that follow the inputs, in each row."""
+        return Runner(
+            self.forms.product, additional_forward_args=self.arguments, max_rows=self.max_rows
+        )
+
+    def of_outputs(self, outputs: Tensor) -> Tensor:
+        """Return G from the model's outputs, [batch, count, n_outputs] -> [batch, count]."""
+        batch, count = outputs.shape[:2]
+        if self.reference is not None:
+            reference = self.reference[:, None]
+            return -_divergence(reference, outputs.double(), self.output == "reverse_kl")
+        flat = apply_output(self.output, outputs.flatten(0, 1))
+        target = Target(self.target)
+        return target.select(flat, slice(0, batch), count, True).view(batch, count)
+
+
+def make_objective(
+    model: Callable[..., Any],
+    inputs: tuple[Tensor, ...],
+    target: Any,
+    arguments: Any,
+    output: Any,
+    max_rows: int | None,
+) -> Objective:
+    """Return the objective of a call; a divergence asks for the classes at the inputs, once."""
+    if arguments is None:
+        arguments = ()
+    arguments = arguments if isinstance(arguments, tuple) else (arguments,)
+    forms = Forms(
+        model,
+        _Divergence(model, output == "reverse_kl"),
+        _Flat(model),
+        _Product(model, len(inputs)),
+    )
+    if output not in KL_OUTPUTS:
+        return Objective(forms, target, arguments, output, max_rows=max_rows)
+    objective = Objective(forms, None, arguments, output, max_rows=max_rows)
+    logits = objective.logits_runner().outputs(inputs)
+    if logits.dim() != 2:
+        raise ValueError(
+            f"model must return logits [rows, n_classes] with at least 2 classes for output="
+            f"{output!r}, got {list(logits.shape)}"
+        )
+    return replace(objective, reference=logits.double().log_softmax(1))
+
+
+def _divergence(full: Tensor, logits: Tensor, reverse: bool) -> Tensor:
+    """Return KL(full || shown), or with ``reverse`` KL(shown || full), of the last dimension."""
+    shown = logits.log_softmax(-1)
+    p, q = (shown, full) if reverse else (full, shown)
+    return (p.exp() * (p - q)).sum(-1)
+
+
+class _Divergence:
+    """Minus the divergence between the classes of a row and those that follow the arguments."""
+
+    def __init__(self, model: Callable[..., Any], reverse: bool) -> None:
+        self.model, self.reverse = model, reverse
+
+    def __call__(self, *given: Any) -> Tensor:
+        *arguments, full = given
+        return -_divergence(full, self.model(*arguments).double(), self.reverse)
+
+
+class _Flat:
+    """The model, refusing outputs with more than one dimension besides the rows."""
+
+    def __init__(self, model: Callable[..., Any]) -> None:
+        self.model = model
+
+    def __call__(self, *given: Any) -> Tensor:
+        outputs: Tensor = self.model(*given)
+        if isinstance(outputs, Tensor) and outputs.dim() > 2:
+            raise ValueError(
+                "model must return [rows] or [rows, n_classes] for this objective, "
+                f"got {list(outputs.shape)}"
+            )
+        return outputs
+
+
+class _Product:
+    """The sum of the model's outputs times numbers that are given as one more input."""
+
+    def __init__(self, model: Callable[..., Any], n_inputs: int) -> None:
+        self.model, self.n_inputs = model, n_inputs
+
+    def __call__(self, *given: Any) -> Tensor:
+        factors = given[self.n_inputs]
+        outputs = self.model(*given[: self.n_inputs], *given[self.n_inputs + 1 :])
+        total: Tensor = (outputs.reshape(factors.shape).to(factors.dtype) * factors).sum(1)
+        return total
