@@ -11,6 +11,7 @@ Everything public accepts what captum accepts and turns it, once and here, into
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -67,6 +68,12 @@ def format_inputs(inputs: Any, *, gradients: bool = False) -> tuple[tuple[Tensor
         If there is no tensor, no example, no feature, a NaN or an infinity, or if sizes or devices
         differ over the tuple.
     """
+    if isinstance(inputs, Mapping):
+        keys = ", ".join(map(str, inputs))
+        raise TypeError(
+            f"inputs must be a tensor or a tuple of tensors, got a mapping with the keys {keys}; "
+            "give their tensors as a tuple and the model as a function or module that names them"
+        )
     is_tuple = isinstance(inputs, (tuple, list))
     given = tuple(inputs) if is_tuple else (inputs,)
     if not given:

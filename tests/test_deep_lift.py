@@ -39,10 +39,11 @@ def test_closed_forms(name, dtype):
         torch.testing.assert_close(delta, torch.zeros_like(delta), **near)
 
 
-def test_no_change_of_the_hidden_unit():
-    x = torch.ones(1, 2, dtype=torch.float64)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_no_change_of_the_hidden_unit(dtype):
+    x = torch.ones(1, 2, dtype=dtype)
     for rule, expected in (("rescale", E1_RESCALE), ("reveal_cancel", E1_REVEAL_CANCEL)):
-        found, _ = attribute(e1_net(), x, 0, rule=rule)
+        found, _ = attribute(e1_net().to(dtype), x, 0, rule=rule)
         assert found.tolist() == [list(expected)]
 
 
@@ -91,14 +92,33 @@ ADJACENT = {
     "gelu": lambda parts, x: F.gelu(parts[0](x)),
     "silu of elu": lambda parts, x: F.silu(F.elu(parts[0](x))),
     "abs log": lambda parts, x: torch.log(parts[0](x).abs() + 1),
+    "one module used three times": lambda parts, x: parts[1](parts[0](parts[1](parts[1](x) - 0.2))),
+    "functional softmax": lambda parts, x: F.softmax(torch.cat([parts[0](x), x], 1), 1)[:, :1],
 }
 
 
 @pytest.mark.parametrize("name", ADJACENT)
 def test_activations_however_written(name):
     x = torch.tensor([[-2.0, 1.0], [0.5, 2.0]], dtype=torch.float64)
-    _, delta = attribute(Function(ADJACENT[name], relu_neuron()), x, 0.3)
+    _, delta = attribute(Function(ADJACENT[name], relu_neuron(), nn.ReLU()), x, 0.3)
     assert delta.abs().max() < 1e-14
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [nn.GELU(), nn.SiLU(), nn.ReLU6(), nn.PReLU(), nn.Hardswish(), nn.LayerNorm(6), nn.SELU()],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_layers_that_are_not_linear_are_not_taken_for_linear(layer):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 6), layer, nn.Linear(6, 2)).double()
+    x, b = 3 * torch.randn(2, 5, 4, dtype=torch.float64)
+    for rule in RULES:
+        found, delta = attribute(model, x, b, 1, rule=rule)
+        assert delta.abs().max() < 1e-13
+        leaf = x.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(model(leaf)[:, 1].sum(), leaf)
+        assert (found - gradient * (x - b)).abs().max() > 0.01
 
 
 @pytest.mark.parametrize(

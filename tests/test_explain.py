@@ -1,10 +1,46 @@
 import pytest
 import torch
 from captum_peer import TwoInputs, mlp, rows
+from torch import nn
 
 import pyxai
 from pyxai import _registry, registry
 from pyxai.attribution import Attribution, IntegratedGradients, Saliency
+
+
+class KeywordsOnly(nn.Module):
+    """A model that takes its inputs and its arguments by name only."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 2).double()
+
+    def forward(self, *, left, right, options):
+        return self.layer(torch.tanh(left) * right) * options["scale"]
+
+
+class ByPlace(nn.Module):
+    """The wrapper that such a model needs."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, left, right, options):
+        return self.model(left=left, right=right, options=options)
+
+
+@pytest.mark.parametrize("method", ["integrated_gradients", "shapley_values", "deep_lift"])
+def test_models_by_keyword_lists_of_inputs_and_dictionaries_of_arguments(method):
+    model = KeywordsOnly().eval()
+    left, right = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0)).double()
+    given = {"method": method, "target": 1, "additional_forward_args": {"scale": 2.0}}
+    found = pyxai.explain(ByPlace(model), [left, right], **given)
+    assert isinstance(found.attributions, tuple)
+    total = sum(part.sum(1) for part in found.attributions)
+    expected = model(left=left, right=right, options={"scale": 2.0})
+    start = model(left=0 * left, right=0 * right, options={"scale": 2.0})
+    torch.testing.assert_close(total, (expected - start)[:, 1].detach())
 
 
 def test_name_class_and_object_agree():

@@ -34,6 +34,11 @@ def test_inputs_are_detached_and_not_copied():
 
 BAD_INPUTS = {
     "none": (None, TypeError, "inputs must be a tensor, got None"),
+    "mapping": (
+        {"left": X, "right": Y},
+        TypeError,
+        "must be .*, got a mapping .* left, right; give",
+    ),
     "in tuple": ((X, "a"), TypeError, r"inputs\[1\] must be a tensor, got 'a'"),
     "empty": ((), ValueError, "inputs must hold at least one tensor"),
     "scalar": (

@@ -265,6 +265,13 @@ REFUSED_BY_CAPTUM = {
         nn.Flatten(),
         nn.Linear(6, 4),
     ],
+    "transposed conv 2d": lambda: [
+        nn.Unflatten(2, (3, 1)),
+        nn.ConvTranspose2d(2, 2, 2),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(16, 4),
+    ],
     "conv 3d": lambda: [
         nn.Unflatten(2, (3, 1, 1)),
         nn.Conv3d(2, 3, 1),
@@ -284,6 +291,12 @@ def test_layers_that_captum_refuses(name, rule):
     found = LRP(net, rule=rule).attribute(x, target=0)
     assert torch.isfinite(found).all()
     assert found.abs().sum() > 0
+    # Without biases nothing is lost, but by a softmax, which keeps what no first order explains.
+    if rule == "epsilon" and name != "softmax":
+        conserving = LRP(without_biases(net), epsilon=0.0)
+        relevance, delta = conserving.attribute(x, target=0, return_convergence_delta=True)
+        assert relevance.abs().sum() > 0
+        assert delta.abs().max() < 1e-10
 
 
 class TestComposite:

@@ -52,5 +52,8 @@ def test_links_between_pages_lead_somewhere():
 
 def test_pages_name_tests_that_exist():
     for path in (ROOT / "docs").rglob("*.md"):
-        for file, test in re.findall(r"`(?:tests/)?(test_\w+\.py)::(\w+)`", path.read_text()):
-            assert f"def {test}(" in (ROOT / "tests" / file).read_text(), f"{file}::{test}"
+        file, text = "", path.read_text(encoding="utf-8")
+        for named, test in re.findall(r"`(?:tests/)?(test_\w+\.py)?((?:::\w+)+)`", text):
+            file = named or file  # `::test_x` means: in the file named before
+            name = test.split("::")[-1]
+            assert f"def {name}(" in (ROOT / "tests" / file).read_text(), f"{file}{test}"

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from pyxai._checks import describe
 from pyxai._errors import PyxaiWarning
 from pyxai._inputs import format_inputs, restore_form
+from pyxai.attribution._row_passes import row_passes, take_rows
 from pyxai.attribution.base import GradientAttribution
 from pyxai.attribution.multipliers.engine import target_seed
 from pyxai.attribution.relevance.table import gradient
@@ -91,14 +92,18 @@ class ModifiedRelu(GradientAttribution):
                 PyxaiWarning,
                 stacklevel=2,
             )
-        with torch.no_grad():
-            values = graph.run(given, arguments)
-            _, seed = target_seed(values[graph.output], chosen, slice(0, batch), 1)
-            found = graph.propagate(seed, values, self.table)
-        result = tuple(
-            torch.zeros(value.shape, dtype=seed.dtype, device=value.device)
-            if part is None
-            else part
-            for part, value in zip(found, given, strict=True)
-        )
-        return restore_form(result, is_tuple)
+
+        def work(examples: slice) -> tuple[Tensor, ...]:
+            part, further = take_rows((given, arguments), examples, batch)
+            with torch.no_grad():
+                values = graph.run(part, further)
+                _, seed = target_seed(values[graph.output], chosen, examples, 1)
+                found = graph.propagate(seed, values, self.table)
+            return tuple(
+                torch.zeros(value.shape, dtype=seed.dtype, device=value.device)
+                if gradient is None
+                else gradient
+                for gradient, value in zip(found, part, strict=True)
+            )
+
+        return restore_form(row_passes(graph, given, 2, work), is_tuple)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from pyxai._checks import check_choice, describe
 from pyxai._inputs import format_baselines, format_inputs, restore_form
+from pyxai.attribution._row_passes import row_passes, take_rows
 from pyxai.attribution.base import GradientAttribution
 from pyxai.attribution.multipliers.engine import Engine, call_custom, target_seed
 from pyxai.graph import trace
@@ -155,17 +156,24 @@ class DeepLift(GradientAttribution):
         chosen.check_examples(batch)
         warn_if_training(find_modules(self.model), self.model)
         engine = self._make_engine(given, arguments)
-        ends, origins = engine.run(given, arguments), engine.run(starts, arguments)
-        output, rows = engine.graph.output, slice(0, batch)
-        f_x, seed = target_seed(ends[output], chosen, rows, 1)
-        f_b, _ = target_seed(origins[output], chosen, rows, 1)
-        multipliers = engine.multipliers((ends, origins), seed)
-        attributions = self._attributions(multipliers, given, starts, custom_attribution_func)
+
+        def work(examples: slice) -> tuple[Tensor, ...]:
+            x, b, further = take_rows((given, starts, arguments), examples, batch)
+            runs = engine.run(x, further), engine.run(b, further)
+            f_x, seed = target_seed(runs[0][engine.graph.output], chosen, examples, 1)
+            f_b, _ = target_seed(runs[1][engine.graph.output], chosen, examples, 1)
+            return *engine.multipliers(runs, seed), f_x - f_b
+
+        # The values of two forward passes, and about as much on its way back.
+        *multipliers, change = row_passes(engine.graph, given, 3, work)
+        attributions = self._attributions(
+            tuple(multipliers), given, starts, custom_attribution_func
+        )
         result = restore_form(attributions, is_tuple)
         if not return_convergence_delta:
             return result
         total = sum(part.flatten(1).sum(1) for part in attributions)
-        return result, total - (f_x - f_b)
+        return result, total - change
 
     def _make_engine(self, inputs: tuple[Tensor, ...], arguments: tuple[Any, ...]) -> Engine:
         """Trace the model (once per signature) and check that every op has a rule."""

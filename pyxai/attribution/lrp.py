@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from pyxai._checks import check_choice, describe
 from pyxai._inputs import format_inputs, restore_form
+from pyxai.attribution._row_passes import row_passes, take_rows
 from pyxai.attribution.base import GradientAttribution
 from pyxai.attribution.relevance import (
     AlphaBetaRule,
@@ -208,12 +209,19 @@ class LRP(GradientAttribution):
         chosen.check_examples(given[0].shape[0])
         warn_if_training(find_modules(self.model), self.model)
         engine = self._engine(given, arguments)
-        relevance, output = engine.propagate(given, arguments, chosen, self._start)
+        batch = given[0].shape[0]
+
+        def work(examples: slice) -> tuple[Tensor, ...]:
+            part, further = take_rows((given, arguments), examples, batch)
+            found, output = engine.propagate(part, further, chosen, self._start, examples)
+            return *found, output
+
+        # The values of the forward pass, and about as much relevance on its way back.
+        *relevance, output = row_passes(engine.graph, given, 2, work)
         if verbose:
             for layer, rule in engine.chosen().items():
                 print(f"{layer}: {rule}")
-        relevance = self._finish(relevance, output)
-        result = restore_form(relevance, is_tuple)
+        result = restore_form(self._finish(tuple(relevance), output), is_tuple)
         if not return_convergence_delta:
             return result
         return result, self.compute_convergence_delta(result, output)

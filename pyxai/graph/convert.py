@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from pyxai._errors import UnsupportedOperationError
 from pyxai.graph.graph import Program
@@ -13,6 +15,9 @@ from pyxai.graph.ir import Node, named_arguments, op_name, overload, reads_value
 from pyxai.graph.recurrent import RECURRENT, unroll
 
 __all__ = ["converted"]
+
+# Values of an unrolled layer for each element that it returns: four gates and two states.
+_UNROLLED = 8
 
 
 def converted(exported: Any, n_inputs: int) -> Program:
@@ -66,6 +71,11 @@ def _limits(exported: Any, size: Any) -> tuple[int, int | None]:
     return lower, upper
 
 
+def _hint(size: Any) -> float:
+    """Return the size that was traced where it follows the batch, else 0; asks for no guard."""
+    return float(size.node.hint or 0) if isinstance(size, torch.SymInt) else 0.0
+
+
 class _Builder:
     """Collects nodes while an exported graph is read."""
 
@@ -78,6 +88,8 @@ class _Builder:
         self.states: list[tuple[Node, str, Tensor | None]] = []
         self.known: dict[Any, Any] = {}
         self.batch_size: Any = None
+        self.row_elements = 0.0
+        self.rows_apart = False
         self.output: Node | None = None
 
     def add(self, node: Node) -> Node:
@@ -127,8 +139,18 @@ class _Builder:
             batch_first = bool(args["batch_first"])
             length = fx_node.args[0].meta["val"].shape[1 if batch_first else 0]
             self.known[fx_node] = unroll(node, length, self.emit)
+            self.row_elements += _UNROLLED * self._elements(fx_node)
         else:
             self.known[fx_node] = self.emit(node)
+            self.row_elements += self._elements(fx_node)
+
+    def _elements(self, fx_node: Any) -> float:
+        """Elements of a call's value for one example, 0 where it has no row per example."""
+        total = 0.0
+        for value in pytree.tree_leaves(fx_node.meta.get("val")):
+            if isinstance(value, torch.Tensor):
+                total += _hint(value.numel()) / max(_hint(self.batch_size), 1)
+        return total
 
     def emit(self, node: Node) -> Node:
         """Append a call; what an unrolled op is made of comes through here as well."""
@@ -137,6 +159,9 @@ class _Builder:
 
     def finish(self, result: Any) -> None:
         self.output = self.known[result]
+        value = result.meta.get("val")
+        shape = value.shape if isinstance(value, torch.Tensor) else ()
+        self.rows_apart = len(shape) > 0 and isinstance(shape[0], torch.SymInt)
 
     def program(self, limits: tuple[int, int | None]) -> Program:
         assert self.output is not None
@@ -148,4 +173,6 @@ class _Builder:
             self.output,
             limits,
             tuple(self.features),
+            math.ceil(self.row_elements),
+            self.rows_apart,
         )

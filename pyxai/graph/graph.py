@@ -29,6 +29,8 @@ class Program:
     last_use: tuple[int, ...]
     limits: tuple[int, int | None]
     features: tuple[tuple[int, ...], ...]  # sizes of the attributed inputs without the batch
+    row_elements: int  # elements of all values that have a row per example, for one example
+    rows_apart: bool  # whether the output has a row per example
 
     @classmethod
     def build(
@@ -40,6 +42,8 @@ class Program:
         output: Node,
         limits: tuple[int, int | None],
         features: tuple[tuple[int, ...], ...],
+        row_elements: int,
+        rows_apart: bool,
     ) -> Program:
         """Drop what the output does not need and number the rest."""
         needed = {output, *inputs}
@@ -64,6 +68,8 @@ class Program:
             tuple(last_use),
             limits,
             features,
+            row_elements,
+            rows_apart,
         )
 
     def accepts(self, batch: int) -> bool:

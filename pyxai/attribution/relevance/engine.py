@@ -99,14 +99,19 @@ class RelevanceEngine:
         arguments: tuple[Any, ...],
         target: Target,
         start: str = "output",
+        examples: slice | None = None,
     ) -> tuple[tuple[Tensor, ...], Tensor]:
-        """Return the relevance of every input and the explained outputs, [batch]."""
+        """Return the relevance of every input and the explained outputs, [batch].
+
+        ``examples`` says which of the target's examples the inputs are; default: all.
+        """
+        examples = examples or slice(0, inputs[0].shape[0])
         with torch.no_grad():
             values = self.graph.run(inputs, arguments)
             outputs = values[self.graph.output]
-            scalars, seed = target_seed(outputs, target, slice(0, inputs[0].shape[0]), 1)
+            scalars, seed = target_seed(outputs, target, examples, 1)
             if start == "positive":
-                _check_positive(scalars)
+                _check_positive(scalars, examples.start)
             epsilon = self.default.epsilon if isinstance(self.default, EpsilonRule) else 0.0
             options = {"rule_of": self.rule_of, "epsilon": epsilon}
             found = self.graph.propagate_resolved(
@@ -119,14 +124,14 @@ class RelevanceEngine:
         return relevance, scalars
 
 
-def _check_positive(scalars: Tensor) -> None:
+def _check_positive(scalars: Tensor, first: int) -> None:
     bad = (scalars <= 0).nonzero()[:, 0]
     if len(bad):
         row = int(bad[0])
         raise ValueError(
             "model output must be positive for Deep Taylor, which decomposes evidence for the "
-            f"target, got {scalars[row].item():.6g} in row {row}; pass on_negative='clamp' to give "
-            "such rows no relevance"
+            f"target, got {scalars[row].item():.6g} in row {first + row}; pass on_negative='clamp' "
+            "to give such rows no relevance"
         )
 
 

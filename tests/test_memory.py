@@ -1,0 +1,154 @@
+"""Memory: methods stay within a limit at which captum runs out, and leave nothing behind."""
+
+from __future__ import annotations
+
+import gc
+
+import captum.attr
+import pytest
+import torch
+from captum_peer import peer
+from torch import nn
+
+from pyxai import attribution
+from pyxai.graph.interpreter import Values
+
+LIMIT, BATCH, N_FEATURES = 40, 60, 6
+
+
+def out_of_memory():
+    return RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB (simulated)")
+
+
+def small_net(limited=False):
+    """Return a net; if limited, one for which memory runs out above some rows."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        layers = [nn.Linear(N_FEATURES, 8), nn.ReLU(), nn.Linear(8, 3)]
+    net = nn.Sequential(*layers).double().eval()
+    if limited:
+        net[0].register_forward_pre_hook(check_rows)
+    return net
+
+
+def check_rows(module, given):
+    if given[0].shape[0] > LIMIT:
+        raise out_of_memory()
+
+
+def rows(count, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(count, N_FEATURES, generator=generator, dtype=torch.float64)
+
+
+@pytest.fixture
+def limited(monkeypatch):
+    """Make a traced graph run out of memory too: above so many rows of one value."""
+    original, seen = Values.__setitem__, []
+
+    def guarded(self, node, value):
+        if isinstance(value, torch.Tensor) and node.depends and value.dim():
+            seen.append(value.shape[0])
+            if node.kind == "call" and value.shape[0] > LIMIT:
+                raise out_of_memory()
+        original(self, node, value)
+
+    monkeypatch.setattr(Values, "__setitem__", guarded)
+    return seen
+
+
+def arguments(name, x):
+    if name in ("GradientShap", "DeepLiftShap"):
+        return (x, rows(LIMIT // 2, 1))
+    return (x,)
+
+
+@pytest.mark.parametrize(
+    ("name", "batch"),
+    [
+        ("GradientShap", LIMIT // 2), ("DeepLiftShap", LIMIT // 2), ("LRP", BATCH),
+        ("IntegratedGradients", LIMIT // 2), ("DeepLift", BATCH), ("GuidedBackprop", BATCH),
+    ],
+)  # fmt: skip
+def test_batches_stay_within_a_limit_at_which_captum_runs_out(name, batch, limited):
+    x = rows(batch)
+    given = arguments(name, x)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        peer(getattr(captum.attr, name)(small_net(limited=True)), *given, target=1)
+    calls_the_model = name in ("GradientShap", "IntegratedGradients")
+    options = {"epsilon": 0.0} if name == "LRP" else {}
+    explainer = getattr(attribution, name)(small_net(limited=calls_the_model), **options)
+    found = explainer.attribute(*given, target=1)
+    assert found.shape == x.shape
+    assert calls_the_model or limited
+    # Rows alone never come near the limit.
+    alone = explainer.attribute(x[-1:], *given[1:], target=1)
+    torch.testing.assert_close(found[-1:], alone, rtol=1e-10, atol=1e-12)
+
+
+class Scaled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = small_net()
+
+    def forward(self, x, scale):
+        return self.net(x) * scale["factor"]
+
+
+def test_parts_of_a_batch_take_their_targets_arguments_and_baselines_along(limited):
+    model, x, start = Scaled().eval(), rows(BATCH), rows(BATCH, 1)
+    target = torch.arange(BATCH) % 3
+    scale = torch.linspace(1, 2, BATCH, dtype=torch.float64)[:, None]
+
+    def explain(part):
+        given = {"target": target[part], "additional_forward_args": {"factor": scale[part]}}
+        lift = attribution.DeepLift(model).attribute(
+            x[part], start[part], return_convergence_delta=True, **given
+        )
+        return [*lift, attribution.LRP(model).attribute(x[part], **given)]
+
+    whole, halves = explain(slice(None)), [explain(slice(0, 30)), explain(slice(30, BATCH))]
+    for found, first, second in zip(whole, *halves, strict=True):
+        torch.testing.assert_close(found, torch.cat([first, second]), rtol=1e-10, atol=1e-12)
+
+
+def test_rows_of_later_parts_are_named_by_their_place_in_the_batch(limited):
+    net, x = small_net(), rows(4 * BATCH)
+    outputs = net(x)[:, 1]
+    order = outputs.argsort(descending=True)  # the first row that is not positive comes late
+    row = int((outputs > 0).sum())
+    assert row > LIMIT
+    with pytest.raises(ValueError, match=f"in row {row};"):
+        attribution.DeepTaylor(net).attribute(x[order], target=1)
+
+
+def live_tensors():
+    gc.collect()
+    # isinstance would wake lazy objects of other packages
+    return sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects())
+
+
+METHODS = {
+    "IntegratedGradients": {"n_steps": 5}, "GradientShap": {}, "ExpectedGradients": {"n_steps": 5},
+    "DeepLift": {}, "DeepLiftShap": {}, "LRP": {}, "DeepTaylor": {}, "GuidedBackprop": {},
+    "InputXGradient": {}, "FeatureAblation": {}, "KernelShap": {}, "ShapleyValueSampling": {},
+}  # fmt: skip
+BACKGROUND = ("GradientShap", "ExpectedGradients", "DeepLiftShap")
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_two_hundred_calls_leave_no_tensor_behind(name):
+    net, x = small_net(), rows(2)
+    options = {"on_negative": "clamp"} if name == "DeepTaylor" else {}
+    explainer = getattr(attribution, name)(net, **options)
+    given = (x, rows(3, 1)) if name in BACKGROUND else (x,)
+
+    def run(calls):
+        for _ in range(calls):
+            explainer.attribute(*given, target=0, **METHODS[name])
+        return live_tensors()
+
+    before = run(2)
+    assert run(200) == before
+    for module in net.modules():
+        assert not any(vars(module)[key] for key in vars(module) if key.endswith("_hooks"))
