@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from pyxai import PyxaiWarning, UnsupportedOperationError
-from pyxai.graph import RuleTable, is_affine, trace
+from pyxai.graph import RuleTable, is_affine, is_nonnegative, trace
 
 
 class Function(nn.Module):
@@ -354,6 +354,29 @@ def test_first_linear_part():
         resumed = prefix.resume({node: boundary[node] + moved[node] for node in boundary})
         torch.testing.assert_close(resumed, model(x + change))
     assert trace(nn.Sequential(nn.ReLU(), nn.Linear(6, 2)), rows(6)).first_linear() is None
+
+
+def test_values_that_are_never_negative():
+    def forward(parts, x):
+        hidden = F.max_pool1d(F.relu(x), 2)
+        joined = torch.cat([hidden, x.abs().mean(2, keepdim=True)], 2)
+        padded = F.pad(joined * x[..., :4].sigmoid(), (1, 1), value=0.5)
+        below = F.pad(joined, (1, 1), value=-0.5)
+        shifted = joined + 2
+        lowered = joined - 2
+        signed = joined * x[..., :4]
+        return torch.cat([padded, below, shifted, lowered, signed, x.clamp(min=-1)], 2).tanh()
+
+    graph = trace(Function(forward), torch.randn(2, 3, 6))
+    last = next(node for node in graph.nodes if node.op == "cat" and len(node.args["tensors"]) == 6)
+    found = [is_nonnegative(node) for node in last.args["tensors"]]
+    assert found == [True, False, True, False, False, False]
+    values = graph.run((torch.randn(64, 3, 6),), keep=lambda node: True)
+    claimed = [node for node in graph.nodes if is_nonnegative(node)]
+    assert len(claimed) > 8
+    for node in claimed:
+        value = values[node]
+        assert all((part >= 0).all() for part in (value if isinstance(value, tuple) else (value,)))
 
 
 def test_affine_products_and_selectors():

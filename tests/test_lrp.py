@@ -27,6 +27,31 @@ from pyxai.attribution.relevance import (
     ZBoxRule,
     ZPlusRule,
 )
+from pyxai.attribution.relevance.rules import LinearOp
+
+
+@pytest.mark.parametrize(
+    "rule", [AlphaBetaRule(2.0, 1.0), AlphaBetaRule(1.0, 0.0), GammaRule(0.5), ZPlusRule()]
+)
+def test_inputs_without_a_sign_take_the_short_way(rule):
+    generator = torch.Generator().manual_seed(0)
+    weight, h = torch.randn(5, 7, generator=generator, dtype=torch.float64), torch.rand(3, 7)
+    h, relevance = h.double(), torch.randn(3, 5, generator=generator, dtype=torch.float64)
+    products = []
+
+    def product(matrix, values):
+        products.append(values)
+        return values @ matrix.T
+
+    def found(nonnegative):
+        products.clear()
+        backward = lambda w, s: product(w.T, s)  # noqa: E731
+        op = LinearOp(h, weight, torch.linspace(-1, 1, 5).double(), product, backward, nonnegative)
+        return rule.propagate(op, relevance), len(products)
+
+    (short, few), (long, many) = found(True), found(False)
+    torch.testing.assert_close(short, long, rtol=1e-12, atol=1e-12)
+    assert few == many // 2
 
 
 def test_z_plus_on_a_negative_output():

@@ -8,6 +8,7 @@ from pyxai.graph.graph import Graph
 from pyxai.graph.interpreter import Call, Run, Values
 from pyxai.graph.ir import Node
 from pyxai.graph.rules import Rule, RuleTable
+from pyxai.graph.signs import is_nonnegative
 from pyxai.graph.trace import trace
 
 __all__ = [
@@ -26,5 +27,6 @@ __all__ = [
     "Values",
     "batch_growth",
     "is_affine",
+    "is_nonnegative",
     "trace",
 ]

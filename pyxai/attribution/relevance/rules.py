@@ -51,6 +51,9 @@ class LinearOp:
         ``(weight, h) -> w h``, without bias.
     backward : callable
         ``(weight, s) -> w' s``, the transposed map.
+    nonnegative : bool
+        Whether no value of the input can be negative, so that the signs of contributions are those
+        of the weights.
     """
 
     input: Tensor
@@ -58,28 +61,34 @@ class LinearOp:
     bias: Tensor | None
     forward: Callable[[Tensor, Tensor], Tensor]
     backward: Callable[[Tensor, Tensor], Tensor]
+    nonnegative: bool = False
 
-    def signed_sums(self) -> tuple[Tensor, Tensor]:
-        """Return ``U+`` and ``U-`` without the bias."""
-        h_plus, h_minus = self.input.clamp(min=0), self.input.clamp(max=0)
-        w_plus, w_minus = self.weight.clamp(min=0), self.weight.clamp(max=0)
-        positive = self.forward(w_plus, h_plus) + self.forward(w_minus, h_minus)
-        negative = self.forward(w_plus, h_minus) + self.forward(w_minus, h_plus)
-        return positive, negative
+    def sum_of(self, sign: int) -> Tensor:
+        """Return ``U+`` (sign 1) or ``U-`` (sign -1) without the bias."""
+        same, other = _part(self.weight, sign), _part(self.weight, -sign)
+        if self.nonnegative:
+            return self.forward(same, self.input)
+        up, down = _part(self.input, 1), _part(self.input, -1)
+        return self.forward(same, up) + self.forward(other, down)
 
-    def share_signed(self, positive: Tensor, negative: Tensor) -> Tensor:
-        """Return ``sum_j u+_ji positive_j + u-_ji negative_j`` for every input."""
-        h_plus, h_minus = self.input.clamp(min=0), self.input.clamp(max=0)
-        w_plus, w_minus = self.weight.clamp(min=0), self.weight.clamp(max=0)
-        to_plus = self.backward(w_plus, positive) + self.backward(w_minus, negative)
-        to_minus = self.backward(w_minus, positive) + self.backward(w_plus, negative)
-        return h_plus * to_plus + h_minus * to_minus
+    def share_of(self, sign: int, values: Tensor) -> Tensor:
+        """Return ``sum_j u+_ji values_j`` (sign 1) or the same with ``u-`` for every input."""
+        same, other = _part(self.weight, sign), _part(self.weight, -sign)
+        if self.nonnegative:
+            return self.input * self.backward(same, values)
+        up, down = _part(self.input, 1), _part(self.input, -1)
+        return up * self.backward(same, values) + down * self.backward(other, values)
 
     def bias_part(self, sign: int) -> Tensor | float:
         """Return the positive or the negative part of the bias."""
         if self.bias is None:
             return 0.0
-        return self.bias.clamp(min=0) if sign > 0 else self.bias.clamp(max=0)
+        return _part(self.bias, sign)
+
+
+def _part(values: Tensor, sign: int) -> Tensor:
+    """Return the positive or the negative part."""
+    return values.clamp(min=0) if sign > 0 else values.clamp(max=0)
 
 
 class RelevanceRule(ABC):
@@ -157,18 +166,20 @@ class AlphaBetaRule(RelevanceRule):
 
     def propagate(self, op: LinearOp, relevance: Tensor) -> Tensor:
         """Return the relevance of the op's input from that of its output."""
-        positive, negative = op.signed_sums()
-        if self.bias == "absorb":
-            positive, negative = positive + op.bias_part(1), negative + op.bias_part(-1)
+        positive = self._sum_of(op, 1)
+        if self.beta == 0 and not self.renormalize_empty:
+            return op.share_of(1, divide(self.alpha * relevance, positive))
+        negative = self._sum_of(op, -1)
         alpha, beta = self.alpha * relevance, self.beta * relevance
         if self.renormalize_empty:
             alpha = torch.where(negative == 0, relevance, alpha)
             beta = torch.where(positive == 0, -relevance, beta)
-        if self.beta == 0 and not self.renormalize_empty:
-            share = torch.zeros_like(alpha)
-        else:
-            share = -divide(beta, negative)
-        return op.share_signed(divide(alpha, positive), share)
+        favour = op.share_of(1, divide(alpha, positive))
+        return favour - op.share_of(-1, divide(beta, negative))
+
+    def _sum_of(self, op: LinearOp, sign: int) -> Tensor:
+        total = op.sum_of(sign)
+        return total + op.bias_part(sign) if self.bias == "absorb" else total
 
 
 @dataclass(frozen=True)
@@ -221,13 +232,13 @@ class GammaRule(RelevanceRule):
 
     def propagate(self, op: LinearOp, relevance: Tensor) -> Tensor:
         """Return the relevance of the op's input from that of its output."""
-        positive, negative = op.signed_sums()
-        positive, negative = positive + op.bias_part(1), negative + op.bias_part(-1)
+        positive, negative = (op.sum_of(sign) + op.bias_part(sign) for sign in (1, -1))
         z = positive + negative
         up = z >= 0
         ratio = divide(relevance, z + self.gamma * torch.where(up, positive, negative))
         boosted = (1 + self.gamma) * ratio
-        return op.share_signed(torch.where(up, boosted, ratio), torch.where(up, ratio, boosted))
+        favour = op.share_of(1, torch.where(up, boosted, ratio))
+        return favour + op.share_of(-1, torch.where(up, ratio, boosted))
 
 
 @dataclass(frozen=True)

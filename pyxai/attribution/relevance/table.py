@@ -15,7 +15,16 @@ from pyxai._errors import UnsupportedOperationError
 from pyxai.attribution.multipliers import ordered
 from pyxai.attribution.multipliers.rescale import ELEMENTWISE
 from pyxai.attribution.relevance.rules import EpsilonRule, LinearOp, stabilized_divide
-from pyxai.graph import AFFINE, BILINEAR, STRUCTURAL, Call, Node, RuleTable, is_affine
+from pyxai.graph import (
+    AFFINE,
+    BILINEAR,
+    STRUCTURAL,
+    Call,
+    Node,
+    RuleTable,
+    is_affine,
+    is_nonnegative,
+)
 from pyxai.graph.ir import op_names
 from pyxai.graph.vjp import batch_norm_scale, reduce_to
 
@@ -161,7 +170,7 @@ def _linear_op(
         found: Tensor = call.vjp(s * size, wrt=(name,), **replaced)[name]
         return found
 
-    return LinearOp(h, weight, bias, forward, backward)
+    return LinearOp(h, weight, bias, forward, backward, is_nonnegative(call.node.args[name]))
 
 
 def _weight_and_bias(node: Node, operand: str) -> tuple[str, str]:
