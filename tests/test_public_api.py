@@ -227,7 +227,7 @@ def test_importing_warns_of_nothing_and_loads_no_extra():
         "import sys, warnings; warnings.simplefilter('error'); import torch; "
         "before = set(sys.modules); import pyxai; "
         "print({'matplotlib', 'sklearn', 'scipy', 'captum', 'shap', 'safetensors', 'pandas', "
-        "'tqdm', 'sympy'} & (set(sys.modules) - before))"
+        "'tqdm', 'sympy', 'torch_geometric'} & (set(sys.modules) - before))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pyxai.metrics.blur import random_pixel_masks
 from pyxai.metrics.curve import Curve
+from pyxai.metrics.graph_fidelity import graph_fidelity
 from pyxai.metrics.infidelity import infidelity, infidelity_perturb_func_decorator
 from pyxai.metrics.information_curve import (
     InformationCurve,
@@ -37,6 +38,7 @@ __all__ = [
     "comprehensiveness",
     "default_perturb_func",
     "deletion",
+    "graph_fidelity",
     "grid_point_game",
     "infidelity",
     "infidelity_perturb_func_decorator",

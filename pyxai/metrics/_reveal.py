@@ -23,6 +23,7 @@ __all__ = [
     "name_of",
     "ranked_game",
     "reveal_curve",
+    "top_masks",
 ]
 
 ALL_SIZES = 256  # up to so many players every size is a point of the curve
@@ -66,9 +67,13 @@ def curve_sizes(n_players: int, n_points: int | None) -> Tensor:
     return torch.linspace(0, n_players, count, dtype=torch.float64).round().long()
 
 
-def top_masks(order: Tensor, sizes: Tensor) -> Tensor:
-    """Return masks that hold the first ``sizes`` players of each example, [batch, sizes, n]."""
-    place = torch.empty_like(order).scatter_(
+def top_masks(order: Tensor, sizes: Tensor, n_players: int | None = None) -> Tensor:
+    """Return masks that hold the first ``sizes`` players of each example, [batch, sizes, n].
+
+    ``order`` may name fewer than ``n_players``; default: it names all.
+    """
+    count = order.shape[1] if n_players is None else n_players
+    place = order.new_full((len(order), count), count).scatter_(
         1, order, torch.arange(order.shape[1], device=order.device).expand_as(order)
     )
     return place.unsqueeze(1) < sizes.to(order.device)[:, None]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pyxai.plot.bar import bar
 from pyxai.plot.curve import curve
+from pyxai.plot.graph import graph, graph_layout
 from pyxai.plot.heatmap import heatmap
 from pyxai.plot.interactions import interactions
 from pyxai.plot.principles import principles
 
-__all__ = ["bar", "curve", "heatmap", "interactions", "principles"]
+__all__ = ["bar", "curve", "graph", "graph_layout", "heatmap", "interactions", "principles"]

@@ -1,0 +1,84 @@
+"""Weights on the messages of torch_geometric modules, by that package's own explanation masks."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor
+
+from pyxai.runner.state import find_modules
+
+__all__ = ["masked_messages", "need_torch_geometric"]
+
+_STATE = ("_edge_mask", "_loop_mask", "_apply_sigmoid")
+
+
+def need_torch_geometric(module: str = "torch_geometric") -> Any:
+    """Import a module of torch_geometric.
+
+    Raises
+    ------
+    ImportError
+        If it is not installed; the message names the extra.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(
+            "weights on the messages of a model need torch_geometric; install it with: "
+            "pip install 'pyxai-torch[graphs]'"
+        ) from error
+
+
+@contextmanager
+def masked_messages(
+    model: Callable[..., Any], weights: Tensor, edge_index: Tensor
+) -> Iterator[None]:
+    """Multiply every message inside the block by the weight of its entry; then undo it.
+
+    Parameters
+    ----------
+    model : callable
+        Runs modules of torch_geometric.
+    weights : Tensor, shape [n_entries]
+        One for each entry of ``edge_index``. Self loops that a layer adds weigh 1.
+    edge_index : Tensor, shape [2, n_entries]
+        int64.
+
+    Yields
+    ------
+    None
+
+    Raises
+    ------
+    ImportError
+        If torch_geometric is not installed.
+    ValueError
+        If ``model`` has no module that passes messages, or one of them refuses explanations.
+    """
+    base = need_torch_geometric("torch_geometric.nn").MessagePassing
+    layers = [module for module in find_modules(model) if isinstance(module, base)]
+    if not layers:
+        raise ValueError(
+            "model must hold torch_geometric modules that pass messages where weights_as is "
+            "'messages', got none"
+        )
+    refused = [type(layer).__name__ for layer in layers if layer.explain is False]
+    if refused:
+        raise ValueError(f"model must allow explanations, got {refused[0]} with explain=False")
+    before = [(layer.explain, {name: getattr(layer, name) for name in _STATE}) for layer in layers]
+    loops = edge_index[0] != edge_index[1]  # True where there is none, as that package has it
+    try:
+        for layer in layers:
+            layer.explain = True
+            for name, value in zip(_STATE, (weights, loops, False), strict=True):
+                setattr(layer, name, value)
+        yield
+    finally:
+        for layer, (explain, state) in zip(layers, before, strict=True):
+            layer.explain = explain
+            for name, value in state.items():
+                setattr(layer, name, value)

@@ -1,0 +1,50 @@
+"""Where the nodes of a graph are drawn: springs along edges, repulsion between nodes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["spring_layout"]
+
+STEPS = 150
+
+
+def spring_layout(edge_index: Tensor, n_nodes: int, seed: int = 0) -> Tensor:
+    """Return places of the nodes, float64 [n_nodes, 2], within [-1, 1].
+
+    Nodes repel each other, edges pull their ends together, and a weak pull towards the middle
+    keeps parts that nothing connects in the picture.
+
+    References
+    ----------
+    .. [1] T. Fruchterman, E. Reingold, "Graph drawing by force-directed placement", Software:
+       Practice and Experience 21(11), 1991.
+    """
+    source, target = edge_index.cpu()
+    adjacency = torch.zeros(n_nodes, n_nodes, dtype=torch.float64)
+    adjacency[source, target] = 1.0
+    adjacency[target, source] = 1.0
+    adjacency.fill_diagonal_(0)
+    places = _spectral(adjacency, seed)
+    ideal = n_nodes**-0.5
+    for step in range(STEPS):
+        apart = places[:, None] - places[None]  # [n, n, 2]
+        distance = apart.norm(dim=2).clamp(min=1e-3)
+        push = ideal**2 / distance**2 - adjacency * distance / ideal
+        move = (push[:, :, None] * apart).sum(1) - 2 * ideal * places
+        reach = 0.1 * (1 - step / STEPS)
+        places = places + move * (reach / move.norm(dim=1, keepdim=True).clamp(min=reach))
+    places = places - places.mean(0)
+    extent = places.abs().amax()
+    return places / extent if extent > 0 else places
+
+
+def _spectral(adjacency: Tensor, seed: int) -> Tensor:
+    """Start where neighbours are close already, each node a little aside so that none coincide."""
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.rand(len(adjacency), 2, generator=generator, dtype=torch.float64) - 0.5
+    scale = adjacency.sum(1).clamp(min=1).rsqrt()
+    _, vectors = torch.linalg.eigh(scale[:, None] * adjacency * scale[None])
+    chosen = vectors[:, -3:-1] if len(adjacency) > 2 else torch.zeros_like(noise)
+    return chosen / chosen.abs().amax(0).clamp(min=1e-9) * 0.5 + 0.2 * noise
