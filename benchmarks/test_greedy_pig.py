@@ -1,0 +1,87 @@
+"""Greedy PIG against the loop that one writes with captum 0.9.0, at equal softmax AUC.
+
+The loop integrates from what is selected to the input, takes the best pixel, and starts over. It is
+given whole batches and few nodes already: 64 rounds of 8 midpoints. ``captum, its defaults`` takes
+50 Gauss-Legendre nodes. The claim is at least 10 times the speed, with an AUC within 0.005.
+"""
+
+import captum.attr
+import torch
+from _timing import compare
+from sklearn.datasets import load_digits
+from torch import nn
+
+from pyxai import metrics
+from pyxai.attribution import GreedyPIG
+
+N_IMAGES = 40
+
+
+def trained():
+    """Return a net for the digits of scikit-learn, images that it has not seen, and their classes.
+
+    Of 1437 digits it learns for 12 epochs; the classes are those it predicts.
+    """
+    torch.manual_seed(0)
+    digits = load_digits()
+    images = torch.tensor(digits.images, dtype=torch.float32)[:, None] / 16
+    labels = torch.tensor(digits.target)
+    order = torch.randperm(len(images))
+    train, rest = order[:1437], order[1437 : 1437 + N_IMAGES]
+    model = nn.Sequential(
+        *(nn.Conv2d(1, 32, 3, padding=1), nn.ReLU()),
+        *(nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(64, 64, 3, padding=1), nn.ReLU()),
+        *(nn.Flatten(), nn.Linear(1024, 128), nn.ReLU(), nn.Linear(128, 10)),
+    )
+    optimizer = torch.optim.Adam(model.parameters(), 2e-3)
+    for _ in range(12):
+        for rows in torch.randperm(len(train)).split(64):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(images[train[rows]]), labels[train[rows]]).backward()
+            optimizer.step()
+    model.eval()
+    return model, images[rest], model(images[rest]).argmax(1)
+
+
+def naive(model, x, target, **rule):
+    """Return ranks as `GreedyPIG` does, one pixel a round."""
+    explainer = captum.attr.IntegratedGradients(nn.Sequential(model, nn.Softmax(1)))
+    selected = torch.zeros_like(x, dtype=torch.bool)
+    ranks = torch.zeros_like(x)
+    for place in range(x[0].numel()):
+        start = torch.where(selected, x, torch.zeros_like(x))
+        found = explainer.attribute(x, baselines=start, target=target, **rule)
+        best = found.masked_fill(selected, -torch.inf).flatten(1).argmax(1, keepdim=True)
+        selected.flatten(1).scatter_(1, best, True)
+        ranks.flatten(1).scatter_(1, best, float(x[0].numel() - place))
+    return ranks
+
+
+def test_greedy_pig(benchmark):
+    torch.set_num_threads(1)
+    model, x, target = trained()
+    few = {"n_steps": 8, "method": "riemann_middle"}
+
+    def auc(ranks):
+        return float(metrics.softmax_auc(model, x, ranks, target=target).auc.mean())
+
+    same = GreedyPIG(model).attribute(x, target=target, rounds=1, n_steps=8)
+    loop = naive(model, x, target, **few)
+    assert float((same == loop).float().mean()) > 0.98  # but for ties in float32
+    ours, theirs = auc(GreedyPIG(model).attribute(x, target=target)), auc(loop)
+    assert abs(ours - theirs) < 0.005, (ours, theirs)
+    ratios = compare(
+        benchmark,
+        lambda: GreedyPIG(model).attribute(x, target=target),
+        {
+            "captum, 64 rounds of 8 nodes": lambda: naive(model, x, target, **few),
+            "captum, its defaults": lambda: naive(model, x, target),
+            "ours, 64 rounds of 8 nodes": lambda: GreedyPIG(model).attribute(
+                x, target=target, rounds=1, n_steps=8
+            ),
+        },
+        rounds=2,
+    )
+    benchmark.extra_info["softmax AUC"] = f"{ours:.4f}, loop {theirs:.4f}"
+    assert ratios["captum, 64 rounds of 8 nodes"] < 0.1

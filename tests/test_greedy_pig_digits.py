@@ -1,0 +1,127 @@
+"""What Greedy PIG is for, on four convolutional nets that tell the digits of scikit-learn apart.
+
+The claims are about sufficiency: curves that reveal features. Deletion is not among them.
+"""
+
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pyxai import metrics
+from pyxai.attribution import GreedyPIG, IntegratedGradients
+
+SEEDS = range(4)
+N_IMAGES, N_FEW = 24, 12  # a few for what costs as much as the full loop once more
+
+
+class Case(NamedTuple):
+    model: nn.Module
+    x: Tensor
+    target: Tensor
+    ranks: dict[str, Tensor]
+
+    def mean(self, metric, name, count=N_IMAGES):
+        options = {} if metric is metrics.kl_auc else {"target": self.target[:count]}
+        curve = metric(self.model, self.x[:count], self.ranks[name][:count], **options)
+        return float(curve.auc.mean())
+
+
+def trained(seed):
+    """Return a net trained on 1437 digits, and others."""
+    digits = pytest.importorskip("sklearn.datasets").load_digits()
+    images = torch.tensor(digits.images, dtype=torch.float32)[:, None] / 16
+    labels = torch.tensor(digits.target)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        order = torch.randperm(len(images))
+        train, rest = order[:1437], order[1437:]
+        model = nn.Sequential(
+            *(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU()),
+            *(nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(32, 32, 3, padding=1), nn.ReLU()),
+            *(nn.Flatten(), nn.Linear(512, 64), nn.ReLU(), nn.Linear(64, 10)),
+        )
+        optimizer = torch.optim.Adam(model.parameters(), 2e-3)
+        for _ in range(12):
+            for rows in torch.randperm(len(train)).split(64):
+                optimizer.zero_grad()
+                loss = nn.functional.cross_entropy(model(images[train[rows]]), labels[train[rows]])
+                loss.backward()
+                optimizer.step()
+    return model.eval(), images[rest]
+
+
+@pytest.fixture(scope="module", params=SEEDS)
+def case(request):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # nets this small gain nothing from more
+    model, images = trained(request.param)
+    x = images[:N_IMAGES]
+    target = model(x).argmax(1)
+    greedy, integrated = GreedyPIG(model), IntegratedGradients(lambda x: model(x).softmax(1))
+    full = {"rounds": 1, "n_steps": 8}  # 512 gradients an image
+    ranks = {
+        "ig": integrated.attribute(x, target=target, n_steps=32, method="midpoint"),
+        "full": greedy.attribute(x, target=target, **full),
+        "geometric": greedy.attribute(x, target=target),
+        "kl": greedy.attribute(x[:N_FEW], output="kl", **full),
+    }
+    yield Case(model, x, target, ranks)
+    torch.set_num_threads(threads)
+
+
+def test_softmax_auc_is_above_that_of_integrated_gradients(case):
+    plain = case.mean(metrics.softmax_auc, "ig")
+    for name in ("full", "geometric"):
+        assert case.mean(metrics.softmax_auc, name) > plain
+
+
+def test_geometric_rounds_cost_a_twentieth_of_the_full_loop(case):
+    full, geometric = (case.mean(metrics.softmax_auc, name) for name in ("full", "geometric"))
+    assert abs(full - geometric) < 0.008
+    counted = 0
+
+    class Counting(nn.Module):
+        def forward(self, x):
+            nonlocal counted
+            counted += len(x) * torch.is_grad_enabled()
+            return case.model(x)
+
+    GreedyPIG(Counting()).attribute(case.x[:8], target=case.target[:8], internal_batch_size=8)
+    assert counted <= 30 * 8 + 6  # and six rows to measure the model
+
+
+def test_divergence_is_best_on_the_curve_of_the_divergence(case):
+    values = {name: case.mean(metrics.kl_auc, name, N_FEW) for name in case.ranks}
+    assert min(values, key=values.get) == "kl"
+
+
+def test_other_curves_are_worse(case):
+    """Greedy selection leaves redundant evidence behind, which deletion then finds."""
+    assert case.mean(metrics.deletion, "geometric") > case.mean(metrics.deletion, "ig")
+    of_kl, of_full = (case.mean(metrics.softmax_auc, name, N_FEW) for name in ("kl", "full"))
+    assert of_kl < of_full
+
+
+def test_path_integrals_are_complete_with_many_nodes(case):
+    _, delta = GreedyPIG(case.model).attribute(
+        case.x[:3], target=case.target[:3], n_steps=256, return_convergence_delta=True
+    )
+    assert delta.max() < 2e-3
+
+
+def test_errors_of_the_quadratures(case):
+    """One round with all pixels; relative L1 errors, averaged over images."""
+    x = case.x[:N_FEW]
+    call = {"target": case.target[:N_FEW], "rounds": 64, "scores": "raw"}
+    exact = GreedyPIG(case.model).attribute(x, n_steps=128, **call).flatten(1)
+
+    def error(n_steps, **options):
+        found = GreedyPIG(case.model).attribute(x, n_steps=n_steps, **options, **call)
+        return float(((found.flatten(1) - exact).abs().sum(1) / exact.abs().sum(1)).mean())
+
+    for n_steps, share in ((1, 0.75), (2, 0.75), (4, 0.95)):
+        assert error(n_steps, softmax_aware=True) < share * error(n_steps)
+    assert error(4) < error(4, method="gausslegendre")
