@@ -115,6 +115,27 @@ def test_many_blocks_at_once(case):
         torch.testing.assert_close(getattr(covariance, method)(members), one_by_one)
 
 
+def test_quadratic_forms_of_groups_are_those_of_their_blocks(case):
+    covariance, _ = case
+    members = torch.tensor([[0, 3], [4, 1]])
+    vectors = rows(6, 2, seed=2).view(3, 2, 1, 2) @ rows(2, 2, seed=3)  # [3, 2 groups, 1, 2]
+    for form, blocks in (("marginal_form", "blocks"), ("conditional_form", "conditional_blocks")):
+        expected = vectors @ getattr(covariance, blocks)(members) @ vectors.mT
+        found = getattr(covariance, form)(vectors[..., 0, :], members)
+        torch.testing.assert_close(found, expected[..., 0, 0], rtol=1e-7, atol=1e-7)
+
+
+def test_a_group_may_hold_all_features(case):
+    """Given nothing else, the conditional covariance is the covariance itself."""
+    covariance, matrix = case
+    members, vectors = torch.arange(len(matrix))[None], rows(3, len(matrix), seed=1)[:, None]
+    expected = (vectors @ matrix * vectors).sum(-1)
+    torch.testing.assert_close(covariance.marginal_form(vectors, members), expected)
+    torch.testing.assert_close(
+        covariance.conditional_form(vectors, members), expected, rtol=1e-6, atol=1e-6
+    )
+
+
 def test_float32_stays_float32(case):
     covariance, matrix = case
     single = covariance.to("cpu", torch.float32)

@@ -369,59 +369,73 @@ class TestErrors:
             FunctionalInformation(net()).fit([inputs(3)])
 
 
-def insertion_auc(model, x, target, scores, fill):
-    order = scores.flatten(1).argsort(1, descending=True)
-    flat, curve = fill.expand_as(x).flatten(1).clone(), []
-    for step in range(flat.shape[1] + 1):
-        with torch.no_grad():
-            p = model(flat.view_as(x)).softmax(1)
+def reveal_auc(model, x, target, scores, fill, hide=False):
+    """Area of the mean probability as the pixels of highest score are shown, or hidden."""
+    order = scores.flatten(1).argsort(dim=1, descending=True, stable=True)
+    rank = torch.empty_like(order).scatter_(1, order, torch.arange(64).expand_as(order))
+    curve = []
+    for count in range(65):
+        kept = (rank >= count if hide else rank < count).view_as(x)
+        p = model(torch.where(kept, x, fill)).softmax(1)
         curve.append(p.gather(1, target[:, None]).mean().item())
-        if step < flat.shape[1]:
-            at = order[:, step : step + 1]
-            flat.scatter_(1, at, x.flatten(1).gather(1, at))
-    return float(np.trapezoid(curve, dx=1 / flat.shape[1]))
+    return float(np.trapezoid(curve, dx=1 / 64))
 
 
-@pytest.fixture(scope="module")
-def digits():
+def digits_net():
+    """Return a net that reads 97 % of unseen digits, what it was trained on, and 100 unseen."""
     from sklearn.datasets import load_digits
 
     data = load_digits()
     x = torch.tensor(data.images, dtype=torch.float32).unsqueeze(1) / 16
     y = torch.tensor(data.target)
-    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
-    return x[order], y[order]
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        order = torch.randperm(len(x))
+        train, test = order[:1437], order[1437:1537]
+        model = nn.Sequential(
+            nn.Conv2d(1, 16, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(16, 32, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(512, 64),
+            nn.ReLU(),
+            nn.Linear(64, 10),
+        )
+        optimiser = torch.optim.Adam(model.parameters(), 2e-3)
+        for _ in range(12):
+            for rows in train[torch.randperm(len(train))].split(64):
+                optimiser.zero_grad()
+                nn.functional.cross_entropy(model(x[rows]), y[rows]).backward()
+                optimiser.step()
+    return model.eval().requires_grad_(False), x[train], y[train], x[test]
 
 
-def test_digits_ranking(digits):
-    """The order of the scores on digits; the covariance versions do not win there."""
-    x, y = digits
-    torch.manual_seed(0)
-    model = nn.Sequential(
-        nn.Conv2d(1, 16, 3, padding=1),
-        nn.ReLU(),
-        nn.Conv2d(16, 32, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(512, 64),
-        nn.ReLU(),
-        nn.Linear(64, 10),
-    )
-    optimiser = torch.optim.Adam(model.parameters(), 2e-3)
-    for _ in range(6):
-        for i in range(0, 1200, 64):
-            optimiser.zero_grad()
-            nn.functional.cross_entropy(model(x[i : i + 64]), y[i : i + 64]).backward()
-            optimiser.step()
-    model.eval()
-    test = x[1200:1250]
+def test_digits_table():
+    """Insertion and deletion areas on digits; the covariance versions do not win there.
+
+    Nets differ by more than methods: those of other seeds lie up to 0.03 lower, all alike.
+    """
+    model, x, y, test = digits_net()
     target = model(test).argmax(1)
-    method = FunctionalInformation(model).fit([(x[:1200], y[:1200])], form="dense", ridge=1e-4)
-    names = ("plain", "smoothgrad_sq", "conditional", "additive")
-    scores = method.scores(test, target, names=names, n_samples=50, noise="isotropic")
-    fill = x[:1200].mean(0, keepdim=True)
-    auc = {name: insertion_auc(model, test, target, scores[name], fill) for name in names}
+    method = FunctionalInformation(model).fit([(x, y)], form="dense", ridge=1e-4)
+    table = {  # insertion areas of three seeds, from and to
+        "smoothgrad_sq": (0.849, 0.858),
+        "vargrad": (0.848, 0.856),
+        "plain": (0.847, 0.858),
+        "conditional": (0.816, 0.825),
+        "additive": (0.736, 0.774),
+    }
+    scores = method.scores(test, target, names=tuple(table), n_samples=50, noise="isotropic")
+    fill = x.mean(0, keepdim=True)
+    shown, hidden = (
+        {name: reveal_auc(model, test, target, scores[name], fill, hide) for name in table}
+        for hide in (False, True)
+    )
+    for name, (low, high) in table.items():
+        assert low - 0.02 <= shown[name] <= high + 0.02, (name, shown[name])
     # On saturated outputs the weight f hardly varies, so that the two rank alike.
-    assert abs(auc["plain"] - auc["smoothgrad_sq"]) < 0.005
-    assert auc["additive"] + 0.02 < auc["conditional"] < auc["plain"]
+    assert abs(shown["plain"] - shown["smoothgrad_sq"]) < 0.005
+    assert shown["additive"] + 0.02 < shown["conditional"] < shown["plain"]
+    assert hidden["additive"] > hidden["conditional"] > hidden["plain"]

@@ -7,10 +7,18 @@ import numpy as np
 import pytest
 import torch
 from scipy.interpolate import griddata, interp1d
+from threadpoolctl import threadpool_limits
 
 from pyxai import metrics
 from pyxai.metrics.blur import blurred, webp_bytes
 from pyxai.metrics.information_curve import THRESHOLDS, InformationCurves
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_blas_thread():
+    """scipy calls LAPACK once for each triangle; on a busy machine its threads stall each other."""
+    with threadpool_limits(1):
+        yield
 
 
 def photograph(size=40, channels=3):

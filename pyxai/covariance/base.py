@@ -85,6 +85,14 @@ class Covariance(ABC):
         """Return `conditional_block` for each row of ``members`` [k, size]."""
         return torch.stack([self.conditional_block(indices) for indices in members])
 
+    def marginal_form(self, vectors: Tensor, members: Tensor) -> Tensor:
+        """Return ``v' Sigma[S, S] v`` for ``vectors`` [..., k, size] on ``members`` [k, size]."""
+        return _forms(self.blocks(members), vectors)
+
+    def conditional_form(self, vectors: Tensor, members: Tensor) -> Tensor:
+        """Return ``v' C v`` with C the covariance of each row of ``members`` given all others."""
+        return _forms(self.conditional_blocks(members), vectors)
+
     def _units(self, indices: Tensor) -> Tensor:
         like = self.diagonal()
         units = torch.zeros(len(indices), self.features, dtype=like.dtype, device=like.device)
@@ -98,6 +106,11 @@ class Covariance(ABC):
             f"covariance must be positive definite, got {what}; pass shrinkage > 0 (towards the "
             "diagonal), or ridge > 0 where a feature never varies"
         )
+
+
+def _forms(blocks: Tensor, vectors: Tensor) -> Tensor:
+    forms: Tensor = torch.einsum("...ki,kij,...kj->...k", vectors, blocks, vectors)
+    return forms
 
 
 def _offsets(parts: Sequence[Tensor]) -> list[tuple[Tensor, int]]:

@@ -94,8 +94,9 @@ class DenseCovariance(Covariance):
         return blocks.to(self.matrix.dtype)
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> DenseCovariance:
-        """Return the same covariance elsewhere."""
-        return DenseCovariance(self.matrix.to(device, dtype))
+        """Return the same covariance elsewhere, with its factors where nothing changes."""
+        matrix = self.matrix.to(device, dtype)
+        return self if matrix is self.matrix else DenseCovariance(matrix)
 
 
 class DiagonalCovariance(Covariance):

@@ -110,10 +110,40 @@ class LowRankCovariance(Covariance):
         blocks: Tensor = torch.linalg.inv(torch.diag_embed(inverse[members]) - explained)
         return blocks.to(self.factor.dtype)
 
+    def marginal_form(self, vectors: Tensor, members: Tensor) -> Tensor:
+        """Return ``v' Sigma[S, S] v`` without the block, so groups may be large."""
+        reach = torch.einsum("rki,...ki->...kr", self.factor[:, members], vectors)
+        result = reach.square().sum(-1)
+        if self.extra is not None:
+            result = result + (vectors.square() * self.extra[members]).sum(-1)
+        return result
+
+    def conditional_form(self, vectors: Tensor, members: Tensor) -> Tensor:
+        """Return ``v' C v``, ``C = e_S + F_S' (I + F_R e_R^-1 F_R')^-1 F_S`` given the rest R."""
+        if self._square is not None:
+            return self._square.conditional_form(vectors, members)
+        inverse, _ = self._woodbury
+        factor, wide = self.factor.double(), vectors.double()
+        eye = torch.eye(len(factor), dtype=torch.float64, device=factor.device)
+        result = torch.empty(vectors.shape[:-1], dtype=torch.float64, device=vectors.device)
+        for k, inside in enumerate(members):
+            outside = inverse.clone()
+            outside[inside] = 0.0
+            told = torch.linalg.cholesky(eye + (factor * outside) @ factor.T)
+            reach = wide[..., k, :] @ factor[:, inside].T
+            flat = reach.reshape(-1, len(factor)).T
+            left = torch.linalg.solve_triangular(told, flat, upper=False)
+            result[..., k] = left.square().sum(0).view(reach.shape[:-1])
+            result[..., k] += (wide[..., k, :].square() / inverse[inside]).sum(-1)
+        return result.to(vectors.dtype)
+
     def to(self, device: torch.device | str, dtype: torch.dtype) -> LowRankCovariance:
         """Return the same covariance elsewhere."""
+        factor = self.factor.to(device, dtype)
+        if factor is self.factor:
+            return self  # keeps what is computed already
         extra = None if self.extra is None else self.extra.to(device, dtype)
-        return LowRankCovariance(self.factor.to(device, dtype), extra)
+        return LowRankCovariance(factor, extra)
 
 
 class SampleCovariance(LowRankCovariance):

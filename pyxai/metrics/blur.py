@@ -125,12 +125,16 @@ def interpolated(
     ImportError
         If scipy is not installed.
     """
+    result = np.full((*shape, values.shape[1]), np.nan)
     triangles = _needs("scipy.spatial", "scipy").Delaunay(points).simplices
-    corners = points[triangles]  # [triangles, corner, axis]
+    corners = points.astype(np.int32)[triangles]  # [triangles, corner, axis]
     low = corners.min(1)
     sizes = corners.max(1) - low + 1
+    # Triangles of three neighbours hold no other pixel; where much is known they are the most.
+    large = (sizes > 2).any(1)
+    triangles, corners, low, sizes = triangles[large], corners[large], low[large], sizes[large]
+    result[points[:, 0], points[:, 1]] = values
     ends = sizes.prod(1).cumsum()
-    result = np.full((*shape, values.shape[1]), np.nan)
     start = 0
     while start < len(triangles):
         done = ends[start - 1] if start else 0
@@ -146,30 +150,33 @@ _MAX_CANDIDATES = 2**21  # pixels of bounding boxes that are looked at together
 
 def _fill(
     result: npt.NDArray[np.float64],
-    corners: npt.NDArray[np.int64],
+    corners: npt.NDArray[np.int32],
     values: npt.NDArray[np.float64],
-    low: npt.NDArray[np.int64],
-    sizes: npt.NDArray[np.int64],
+    low: npt.NDArray[np.int32],
+    sizes: npt.NDArray[np.int32],
 ) -> None:
     """Write the interpolated values of the pixels inside each triangle."""
     counts = sizes.prod(1)
-    owner = np.repeat(np.arange(len(corners)), counts)
-    offset = np.arange(len(owner)) - np.repeat(counts.cumsum() - counts, counts)
-    width = sizes[owner, 1]
-    pixels = low[owner] + np.stack([offset // width, offset % width], 1)
-    a, b, c = (corners[owner, k] - pixels for k in range(3))
+    owner = np.repeat(np.arange(len(corners), dtype=np.int32), counts)
+    offset = np.arange(len(owner), dtype=np.int32)
+    offset -= np.repeat((counts.cumsum() - counts).astype(np.int32), counts)
+    row, column = np.divmod(offset, sizes[owner, 1])
+    # Where a corner lies from a pixel, [corner, axis, pixel]; 32 bits hold areas of any image.
+    shifts = (corners - low[:, None]).transpose(1, 2, 0)[..., owner]
+    shifts[:, 0] -= row
+    shifts[:, 1] -= column
     # Twice the signed areas that a pixel spans with two corners each: its barycentric weights.
-    weights = np.stack([_cross(b, c), _cross(c, a), _cross(a, b)], 1)
-    area = weights.sum(1)
-    weights, area = weights * np.sign(area)[:, None], np.abs(area)
-    inside = (weights >= 0).all(1) & (area > 0)
-    pixels, weights, owner, area = pixels[inside], weights[inside], owner[inside], area[inside]
-    mixed = np.einsum("pk,pkc->pc", weights.astype(np.float64), values[owner])
-    result[pixels[:, 0], pixels[:, 1]] = mixed / area[:, None]
+    weights = np.stack([_cross(shifts[k - 2], shifts[k - 1]) for k in range(3)])
+    area = weights.sum(0)
+    weights *= np.sign(area)
+    inside = ((weights >= 0).all(0) & (area != 0)).nonzero()[0]
+    owner, weights, area = owner[inside], weights[:, inside], np.abs(area[inside])
+    mixed = np.einsum("kp,pkc->pc", weights.astype(np.float64), values[owner]) / area[:, None]
+    result[low[owner, 0] + row[inside], low[owner, 1] + column[inside]] = mixed
 
 
-def _cross(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    product: npt.NDArray[np.int64] = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
+def _cross(a: npt.NDArray[np.int32], b: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    product: npt.NDArray[np.int32] = a[0] * b[1] - a[1] * b[0]
     return product
 
 

@@ -31,7 +31,8 @@ class Noise:
     ) -> None:
         self.inputs, self.scale, self.kind = inputs, scale, kind
         self.dtype = torch.float64 if inputs.dtype == torch.float64 else torch.float32
-        moved = {id(c): c.to(inputs.device, self.dtype) for c in by_example or []}
+        distinct = {id(c): c for c in by_example or []}
+        moved = {key: c.to(inputs.device, self.dtype) for key, c in distinct.items()}
         self.by_example = None if by_example is None else [moved[id(c)] for c in by_example]
         flat = inputs.flatten(1).to(self.dtype)
         # One feature has no variance between entries; the noise is then of no size.

@@ -123,13 +123,12 @@ class Sample:
         """Return ``f g_i^2 scale_i`` of single features."""
         return self.weights * self.log_grads.square() * scale
 
-    def block_form(self, blocks: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return ``f g_S' B_S g_S`` of groups; ``blocks`` gives ``B_S`` for members [k, size]."""
+    def block_form(self, form: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """Return ``f g_S' B_S g_S`` of groups; ``form`` gives ``g_S' B_S g_S``."""
         assert self.groups is not None
         result = self.log_grads.new_zeros(*self.log_grads.shape[:-1], self.groups.n_groups)
         for ids, members in self.groups.by_size():
-            part = self.log_grads[..., members]
-            result[..., ids] = torch.einsum("...ki,kij,...kj->...k", part, blocks(members), part)
+            result[..., ids] = form(self.log_grads[..., members], members)
         return self.weights * result
 
 
@@ -145,14 +144,14 @@ def _marginal(sample: Sample) -> Tensor:
     covariance = sample._known()
     if sample.groups is None:
         return sample.diagonal_form(covariance.diagonal())
-    return sample.block_form(covariance.blocks)
+    return sample.block_form(covariance.marginal_form)
 
 
 def _conditional(sample: Sample) -> Tensor:
     covariance = sample._known()
     if sample.groups is None:
         return sample.diagonal_form(covariance.precision_diagonal().reciprocal())
-    return sample.block_form(covariance.conditional_blocks)
+    return sample.block_form(covariance.conditional_form)
 
 
 def _covariance_gradients(sample: Sample) -> Tensor:
