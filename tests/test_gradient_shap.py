@@ -7,6 +7,7 @@ import pytest
 import torch
 from closed_forms import CASES
 
+from pyxai import PyxaiWarning
 from pyxai.attribution import (
     ExpectedGradients,
     GradientShap,
@@ -92,6 +93,73 @@ def test_samples_converge_with_calibrated_errors():
     assert (misses.mean(0).abs() < 4 * misses.std(0) / 50**0.5).all()
     covered = (misses.abs() <= 2 * claims).double().mean()
     assert 0.91 < covered < 0.985
+
+
+FORMS = {
+    "gradient_shap": lambda net, *given, **options: GradientShap(net).attribute(
+        *given, stdevs=0.1, return_error=True, **options
+    ),
+    "expected_gradients": lambda net, *given, n_samples=5, **options: ExpectedGradients(
+        net
+    ).attribute(*given, n_samples=n_samples, return_error=True, **options),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_tolerance_is_met_row_by_row(form):
+    net, x, background = mlp(5), rows(4, 5), rows(20, 5, seed=2) / 4
+    x[1] = background.mean(0)  # not far to go
+    targets, sizes = [0, 1, 1, 0], []
+
+    def counted(z):
+        sizes.append(len(z))
+        return net(z)
+
+    def explain(these):
+        sizes.clear()
+        found = FORMS[form](
+            counted,
+            x[these],
+            background,
+            target=targets[these],
+            tolerance=0.01,
+            example_ids=torch.arange(4)[these],
+        )
+        return *found, sum(sizes)
+
+    scores, error, cost = explain(slice(0, 4))
+    assert (error.amax(1) <= 0.01).all()
+    costs = []
+    for row in range(4):  # the same draws in the batch and alone
+        alone, its_error, its_cost = explain(slice(row, row + 1))
+        torch.testing.assert_close(alone, scores[row : row + 1])
+        torch.testing.assert_close(its_error, error[row : row + 1])
+        costs.append(its_cost)
+    assert min(costs) < max(costs) / 2
+    assert cost < 0.9 * 4 * max(costs)  # rows that are done are not asked about again
+    exact = ExpectedGradients(net).attribute(x, background, target=targets)
+    assert ((scores - exact).abs() < 5 * 0.01).all()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_rounds_are_one_run_in_parts(form):
+    net, x, background = mlp(5), rows(2, 5), rows(20, 5, seed=2)
+    given = {"target": 1, "example_ids": [3, 4]}
+    with pytest.warns(PyxaiWarning, match="tolerance 1e-06 is not reached for 2 .* max_evals=100"):
+        parts = FORMS[form](net, x, background, tolerance=1e-6, max_evals=100, **given)
+    whole = FORMS[form](net, x, background, n_samples=100, **given)
+    for found, expected in zip(parts, whole, strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+def test_tolerance_of_a_model_that_averages_its_batch():
+    net, x, background = mlp(5, 1), rows(3, 5), rows(20, 5, seed=2)
+    scores, error = GradientShap(lambda z: net(z).mean()).attribute(
+        x, background, tolerance=0.02, return_error=True
+    )
+    single = ExpectedGradients(net).attribute(x, background)
+    assert (error <= 0.02).all()
+    assert ((scores - single / 3).abs() < 5 * 0.02).all()
 
 
 def test_agrees_with_captum_in_the_mean():
@@ -223,5 +291,16 @@ def test_bad_arguments_are_named():
         shap.attribute(x, background, stdevs=-1.0, target=0)
     with pytest.raises(ValueError, match=r"stdevs must be one number or 1, .* got 2"):
         shap.attribute(x, background, stdevs=(0.1, 0.2), target=0)
+    with pytest.raises(ValueError, match="tolerance must be positive and finite, got 0"):
+        shap.attribute(x, background, target=0, tolerance=0)
+    with pytest.raises(ValueError, match="max_evals must come with a tolerance"):
+        shap.attribute(x, background, target=0, max_evals=10)
+    with pytest.raises(ValueError, match="return_convergence_delta must be False with a tolerance"):
+        shap.attribute(x, background, target=0, tolerance=0.1, return_convergence_delta=True)
+    expected = ExpectedGradients(net)
+    with pytest.raises(ValueError, match="max_evals must come with n_samples, got 10 alone"):
+        expected.attribute(x, background, target=0, tolerance=0.1, max_evals=10)
+    with pytest.raises(ValueError, match="max_evals must come with a tolerance"):
+        expected.attribute(x, background, target=0, n_samples=8, max_evals=10)
     with pytest.raises(TypeError, match="inputs must be floating point"):
         shap.attribute(torch.ones(2, 4, dtype=torch.int64), background, target=0)

@@ -124,6 +124,41 @@ def test_forms_of_the_result():
     assert not Lime(net).has_convergence_delta()
 
 
+@pytest.mark.parametrize(("n_samples", "alpha"), [(60, 0.01), (200, 0.01), (200, 0.0)])
+def test_standard_errors_are_calibrated_and_no_penalty_makes_them_too_small(n_samples, alpha):
+    net, x = mlp(4), 2 * rows(3, 4)
+    runs = [
+        Lime(net, alpha=alpha).attribute(x, n_samples=n_samples, seed=seed, return_error=True)
+        for seed in range(60)
+    ]
+    scores, errors = (torch.stack(parts) for parts in zip(*runs, strict=True))
+    covered = ((scores - scores.mean(0)).abs() <= 2 * errors).double().mean((0, 1, 2))
+    claimed, found = errors.mean(0), scores.std(0)
+    assert covered > 0.91  # 0.954 if normal; 720 cases
+    assert (claimed > 0.65 * found).all()  # 60 runs tell a standard deviation to 9 %
+    if alpha == 0:
+        assert covered < 0.985
+        assert (claimed < 1.5 * found).all()
+
+
+def test_errors_have_the_form_of_the_result_and_say_where_they_are_unknown():
+    net, x = mlp(4, 2), rows(3, 4)
+    whole, errors = Lime(net).attribute(x, n_samples=40, return_error=True)
+    assert errors.shape == whole.shape == (3, 2, 4)
+    assert (errors > 0).any()
+    alone = Lime(net).attribute(x[1:2], target=1, n_samples=40, return_error=True)[1]
+    torch.testing.assert_close(alone, errors[1:2, 1])
+    _, players = Lime(net).attribute(
+        x, target=0, n_samples=40, return_input_shape=False, return_error=True,
+        feature_mask=torch.tensor([0, 0, 1, 1]),
+    )  # fmt: skip
+    assert players.shape == (3, 2)
+    few = Lime(net, alpha=0.0).attribute(x, target=0, n_samples=8, return_error=True)
+    assert few[1].isinf().all()
+    with pytest.raises(NotImplementedError, match="return_error must be False with an interp"):
+        Lime(net, SkLearnRidge()).attribute(x, target=0, return_error=True)
+
+
 def test_seeds():
     net, x = mlp(4), rows(2, 4)
     first = Lime(net).attribute(x, n_samples=30)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["weighted_lasso"]
+__all__ = ["lasso_errors", "weighted_lasso"]
 
 ROUNDS = 60
 STEPS = 50  # gradient steps a round
@@ -102,3 +102,55 @@ def _optimal(gram: Tensor, cross: Tensor, alpha: float, beta: Tensor, tolerance:
     slope = cross - torch.einsum("bij,bj->bi", gram, beta)
     inside = torch.where(beta == 0, slope.abs() - alpha, (slope - alpha * beta.sign()).abs())
     return (inside <= tolerance).all(1)
+
+
+def lasso_errors(
+    design: Tensor, outputs: Tensor, weights: Tensor, coefficients: Tensor
+) -> Tensor:  # float64 [batch, n_features]
+    """Return standard errors over the choice of samples, of each coefficient by itself.
+
+    They are those of the coefficient before the penalty moves it towards 0, the others held: a
+    sandwich estimate from residuals, times ``n / (n - number of coefficients)`` as a jackknife
+    would have it. What the penalty does, a soft threshold, never makes the coefficients of two sets
+    of samples differ by more, so the error is an upper bound; a refit would report 0 for a
+    coefficient that it keeps at 0.
+
+    Parameters
+    ----------
+    design, outputs, weights : Tensor
+        As given to `weighted_lasso`; samples 2k and 2k + 1 may depend on each other.
+    coefficients : Tensor, shape [batch, n_features]
+        What it returned.
+
+    Returns
+    -------
+    Tensor, shape [batch, n_features]
+        Infinite where a feature is the same in all samples, or there are no more pairs of samples
+        than coefficients.
+
+    References
+    ----------
+    .. [1] H. White, "A Heteroskedasticity-Consistent Covariance Matrix Estimator and a Direct Test
+       for Heteroskedasticity", Econometrica 48(4), 1980, eq. 2.
+    """
+    rows = [
+        _errors(design if design.dim() == 2 else design[row], outputs[row], weights[row], each)
+        for row, each in enumerate(coefficients)
+    ]
+    return torch.stack(rows)
+
+
+def _errors(design: Tensor, outputs: Tensor, weights: Tensor, coefficients: Tensor) -> Tensor:
+    weights = weights / weights.sum()
+    centred = design - weights @ design  # [n_samples, n_features]
+    residuals = outputs - weights @ outputs - centred @ coefficients
+    scores = centred * (weights * residuals)[:, None]
+    if len(scores) % 2:
+        scores = torch.cat([scores, torch.zeros_like(scores[:1])])
+    pairs = scores[0::2] + scores[1::2]
+    free = len(pairs) - 1 - int((coefficients != 0).sum())
+    spread = weights @ centred.square()
+    if free < 1:
+        return torch.full_like(spread, torch.inf)
+    errors = pairs.square().sum(0).sqrt_().mul_(len(pairs) / free).div_(spread)
+    return torch.where(spread > 0, errors, torch.inf)

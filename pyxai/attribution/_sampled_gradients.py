@@ -32,6 +32,7 @@ class SampledGradients:
     seed: int
     example_ids: Tensor  # int64 [batch]
     multiply_by_inputs: bool = True
+    start: int = 0  # number of the first draw
 
     def __post_init__(self) -> None:
         check_int("n_samples", self.n_samples, minimum=1)
@@ -49,6 +50,7 @@ class SampledGradients:
             self.n_samples,
             seed=self.seed,
             example_ids=self.example_ids,
+            start=self.start,
             stream=stream,
             dtype=torch.float64,
         )  # [batch, n_samples]
@@ -64,7 +66,7 @@ class SampledGradients:
             repeats.stop - repeats.start,
             seed=self.seed,
             example_ids=self.example_ids[examples],
-            start=repeats.start,
+            start=self.start + repeats.start,
             stream=_NOISE + index,
             dtype=torch.float32,
         )
@@ -101,6 +103,15 @@ class SampledGradients:
         sums : Tensor, shape [batch, n_samples]
             Sum over all features of each draw's ``(x + noise - b) * gradient``; 0 unless asked for.
         """
+        totals, squares, each = self.sums(runner, errors=errors, sums=sums)
+        means = tuple(total / self.n_samples for total in totals)
+        count = torch.full(self.example_ids.shape, self.n_samples, device=totals[0].device)
+        return means, mean_errors(means, squares, count), each
+
+    def sums(
+        self, runner: Runner, *, errors: bool, sums: bool
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], Tensor]:
+        """Return what `run` makes means and errors of: sums over draws and sums of squares."""
         batch = self.inputs[0].shape[0]
         totals = tuple(
             torch.zeros_like(value, dtype=torch.promote_types(value.dtype, torch.float32))
@@ -125,15 +136,7 @@ class SampledGradients:
 
         runner.gradients(self._points, batch, self.n_samples, consume, example_major=True)
         self._built = None
-        means = tuple(total / self.n_samples for total in totals)
-        spread = tuple(self._error(m, s) for m, s in zip(means, squares, strict=False))
-        return means, spread, each
-
-    def _error(self, mean: Tensor, squares: Tensor) -> Tensor:
-        if self.n_samples < 2:
-            return torch.full_like(mean, torch.inf)
-        variance = (squares / self.n_samples - mean.square()).clamp(min=0)
-        return (variance / (self.n_samples - 1)).sqrt()
+        return totals, squares, each
 
     def differences(self, runner: Runner) -> Tensor:
         """Return ``f(x + noise) - f(b)`` of each draw, [batch, n_samples]."""
@@ -153,3 +156,18 @@ class SampledGradients:
     def _expanded_end(self, index: int, examples: slice, repeats: slice) -> Tensor:
         end = self._end(index, examples, repeats)
         return end.expand(-1, repeats.stop - repeats.start, *[-1] * (end.dim() - 2))
+
+
+def mean_errors(
+    means: tuple[Tensor, ...], squares: tuple[Tensor, ...], count: Tensor
+) -> tuple[Tensor, ...]:
+    """Return standard errors of means, infinite where there is a single draw.
+
+    means [batch, *feat], squares [batch, *feat] summed over draws, count [batch] draws
+    """
+    errors = []
+    for mean, square in zip(means, squares, strict=False):
+        n = count.view(-1, *[1] * (mean.dim() - 1)).to(mean.dtype)
+        variance = (square / n - mean.square()).clamp(min=0)
+        errors.append(torch.where(n > 1, (variance / (n - 1)).sqrt(), torch.inf))
+    return tuple(errors)

@@ -11,6 +11,7 @@ from torch import Tensor
 from pyxai._checks import check_int
 from pyxai._example_ids import example_ids as name_examples
 from pyxai._inputs import format_background, format_inputs, restore_form
+from pyxai.attribution._gradient_rounds import SampledCall, check_stop, sample_to_tolerance
 from pyxai.attribution._sampled_gradients import SampledGradients
 from pyxai.attribution.base import GradientAttribution
 from pyxai.attribution.integrated_gradients import IntegratedGradients
@@ -36,6 +37,10 @@ class _Call:
         self.inputs, self.background = inputs, background
         self.target, self.arguments, self.max_rows = target, arguments, max_rows
         self.batch = inputs[0].shape[0]
+
+    def sampled(self, forward_func: Callable[..., Any]) -> SampledCall:
+        """Return the call as the Monte Carlo form makes it."""
+        return SampledCall(forward_func, self.target, self.arguments, self.max_rows)
 
     def mean_output(self, runner: Runner) -> Tensor:
         """Return the mean output at the baselines, with the target of each example, [batch]."""
@@ -109,6 +114,7 @@ class ExpectedGradients(GradientAttribution):
         seed: int = 0,
         example_ids: Any = None,
         return_error: bool = False,
+        max_evals: int | None = None,
     ) -> Any:
         """Attribute the output to the inputs.
 
@@ -124,6 +130,8 @@ class ExpectedGradients(GradientAttribution):
             Further arguments of the model.
         n_steps, method, tolerance, max_steps
             The quadrature in t, as in `IntegratedGradients`; the tolerance holds for each baseline.
+            With ``n_samples`` the tolerance is the largest standard error of an example, and its
+            draws are doubled, from 32 at least, until that holds.
         internal_batch_size : int, optional
             Upper bound of the rows in one pass; default: chosen by memory.
         return_convergence_delta : bool
@@ -136,6 +144,9 @@ class ExpectedGradients(GradientAttribution):
             Names of the examples, which key their draws; default: their content.
         return_error : bool
             Whether to return standard errors over the draws; 0 without ``n_samples``.
+        max_evals : int, optional
+            With ``n_samples`` and a tolerance: draws per example at most; default 64 times the
+            first round.
 
         Returns
         -------
@@ -152,21 +163,31 @@ class ExpectedGradients(GradientAttribution):
             If a shape does not fit, or a number is too small.
         TypeError
             If inputs are not floating point, or baselines are not tensors.
+
+        Warns
+        -----
+        PyxaiWarning
+            If the tolerance is not reached.
         """
         tensors, is_tuple = format_inputs(inputs, gradients=True)
         background = format_background(baselines, tensors, name="baselines")
         Target(target).check_examples(tensors[0].shape[0])
         call = _Call(tensors, background, target, additional_forward_args, internal_batch_size)
         if n_samples is None:
+            if max_evals is not None:
+                raise ValueError(f"max_evals must come with n_samples, got {max_evals} alone")
             means, delta = self._exact(
                 call, n_steps, method, tolerance, max_steps, return_convergence_delta
             )
             errors = tuple(torch.zeros_like(mean) for mean in means)
         else:
             ids = name_examples(example_ids, tensors)
-            means, errors, delta = self._sampled(
-                call, n_samples, seed, ids, return_convergence_delta
-            )
+            check_stop(tolerance, max_evals)
+            means, errors, sums = self._sampled(call, n_samples, seed, ids, tolerance, max_evals)
+            delta = None
+            if return_convergence_delta:
+                runner = call.sampled(self.forward_func).runner()
+                delta = sums - (runner.outputs(tensors) - call.mean_output(runner))
         result: list[Any] = [restore_form(means, is_tuple)]
         if return_convergence_delta:
             result.append(delta)
@@ -213,8 +234,15 @@ class ExpectedGradients(GradientAttribution):
         return means, delta / count if with_delta and delta is not None else None
 
     def _sampled(
-        self, call: _Call, n_samples: int, seed: int, ids: Tensor, with_delta: bool
-    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], Tensor | None]:
+        self,
+        call: _Call,
+        n_samples: int,
+        seed: int,
+        ids: Tensor,
+        tolerance: float | None,
+        max_evals: int | None,
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], Tensor]:
+        """Return means, their errors, and the mean over draws of each draw's sum, [batch]."""
         check_int("n_samples", n_samples, minimum=1)
         sampled = SampledGradients(
             call.inputs,
@@ -225,14 +253,8 @@ class ExpectedGradients(GradientAttribution):
             ids,
             self._multiply_by_inputs,
         )
-        runner = Runner(
-            self.forward_func,
-            target=call.target,
-            additional_forward_args=call.arguments,
-            max_rows=call.max_rows,
-        )
-        means, errors, sums = sampled.run(runner, errors=True, sums=with_delta)
-        if not with_delta:
-            return means, errors, None
-        delta = sums.mean(1) - (runner.outputs(call.inputs) - call.mean_output(runner))
-        return means, errors, delta
+        asked = call.sampled(self.forward_func)
+        if tolerance is not None:
+            return sample_to_tolerance(sampled, asked, tolerance, max_evals)
+        means, errors, sums = sampled.run(asked.runner(), errors=True, sums=True)
+        return means, errors, sums.mean(1)

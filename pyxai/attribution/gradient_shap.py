@@ -10,9 +10,9 @@ from torch import Tensor
 from pyxai._checks import describe
 from pyxai._example_ids import example_ids as name_examples
 from pyxai._inputs import format_background, format_inputs, restore_form
+from pyxai.attribution._gradient_rounds import SampledCall, check_stop, sample_to_tolerance
 from pyxai.attribution._sampled_gradients import SampledGradients
 from pyxai.attribution.base import GradientAttribution
-from pyxai.runner import Runner
 
 __all__ = ["GradientShap"]
 
@@ -79,6 +79,8 @@ class GradientShap(GradientAttribution):
         seed: int = 0,
         example_ids: Any = None,
         return_error: bool = False,
+        tolerance: float | None = None,
+        max_evals: int | None = None,
     ) -> Any:
         """Attribute the output to the inputs.
 
@@ -107,6 +109,11 @@ class GradientShap(GradientAttribution):
             Names of the examples, which key their draws; default: their content.
         return_error : bool
             Whether to return standard errors.
+        tolerance : float, optional
+            Double the draws of an example, from 32 at least, until each of its standard errors is
+            at most this, in output units.
+        max_evals : int, optional
+            With a tolerance: draws per example at most; default 64 times the first round.
 
         Returns
         -------
@@ -121,9 +128,15 @@ class GradientShap(GradientAttribution):
         Raises
         ------
         ValueError
-            If a shape does not fit, ``n_samples`` is less than 1 or ``stdevs`` is negative.
+            If a shape does not fit, ``n_samples`` is less than 1, ``stdevs`` is negative, or deltas
+            are asked for with a tolerance, where examples differ in their number of draws.
         TypeError
             If the inputs are not floating point, or baselines are not tensors.
+
+        Warns
+        -----
+        PyxaiWarning
+            If the tolerance is not reached.
         """
         values, is_tuple = format_inputs(inputs, gradients=True)
         background = format_background(_call(baselines, inputs), values, name="baselines")
@@ -136,12 +149,18 @@ class GradientShap(GradientAttribution):
             name_examples(example_ids, values),
             self._multiply_by_inputs,
         )
-        runner = Runner(
-            self.forward_func,
-            target=target,
-            additional_forward_args=additional_forward_args,
-            max_rows=internal_batch_size,
-        )
+        call = SampledCall(self.forward_func, target, additional_forward_args, internal_batch_size)
+        check_stop(tolerance, max_evals)
+        if tolerance is not None:
+            if return_convergence_delta:
+                raise ValueError(
+                    "return_convergence_delta must be False with a tolerance, where examples "
+                    "differ in their number of draws, got True"
+                )
+            means, errors, _ = sample_to_tolerance(sampled, call, tolerance, max_evals)
+            found = restore_form(means, is_tuple)
+            return (found, restore_form(errors, is_tuple)) if return_error else found
+        runner = call.runner()
         means, errors, sums = sampled.run(
             runner, errors=return_error, sums=return_convergence_delta
         )

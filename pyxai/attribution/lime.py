@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pyxai._checks import check_int, describe
 from pyxai.attribution._coalition_method import CoalitionMethod
-from pyxai.attribution._lasso import weighted_lasso
+from pyxai.attribution._lasso import lasso_errors, weighted_lasso
 from pyxai.attribution._lime_parts import (
     LimeInputs,
     cosine_weights,
@@ -117,6 +117,7 @@ class Lime(CoalitionMethod):
         *,
         imputer: Any = None,
         seed: int = 0,
+        return_error: bool = False,
     ) -> Any:
         """Attribute the output to the inputs.
 
@@ -145,12 +146,18 @@ class Lime(CoalitionMethod):
             cosine between its mask and the mask of all players, as for the original's texts.
         seed : int
             Fixes the masks and the draws of the imputer.
+        return_error : bool
+            Whether to return standard errors.
 
         Returns
         -------
-        Tensor or tuple of Tensor, shape [batch, *features]
+        attributions : Tensor or tuple of Tensor, shape [batch, *features]
             In output units; float64 for float64 inputs, else float32. [batch, n_players] without
             ``return_input_shape``; a dimension n_outputs after the batch for several outputs.
+        error : like ``attributions``
+            If asked for: standard errors over the choice of samples of each coefficient before the
+            penalty moves it towards 0, which never widens them; infinite where there are no more
+            pairs of samples than coefficients.
 
         Raises
         ------
@@ -161,11 +168,16 @@ class Lime(CoalitionMethod):
             If the Lasso does not converge.
         NotImplementedError
             If a custom ``similarity_func`` is used with an imputer, which has no single perturbed
-            input.
+            input, or errors are asked for with a model of one's own.
         """
         check_int("n_samples", n_samples, minimum=2)
         if imputer is not None and self.similarity_func is not None:
             raise NotImplementedError("similarity_func must be None with an imputer, got one")
+        if return_error and self.interpretable_model is not None:
+            raise NotImplementedError(
+                "return_error must be False with an interpretable_model, whose errors are not "
+                "known, got True"
+            )
         question = Question(
             self.forward_func,
             inputs,
@@ -195,13 +207,19 @@ class Lime(CoalitionMethod):
             weights = mask_weights(masks).expand(outputs.shape[0], -1)
         else:
             weights = cosine_weights(parts, masks, whole_batch=outputs.shape[0] == 1)
-        scores = self._fit(masks, outputs, weights)
-        if return_input_shape:
-            return self._to_features(game, scores)
-        return scores.to(result_dtype(game))
 
-    def _fit(self, masks: Tensor, outputs: Tensor, weights: Tensor) -> Tensor:
-        """Return coefficients, [batch, ..., n_players]."""
+        def shaped(scores: Tensor) -> Any:
+            if return_input_shape:
+                return self._to_features(game, scores)
+            return scores.to(result_dtype(game))
+
+        scores, errors = self._fit(masks, outputs, weights, return_error)
+        return (shaped(scores), shaped(errors)) if return_error else shaped(scores)
+
+    def _fit(
+        self, masks: Tensor, outputs: Tensor, weights: Tensor, with_errors: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Return coefficients and, if asked for, their errors; [batch, ..., n_players]."""
         if not bool((weights >= 0).all()) or not bool((weights.sum(1) > 0).all()):
             raise ValueError(
                 "similarity_func must give weights that are not negative and not all 0, got "
@@ -218,4 +236,6 @@ class Lime(CoalitionMethod):
             fitted = weighted_lasso(design, rows, weights, self.alpha)
         else:
             fitted = fit_custom(self.interpretable_model, design, rows, weights)
-        return fitted.view(batch, *rest, -1)
+        errors = lasso_errors(design, rows, weights, fitted) if with_errors else fitted
+        shape = (batch, *rest, -1)
+        return fitted.view(shape), errors.view(shape)

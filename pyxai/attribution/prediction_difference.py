@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pyxai._checks import check_choice, check_int
 from pyxai._example_ids import example_ids as name_examples
-from pyxai._inputs import format_background, format_inputs
+from pyxai._inputs import format_background, format_inputs, restore_form
 from pyxai.attribution.base import PerturbationAttribution
 from pyxai.game import Game
 from pyxai.imputers import Imputer, Marginal
@@ -61,6 +61,7 @@ class PredictionDifference(PerturbationAttribution):
         imputer: Imputer | None = None,
         score: str = "logit",
         seed: int = 0,
+        return_error: bool = False,
     ) -> Any:
         """Attribute the output to the inputs.
 
@@ -91,12 +92,17 @@ class PredictionDifference(PerturbationAttribution):
             difference is that of [1]_, in natural units.
         seed : int
             Fixes the draws of the imputer.
+        return_error : bool
+            Whether to return standard errors.
 
         Returns
         -------
-        Tensor or tuple of Tensor, shape [batch, *features]
+        attributions : Tensor or tuple of Tensor, shape [batch, *features]
             In units of the score, every feature with the value of its player; float64 for float64
             inputs, else float32.
+        error : like ``attributions``
+            If asked for: standard errors over the imputer's draws; 0 for background rows, of which
+            each takes part, and infinite for a single draw.
 
         Raises
         ------
@@ -126,13 +132,18 @@ class PredictionDifference(PerturbationAttribution):
             example_ids=name_examples(None, tensors),
             progress=show_progress,
         )
-        outputs, expected = _outputs(game), _expectations(game)
+        outputs, (expected, errors) = _outputs(game), _expectations(game)
         if score == "weight_of_evidence":
+            errors = errors / (expected * (1 - expected))  # to first order
             outputs, expected = torch.logit(outputs), torch.logit(expected)
         wide = any(tensor.dtype == torch.float64 for tensor in tensors)
-        scores = (outputs - expected).to(torch.float64 if wide else torch.float32)
-        parts = game.to_features(scores)
-        return parts if game.is_tuple else parts[0]
+
+        def shaped(scores: Tensor) -> Any:
+            parts = game.to_features(scores.to(torch.float64 if wide else torch.float32))
+            return restore_form(parts, game.is_tuple)
+
+        scores = shaped(outputs - expected)
+        return (scores, shaped(errors)) if return_error else scores
 
 
 def _outputs(game: Game) -> Tensor:
@@ -141,15 +152,17 @@ def _outputs(game: Game) -> Tensor:
     return game.values(whole).double()
 
 
-def _expectations(game: Game) -> Tensor:
-    """Return the mean score without each player, float64 [batch, n_players]."""
+def _expectations(game: Game) -> tuple[Tensor, Tensor]:
+    """Return the mean score without each player and its error, float64 [batch, n_players]."""
     parts = []
     step = max(1, _MASK_ELEMENTS // game.n_players)
     for first in range(0, game.n_players, step):
         player = torch.arange(first, min(first + step, game.n_players))
         masks = torch.ones(player.numel(), game.n_players, dtype=torch.bool)
-        parts.append(game.values(masks.scatter_(1, player[:, None], False)))
-    return torch.cat(parts, 1).double()
+        absent = masks.scatter_(1, player[:, None], False)
+        parts.append(game.values_and_errors(absent))
+    means, errors = (torch.cat(each, 1).double() for each in zip(*parts, strict=True))
+    return means, errors
 
 
 def _output(score: str) -> Output:

@@ -159,7 +159,30 @@ class Game:
         packed = self._check_masks(masks)
         # A faster exact way for models that allow one (a linear first layer, say) goes here; the
         # direct way stays as its oracle.
-        return self._direct_values(packed)
+        draws = self._direct_values(packed)
+        return draws.squeeze(2) if self.n_draws == 1 else draws.mean(2)
+
+    def values_and_errors(self, masks: Tensor) -> tuple[Tensor, Tensor]:
+        """Return v(S) as `values` does, and standard errors over the imputer's draws.
+
+        Parameters
+        ----------
+        masks : Tensor, shape [n_masks, n_players] or [batch, n_masks, n_players]
+            See `values`.
+
+        Returns
+        -------
+        values, errors : Tensor, shape [batch, n_masks] each
+            In output units. Errors are 0 without an imputer and for one that takes all there is,
+            and infinite where fewer than two draws are independent.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `values` does.
+        """
+        draws = self._direct_values(self._check_masks(masks))
+        return draws.mean(2), self._errors(draws)
 
     def gradients(self, weights: Tensor) -> Tensor:
         """Return dv/dw at points of the continuous extension.
@@ -232,14 +255,26 @@ class Game:
         return tuple(spread)
 
     def _direct_values(self, packed: Tensor) -> Tensor:
+        """Return outputs for each draw, ``[batch, n_masks, n_draws, ...]``."""
         n_masks = packed.shape[-2]
         if n_masks == 0:
-            return self._runner.outputs(self.inputs)[:, None][:, :0]
+            return self._runner.outputs(self.inputs)[:, None, None][:, :0]
         build = self._rows.masked(packed)
         values = self._runner.values(build, self.n_examples, n_masks * self.n_draws)
-        if self.n_draws == 1:
-            return values
-        return values.view(-1, n_masks, self.n_draws, *values.shape[2:]).mean(2)
+        return values.view(-1, n_masks, self.n_draws, *values.shape[2:])
+
+    def _errors(self, draws: Tensor) -> Tensor:
+        """Return standard errors of the means over draws; antithetic ones count in pairs."""
+        if self.imputer is None or self.imputer.exact:
+            return torch.zeros_like(draws[:, :, 0])
+        if self.imputer.antithetic:
+            pairs = draws[:, :, : self.n_draws // 2 * 2]
+            draws = (pairs[:, :, 0::2] + pairs[:, :, 1::2]) / 2
+        count = draws.shape[2]
+        if count < 2:
+            return torch.full_like(draws.sum(2), torch.inf)
+        errors: Tensor = draws.std(2) / count**0.5
+        return errors
 
     def _check_masks(self, masks: Tensor) -> Tensor:
         """Return packed masks, ``[(batch,) n_masks, n_words]``."""

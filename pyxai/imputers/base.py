@@ -29,9 +29,16 @@ class Imputer(ABC):
     conditional : bool
         Class attribute; whether draws depend on which features are present. If not, `draw` gets no
         masks, and one set of draws serves all masks of an example.
+    antithetic : bool
+        Class attribute; whether draws 2k and 2k + 1 are opposites, so that pairs of them, not
+        single ones, are independent.
+    exact : bool
+        Whether the draws are all there is, so that means over them are exact.
     """
 
     conditional: ClassVar[bool] = False
+    antithetic: ClassVar[bool] = False
+    exact: bool = False
     n_draws: int = 1
 
     @abstractmethod

@@ -30,6 +30,8 @@ class Constant(Imputer):
     .. [1] M. Sundararajan, A. Najmi, "The many Shapley values for model explanation", ICML 2020.
     """
 
+    exact = True
+
     def __init__(self, value: Any = 0.0) -> None:
         self.value = value
         self._ready: Draws | None = None

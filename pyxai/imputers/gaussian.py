@@ -67,6 +67,7 @@ class Gaussian(Imputer):
     """
 
     conditional: ClassVar[bool] = True
+    antithetic: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -43,6 +43,7 @@ class Marginal(Imputer):
     def __init__(self, background: Any, n_draws: int | None = None) -> None:
         self.background = format_background(background)
         self._drawn = n_draws is not None
+        self.exact = not self._drawn
         count = self.background[0].shape[0]
         self.n_draws = count if n_draws is None else check_int("n_draws", n_draws, minimum=1)
 
