@@ -1,4 +1,4 @@
-"""The demonstration: two small models trained in seconds, explained by every method there is."""
+"""The demonstration: small models trained in seconds, explained by every method there is."""
 
 from __future__ import annotations
 

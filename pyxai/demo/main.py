@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from pyxai.demo.graphs import measure_graph
 from pyxai.demo.measure import measure
 from pyxai.demo.page import build
 from pyxai.demo.tasks import breast_cancer, digits
@@ -16,7 +17,7 @@ __all__ = ["run"]
 
 
 def run(out: str | Path = "out/demo", *, seed: int = 0, rows: int = 96) -> Path:
-    """Train two small models, explain them with every method, and write a report.
+    """Train three small models, explain them with every method, and write a report.
 
     Parameters
     ----------
@@ -46,7 +47,8 @@ def run(out: str | Path = "out/demo", *, seed: int = 0, rows: int = 96) -> Path:
     start = time.perf_counter()
     images = measure(digits(seed, _progress), n_rows=rows, n_removed=16, progress=_progress)
     table = measure(breast_cancer(seed, _progress), n_rows=rows, n_removed=8, progress=_progress)
-    report = build(images, table, time.perf_counter() - start, seed)
+    graph = measure_graph(seed)
+    report = build(images, table, graph, time.perf_counter() - start, seed)
     return report.write(Path(out) / "report.html")
 
 

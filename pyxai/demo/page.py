@@ -11,7 +11,7 @@ import platform
 import torch
 
 import pyxai
-from pyxai.demo import conclusions, figures
+from pyxai.demo import conclusions, figures, graphs
 from pyxai.demo.measure import Measured
 from pyxai.demo.words import listed, percent, title
 from pyxai.report import Bar, Report, format_number, format_seconds
@@ -19,13 +19,17 @@ from pyxai.report import Bar, Report, format_number, format_seconds
 __all__ = ["build"]
 
 
-def build(digits: Measured, table: Measured, seconds: float, seed: int) -> Report:
+def build(
+    digits: Measured, table: Measured, graph: graphs.MeasuredGraph, seconds: float, seed: int
+) -> Report:
     """Write the report of a finished demonstration.
 
     Parameters
     ----------
     digits, table : Measured
         What was found out about the two models.
+    graph : MeasuredGraph
+        What was found out about the network on a graph.
     seconds : float
         How long the whole demonstration took.
     seed : int
@@ -39,8 +43,8 @@ def build(digits: Measured, table: Measured, seconds: float, seed: int) -> Repor
     built = pyxai.backends()
     report = Report(
         "What do these models look at?",
-        "Two small models, trained a moment ago, explained by every method of this package, and "
-        "how far each explanation can be believed.",
+        "Two small models, trained a moment ago, explained by every method of this package, how "
+        "far each explanation can be believed, and the edges that a third one needs.",
         f"pyxai {pyxai.__version__}, torch {built['torch']}, Python {platform.python_version()}, "
         f"{built['threads']} threads, backends {', '.join(built['built'])}; seed {seed}; made in "
         f"{format_seconds(seconds)}. This file loads nothing from anywhere.",
@@ -49,6 +53,7 @@ def build(digits: Measured, table: Measured, seconds: float, seed: int) -> Repor
     _digits(report, digits)
     _mistake(report, digits)
     _table(report, table)
+    graphs.section(report, graph)
     _checks(report, digits, table)
     _methods(report, digits, table)
     return report
