@@ -11,7 +11,9 @@ from typing import Any
 
 from pyxai._registry import AXIOMS, Method, find, get, names, register
 from pyxai.attribution import (
+    IDGI,
     LRP,
+    BlurIG,
     Deconvolution,
     DeepLift,
     DeepLiftShap,
@@ -25,6 +27,7 @@ from pyxai.attribution import (
     GreedyPIG,
     GuidedBackprop,
     GuidedGradCam,
+    GuidedIG,
     InputXGradient,
     IntegratedGradients,
     KernelShap,
@@ -76,6 +79,15 @@ register(
     axioms=("null_player", "implementation_invariance"),
 )
 register("greedy_pig", GreedyPIG, baselines="optional", axioms=("implementation_invariance",))
+register(
+    "guided_ig",
+    GuidedIG,
+    complete=True,
+    baselines="optional",
+    axioms=("null_player", "implementation_invariance"),
+)
+register("idgi", IDGI, complete=True, baselines="optional", axioms=("completeness", *_SINGLE))
+register("blur_ig", BlurIG)
 register("noise_tunnel", NoiseTunnel, stochastic=True, factory=_noise_tunnel)
 _COMPLETE = ("completeness", "null_player", "linearity")
 register(

@@ -41,6 +41,7 @@ def first_layer(model: Any) -> nn.Module:
 
 
 EXAMPLES = {
+    "blur_ig": Example({"n_steps": 9}, bounds={"internal_batch_size": 7}, image=True),
     "deconvolution": Example(activation=nn.ReLU),
     "deep_taylor": Example({"on_negative": "clamp"}, activation=nn.ReLU),
     "greedy_pig": Example({"output": "logit"}, bounds={"internal_batch_size": 7}),
@@ -54,6 +55,8 @@ EXAMPLES = {
     ),
     "grad_cam": Example(bounds={"internal_batch_size": 2}, shape_of_inputs=False, image=True),
     "gradient_shap": Example({"stdevs": 0.1}, bounds={"internal_batch_size": 7}),
+    "guided_ig": Example({"n_steps": 40}, delta=0.1, bounds={"internal_batch_size": 3}),
+    "idgi": Example({"n_steps": 10}, bounds={"internal_batch_size": 7}),
     "integrated_gradients": Example({"n_steps": 40}, bounds={"internal_batch_size": 7}),
     "kernel_shap": Example(bounds={"perturbations_per_eval": 2}),
     "layer_grad_cam": Example(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pyxai.attribution.base import Attribution, GradientAttribution, PerturbationAttribution
+from pyxai.attribution.blur_ig import BlurIG
 from pyxai.attribution.deconvolution import Deconvolution
 from pyxai.attribution.deep_lift import DeepLift
 from pyxai.attribution.deep_lift_shap import DeepLiftShap
@@ -16,6 +17,8 @@ from pyxai.attribution.gradient_shap import GradientShap
 from pyxai.attribution.greedy_pig import GreedyPIG
 from pyxai.attribution.guided_backprop import GuidedBackprop
 from pyxai.attribution.guided_grad_cam import GuidedGradCam
+from pyxai.attribution.guided_ig import GuidedIG
+from pyxai.attribution.idgi import IDGI
 from pyxai.attribution.input_x_gradient import InputXGradient
 from pyxai.attribution.integrated_gradients import IntegratedGradients
 from pyxai.attribution.kernel_shap import KernelShap
@@ -29,8 +32,10 @@ from pyxai.attribution.shapley_value_sampling import ShapleyValueSampling
 from pyxai.attribution.shapley_values import ShapleyValues
 
 __all__ = [
+    "IDGI",
     "LRP",
     "Attribution",
+    "BlurIG",
     "Deconvolution",
     "DeepLift",
     "DeepLiftShap",
@@ -45,6 +50,7 @@ __all__ = [
     "GreedyPIG",
     "GuidedBackprop",
     "GuidedGradCam",
+    "GuidedIG",
     "InputXGradient",
     "IntegratedGradients",
     "KernelShap",
