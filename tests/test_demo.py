@@ -10,7 +10,7 @@ from html_reader import Reader
 from torch import nn
 
 from pyxai import registry
-from pyxai.demo import conclusions, measure, run, tasks, words
+from pyxai.demo import conclusions, measure, reveal, run, tasks, words
 from pyxai.demo.measure import LEFT_OUT, Measured, Result
 from pyxai.demo.tasks import Task
 from pyxai.explanation import Explanation
@@ -97,6 +97,19 @@ def test_the_measurements_of_a_linear_model_are_those_on_paper():
     torch.testing.assert_close(measured.plain_drops[1], torch.tensor([0.0, 5.0, 13.0]))
     assert result.rows >= 2
     assert measured.agreement.diagonal().sub(1).abs().max() < 1e-6
+
+
+def test_the_reveal_of_a_linear_model_is_that_on_paper():
+    # The probability is the sigmoid of the sum, which is 0.9 at 2.2.
+    inputs = torch.tensor([[1.0, 1.0, 1.0, 1.0], [0.0, 3.0, 0.0, 0.0]])
+    task = linear_task(torch.tensor([0.1, 1.0, 1.0, 0.5]), inputs)
+    found = reveal.measure_reveal(Measured(task, torch.zeros(2, dtype=torch.long), torch.ones(2)))
+    assert found.orders["Greedy PIG"][0].tolist() == [1, 2, 3, 0]
+    for name in found.orders:
+        assert found.pixels_to_be_sure(name).tolist() == [3.0, 1.0]
+        expected = torch.tensor([0.0, 1.0, 2.0, 2.5, 2.6]).sigmoid()
+        torch.testing.assert_close(found.curves[name].y[0].float(), expected)
+    assert found.shown("Greedy PIG", 2).count_nonzero() in (1, 2)
 
 
 def test_ranks_average_ties():

@@ -47,6 +47,7 @@ OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
 LEFT_OUT: dict[tuple[str, str], str] = {
     (DIGITS, "layer_grad_cam"): "shown as Grad-CAM, brought to the size of the input",
     (DIGITS, "guided_grad_cam"): "the product of two maps that are shown, for a layer of choice",
+    (TUMOURS, "blur_ig"): "the columns of a table cannot be blurred",
     (TUMOURS, "guided_grad_cam"): "the model has no feature maps",
     (TUMOURS, "layer_grad_cam"): "the model has no feature maps",
     (TUMOURS, "grad_cam"): "the model has no feature maps",

@@ -11,7 +11,7 @@ import platform
 import torch
 
 import pyxai
-from pyxai.demo import conclusions, figures, graphs
+from pyxai.demo import conclusions, figures, graphs, reveal
 from pyxai.demo.measure import Measured
 from pyxai.demo.words import listed, percent, title
 from pyxai.report import Bar, Report, format_number, format_seconds
@@ -52,6 +52,7 @@ def build(
     report.section("In short").text(*conclusions.for_summary(digits, table))
     _digits(report, digits)
     _mistake(report, digits)
+    reveal.section(report, reveal.measure_reveal(digits))
     _table(report, table)
     graphs.section(report, graph)
     _checks(report, digits, table)

@@ -9,6 +9,7 @@ __all__ = ["listed", "percent", "title"]
 
 # Names that are not plain words.
 PROPER = {
+    "blur_ig": "Blur IG",
     "deep_lift": "DeepLIFT",
     "deep_lift_shap": "DeepSHAP",
     "deep_taylor": "Deep Taylor",
@@ -17,6 +18,7 @@ PROPER = {
     "greedy_pig": "Greedy PIG",
     "guided_grad_cam": "Guided Grad-CAM",
     "guided_ig": "Guided IG",
+    "idgi": "IDGI",
     "kernel_shap": "Kernel SHAP",
     "layer_grad_cam": "Layer Grad-CAM",
     "lime": "LIME",
