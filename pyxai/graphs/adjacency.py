@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import FLOAT_DTYPES, check_choice, check_dtype, check_int, check_tensor
+from pyxai.graphs.normalisation import Normalisation, normalisation
 from pyxai.graphs.players import check_edge_index
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "NORMALISATIONS",
     "check_entries",
     "normalised_weights",
+    "plan_adjacency",
     "weighted_adjacency",
 ]
 
@@ -82,22 +84,8 @@ def normalised_weights(
     >>> normalised_weights(edge_index, weights, 2, self_loops=False, degrees="frozen")[1]
     tensor([0.2500, 0.2500])
     """
-    check_int("n_nodes", n_nodes, minimum=1)
-    edge_index = check_edge_index(edge_index, n_nodes)
-    check_choice("degrees", degrees, DEGREES)
-    check_choice("normalise", normalise, NORMALISATIONS)
-    check_entries("weights", weights, edge_index)
-    full = torch.ones_like(weights) if base is None else check_entries("base", base, edge_index)
-    full = full.to(weights.dtype)
-    loops = edge_index[0] == edge_index[1]
-    weighted = torch.where(loops, full, weights * full)
-    if self_loops:
-        edge_index, added = _with_loops(edge_index, loops, n_nodes)
-        weighted, full = (torch.cat([w, w.new_ones(added)]) for w in (weighted, full))
-    if normalise == "none":
-        return edge_index, weighted
-    counted = weighted if degrees == "renormalise" else full
-    return edge_index, weighted * _scale(edge_index, counted, n_nodes, normalise)
+    plan = plan_adjacency(edge_index, weights, n_nodes, base, degrees, normalise, self_loops)
+    return plan.edge_index, plan.values(weights)
 
 
 def weighted_adjacency(
@@ -118,7 +106,8 @@ def weighted_adjacency(
     edge_index, weights, n_nodes, base, degrees, normalise, self_loops
         As in `normalised_weights`.
     layout : str
-        ``"dense"`` or ``"sparse"`` (coalesced COO).
+        ``"dense"`` or ``"sparse"`` (coalesced COO; torch's own gradient of a product with it needs
+        memory for n_nodes x n_nodes numbers, which `GraphGame` avoids).
 
     Returns
     -------
@@ -141,22 +130,35 @@ def weighted_adjacency(
             [0.5000, 0.5000]])
     """
     check_choice("layout", layout, LAYOUTS)
-    (source, target), values = normalised_weights(
+    plan = plan_adjacency(edge_index, weights, n_nodes, base, degrees, normalise, self_loops)
+    values = plan.values(weights)
+    return plan.dense(values) if layout == "dense" else plan.sparse(values)
+
+
+def plan_adjacency(
+    edge_index: Tensor,
+    weights: Tensor,
+    n_nodes: int,
+    base: Tensor | None,
+    degrees: str,
+    normalise: str,
+    self_loops: bool,
+) -> Normalisation:
+    """Check the arguments of `normalised_weights` and work out what the weights do not change."""
+    check_int("n_nodes", n_nodes, minimum=1)
+    edge_index = check_edge_index(edge_index, n_nodes)
+    check_choice("degrees", degrees, DEGREES)
+    check_choice("normalise", normalise, NORMALISATIONS)
+    check_entries("weights", weights, edge_index)
+    full = torch.ones_like(weights) if base is None else check_entries("base", base, edge_index)
+    return normalisation(
         edge_index,
-        weights,
         n_nodes,
-        base=base,
+        full.detach(),
         degrees=degrees,
         normalise=normalise,
         self_loops=self_loops,
     )
-    if layout == "dense":
-        flat = values.new_zeros(n_nodes * n_nodes)
-        return flat.index_add(0, target * n_nodes + source, values).view(n_nodes, n_nodes)
-    indices = torch.stack([target, source])
-    return torch.sparse_coo_tensor(
-        indices, values, (n_nodes, n_nodes), check_invariants=False
-    ).coalesce()
 
 
 def check_entries(name: str, weights: Tensor, edge_index: Tensor) -> Tensor:
@@ -169,21 +171,3 @@ def check_entries(name: str, weights: Tensor, edge_index: Tensor) -> Tensor:
             f"got {list(weights.shape)}"
         )
     return weights
-
-
-def _with_loops(edge_index: Tensor, loops: Tensor, n_nodes: int) -> tuple[Tensor, int]:
-    """Add a loop to each node that has none."""
-    lacks = torch.ones(n_nodes, dtype=torch.bool, device=edge_index.device)
-    lacks[edge_index[0, loops]] = False
-    nodes = lacks.nonzero()[:, 0]
-    return torch.cat([edge_index, nodes.expand(2, -1)], 1), len(nodes)
-
-
-def _scale(edge_index: Tensor, weights: Tensor, n_nodes: int, normalise: str) -> Tensor:
-    """Return what each entry is multiplied by, given the weights that degrees are summed from."""
-    source, target = edge_index
-    sums = weights.new_zeros(n_nodes).index_add(0, target, weights)
-    alone = sums == 0  # nothing arrives: the scale is 0, and so is its gradient
-    power = sums.masked_fill(alone, 1.0).pow(-0.5 if normalise == "symmetric" else -1.0)
-    power = power.masked_fill(alone, 0.0)
-    return power[target] * power[source] if normalise == "symmetric" else power[target]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pyxai._checks import describe
+from pyxai.graphs.normalisation import Normalisation
 from pyxai.graphs.players import GraphPlayers
 from pyxai.graphs.wiring import Wiring
 from pyxai.runner.state import find_modules
@@ -57,6 +58,7 @@ class GraphForward(nn.Module):
         self.seen = nn.ModuleList(() if isinstance(model, nn.Module) else find_modules(model))
         self.x, self.players, self.wiring, self.base, self.more = x, players, wiring, base, more
         self.head = head
+        self.plan: Normalisation | None = None  # once the dtype of the weights is known
 
     def with_head(self, head: Head) -> GraphForward:
         """Return the same graph, asked something else."""
@@ -86,13 +88,19 @@ class GraphForward(nn.Module):
     def outputs(self, weights: Tensor) -> Tensor:
         """Return what the model says of the graph under weights [n_players], [n_rows, ...]."""
         players = self.players
+        entries = players.entry_weights(weights)
+        if self.plan is None:
+            with torch.inference_mode(False):  # later calls may take gradients
+                self.plan = self.wiring.plan(
+                    players.edge_index, torch.ones_like(entries), self.base, players.n_nodes
+                )
         found = self.wiring.call(
             self.run,
             self.x,
             players.edge_index,
-            players.entry_weights(weights),
+            entries,
             self.base,
-            players.n_nodes,
+            self.plan,
             self.more,
         )
         if not isinstance(found, Tensor):

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_choice, describe
-from pyxai.graphs.adjacency import DEGREES, NORMALISATIONS, normalised_weights, weighted_adjacency
+from pyxai.graphs.adjacency import DEGREES, NORMALISATIONS, plan_adjacency
 from pyxai.graphs.messages import masked_messages
+from pyxai.graphs.normalisation import Normalisation
+from pyxai.graphs.sparse import SparseProducts
 from pyxai.runner.state import find_modules
 
 __all__ = ["Wiring"]
@@ -97,6 +99,16 @@ class Wiring:
                 f"for {twice[0]}(normalize=True); its frozen rule is weights_as='messages'"
             )
 
+    def plan(
+        self, edge_index: Tensor, weights: Tensor, base: Tensor | None, n_nodes: int
+    ) -> Normalisation | None:
+        """Work out once what weights of the form of ``weights`` [n_entries] do not change."""
+        if self.rule == "model" or self.weights_as == "messages":
+            return None
+        return plan_adjacency(
+            edge_index, weights, n_nodes, base, self.rule, self.normalise, self.self_loops
+        )
+
     def call(
         self,
         model: Callable[..., Any],
@@ -104,23 +116,25 @@ class Wiring:
         edge_index: Tensor,  # [2, n_entries]
         weights: Tensor,  # [n_entries]
         base: Tensor | None,  # [n_entries]
-        n_nodes: int,
+        plan: Normalisation | None,
         more: Mapping[str, Any],
     ) -> Any:
         """Return what ``model`` makes of the graph with these weights."""
-        options: dict[str, Any] = {"base": base, "degrees": self.rule}
-        options |= {"normalise": self.normalise, "self_loops": self.self_loops}
-        if self.weights_as in ("dense", "sparse"):
-            options["layout"] = self.weights_as
-            return model(x, weighted_adjacency(edge_index, weights, n_nodes, **options), **more)
         if self.weights_as == "messages":
             given = {} if base is None else {"edge_weight": base}
             with masked_messages(model, weights, edge_index):
                 return model(x, edge_index, **given, **more)
-        if self.rule == "model":
+        if plan is None:
             weights = weights if base is None else weights * base
         else:
-            edge_index, weights = normalised_weights(edge_index, weights, n_nodes, **options)
+            edge_index, weights = plan.edge_index, plan.values(weights)
+        if plan is not None and self.weights_as == "dense":
+            return model(x, plan.dense(weights), **more)
+        if plan is not None and self.weights_as == "sparse":
+            values = plan.summed(weights)
+            matrix = plan.pattern.matrix(values)
+            with SparseProducts(matrix, values, plan.pattern):
+                return model(x, matrix, **more)
         if _names_weight(model):
             return model(x, edge_index, edge_weight=weights, **more)
         return model(x, edge_index, weights, **more)
