@@ -10,7 +10,8 @@ Whose players they are is the caller's: pixels of an image, columns of a table, 
 from __future__ import annotations
 
 from pyxai.greedy.players import Score, Value
-from pyxai.greedy.rounds import GreedyRounds, greedy_rounds
+from pyxai.greedy.result import GreedyRounds
+from pyxai.greedy.rounds import greedy_rounds
 from pyxai.greedy.schedule import path_nodes, round_sizes
 from pyxai.greedy.scores import selection_scores
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_choice
-from pyxai.greedy.rounds import GreedyRounds
+from pyxai.greedy.result import GreedyRounds
 
 __all__ = ["selection_scores"]
 

@@ -10,6 +10,7 @@ from pyxai._inputs import format_baselines, format_feature_mask, format_inputs, 
 from pyxai.attribution.base import GradientAttribution, TensorOrTuple
 from pyxai.attribution.greedy_pig.objective import make_objective
 from pyxai.attribution.greedy_pig.path_game import PathGame
+from pyxai.attribution.greedy_pig.prefix_game import prefix_game
 from pyxai.attribution.greedy_pig.scorer import Scorer
 from pyxai.greedy import GreedyRounds, greedy_rounds, path_nodes, selection_scores
 
@@ -88,6 +89,7 @@ class GreedyPIG(GradientAttribution):
         epsilon: float | None = None,
         shortlist: int | None = None,
         prefix_share: float = 0.5,
+        affine_prefix: bool = False,
     ) -> Any:
         """Return a score for each feature of each example.
 
@@ -150,6 +152,11 @@ class GreedyPIG(GradientAttribution):
             Order this many candidates of each round by the exact gains ``G(S + i) - G(S)``.
         prefix_share : float
             For ``rounds="adaptive"``: which share of their scores features must gain together.
+        affine_prefix : bool
+            Whether to run what the model does before its first nonlinearity once a round, instead
+            of at every node. The result is the same; it pays for a wide first layer, such as that
+            of a table with a thousand columns. The model, an ``nn.Module`` of one input, is traced
+            for it.
 
         Returns
         -------
@@ -250,7 +257,8 @@ class GreedyPIG(GradientAttribution):
         objective = make_objective(
             self.forward_func, tensors, target, arguments, options["output"], max_rows
         )
-        return _Call(PathGame(objective, tensors, starts, players), is_tuple)
+        game = PathGame(objective, tensors, starts, players)
+        return _Call(prefix_game(game) if options["affine_prefix"] else game, is_tuple)
 
 
 class _Call(NamedTuple):
@@ -306,6 +314,7 @@ _OPTIONS: dict[str, Any] = {
     "epsilon": None,
     "shortlist": None,
     "prefix_share": 0.5,
+    "affine_prefix": False,
 }
 
 

@@ -60,6 +60,10 @@ class Objective:
             reference=None if self.reference is None else self.reference[rows],
         )
 
+    def of_model(self, model: Callable[..., Any], n_inputs: int) -> Objective:
+        """Return the same objective of another model."""
+        return replace(self, forms=_forms(model, n_inputs, self.output))
+
     def runner(self) -> Runner:
         """Return what runs G on rows of inputs."""
         if self.reference is None:
@@ -129,6 +133,11 @@ def make_objective(
             f"{output!r}, got {list(logits.shape)}"
         )
     return replace(objective, reference=logits.double().log_softmax(1))
+
+
+def _forms(model: Callable[..., Any], n_inputs: int, output: Output) -> Forms:
+    divergence = _Divergence(model, output == "reverse_kl")
+    return Forms(model, divergence, _Flat(model), _Product(model, n_inputs))
 
 
 def _divergence(full: Tensor, logits: Tensor, reverse: bool) -> Tensor:

@@ -1,0 +1,122 @@
+"""What is selected so far, and who still takes part."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pyxai.greedy.players import Choice, Value, values_of
+from pyxai.greedy.result import GreedyRounds
+from pyxai.ops.masks import pack_masks, unpack_masks
+
+__all__ = ["State"]
+
+
+class State:
+    """What is selected so far; examples that are finished are not in ``active``."""
+
+    def __init__(
+        self, batch: int, n_players: int, count: int, places: int, device: torch.device
+    ) -> None:
+        self.n_players, self.count, self.places = n_players, count, places
+        self.device = device
+        self.selected = pack_masks(torch.zeros(batch, n_players, dtype=torch.bool, device=device))
+        self.active = torch.arange(batch, device=device)
+        self.taken = torch.zeros(batch, dtype=torch.int64, device=device)
+        self.n_rounds = torch.zeros_like(self.taken)
+        self.order = torch.full((batch, places), -1, dtype=torch.int64, device=device)
+        self.round_index = torch.full_like(self.order, -1)
+        self.raw: Tensor | None = None  # in the dtype of the first scores
+        self.last: Tensor | None = None  # [batch, n_players], scores of the last round of each
+        self.values: list[Tensor] = []
+        self.residuals: list[Tensor] = []
+        self.full: Tensor | None = None
+        self.n_done = 0
+
+    def start(self, value: Value | None) -> None:
+        """Ask for G of nothing and of all."""
+        if value is None:
+            return
+        everyone = pack_masks(
+            torch.ones(1, self.n_players, dtype=torch.bool, device=self.device)
+        ).expand_as(self.selected)
+        ends = values_of(value, torch.stack([self.selected, everyone], 1), self.active)
+        self.values, self.full = [ends[:, 0]], ends[:, 1]
+
+    def see(self, scores: Tensor) -> None:
+        """Keep the scores of a round."""
+        if self.last is None:
+            self.last = scores.new_zeros(len(self.order), self.n_players)
+            self.raw = scores.new_zeros(self.order.shape)
+        self.last[self.active] = scores.to(self.last.dtype)
+        if self.full is not None:
+            chosen = unpack_masks(self.selected[self.active], self.n_players)
+            total = scores.double().masked_fill(chosen, 0).sum(1)
+            gap = torch.zeros_like(self.full)
+            gap[self.active] = total - (self.full - self.values[-1])[self.active]
+            self.residuals.append(gap)
+
+    def add(self, choice: Choice) -> None:
+        """Write down what a round takes."""
+        assert self.raw is not None
+        rows, width = self.active[:, None], choice.players.shape[1]
+        counts = torch.as_tensor(choice.counts, device=self.device).expand(len(rows))
+        steps = torch.arange(width, device=self.device)
+        fits = steps < counts[:, None]
+        row, column = fits.nonzero(as_tuple=True)
+        where = self.active[row], self.taken[self.active][row] + column
+        self.order[where] = choice.players[row, column]
+        self.raw[where] = choice.scores[row, column].to(self.raw.dtype)
+        self.round_index[where] = self.n_done
+        added = torch.zeros(
+            len(rows), 32 * self.selected.shape[1], dtype=torch.bool, device=self.device
+        )
+        added[row, choice.players[row, column]] = True
+        self.selected[self.active] |= pack_masks(added)
+        self.taken[self.active] += counts
+        self.n_rounds[self.active] += 1
+        self.n_done += 1
+
+    def measure(self, value: Value | None, epsilon: float | None) -> None:
+        """Ask for G(S) and let go of the examples that need no more."""
+        done = self.taken[self.active] >= self.count
+        if value is not None:
+            assert self.full is not None
+            now = self.values[-1].clone()
+            masks = self.selected[self.active][:, None]
+            now[self.active] = values_of(value, masks, self.active)[:, 0]
+            self.values.append(now)
+            if epsilon is not None:
+                enough = now >= self.full - epsilon * self.full.abs()
+                done |= enough[self.active]
+        self.active = self.active[~done]
+
+    def order_rest(self, absolute: bool) -> None:
+        """Order whom no round reached by the last scores."""
+        short = (self.taken < self.places).nonzero()[:, 0]
+        if not short.numel():
+            return
+        assert self.last is not None
+        assert self.raw is not None
+        last, chosen = self.last[short], unpack_masks(self.selected[short], self.n_players)
+        keys = (last.abs() if absolute else last).masked_fill(chosen, -torch.inf)
+        # The selected come last, and there are as many open players as there are places or more.
+        ranked = keys.sort(dim=1, descending=True, stable=True).indices
+        for row, open_players in zip(short.tolist(), ranked, strict=True):
+            first = int(self.taken[row])
+            rest = open_players[: self.places - first]
+            self.order[row, first:] = rest
+            self.raw[row, first:] = self.last[row, rest]
+
+    def result(self) -> GreedyRounds:
+        """Return what was found."""
+        assert self.raw is not None
+        return GreedyRounds(
+            self.order,
+            self.round_index,
+            self.raw,
+            self.n_rounds,
+            self.n_players,
+            torch.stack(self.values, 1) if self.values else None,
+            torch.stack(self.residuals, 1) if self.residuals else None,
+        )
