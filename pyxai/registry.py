@@ -13,6 +13,7 @@ from pyxai._registry import AXIOMS, Method, find, get, names, register
 from pyxai.attribution import (
     IDGI,
     LRP,
+    XRAI,
     BlurIG,
     Deconvolution,
     DeepLift,
@@ -161,3 +162,5 @@ register(
     axioms=("null_player", "linearity", "implementation_invariance"),
 )
 register("guided_grad_cam", GuidedGradCam, needs="module")
+# Pixels are gathered by segments, so a pixel gets what its region does.
+register("xrai", XRAI, baselines="optional")

@@ -71,6 +71,11 @@ EXAMPLES = {
     "prediction_difference": Example(bounds={"perturbations_per_eval": 2}),
     "shapley_value_sampling": Example({"n_samples": 5}, bounds={"perturbations_per_eval": 2}),
     "shapley_values": Example(bounds={"perturbations_per_eval": 2}),
+    "xrai": Example(
+        {"segments": torch.arange(36).view(6, 6) // 4, "min_pixels": 1, "n_steps": 20},
+        bounds={"internal_batch_size": 7},
+        image=True,
+    ),
 }
 
 

@@ -30,10 +30,12 @@ from pyxai.attribution.prediction_difference import PredictionDifference
 from pyxai.attribution.saliency import Saliency
 from pyxai.attribution.shapley_value_sampling import ShapleyValueSampling
 from pyxai.attribution.shapley_values import ShapleyValues
+from pyxai.attribution.xrai import XRAI
 
 __all__ = [
     "IDGI",
     "LRP",
+    "XRAI",
     "Attribution",
     "BlurIG",
     "Deconvolution",
