@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-__all__ = ["compare", "interleave"]
+__all__ = ["compare", "interleave", "time_call"]
 
 Candidate = Callable[[], Any]
 

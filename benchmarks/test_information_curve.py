@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from _timing import compare
+from _timing import compare, time_call
 from sklearn.datasets import load_sample_image
 from threadpoolctl import threadpool_limits
 
@@ -41,6 +41,7 @@ def predict(batch):
     return model(rows).softmax(1)[:, 0].numpy()
 
 
+@pytest.mark.timeout(900)
 def test_information_curve(benchmark, monkeypatch):
     monkeypatch.setattr(np, "trapz", np.trapezoid, raising=False)  # gone from NumPy 2
     photograph = load_sample_image("china.jpg")[100:324, 200:424].copy()
@@ -58,11 +59,12 @@ def test_information_curve(benchmark, monkeypatch):
     def peer():
         return pic.compute_pic_metric(*arguments, min_pred_value=0.0)
 
-    assert ours().auc.item() == pytest.approx(peer().auc, abs=1e-3)
-
     def peer_at_its_best():
         with threadpool_limits(1):
-            peer()
+            return peer()
 
-    peers = {"saliency 0.2.1, defaults": peer, "saliency 0.2.1, one BLAS thread": peer_at_its_best}
-    compare(benchmark, ours, peers, rounds=3)
+    assert ours().auc.item() == pytest.approx(peer_at_its_best().auc, abs=1e-3)
+    compare(benchmark, ours, {"saliency 0.2.1, one BLAS thread": peer_at_its_best}, rounds=3)
+    # Once: with several threads it takes from as long to ten times as long, at the machine's whim.
+    seconds = time_call(peer, torch.device("cpu")).wall
+    benchmark.extra_info["ms saliency 0.2.1, defaults"] = round(1e3 * seconds, 3)

@@ -5,6 +5,7 @@ import torch
 
 from pyxai import plot
 from pyxai.explanation import Explanation
+from pyxai.selection import FeatureSelection, SelectionCurve
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -152,3 +153,25 @@ def test_bad_input_is_named():
         plot.bar(torch.zeros(2), feature_names=["a"])
     with pytest.raises(ValueError, match="explanation must have at least one example, got 0"):
         plot.bar(torch.zeros(0, 2))
+
+
+def test_selection_curves_over_the_number_of_features():
+    sizes = torch.arange(3)
+    good = SelectionCurve(sizes, torch.tensor([1.0, 0.4, 0.2]).double())
+    result = FeatureSelection(
+        torch.tensor([1, 0]), torch.zeros(2), torch.tensor([0, 1]), good, ("a", "b")
+    )
+    ax = plot.selection({"greedy": result, "random": good}, title="loss")
+    assert [line.get_label() for line in ax.lines] == [
+        "greedy (mean 0.300)",
+        "random (mean 0.300)",
+    ]
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), [1.0, 0.4, 0.2])
+    assert ax.get_ylabel() == "mean loss"
+    assert good.plot().lines
+    with pytest.raises(TypeError, match="curves must be a FeatureSelection, a SelectionCurve"):
+        plot.selection(torch.zeros(3))
+    with pytest.raises(ValueError, match="of one metric, got"):
+        plot.selection({"a": good, "b": SelectionCurve(sizes, good.values, "roc_auc")})
+    with pytest.raises(ValueError, match="a selection with curve=False"):
+        plot.selection(FeatureSelection(result.order, result.scores, sizes, None, ("a", "b")))

@@ -8,5 +8,15 @@ from pyxai.plot.graph import graph, graph_layout
 from pyxai.plot.heatmap import heatmap
 from pyxai.plot.interactions import interactions
 from pyxai.plot.principles import principles
+from pyxai.plot.selection import selection
 
-__all__ = ["bar", "curve", "graph", "graph_layout", "heatmap", "interactions", "principles"]
+__all__ = [
+    "bar",
+    "curve",
+    "graph",
+    "graph_layout",
+    "heatmap",
+    "interactions",
+    "principles",
+    "selection",
+]

@@ -1,0 +1,179 @@
+"""The selection as a selector of scikit-learn, which is imported here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from pyxai.selection.greedy import greedy_feature_selection
+
+try:
+    from sklearn.base import BaseEstimator
+    from sklearn.feature_selection import SelectorMixin
+    from sklearn.utils.validation import check_is_fitted, validate_data
+except ImportError as error:
+    raise ImportError(
+        "GreedyFeatureSelector needs scikit-learn 1.6 or newer; install it with: pip install "
+        "'pyxai-torch[selection]'"
+    ) from error
+
+__all__ = ["GreedyFeatureSelector"]
+
+
+class GreedyFeatureSelector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
+    """Select the columns of a table that a trained torch model needs most.
+
+    The model is given and stays as it is: `fit` orders the columns with
+    `pyxai.selection.greedy_feature_selection`, it trains nothing.
+
+    Parameters
+    ----------
+    model : callable
+        Takes a float tensor ``[rows, n_features]``, in the dtype of its parameters, and returns
+        logits ``[rows, n_classes]``, or what ``loss`` takes.
+    n_features_to_select : int or float, optional
+        How many columns to keep, or which share of them; default: half.
+    loss : str or callable
+        As for `greedy_feature_selection`. For the cross-entropy ``y`` holds class numbers.
+    baselines : float or array, shape [n_features], optional
+        What stands for a column that is not selected; default: its mean.
+    rounds, n_steps, method, absolute, batch_size, sample_size
+        As for `greedy_feature_selection`.
+    random_state : int
+        Seed of the sample of rows.
+
+    Attributes
+    ----------
+    selection_ : FeatureSelection
+        All that was found, with its curve.
+    support_ : array, shape [n_features]
+        bool, the columns that are kept.
+    ranking_ : array, shape [n_features]
+        Place of each column in the order, from 1; columns that are not selected share the last.
+    n_features_in_ : int
+        Columns seen by `fit`.
+    """
+
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        *,
+        n_features_to_select: int | float | None = None,
+        loss: Any = "cross_entropy",
+        baselines: Any = None,
+        rounds: Any = 1,
+        n_steps: int = 4,
+        method: str = "midpoint",
+        absolute: bool = False,
+        batch_size: int | None = None,
+        sample_size: int | None = None,
+        random_state: int = 0,
+    ) -> None:
+        self.model = model
+        self.n_features_to_select = n_features_to_select
+        self.loss = loss
+        self.baselines = baselines
+        self.rounds = rounds
+        self.n_steps = n_steps
+        self.method = method
+        self.absolute = absolute
+        self.batch_size = batch_size
+        self.sample_size = sample_size
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any) -> GreedyFeatureSelector:
+        """Order the columns.
+
+        Parameters
+        ----------
+        X : array or data frame, shape [rows, n_features]
+            Numbers, as the model takes them.
+        y : array, shape [rows]
+            Class numbers, or targets of a regression.
+
+        Returns
+        -------
+        GreedyFeatureSelector
+            This object.
+
+        Raises
+        ------
+        ValueError
+            If shapes or numbers do not fit.
+        """
+        table, labels = validate_data(self, X, y, dtype="numeric", multi_output=True)
+        rows = torch.from_numpy(np.array(table, dtype=np.float64)).to(_dtype_of(self.model))
+        count = self._count(rows.shape[1])
+        baselines = self.baselines
+        if baselines is not None and not isinstance(baselines, (int, float)):
+            baselines = torch.as_tensor(np.asarray(baselines)).to(rows.dtype)
+        names = getattr(self, "feature_names_in_", None)
+        self.selection_ = greedy_feature_selection(
+            self.model,
+            (rows, _labels(labels)),
+            n_select=count,
+            loss=self.loss,
+            baselines=baselines,
+            rounds=self.rounds,
+            n_steps=self.n_steps,
+            method=self.method,
+            absolute=self.absolute,
+            batch_size=self.batch_size,
+            sample_size=self.sample_size,
+            seed=self.random_state,
+            feature_names=None if names is None else list(names),
+        )
+        self.support_: npt.NDArray[np.bool_] = self.selection_.support().numpy()
+        self.ranking_ = np.full(len(self.support_), count + 1)
+        self.ranking_[self.selection_.order.numpy()] = np.arange(1, count + 1)
+        return self
+
+    def _count(self, n_features: int) -> int:
+        wanted = self.n_features_to_select
+        if wanted is None:
+            return max(1, n_features // 2)
+        if isinstance(wanted, (float, np.floating)):
+            if not 0 < wanted <= 1:
+                raise ValueError(
+                    f"n_features_to_select must be a number or in (0, 1], got {wanted}"
+                )
+            return max(1, int(wanted * n_features))
+        if not 1 <= wanted <= n_features:
+            raise ValueError(
+                f"n_features_to_select must be in 1 .. {n_features}, the columns of X, got {wanted}"
+            )
+        return int(wanted)
+
+    def _get_support_mask(self) -> npt.NDArray[np.bool_]:
+        check_is_fitted(self)
+        return self.support_
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.target_tags.multi_output = True
+        return tags
+
+
+def _dtype_of(model: Any) -> torch.dtype:
+    """Return the dtype of a module's parameters; float32 for others."""
+    parameters = model.parameters() if isinstance(model, nn.Module) else iter(())
+    found = (p.dtype for p in parameters if p.is_floating_point())
+    return next(found, torch.float32)
+
+
+def _labels(labels: Any) -> torch.Tensor:
+    values = np.array(labels)
+    if values.dtype.kind not in "iufb":
+        raise ValueError(
+            "Unknown label type: y must hold class numbers of the model or targets, "
+            f"got dtype {values.dtype}"
+        )
+    if values.dtype.kind in "ub":
+        values = values.astype(np.int64)
+    return torch.from_numpy(values)

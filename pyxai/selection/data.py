@@ -1,0 +1,188 @@
+"""Rows and labels of a data set, batch by batch, from tensors or from a loader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from pyxai._checks import check_int, check_tensor, describe
+from pyxai._inputs import format_inputs
+from pyxai.ops import philox_uniform
+from pyxai.runner.state import find_modules, left_as_found
+
+__all__ = ["Batch", "DataSet"]
+
+_CHUNK = 2**16  # rows of a tensor that are looked at together
+
+
+class Batch(NamedTuple):
+    """Some rows."""
+
+    inputs: tuple[Tensor, ...]  # [rows, *features] each
+    labels: Tensor  # [rows, ...]
+
+
+class DataSet:
+    """A data set that can be gone through any number of times.
+
+    Parameters
+    ----------
+    data : pair of tensors, or iterable of such pairs
+        ``(inputs, labels)``; inputs are one tensor or a tuple of tensors, dimension 0 counts rows.
+        An iterable, such as a ``DataLoader``, is iterated anew for every pass.
+    embed : callable, optional
+        Turns the tensors of a batch into what the model takes, for instance integer categories
+        into their embeddings.
+    device : torch.device, optional
+        Where batches of a loader are moved to.
+
+    Raises
+    ------
+    TypeError
+        If the data are of another form.
+    ValueError
+        If an iterable can be gone through only once.
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        *,
+        embed: Callable[..., Any] | None = None,
+        device: torch.device | None = None,
+    ) -> None:
+        self._embed = embed
+        self._device = device
+        self._modules = () if embed is None else find_modules(embed)
+        self._pair = _is_pair(data)
+        if not self._pair:
+            if not isinstance(data, Iterable) or isinstance(data, (Tensor, str, dict)):
+                raise TypeError(
+                    "data must be a pair (inputs, labels) of tensors or an iterable of such "
+                    f"pairs, got {describe(data)}"
+                )
+            if iter(data) is data:
+                raise ValueError(
+                    "data must be iterable more than once, as a DataLoader or a list is, got an "
+                    f"iterator ({type(data).__name__})"
+                )
+        self._data = data
+        self._shapes: list[Any] | None = None
+
+    def batches(self) -> Iterator[Batch]:
+        """Go through all rows.
+
+        Raises ``ValueError`` if there are none, sizes differ, or a value is NaN or infinite.
+        """
+        if self._pair:
+            whole = self._batch(self._data)
+            for start in range(0, len(whole.labels), _CHUNK):
+                rows = slice(start, start + _CHUNK)
+                yield Batch(tuple(value[rows] for value in whole.inputs), whole.labels[rows])
+            return
+        empty = True
+        for item in self._data:
+            empty = False
+            yield self._batch(item)
+        if empty:
+            raise ValueError("data must give at least one batch, got none")
+
+    def first(self) -> Batch:
+        """Return a batch, for its shapes."""
+        return next(self.batches())
+
+    def mean(self) -> tuple[Tensor, ...]:
+        """Return the mean row of each input tensor, [1, *features], in its dtype."""
+        total: list[Tensor] = []
+        count, dtypes = 0, []
+        for inputs, labels in self.batches():
+            sums = [value.double().sum(0, keepdim=True) for value in inputs]
+            total = [a + b for a, b in zip(total, sums, strict=True)] if total else sums
+            count, dtypes = count + len(labels), [value.dtype for value in inputs]
+        return tuple((s / count).to(dtype) for s, dtype in zip(total, dtypes, strict=True))
+
+    def sample(self, size: int, *, seed: int) -> DataSet:
+        """Return ``size`` random rows, the same whatever the batches; held in memory.
+
+        Raises ``ValueError`` if there are fewer rows.
+        """
+        check_int("sample_size", size, minimum=1)
+        kept: Batch | None = None
+        keys = places = torch.empty(0)
+        seen = 0
+        for batch in self.batches():
+            ids = torch.arange(seen, seen + len(batch.labels))
+            own = philox_uniform((1,), 1, seed=seed, example_ids=ids, dtype=torch.float64).view(-1)
+            seen += len(ids)
+            keys = own if kept is None else torch.cat([keys, own])
+            places = ids if kept is None else torch.cat([places, ids])
+            kept = batch if kept is None else _joined([kept, batch])
+            # A row stays if its key is among the smallest so far.
+            best = keys.argsort(stable=True)[:size].sort().values
+            keys, places, kept = keys[best], places[best], _rows(kept, best)
+        if seen < size:
+            raise ValueError(f"sample_size must be at most the {seen} rows of data, got {size}")
+        assert kept is not None
+        return DataSet((kept.inputs, kept.labels))
+
+    def gathered(self) -> Batch:
+        """Return all rows at once."""
+        return _joined(list(self.batches()))
+
+    def _batch(self, item: Any) -> Batch:
+        if not isinstance(item, (tuple, list)) or len(item) != 2:
+            raise TypeError(f"data must give pairs (inputs, labels), got {describe(item)}")
+        given, labels = item
+        check_tensor("labels", labels)
+        if self._device is not None and not self._pair:
+            labels = labels.to(self._device)
+            given = _moved(given, self._device)
+        if self._embed is not None:
+            parts = given if isinstance(given, (tuple, list)) else (given,)
+            with left_as_found(self._modules), torch.no_grad():
+                given = self._embed(*parts)
+        inputs, _ = format_inputs(given, gradients=True)
+        if labels.dim() == 0 or len(labels) != len(inputs[0]):
+            raise ValueError(
+                f"labels must have one entry for each of {len(inputs[0])} rows, "
+                f"got shape {list(labels.shape)}"
+            )
+        shapes = [list(value.shape[1:]) for value in inputs]
+        self._shapes = shapes if self._shapes is None else self._shapes
+        if shapes != self._shapes:
+            raise ValueError(
+                f"inputs must have rows of one shape in all batches, {self._shapes}, got {shapes}"
+            )
+        return Batch(inputs, labels.detach())
+
+
+def _is_pair(data: Any) -> bool:
+    """Tell a pair of tensors from a list of batches."""
+    if not isinstance(data, (tuple, list)) or len(data) != 2 or not isinstance(data[1], Tensor):
+        return False
+    given = data[0] if isinstance(data[0], (tuple, list)) else (data[0],)
+    return all(isinstance(value, Tensor) for value in given)
+
+
+def _moved(given: Any, device: torch.device) -> Any:
+    if isinstance(given, (tuple, list)):
+        return tuple(_moved(value, device) for value in given)
+    return given.to(device) if isinstance(given, Tensor) else given
+
+
+def _joined(batches: list[Batch]) -> Batch:
+    columns = zip(*(batch.inputs for batch in batches), strict=True)
+    return Batch(
+        tuple(torch.cat(column) for column in columns),
+        torch.cat([batch.labels for batch in batches]),
+    )
+
+
+def _rows(batch: Batch, index: Tensor) -> Batch:
+    return Batch(
+        tuple(value[index.to(value.device)] for value in batch.inputs),
+        batch.labels[index.to(batch.labels.device)],
+    )

@@ -1,0 +1,53 @@
+"""From the arguments that all selections share to the objective that they maximise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from pyxai._checks import check_int
+from pyxai.selection.data import DataSet
+from pyxai.selection.features import name_features
+from pyxai.selection.losses import Loss
+from pyxai.selection.objective import Objective
+
+__all__ = ["objective_of"]
+
+
+def objective_of(
+    model: Callable[..., Any],
+    data: Any,
+    *,
+    loss: str | Loss = "cross_entropy",
+    baselines: Any = None,
+    feature_mask: Any = None,
+    fields: Any = None,
+    feature_names: Sequence[str] | None = None,
+    embed: Callable[..., Any] | None = None,
+    batch_size: int | None = None,
+    sample_size: int | None = None,
+    seed: int = 0,
+) -> Objective:
+    """Return the objective of a selection; see `greedy_feature_selection` for the arguments."""
+    rows = DataSet(data, embed=embed, device=_device_of(model))
+    # The baseline is that of the whole set, so that a sample hides features as the set does.
+    if sample_size is not None:
+        baselines = rows.mean() if baselines is None else baselines
+        rows = rows.sample(sample_size, seed=seed)
+    features = name_features(
+        rows.first().inputs,
+        feature_mask=feature_mask,
+        fields=fields,
+        feature_names=feature_names,
+    )
+    bound = None if batch_size is None else check_int("batch_size", batch_size, minimum=1)
+    return Objective(model, rows, features, loss=loss, baselines=baselines, max_rows=bound)
+
+
+def _device_of(model: Callable[..., Any]) -> torch.device | None:
+    """Return where a module's parameters are."""
+    first = next(model.parameters(), None) if isinstance(model, nn.Module) else None
+    return None if first is None else first.device

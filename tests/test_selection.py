@@ -1,0 +1,477 @@
+"""Selection over a data set: closed forms, batches that must not matter, and a real table."""
+
+import itertools
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from pyxai.selection import (
+    baseline_feature_selection,
+    greedy_feature_selection,
+    selection_curve,
+)
+
+N, D = 50, 6
+WEIGHT = torch.tensor([0.5, -2.0, 0.0, 1.0, 3.0, -0.1], dtype=torch.float64)
+
+
+def draws(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def net(seed=0, n_classes=3, dtype=torch.float64):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        layers = [nn.Linear(D, 16), nn.ReLU(), nn.Linear(16, n_classes)]
+    return nn.Sequential(*layers).to(dtype).eval()
+
+
+@pytest.fixture(scope="module")
+def table():
+    x = draws(N, D, seed=1)
+    return x, net()(x).argmax(1)
+
+
+def linear(rows):
+    return rows @ WEIGHT
+
+
+class TestClosedForms:
+    """A linear model with the squared error: G is a quadratic form of the shown features."""
+
+    x = draws(N, D)
+    centred = x - x.mean(0)
+    parts = centred * WEIGHT  # what each column adds to the output of each row
+    y = linear(x)
+
+    def loss_of(self, shown):
+        return self.parts[:, [i for i in range(D) if i not in shown]].sum(1).square().mean()
+
+    def test_scores_are_the_path_integral(self):
+        """The loss is (1 - t)^2 |rest|^2 on the path, so that its mean slope is known."""
+        found = greedy_feature_selection(linear, (self.x, self.y), loss="squared_error", rounds=[6])
+        rest = self.parts.sum(1, keepdim=True)
+        expected = (self.parts * rest).mean(0)
+        torch.testing.assert_close(found.scores, expected[found.order])
+        assert found.order.tolist() == expected.argsort(descending=True).tolist()
+
+    def test_second_round_starts_from_the_first(self):
+        found = greedy_feature_selection(linear, (self.x, self.y), loss="squared_error")
+        shown = []
+        for feature, score in zip(found.order.tolist(), found.scores, strict=True):
+            rest = self.parts[:, [i for i in range(D) if i not in shown]].sum(1, keepdim=True)
+            expected = (self.parts * rest).mean(0)
+            torch.testing.assert_close(score, expected[feature])
+            left = [i for i in range(D) if i not in shown]
+            assert feature == max(left, key=lambda i: float(expected[i]))
+            shown.append(feature)
+
+    def test_curve_is_the_loss_of_each_prefix(self):
+        found = greedy_feature_selection(linear, (self.x, self.y), loss="squared_error")
+        order = found.order.tolist()
+        expected = torch.stack([self.loss_of(order[:k]) for k in range(D + 1)])
+        torch.testing.assert_close(found.curve.values, expected)
+        assert found.curve.sizes.tolist() == list(range(D + 1))
+        assert found.curve.mean == pytest.approx(float(expected[1:].mean()))
+        area = float(torch.trapezoid(expected) / D)
+        assert found.curve.auc == pytest.approx(area)
+
+    def test_exact_greedy_is_the_best_of_each_round(self):
+        found = baseline_feature_selection(
+            linear, (self.x, self.y), order_by="exact", loss="squared_error"
+        )
+        shown = []
+        for feature, gain in zip(found.order.tolist(), found.scores, strict=True):
+            left = [i for i in range(D) if i not in shown]
+            losses = {i: float(self.loss_of([*shown, i])) for i in left}
+            assert losses[feature] == pytest.approx(min(losses.values()), abs=1e-12)
+            assert float(gain) == pytest.approx(float(self.loss_of(shown)) - losses[feature])
+            shown.append(feature)
+
+    def test_shortlist_of_all_is_exact_greedy(self):
+        options = {"loss": "squared_error"}
+        exact = baseline_feature_selection(linear, (self.x, self.y), order_by="exact", **options)
+        short = greedy_feature_selection(linear, (self.x, self.y), shortlist=D, **options)
+        assert short.order.tolist() == exact.order.tolist()
+
+    def test_linear_gain_gives_one_order_for_all_rounds(self):
+        def loss(outputs, labels):
+            return labels - outputs
+
+        orders = {
+            tuple(
+                greedy_feature_selection(
+                    linear, (self.x, self.y), loss=loss, baselines=-5.0, rounds=rounds
+                ).order.tolist()
+            )
+            for rounds in (1, 2, 4, "geometric", [6])
+        }
+        mean = WEIGHT * (self.x + 5).mean(0)
+        assert orders == {tuple(mean.argsort(descending=True, stable=True).tolist())}
+
+    def test_integrated_gradients_order(self):
+        found = baseline_feature_selection(
+            linear, (self.x, self.y), order_by="integrated_gradients", loss="squared_error"
+        )
+        expected = (self.parts * self.parts.sum(1, keepdim=True)).abs().mean(0)
+        torch.testing.assert_close(found.scores, expected[found.order], rtol=1e-9, atol=1e-12)
+
+    def test_permutation_order(self):
+        """E of the rise when a column is shuffled is 2 N / (N - 1) Var(part), here to 4 %."""
+        found = baseline_feature_selection(
+            linear, (self.x, self.y), order_by="permutation", loss="squared_error", n_repeats=200
+        )
+        expected = 2 * self.parts.square().mean(0)
+        torch.testing.assert_close(found.scores, expected[found.order], rtol=0.04, atol=1e-9)
+
+
+def test_quadratic_gain_with_one_node():
+    """G = c'w + w'Hw / 2 with a zero diagonal: one midpoint gives the closed form exactly."""
+    c, h = draws(D, seed=3), draws(D, D, seed=4)
+    h = (h + h.T).fill_diagonal_(0)
+    data = (torch.ones(4, D, dtype=torch.float64), torch.zeros(4))
+
+    def model(w):
+        return w @ c + ((w @ h) * w).sum(1) / 2
+
+    found = greedy_feature_selection(
+        model, data, loss=lambda out, y: -out, baselines=0.0, n_steps=1
+    )
+    shown = torch.zeros(D, dtype=torch.float64)
+    for feature, score in zip(found.order.tolist(), found.scores, strict=True):
+        expected = c + h @ shown + h @ (1 - shown) / 2
+        torch.testing.assert_close(score, expected[feature])
+        shown[feature] = 1
+
+
+def test_twins_share_credit_and_are_not_both_first():
+    """A column that stands twice, each with half of its weight, in a net that saturates."""
+    x = draws(200, 3, seed=5)
+    x = torch.cat([x[:, :1], x], 1)
+    labels = (x[:, 0] + 0.4 * x[:, 2] > 0).long()
+
+    def model(rows):  # the twins together say most of it, but one of them says it too
+        told = torch.tanh(4 * (rows[:, 0] + rows[:, 1]))
+        return torch.stack([-told - rows[:, 2], told + rows[:, 2]], 1)
+
+    first = baseline_feature_selection(model, (x, labels), order_by="one_shot")
+    scores = torch.zeros(4, dtype=torch.float64).scatter_(0, first.order, first.scores)
+    torch.testing.assert_close(scores[0], scores[1])
+    found = greedy_feature_selection(model, (x, labels))
+    assert set(found.order[:2].tolist()) == {0, 2}
+    assert set(first.order[:2].tolist()) == {0, 1}
+
+
+def test_columns_that_cannot_matter_score_zero(table):
+    x, y = table
+    x = x.clone()
+    x[:, 2] = 7.0  # equals its mean
+    model = net()
+    with torch.no_grad():
+        model[0].weight[:, 4] = 0.0  # not read
+    found = greedy_feature_selection(model, (x, y), rounds=[D])
+    scores = torch.zeros(D, dtype=torch.float64).scatter_(0, found.order, found.scores)
+    assert scores[2] == 0
+    assert scores[4] == 0
+    assert (scores[[0, 1, 3, 5]] != 0).all()
+
+
+def test_scores_of_a_round_sum_to_what_is_left(table):
+    x, y = table
+    found = greedy_feature_selection(net(), (x, y), rounds=[D], n_steps=512)
+    gain = found.curve.values[0] - found.curve.values[-1]
+    torch.testing.assert_close(found.scores.sum(), gain, rtol=1e-3, atol=0)
+
+
+class TestBatches:
+    """What comes in other batches, or at another size of passes, is the same."""
+
+    def same(self, one, other):
+        assert one.order.tolist() == other.order.tolist()
+        torch.testing.assert_close(one.scores, other.scores)
+        torch.testing.assert_close(one.curve.values, other.curve.values)
+
+    @pytest.mark.parametrize("batch_size", [7, 1000])
+    def test_passes(self, table, batch_size):
+        whole = greedy_feature_selection(net(), table)
+        self.same(whole, greedy_feature_selection(net(), table, batch_size=batch_size))
+
+    @pytest.mark.parametrize(("size", "shuffle"), [(9, False), (13, True)])
+    def test_loader(self, table, size, shuffle):
+        loader = DataLoader(TensorDataset(*table), batch_size=size, shuffle=shuffle)
+        whole = greedy_feature_selection(net(), table)
+        self.same(whole, greedy_feature_selection(net(), loader))
+        # Another order of the rows would be another shuffle for permutation importance.
+        for order_by in ("exact", "one_shot", "random") if shuffle else ("permutation",):
+            self.same(
+                baseline_feature_selection(net(), table, order_by=order_by),
+                baseline_feature_selection(net(), loader, order_by=order_by),
+            )
+
+    def test_sample_is_the_same_for_all_batches_and_differs_by_seed(self, table):
+        x, y = table
+        batches = [(x[i : i + 9], y[i : i + 9]) for i in range(0, N, 9)]
+        found = greedy_feature_selection(net(), table, sample_size=20, seed=3)
+        self.same(found, greedy_feature_selection(net(), batches, sample_size=20, seed=3))
+        other = greedy_feature_selection(net(), table, sample_size=20, seed=4)
+        assert not torch.equal(found.scores, other.scores)
+        everything = greedy_feature_selection(net(), table, sample_size=N)
+        self.same(everything, greedy_feature_selection(net(), table))
+
+    def test_sampled_rows_are_rows_with_the_mean_of_all(self, table):
+        x, y = table
+        mean = x.mean(0)
+        subset = {
+            round(
+                float(
+                    greedy_feature_selection(
+                        net(), (x[list(c)], y[list(c)]), baselines=mean, curve=False
+                    ).scores[0]
+                ),
+                9,
+            )
+            for c in itertools.combinations(range(5), 4)
+        }
+        found = greedy_feature_selection(
+            net(), (x[:5], y[:5]), sample_size=4, baselines=mean, curve=False
+        )
+        assert round(float(found.scores[0]), 9) in subset
+
+    def test_model_is_left_as_found(self, table):
+        model = net().train()
+        state = {name: value.clone() for name, value in model.state_dict().items()}
+        random = torch.get_rng_state()
+        greedy_feature_selection(model, table)
+        assert all(p.requires_grad and p.grad is None for p in model.parameters())
+        assert all(torch.equal(model.state_dict()[name], value) for name, value in state.items())
+        assert torch.equal(torch.get_rng_state(), random)
+
+    def test_low_precision(self, table):
+        x, y = table
+        found = greedy_feature_selection(net(dtype=torch.bfloat16), (x.bfloat16(), y))
+        exact = greedy_feature_selection(net(), (x.bfloat16().double(), y))
+        assert found.order[0] == exact.order[0]
+        torch.testing.assert_close(found.scores[0], exact.scores[0], rtol=0.05, atol=0)
+
+
+class Tabular(nn.Module):
+    """Two dense columns and three categorical fields with embeddings of size 4."""
+
+    def __init__(self):
+        super().__init__()
+        self.tables = nn.ModuleList(nn.Embedding(5, 4) for _ in range(3))
+        self.rest = nn.Sequential(nn.Linear(14, 16), nn.ReLU(), nn.Linear(16, 2))
+
+    def embed(self, dense, codes):
+        fields = [table(codes[:, i]) for i, table in enumerate(self.tables)]
+        return dense, torch.stack(fields, 1)
+
+    def head(self, dense, embedded):
+        return self.rest(torch.cat([dense, embedded.flatten(1)], 1))
+
+
+@pytest.fixture(scope="module")
+def case():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = Tabular().double().eval()
+    codes = torch.randint(5, (60, 3), generator=torch.Generator().manual_seed(2))
+    dense = draws(60, 2, seed=3)
+    with torch.no_grad():
+        embedded = model.embed(dense, codes)[1]
+        labels = model.head(dense, embedded).argmax(1)
+    return model, dense, codes, embedded, labels
+
+
+class TestFields:
+    def test_a_field_is_one_feature(self, case):
+        model, dense, _, embedded, labels = case
+        found = greedy_feature_selection(model.head, ((dense, embedded), labels), rounds=[5])
+        leaf = embedded.clone().requires_grad_()
+        mean_dense, mean = dense.mean(0), embedded.mean(0)
+        total = torch.zeros(3, dtype=torch.float64)
+        for t in (0.125, 0.375, 0.625, 0.875):  # midpoints
+            leaf = (mean + t * (embedded - mean)).requires_grad_()
+            out = model.head(mean_dense + t * (dense - mean_dense), leaf)
+            gain = -nn.functional.cross_entropy(out, labels, reduction="sum")
+            (grad,) = torch.autograd.grad(gain, leaf)
+            total += ((embedded - mean) * grad).sum((0, 2)) / 4 / len(dense)
+        scores = torch.zeros(5, dtype=torch.float64).scatter_(0, found.order, found.scores)
+        torch.testing.assert_close(scores[2:], total)
+
+    def test_codes_go_through_the_embedding_part(self, case):
+        model, dense, codes, embedded, labels = case
+        given = greedy_feature_selection(model.head, ((dense, embedded), labels))
+        pairs = TensorDataset(dense, codes, labels)
+
+        def collate(items):
+            columns = [torch.stack(column) for column in zip(*items, strict=True)]
+            return (columns[0], columns[1]), columns[2]
+
+        loader = DataLoader(pairs, batch_size=16, collate_fn=collate)
+        found = greedy_feature_selection(model.head, loader, embed=model.embed)
+        assert found.order.tolist() == given.order.tolist()
+        torch.testing.assert_close(found.scores, given.scores)
+        assert all(p.requires_grad for p in model.parameters())
+
+    def test_widths_of_fields_side_by_side(self, case):
+        model, dense, _, embedded, labels = case
+
+        def flat_head(rows):
+            return model.head(rows[:, :2], rows[:, 2:].reshape(-1, 3, 4))
+
+        flat = torch.cat([dense, embedded.flatten(1)], 1)
+        widths = {"age": 1, "hours": 1, "job": 4, "city": 4, "state": 4}
+        found = greedy_feature_selection(flat_head, (flat, labels), fields=widths)
+        given = greedy_feature_selection(model.head, ((dense, embedded), labels))
+        torch.testing.assert_close(found.scores, given.scores)
+        assert found.selected == tuple(list(widths)[i] for i in given.order.tolist())
+        mask = torch.repeat_interleave(torch.arange(5), torch.tensor(list(widths.values())))
+        masked = greedy_feature_selection(flat_head, (flat, labels), feature_mask=mask)
+        assert masked.order.tolist() == found.order.tolist()
+
+
+def test_one_logit_is_a_binary_model(table):
+    x, y = table
+    two = net(n_classes=2)
+
+    def one(rows):
+        out = two(rows)
+        return out[:, 1:] - out[:, :1]
+
+    labels = (y > 0).long()
+    pair, single = (greedy_feature_selection(model, (x, labels)) for model in (two, one))
+    assert pair.order.tolist() == single.order.tolist()
+    torch.testing.assert_close(pair.scores, single.scores)
+
+
+def test_curves_of_other_metrics(table):
+    from sklearn import metrics
+
+    x, y = table
+    labels, model = (y > 0).long(), net(n_classes=2)
+    order = [3, 1, 4, 0]
+    areas = selection_curve(model, (x, labels), order, metric="roc_auc", sizes=(1, 2, 4))
+    hits = selection_curve(model, (x, labels), order, metric="accuracy", sizes=(1, 2, 4))
+    mean = x.mean(0)
+    for place, size in enumerate((1, 2, 4)):
+        rows = mean.repeat(N, 1)
+        rows[:, order[:size]] = x[:, order[:size]]
+        out = model(rows).detach()
+        expected = metrics.roc_auc_score(labels, out[:, 1] - out[:, 0])
+        assert areas.values[place] == pytest.approx(expected)
+        expected = (out.argmax(1) == labels).double().mean()
+        assert hits.values[place] == pytest.approx(float(expected))
+
+
+def test_result_is_readable(table):
+    names = ["age", "height", "weight", "pulse", "sugar", "iron"]
+    found = greedy_feature_selection(net(), table, n_select=3, feature_names=names)
+    lines = str(found).splitlines()
+    assert lines[0] == "FeatureSelection: 3 of 6 features, greedy"
+    assert "(none)" in lines[2]
+    assert found.selected[0] in lines[3]
+    assert len(lines) == 7
+    assert found.support().sum() == 3
+    assert found.support(1).nonzero().item() == found.order[0]
+    assert len(found.curve.sizes) == 4
+    assert "loss, 0 to 3 features" in repr(found.curve)
+    with pytest.raises(ValueError, match=r"n_features must be in 0 .. 3, the selected ones, got 4"):
+        found.support(4)
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"rounds": [1] * 7}, "got more rounds than features: 7"),
+            ({"n_select": 7}, "n_select must be at most 6, all players, got 7"),
+            ({"loss": "hinge"}, "loss must be one of 'cross_entropy', 'squared_error', got 'hing"),
+            ({"fields": [2, 2]}, "fields must have widths that sum to 6, got 4"),
+            ({"fields": [6], "feature_mask": torch.arange(6)}, "fields must be None where"),
+            ({"feature_names": ["a"]}, "feature_names must have 6 entries, got 1"),
+            ({"sample_size": 51}, "sample_size must be at most the 50 rows of data, got 51"),
+            ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+            ({"method": "simpson"}, "method must be one of"),
+            ({"baselines": torch.zeros(5)}, "baselines must be a number or have shape"),
+        ],
+    )
+    def test_options(self, table, options, message):
+        with pytest.raises(ValueError, match=message):
+            greedy_feature_selection(net(), table, **options)
+
+    @pytest.mark.parametrize(
+        ("data", "error", "message"),
+        [
+            (draws(5, 6), TypeError, "data must be a pair"),
+            ((draws(5, 6), torch.zeros(4).long()), ValueError, "one entry for each of 5 rows, got"),
+            ((draws(5, 6), torch.zeros(5, 1).long()), ValueError, r"labels must have shape \[5\]"),
+            ((draws(5, 6), torch.full((5,), 3)), ValueError, "in 0 .. 2 for a model with 3 cl"),
+            ((draws(5, 6), torch.full((5,), -1)), ValueError, "got -1"),
+            ((draws(5, 6), torch.full((5,), 0.5)), ValueError, "labels must be whole numbers"),
+            ((draws(5, 6) / 0, torch.zeros(5).long()), ValueError, "inputs must be finite"),
+            ((torch.ones(5, 6).long(), torch.zeros(5).long()), TypeError, "must be floating point"),
+            ([], ValueError, "data must give at least one batch, got none"),
+            ([draws(5, 6)] * 3, TypeError, r"data must give pairs \(inputs, labels\), got a torch"),
+            (iter([]), ValueError, "data must be iterable more than once"),
+        ],
+    )
+    def test_data(self, data, error, message):
+        with pytest.raises(error, match=message):
+            greedy_feature_selection(net(), data)
+
+    def test_batches_of_other_shapes(self):
+        labels = torch.zeros(5).long()
+        with pytest.raises(ValueError, match=r"one shape in all batches, \[\[6\]\], got \[\[5\]\]"):
+            greedy_feature_selection(net(), [(draws(5, 6), labels), (draws(5, 5), labels)] * 2)
+
+    def test_loss_of_the_wrong_shape(self, table):
+        with pytest.raises(ValueError, match=r"loss must have one value for each of \d+ rows"):
+            greedy_feature_selection(net(), table, loss=nn.functional.cross_entropy)
+
+    def test_nan_of_the_model(self, table):
+        with pytest.raises(ValueError, match="model output must be finite"):
+            greedy_feature_selection(lambda rows: net()(rows) * torch.nan, table)
+
+    @pytest.mark.parametrize("order", [[0, 0], [6], [-1]])
+    def test_order(self, table, order):
+        with pytest.raises(ValueError, match="order must hold"):
+            selection_curve(net(), table, order)
+
+    def test_roc_auc_of_three_classes(self, table):
+        with pytest.raises(ValueError, match="two classes or one logit"):
+            selection_curve(net(), table, [0, 1], metric="roc_auc")
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_breast_cancer(seed):
+    """Mean training loss over k = 1 .. 30 columns, the others at their mean."""
+    from sklearn.datasets import load_breast_cancer
+
+    raw = load_breast_cancer()
+    x, y = torch.tensor(raw.data), torch.tensor(raw.target)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        train = torch.randperm(len(x))[:455]
+        x, y = x[train], y[train]
+        x = ((x - x.mean(0)) / x.std(0)).float()
+        layers = [nn.Linear(30, 64), nn.ReLU(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 2)]
+        model = nn.Sequential(*layers)
+        optimiser = torch.optim.Adam(model.parameters(), 1e-3)
+        for _ in range(60):
+            for rows in torch.randperm(len(x)).split(64):
+                optimiser.zero_grad()
+                nn.functional.cross_entropy(model(x[rows]), y[rows]).backward()
+                optimiser.step()
+    model.eval()
+    greedy = greedy_feature_selection(model, (x, y)).curve.mean
+    others = {
+        order_by: baseline_feature_selection(model, (x, y), order_by=order_by).curve.mean
+        for order_by in ("exact", "one_shot", "integrated_gradients", "permutation", "random")
+    }
+    exact = others.pop("exact")
+    assert greedy <= 0.070
+    assert abs(greedy - exact) <= 0.01
+    assert all(loss > greedy + 0.01 for loss in others.values()), others

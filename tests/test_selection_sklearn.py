@@ -1,0 +1,119 @@
+"""The selector of scikit-learn against its own checks and in its pipelines."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import estimator_checks_generator
+from torch import nn
+
+from pyxai.selection import GreedyFeatureSelector, greedy_feature_selection
+
+
+def any_table(rows):
+    """Return three logits from a table of any width; what the checks of scikit-learn need."""
+    score = rows.mean(1)
+    return torch.stack([-score, 0 * score, score], 1)
+
+
+def squared_error(outputs, labels):
+    wanted = labels.reshape(len(outputs), -1)[:, 0].to(outputs.dtype)
+    return (outputs[:, 2] - wanted).square()
+
+
+def checks():
+    """Return scikit-learn's checks by name, but for the one of arrays of other libraries."""
+    selector = GreedyFeatureSelector(any_table, loss=squared_error)
+    found = {
+        check.func.__name__: (each, check) for each, check in estimator_checks_generator(selector)
+    }
+    return {name: pair for name, pair in found.items() if name != "check_array_api_input"}
+
+
+@pytest.mark.parametrize("name", list(checks()))
+def test_checks_of_scikit_learn(name):
+    estimator, check = checks()[name]
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def table():
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(80, 5))
+    return x, (x[:, 3] - 2 * x[:, 1] > 0).astype(int)
+
+
+def model():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Linear(5, 2)).double().eval()
+    with torch.no_grad():
+        net[0].weight.copy_(torch.tensor([[0.0, 2, 0, -1, 0], [0, -2, 0, 1, 0]]))
+    return net
+
+
+def test_selects_what_the_function_selects(table):
+    x, y = table
+    selector = GreedyFeatureSelector(model(), n_features_to_select=2).fit(x, y)
+    found = greedy_feature_selection(
+        model(), (torch.from_numpy(x), torch.from_numpy(y)), n_select=2
+    )
+    assert selector.selection_.order.tolist() == found.order.tolist() == [1, 3]
+    assert selector.get_support(indices=True).tolist() == [1, 3]
+    assert selector.ranking_.tolist() == [3, 1, 3, 2, 3]
+    np.testing.assert_array_equal(selector.transform(x), x[:, [1, 3]])
+    assert selector.get_feature_names_out().tolist() == ["x1", "x3"]
+    back = selector.inverse_transform(selector.transform(x))
+    np.testing.assert_array_equal(back[:, [0, 2, 4]], 0)
+
+
+@pytest.mark.parametrize(("wanted", "count"), [(None, 2), (3, 3), (0.5, 2), (1.0, 5)])
+def test_how_many(table, wanted, count):
+    selector = GreedyFeatureSelector(model(), n_features_to_select=wanted).fit(*table)
+    assert selector.get_support().sum() == count
+
+
+def test_in_a_pipeline_and_cloned(table):
+    x, y = table
+    pipeline = make_pipeline(
+        GreedyFeatureSelector(model(), n_features_to_select=2), LogisticRegression()
+    )
+    assert clone(pipeline).fit(x, y).score(x, y) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_features_to_select": 6}, r"must be in 1 .. 5, the columns of X, got 6"),
+        ({"n_features_to_select": 1.5}, r"must be a number or in \(0, 1\], got 1.5"),
+        ({"loss": "hinge"}, "loss must be one of"),
+    ],
+)
+def test_errors(table, options, message):
+    with pytest.raises(ValueError, match=message):
+        GreedyFeatureSelector(model(), **options).fit(*table)
+
+
+def test_words_for_classes_are_refused(table):
+    x, y = table
+    with pytest.raises(ValueError, match="y must hold class numbers of the model"):
+        GreedyFeatureSelector(model()).fit(x, np.array(["no", "yes"])[y])
+
+
+def test_selection_loads_without_scikit_learn():
+    code = (
+        "import sys; sys.modules['sklearn'] = None\n"
+        "from pyxai.selection import *\n"
+        "greedy_feature_selection\n"
+        "import pyxai.selection\n"
+        "try: pyxai.selection.GreedyFeatureSelector\n"
+        "except ImportError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "GreedyFeatureSelector needs scikit-learn" in done.stdout
+    assert "pip install 'pyxai-torch[selection]'" in done.stdout
