@@ -11,7 +11,7 @@ from closed_forms import CASES
 from deep_nets import NETS, Function, build
 from torch import nn
 
-from pyxai import UnsupportedOperationError
+from pyxai import PyxaiWarning, UnsupportedOperationError
 from pyxai.attribution import DeepLift, DeepLiftShap
 from pyxai.attribution.multipliers import pairs as pairs_module
 from pyxai.attribution.multipliers.engine import Engine
@@ -141,6 +141,20 @@ def test_neuron_shapley_refuses_what_it_cannot_take_apart():
         DeepLiftShap(model, rule="neuron_shapley").attribute(torch.randn(1, 4), torch.zeros(1, 4))
 
 
+@pytest.mark.parametrize("rule", ["rescale", "reveal_cancel", "neuron_shapley"])
+def test_op_without_rule_is_named_and_told_once(rule, monkeypatch):
+    model = Function(lambda parts, x: parts[0](x).sort(1)[0], nn.Linear(4, 3))
+    x, b = torch.randn(4, 4), torch.randn(5, 4)
+    with pytest.raises(UnsupportedOperationError, match=r"no rule for sort at .*shap.py:.*sort\(1"):
+        DeepLiftShap(model, rule=rule).attribute(x, b, target=0)
+    if rule == "neuron_shapley":
+        return  # has no gradient to fall back on
+    monkeypatch.setattr(pairs_module, "rows_for", lambda *parts: 2)  # several blocks
+    with pytest.warns(PyxaiWarning, match="has no rule for sort") as warned:
+        DeepLiftShap(model, rule=rule, strict=False).attribute(x, b, target=0)
+    assert len(warned) == 1
+
+
 def test_one_baseline_and_callables():
     model, x, b = build("mixture")
     explainer = DeepLiftShap(model)
@@ -238,7 +252,7 @@ def test_errors_of_arguments():
     model, x, b = build("mixture")
     with pytest.raises(ValueError, match="rule must be one of 'rescale', 'reveal_cancel', 'neuron"):
         DeepLiftShap(model, rule="shapley")
-    with pytest.raises(ValueError, match="baselines must"):
+    with pytest.raises(ValueError, match=r"baselines must have shape \[\*, 8\], got \[3, 3\]"):
         DeepLiftShap(model).attribute(x, b[:, :3], target=0)
     with pytest.raises(TypeError, match="baselines must be a tensor"):
         DeepLiftShap(model).attribute(x, 0.0, target=0)

@@ -461,12 +461,21 @@ class Odd(nn.Module):
         return torch.cdist(x, x.flip(1)).sum((1, 2))
 
 
-def test_an_op_without_a_rule_is_named():
+@pytest.mark.parametrize(("cls", "method"), [(LRP, "LRP"), (DeepTaylor, "Deep Taylor")])
+def test_an_op_without_a_rule_is_named_with_the_method_and_its_line(cls, method):
     x = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0)).double()
-    with pytest.raises(UnsupportedOperationError, match=r"no rule for _?cdist.* at .*torch.cdist"):
-        LRP(Odd()).attribute(x)
-    with pytest.warns(PyxaiWarning, match="LRP has no rule for"):
-        LRP(Odd(), strict=False).attribute(x)
+    with pytest.raises(UnsupportedOperationError) as caught:
+        cls(Odd()).attribute(x)
+    for part in (
+        f"{method} has no rule for",
+        "cdist_forward at ",
+        "test_lrp.py:",
+        "torch.cdist(x, x.flip",
+    ):
+        assert part in str(caught.value)
+    with pytest.warns(PyxaiWarning, match=f"{method} has no rule for .*cdist") as warned:
+        cls(Odd(), strict=False).attribute(x)
+    assert len(warned) == 1
 
 
 @pytest.mark.parametrize(

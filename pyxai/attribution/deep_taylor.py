@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from pyxai._checks import check_choice
 from pyxai.attribution.lrp import LRP
 from pyxai.attribution.relevance import RelevanceRule, WSquareRule, ZBoxRule, ZPlusRule
+from pyxai.attribution.relevance.table import RELEVANCE
 
 __all__ = ["DeepTaylor"]
 
@@ -70,6 +71,8 @@ class DeepTaylor(LRP):
             model, rule="z_plus", composite={"first": first[input_rule]}, strict=strict
         )
         self.on_negative = on_negative
+
+    _table = RELEVANCE.extended("Deep Taylor")  # the same rules, errors by its own name
 
     @property
     def _start(self) -> str:  # type: ignore[override] # a constant there

@@ -22,6 +22,7 @@ from pyxai.attribution.relevance import (
     ZBoxRule,
     ZPlusRule,
 )
+from pyxai.attribution.relevance.table import RELEVANCE
 from pyxai.graph import trace
 from pyxai.graph.trace import as_arguments
 from pyxai.runner import Target
@@ -227,10 +228,11 @@ class LRP(GradientAttribution):
         return result, self.compute_convergence_delta(result, output)
 
     _start = "output"
+    _table = RELEVANCE
 
     def _engine(self, inputs: tuple[Tensor, ...], arguments: tuple[Any, ...]) -> RelevanceEngine:
         graph = trace(self.model, inputs, arguments)
-        return RelevanceEngine(graph, self.rule, self.composite, self.strict)
+        return RelevanceEngine(graph, self.rule, self.composite, self.strict, self._table)
 
     def _finish(self, relevance: tuple[Tensor, ...], output: Tensor) -> tuple[Tensor, ...]:
         return relevance
