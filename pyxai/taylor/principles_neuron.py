@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from pyxai.taylor.callers import bind_method
 from pyxai.taylor.terms import degree_vectors
 
-__all__ = ["NeuronTest", "measure_neuron"]
+__all__ = ["NeuronTest", "measure_neuron", "power_neurons"]
 
 _WEIGHTS = (1.0, -1.0, -1.0, 1.0)
 _INPUT_SIGNS = (1.0, -1.0, 1.0, -1.0)  # contributions u = w x are +, +, -, -: P = {0, 1}
@@ -100,7 +100,12 @@ class PowerNeuron(nn.Module):
 
 
 def measure_neuron(
-    method: Callable[..., Any], options: Mapping[str, Any], name: str, *, seed: int = 0
+    method: Callable[..., Any],
+    options: Mapping[str, Any],
+    name: str,
+    *,
+    seed: int = 0,
+    neurons: Mapping[int, nn.Module] | None = None,
 ) -> NeuronTest:
     """Run a layer rule on random inputs of the neurons z, z^2, z^3 and fit its weights.
 
@@ -114,18 +119,26 @@ def measure_neuron(
         For printing.
     seed : int
         Of the inputs.
+    neurons : mapping from order to PowerNeuron, optional
+        From `power_neurons`, where several methods share them and so are traced once. Default: new
+        ones.
     """
+    neurons = neurons or power_neurons()
     found: dict[str, dict[int, Any]] = {key: {} for key in NeuronTest.__dataclass_fields__}
     del found["name"]
     for order in _ORDERS:
         kappas = degree_vectors(len(_WEIGHTS), order)
         inputs = _draw(8 * len(kappas) + 40, seed + order)
-        neuron = PowerNeuron(order).eval().requires_grad_(False)
-        attribute = bind_method(method, neuron, None, options)
+        attribute = bind_method(method, neurons[order], None, options)
         scores = attribute(inputs, torch.zeros_like(inputs[:1])).double()
         for key, value in _fit(scores, inputs, kappas).items():
             found[key][order] = value
     return NeuronTest(name=name, **found)
+
+
+def power_neurons() -> dict[int, nn.Module]:
+    """Return the neurons z, z^2, z^3 by their order."""
+    return {order: PowerNeuron(order).eval().requires_grad_(False) for order in _ORDERS}
 
 
 def _draw(n_rows: int, seed: int) -> Tensor:  # float64 [n_rows, 4]
