@@ -52,6 +52,7 @@ LEFT_OUT: dict[tuple[str, str], str] = {
     (TUMOURS, "layer_grad_cam"): "the model has no feature maps",
     (TUMOURS, "grad_cam"): "the model has no feature maps",
     (TUMOURS, "occlusion"): "the columns of a table have no neighbourhood",
+    (TUMOURS, "xrai"): "the columns of a table have no neighbourhood",
 }
 BACKGROUND = 16  # rows that stand for the data where a method compares with a set
 

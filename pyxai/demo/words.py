@@ -25,6 +25,7 @@ PROPER = {
     "lrp": "LRP",
     "shapley_value_sampling": "Shapley sampling",
     "shapley_values": "Shapley values",
+    "xrai": "XRAI",
 }
 
 
