@@ -70,7 +70,9 @@ class TwoLayers(torch.nn.Module):
         generator = torch.Generator().manual_seed(5)
         sizes = ((n_features, n_hidden), (n_hidden, n_classes))
         self.weights = torch.nn.ParameterList(
-            torch.nn.Parameter(torch.randn(size, generator=generator, dtype=dtype))
+            torch.nn.Parameter(
+                torch.randn(size, generator=generator, dtype=torch.float64).to(dtype)
+            )
             for size in sizes
         )
         self.edges = edges

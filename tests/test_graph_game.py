@@ -21,7 +21,8 @@ WAYS = ("dense", "sparse", "edge_weight")
 
 def features(n_nodes, n_features=3, dtype=torch.float64):
     generator = torch.Generator().manual_seed(3)
-    return torch.randn(n_nodes, n_features, generator=generator, dtype=dtype)
+    # The same numbers in every precision.
+    return torch.randn(n_nodes, n_features, generator=generator, dtype=torch.float64).to(dtype)
 
 
 def a_game(edge_index, way="dense", rule="renormalise", dtype=torch.float64, **options):
@@ -109,6 +110,7 @@ def test_float32_is_as_exact_as_plain_torch(rule):
     single = a_game(edge_index, "dense", rule, dtype=torch.float32, node=0, target=1)
     double = a_game(edge_index, "dense", rule, node=0, target=1)
     points = torch.rand(6, single.n_players)
+    torch.testing.assert_close(single.gradients(points), double.gradients(points).float())
     leaf = points.clone().requires_grad_()
     x, model = features(7, dtype=torch.float32), TwoLayers(dtype=torch.float32)
     plain = []
@@ -360,6 +362,7 @@ X, RING = features(5), ring(5)
         (RING, {"target": torch.zeros(2).long()}, ValueError, "target must have one class for ea"),
         (RING, {"target": X[:, 0]}, TypeError, "target must hold integers, got torch.float64"),
         (RING, {"edge_weight": X[:, 0]}, ValueError, r"edge_weight must have shape \[10\]"),
+        (RING, {"players": "nodes", "node": [1, 2]}, ValueError, "node must be a single one whe"),
         (RING, {"players": "faces"}, ValueError, "players must be one of 'edges', 'nodes'"),
         (RING, {"weights_as": "csr"}, ValueError, "weights_as must be one of 'edge_weight', 'den"),
         (RING, {"degrees": "old"}, ValueError, "degrees must be one of 'renormalise', 'frozen'"),
@@ -413,3 +416,15 @@ def test_other_models_are_refused():
         GraphGame(3, X, RING)
     with pytest.raises(ValueError, match="x must be finite, got 15 NaN"):
         GraphGame(TwoLayers(), X * torch.nan, RING, weights_as="dense")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_bfloat16_models_run_as_they_are(way):
+    edge_index = random_graph(2)
+    small = a_game(edge_index, way, dtype=torch.bfloat16, node=0, target=1)
+    exact = a_game(edge_index, way, node=0, target=1)
+    points = torch.rand(2, small.n_players, generator=torch.Generator().manual_seed(1))
+    found = small.gradients(points)
+    assert found.dtype == torch.float32
+    expected = exact.gradients(points.bfloat16()).float()
+    assert float((found - expected).abs().max()) < 0.05 * float(expected.abs().max())

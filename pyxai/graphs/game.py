@@ -48,7 +48,7 @@ class GraphGame:
         The graph's own edge weights, which those of the players multiply.
     players : str
         ``"edges"``: every edge but self loops, which are always kept. ``"nodes"``: without a node
-        all its edges are absent; an explained node is always kept.
+        all its edges are absent; an explained node is always kept, so there can be only one.
     undirected : bool, optional
         Whether the two directed entries of an edge are one player. Default: if each has its
         reverse.
@@ -139,6 +139,10 @@ class GraphGame:
         check_finite("x", x)
         n_nodes = x.shape[0] if x.dim() else 0
         kept = None if node is None else check_nodes("node", node, n_nodes, x.device)
+        if players == "nodes" and kept is not None and len(kept) > 1:
+            raise ValueError(  # each is always kept, so others would play for each
+                f"node must be a single one where nodes play, got {len(kept)}; ask one by one"
+            )
         self.players = graph_players(
             edge_index,
             n_nodes,

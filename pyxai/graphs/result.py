@@ -76,14 +76,15 @@ class GraphExplanation:
     def explanation(self) -> Explanation:
         """The scores as a `pyxai.Explanation`, whose inputs are the weights 1 of what plays."""
         scores = self.scores
-        nodes = [each.tolist() for each in self.game.questions.nodes]
+        asked = self.game.questions
+        nodes = [each.tolist() for each in asked.nodes]
         return Explanation(
             scores,
             torch.ones_like(scores),
             baselines=0.0,
             method=self.method,
             options={**self.options, "nodes": nodes},
-            outputs=self.game.values(torch.ones(1, self.game.n_players, dtype=torch.bool))[:, 0],
+            outputs=torch.stack([asked(asked.full, row) for row in range(len(self))]),
             feature_names=self._names(),
         )
 
