@@ -11,7 +11,7 @@ import platform
 import torch
 
 import pyxai
-from pyxai.demo import conclusions, figures, fourteen_page, graphs, reveal
+from pyxai.demo import columns, conclusions, figures, fourteen_page, graphs, reveal
 from pyxai.demo.fourteen import measure_fourteen
 from pyxai.demo.measure import Measured
 from pyxai.demo.words import listed, percent, title
@@ -55,6 +55,7 @@ def build(
     _mistake(report, digits)
     reveal.section(report, reveal.measure_reveal(digits))
     _table(report, table)
+    columns.section(report, columns.measure_columns(table.task))
     fourteen_page.section(report, *measure_fourteen(digits.task, table.task))
     graphs.section(report, graph)
     _checks(report, digits, table)

@@ -41,6 +41,8 @@ class Task:
         Share of the test rows that the model gets right.
     n_train : int
         Rows it was trained on.
+    train : tuple of Tensor or None
+        Those rows and their classes, as ``inputs`` and ``labels``.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Task:
     baseline_words: str
     accuracy: float
     n_train: int
+    train: tuple[Tensor, Tensor] | None = None
 
     @property
     def predictions(self) -> Tensor:
@@ -92,7 +95,7 @@ def digits(seed: int, progress: Progress[Any]) -> Task:
             nn.Linear(64, 10),
         )
 
-    model, test, labels, accuracy, n_train = _fit(
+    model, test, labels, accuracy, train = _fit(
         build, pixels, torch.tensor(raw.target), seed, 20, lambda items: progress(items, "digits")
     )
     return Task(
@@ -104,7 +107,8 @@ def digits(seed: int, progress: Progress[Any]) -> Task:
         feature_names=None,
         baseline_words="no ink",
         accuracy=accuracy,
-        n_train=n_train,
+        n_train=len(train[0]),
+        train=train,
     )
 
 
@@ -130,7 +134,7 @@ def breast_cancer(seed: int, progress: Progress[Any]) -> Task:
             nn.Linear(30, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 2)
         )
 
-    model, test, labels, accuracy, n_train = _fit(
+    model, test, labels, accuracy, train = _fit(
         build,
         torch.tensor(raw.data, dtype=torch.float64),
         torch.tensor(raw.target),
@@ -148,7 +152,8 @@ def breast_cancer(seed: int, progress: Progress[Any]) -> Task:
         feature_names=tuple(str(name) for name in raw.feature_names),
         baseline_words="the average tumour of the training set",
         accuracy=accuracy,
-        n_train=n_train,
+        n_train=len(train[0]),
+        train=train,
     )
 
 
@@ -172,7 +177,7 @@ def _fit(
     progress: Callable[[Iterable[int]], Iterable[int]],
     *,
     standardise: bool = False,
-) -> tuple[nn.Module, Tensor, Tensor, float, int]:
+) -> tuple[nn.Module, Tensor, Tensor, float, tuple[Tensor, Tensor]]:
     """Train on a random 80 % and return the model with the rest; the global RNG is left alone."""
     with torch.random.fork_rng(devices=[]), _one_thread():
         torch.manual_seed(seed)
@@ -180,8 +185,8 @@ def _fit(
         n_train = int(0.8 * len(inputs))
         train, test = order[:n_train], order[n_train:]
         if standardise:
-            known = inputs[train]
-            inputs = (inputs - known.mean(0)) / known.std(0)
+            seen = inputs[train]
+            inputs = (inputs - seen.mean(0)) / seen.std(0)
         inputs = inputs.float()
         model = build()
         optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=1e-2)
@@ -194,4 +199,5 @@ def _fit(
     model.eval().requires_grad_(False)
     with torch.no_grad():
         right = model(inputs[test]).argmax(1) == labels[test]
-    return model, inputs[test], labels[test], float(right.float().mean()), n_train
+    known = inputs[train], labels[train]
+    return model, inputs[test], labels[test], float(right.float().mean()), known
