@@ -8,7 +8,7 @@ import torch
 from graph_references import TwoLayers, dense_adjacency, random_graph, ring
 
 from pyxai import plot
-from pyxai.graphs import GraphExplainer, GraphGame, select_players
+from pyxai.graphs import GraphExplainer, GraphGame, graph_layout, select_players
 from pyxai.metrics import Curve, graph_fidelity
 
 mpl.use("Agg")
@@ -149,7 +149,7 @@ def test_a_drawing_has_the_edges_that_stay():
     part = found.plot(count=2, hidden=True, title="two")
     assert lines_of(part) == [3, 2]
     assert part.get_title() == "two"
-    places = plot.graph_layout(ring(5), 5)
+    places = graph_layout(ring(5), 5)
     drawn = plot.graph(found, count=2, positions=places).collections[0].get_segments()
     kept = {tuple(sorted(pair)) for pair in found.edge_index[:, found.kept(2)[0]].T.tolist()}
     expected = {tuple(sorted(map(tuple, places[list(pair)].tolist()))) for pair in kept}
@@ -177,14 +177,14 @@ def test_a_layout_puts_neighbours_close_and_nodes_apart():
     chance = torch.where(blocks[:, None] == blocks, 0.8, 0.02)
     upper = (torch.rand(20, 20, generator=generator) < chance).triu(1)
     edge_index = (upper | upper.T).nonzero().T
-    places = plot.graph_layout(edge_index, 20)
+    places = graph_layout(edge_index, 20)
     assert float(places.abs().max()) == pytest.approx(1)
     apart = torch.cdist(places, places)
     assert float(apart.fill_diagonal_(9).min()) > 0.02
     inside = blocks[:, None] == blocks
     assert float(apart[inside & (apart < 9)].mean()) < 0.6 * float(apart[~inside].mean())
-    assert torch.equal(places, plot.graph_layout(edge_index, 20))
-    assert torch.isfinite(plot.graph_layout(ring(2)[:, :0], 4)).all()
+    assert torch.equal(places, graph_layout(edge_index, 20))
+    assert torch.isfinite(graph_layout(ring(2)[:, :0], 4)).all()
 
 
 @pytest.mark.parametrize(

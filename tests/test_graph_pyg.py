@@ -15,6 +15,7 @@ with warnings.catch_warnings():
     from torch_geometric.nn import GATConv, GCNConv, GINConv, SAGEConv
     from torch_geometric.nn.models import GAT, GCN, GraphSAGE
 
+from pyxai import PyxaiWarning
 from pyxai.graphs import GraphExplainer, GraphGame, pyg_algorithm
 from pyxai.graphs.messages import masked_messages
 
@@ -142,6 +143,22 @@ def test_models_of_the_package_that_take_no_weights_are_told_of():
         GraphExplainer(Net(cached, weighted=True).eval()).explain_node(X, EDGES, 0)
     with pytest.raises(ValueError, match="must hold torch_geometric modules that pass messages"):
         GraphExplainer(torch.nn.Linear(4, 3), weights_as="messages").explain_node(X, EDGES, 0)
+
+
+def test_a_layer_that_gets_no_weight_is_named():
+    class Mixed(Net):
+        def forward(self, x, edge_index, edge_weight=None):
+            return self.second(self.first(x, edge_index, edge_weight).tanh(), edge_index)
+
+    mixed = Mixed(GCNConv).eval()
+    mixed.second = SAGEConv(8, 3)
+    with pytest.warns(PyxaiWarning, match=r"run without edge weights, .* for them: SAGEConv; wei"):
+        GraphGame(mixed, X, EDGES)
+    assert not any(layer._forward_pre_hooks for layer in (mixed.first, mixed.second))
+    GraphGame(mixed, X, EDGES, weights_as="messages")  # weighs both
+    mixed.second = GCNConv(8, 3)  # could take a weight, but is not given it
+    with pytest.warns(PyxaiWarning, match=r"for them: GCNConv; weights_as='messages'"):
+        GraphGame(mixed, X, EDGES)
 
 
 CONFIG = {"mode": "multiclass_classification", "task_level": "node", "return_type": "raw"}

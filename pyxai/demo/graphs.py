@@ -12,7 +12,7 @@ from torch import Tensor
 from pyxai import plot
 from pyxai.demo.graph_task import BlockGraph, block_graph, train
 from pyxai.demo.words import percent
-from pyxai.graphs import GraphExplanation, GraphGame, select_players
+from pyxai.graphs import GraphExplanation, GraphGame, graph_layout, select_players
 from pyxai.metrics import Curve, graph_fidelity
 from pyxai.report import Report, format_number
 
@@ -191,7 +191,7 @@ def _drawings(measured: MeasuredGraph) -> Any:
     """Draw the whole graph and what two orders leave of it, at the same places."""
     pyplot = importlib.import_module("matplotlib.pyplot")
     figure, axes = pyplot.subplots(1, 3, figsize=(9.6, 3.6), layout="constrained")
-    places = plot.graph_layout(measured.greedy.edge_index, len(measured.graph.x))
+    places = graph_layout(measured.greedy.edge_index, len(measured.graph.x))
     plot.graph(
         measured.greedy,
         positions=places,

@@ -17,6 +17,7 @@ from __future__ import annotations
 from pyxai.graphs.adjacency import normalised_weights, weighted_adjacency
 from pyxai.graphs.explainer import GraphExplainer
 from pyxai.graphs.game import GraphGame
+from pyxai.graphs.layout import graph_layout
 from pyxai.graphs.players import GraphPlayers, graph_players
 from pyxai.graphs.pyg import pyg_algorithm
 from pyxai.graphs.result import GraphExplanation
@@ -27,6 +28,7 @@ __all__ = [
     "GraphExplanation",
     "GraphGame",
     "GraphPlayers",
+    "graph_layout",
     "graph_players",
     "normalised_weights",
     "pyg_algorithm",

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_choice, check_finite, check_tensor
+from pyxai._errors import warn
 from pyxai.game import Game
 from pyxai.graphs.adjacency import check_entries
 from pyxai.graphs.asked import check_nodes, check_targets
 from pyxai.graphs.forward import GraphForward, Head
+from pyxai.graphs.messages import layers_without_weights
 from pyxai.graphs.players import graph_players
 from pyxai.graphs.questions import OUTPUTS, Output, Questions
 from pyxai.graphs.wiring import Wiring
@@ -264,11 +266,19 @@ class GraphGame:
 
         ends = torch.tensor([[True], [False]], device=self.device).expand(2, self.n_players)
         game = self._game(graph.with_head(flat), torch.arange(1))
-        full, empty = (game.values(end[None])[0, 0] for end in ends)
+        with layers_without_weights(graph.run) as deaf:
+            full = game.values(ends[:1])[0, 0]
+        empty = game.values(ends[1:])[0, 0]
         if torch.equal(full, empty):
             raise ValueError(
                 "model must look at the edge weights, got the same outputs with all edges and with "
                 "none; " + _advice(graph.wiring)
+            )
+        if graph.wiring.weights_as == "edge_weight" and deaf:
+            names = ", ".join(dict.fromkeys(deaf))
+            warn(
+                "these layers run without edge weights, so that no edge is ever absent for them: "
+                f"{names}; weights_as='messages' weighs the messages of all layers"
             )
         return full.reshape(shapes[0])
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import inspect
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +13,7 @@ from torch import Tensor
 
 from pyxai.runner.state import find_modules
 
-__all__ = ["masked_messages", "need_torch_geometric"]
+__all__ = ["layers_without_weights", "masked_messages", "need_torch_geometric"]
 
 _STATE = ("_edge_mask", "_loop_mask", "_apply_sigmoid")
 
@@ -82,3 +84,36 @@ def masked_messages(
             layer.explain = explain
             for name, value in state.items():
                 setattr(layer, name, value)
+
+
+@contextmanager
+def layers_without_weights(model: Callable[..., Any]) -> Iterator[list[str]]:
+    """Note which layers of torch_geometric run inside the block without an edge weight.
+
+    Parameters
+    ----------
+    model : callable
+        What runs.
+
+    Yields
+    ------
+    list of str
+        Names of such layers, as they run; empty where that package is not in use.
+    """
+    found: list[str] = []
+
+    def note(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        given = inspect.signature(layer.forward).bind(*args, **kwargs).arguments
+        if given.get("edge_weight") is None:
+            found.append(type(layer).__name__)
+
+    layers: list[Any] = []
+    if "torch_geometric" in sys.modules:
+        base = need_torch_geometric("torch_geometric.nn").MessagePassing
+        layers = [module for module in find_modules(model) if isinstance(module, base)]
+    hooks = [layer.register_forward_pre_hook(note, with_kwargs=True) for layer in layers]
+    try:
+        yield found
+    finally:
+        for hook in hooks:
+            hook.remove()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyxai.plot.bar import bar
 from pyxai.plot.curve import curve
-from pyxai.plot.graph import graph, graph_layout
+from pyxai.plot.graph import graph
 from pyxai.plot.heatmap import heatmap
 from pyxai.plot.interactions import interactions
 from pyxai.plot.principles import principles
@@ -14,7 +14,6 @@ __all__ = [
     "bar",
     "curve",
     "graph",
-    "graph_layout",
     "heatmap",
     "interactions",
     "principles",

@@ -10,35 +10,13 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_int, check_tensor, describe
-from pyxai.graphs import GraphExplanation
+from pyxai.graphs import GraphExplanation, graph_layout
 from pyxai.plot._axes import POSITIVE, new_axes
-from pyxai.plot._layout import spring_layout
 
-__all__ = ["graph", "graph_layout"]
+__all__ = ["graph"]
 
 # Readable with colour blindness, in this order the most distant first; the order of Okabe and Ito.
 CLASSES = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#6c6c6c")
-
-
-def graph_layout(edge_index: Tensor, n_nodes: int, *, seed: int = 0) -> Tensor:
-    """Return places for the nodes of a graph, to draw it more than once.
-
-    Parameters
-    ----------
-    edge_index : Tensor, shape [2, n_entries]
-        int64 sources and targets.
-    n_nodes : int
-        Nodes of the graph; up to a few thousand, the cost is quadratic.
-    seed : int
-        Of the first places.
-
-    Returns
-    -------
-    Tensor, shape [n_nodes, 2]
-        float64, within [-1, 1].
-    """
-    check_int("n_nodes", n_nodes, minimum=1)
-    return spring_layout(check_tensor("edge_index", edge_index), n_nodes, seed)
 
 
 def graph(
@@ -69,7 +47,7 @@ def graph(
     marked : Tensor, shape [n_nodes], optional
         bool; these nodes get a red ring. Default: the explained node.
     positions : Tensor, shape [n_nodes, 2], optional
-        Places; default: `graph_layout`.
+        Places; default: `pyxai.graphs.graph_layout`.
     hidden : bool
         Whether the edges that are not kept are drawn faintly.
     title : str, optional

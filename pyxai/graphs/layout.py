@@ -5,23 +5,40 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["spring_layout"]
+from pyxai._checks import check_int, check_tensor
+
+__all__ = ["graph_layout"]
 
 STEPS = 150
 
 
-def spring_layout(edge_index: Tensor, n_nodes: int, seed: int = 0) -> Tensor:
-    """Return places of the nodes, float64 [n_nodes, 2], within [-1, 1].
+def graph_layout(edge_index: Tensor, n_nodes: int, *, seed: int = 0) -> Tensor:
+    """Return places for the nodes of a graph, so that it can be drawn more than once.
 
     Nodes repel each other, edges pull their ends together, and a weak pull towards the middle
     keeps parts that nothing connects in the picture.
+
+    Parameters
+    ----------
+    edge_index : Tensor, shape [2, n_entries]
+        int64 sources and targets.
+    n_nodes : int
+        Nodes of the graph; up to a few thousand, the cost is quadratic.
+    seed : int
+        Of the first places.
+
+    Returns
+    -------
+    Tensor, shape [n_nodes, 2]
+        float64 on the CPU, within [-1, 1].
 
     References
     ----------
     .. [1] T. Fruchterman, E. Reingold, "Graph drawing by force-directed placement", Software:
        Practice and Experience 21(11), 1991.
     """
-    source, target = edge_index.cpu()
+    check_int("n_nodes", n_nodes, minimum=1)
+    source, target = check_tensor("edge_index", edge_index).cpu()
     adjacency = torch.zeros(n_nodes, n_nodes, dtype=torch.float64)
     adjacency[source, target] = 1.0
     adjacency[target, source] = 1.0
