@@ -134,8 +134,9 @@ def test_pooling_after_convolution(pool):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), pool, nn.Tanh(), nn.Flatten()).double()
     x, b = torch.randn(2, 3, 1, 9, 9, dtype=torch.float64)
-    found, delta = attribute(model, x, b, 0, multiply_by_inputs=True)
-    assert delta.abs().max() < 1e-13
+    for rule in RULES:
+        found, delta = attribute(model, x, b, 0, rule=rule)
+        assert delta.abs().max() < 1e-13
     # captum gives each row the first row's gradient where nothing changes.
     b[1] = x[1]
     slopes, _ = attribute(model, x, b, 0, multiply_by_inputs=False)

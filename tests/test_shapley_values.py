@@ -6,7 +6,7 @@ import torch
 from closed_forms import CASES
 
 from pyxai import PyxaiWarning
-from pyxai.attribution import KernelShap, ShapleyValues, ShapleyValueSampling
+from pyxai.attribution import KernelShap, Lime, ShapleyValues, ShapleyValueSampling
 from pyxai.imputers import Gaussian, Marginal
 
 
@@ -210,3 +210,35 @@ def test_models_are_asked_only_what_is_needed():
     calls.clear()
     ShapleyValues(counting).attribute(rows(1, 5))
     assert sum(calls) <= 32 + 6
+
+
+@pytest.mark.parametrize("method", [ShapleyValues, ShapleyValueSampling, KernelShap, Lime])
+def test_all_outputs_cost_as_much_as_one(method):
+    calls, net, x = [], mlp(5, 4), rows(3, 5)
+
+    def counting(z):
+        calls.append(len(z))
+        return net(z)
+
+    def cost(**options):
+        calls.clear()
+        found = method(counting).attribute(x, **options)
+        return found, sum(calls)
+
+    one, single = cost(target=2)
+    several, together = cost()
+    chosen = method(lambda z: net(z)[:, [2, 0]]).attribute(x)
+    assert together <= single  # the first call measures the memory on a few rows besides
+    assert several.shape == (3, 4, 5)
+    torch.testing.assert_close(several[:, 2], one)
+    torch.testing.assert_close(chosen, several[:, [2, 0]])  # a choice of outputs
+
+
+@pytest.mark.parametrize("method", [ShapleyValueSampling, KernelShap])
+def test_tolerance_and_errors_hold_for_every_output(method):
+    net, x = mlp(7, 3), rows(2, 7)
+    scores, errors = method(net).attribute(x, n_samples=14, tolerance=0.02, return_error=True)
+    assert scores.shape == errors.shape == (2, 3, 7)
+    assert (errors <= 0.02).all()
+    exact = ShapleyValues(net).attribute(x)
+    assert ((scores - exact).abs() < 6 * 0.02).all()

@@ -219,6 +219,22 @@ def test_deep_relu_nets_are_the_limit_of_softplus_nets():
     assert errors[1] < 0.01 * exact.matrix.abs().max()
 
 
+def test_integrated_hessians_of_images_in_patches():
+    """Any shape of inputs, float64 throughout; players are sums of their pixels."""
+    net = nn.Sequential(nn.Flatten(), mlp(nn.Tanh(), n=12, seed=2))
+    x = points(2, 12, 7).reshape(2, 1, 3, 4).requires_grad_()
+    flat = integrated_hessians(net[1], x.detach().flatten(1))
+    image = integrated_hessians(net, x)
+    torch.testing.assert_close(image.matrix, flat.matrix)
+    assert image.matrix.dtype == torch.float64
+    patches = torch.tensor([0, 0, 1, 1]).expand(1, 1, 3, 4)
+    found = integrated_hessians(net, x, feature_mask=patches)
+    member = nn.functional.one_hot(patches.flatten()).double()
+    torch.testing.assert_close(found.matrix, member.T @ flat.matrix @ member)
+    assert x.requires_grad
+    assert x.grad is None
+
+
 def test_kinks_of_max_pool_abs_and_functional_relu():
     generator = torch.Generator().manual_seed(2)
     first = torch.randn(8, 5, generator=generator, dtype=torch.float64)

@@ -51,7 +51,8 @@ class CoalitionMethod(PerturbationAttribution):
     """A method that needs nothing but values of coalitions of players.
 
     ``target=None`` on a model with several outputs explains all of them from the same evaluations:
-    attributions then have the shape [batch, n_outputs, *features].
+    attributions then have the shape [batch, n_outputs, *features]. For a choice of them, give the
+    model as a function that returns these columns.
     """
 
     def has_convergence_delta(self) -> bool:
