@@ -96,6 +96,25 @@ class TestClosedForms:
         short = greedy_feature_selection(linear, (self.x, self.y), shortlist=D, **options)
         assert short.order.tolist() == exact.order.tolist()
 
+    def test_adaptive_rounds_take_what_keeps_its_promise(self):
+        """Columns that do not interact gain what their scores say, so one round takes them all."""
+        x = torch.linalg.qr(draws(N, D, seed=7) - draws(N, D, seed=7).mean(0)).Q
+        found = greedy_feature_selection(
+            linear, (x, linear(x)), loss="squared_error", rounds="adaptive", baselines=0.0
+        )
+        assert (found.round_index == 0).all()
+        assert found.order.tolist() == WEIGHT.square().argsort(descending=True).tolist()
+
+    def test_stops_when_the_rest_adds_little(self):
+        found = greedy_feature_selection(
+            linear, (self.x, self.y + 3), loss="squared_error", epsilon=0.2
+        )
+        reached = int((found.round_index >= 0).sum())
+        losses, full = found.curve.values, found.curve.values[-1]
+        assert 0 < reached < D
+        assert losses[reached] <= 1.2 * full < losses[reached - 1]
+        assert sorted(found.order.tolist()) == list(range(D))
+
     def test_linear_gain_gives_one_order_for_all_rounds(self):
         def loss(outputs, labels):
             return labels - outputs

@@ -33,6 +33,7 @@ def greedy_feature_selection(
     n_steps: int = 4,
     method: str = "midpoint",
     absolute: bool = False,
+    epsilon: float | None = None,
     shortlist: int | None = None,
     batch_size: int | None = None,
     sample_size: int | None = None,
@@ -73,15 +74,18 @@ def greedy_feature_selection(
     embed : callable, optional
         ``embed(*inputs)`` makes of a batch what ``model`` takes: for integer categories the
         embedding part of a net, while ``model`` is the rest of it.
-    rounds : "geometric", int or sequence of int
-        Features per round, see `pyxai.greedy.round_sizes`. Each round costs ``n_steps`` gradients
-        per row.
+    rounds : "geometric", "adaptive", int or sequence of int
+        Features per round, see `pyxai.greedy.greedy_rounds`. Each round costs ``n_steps`` gradients
+        per row; adaptive ones also some forward passes.
     n_steps : int
         Nodes of the integral.
     method : str
         Rule of the integral, see `pyxai.greedy.path_nodes`; ``"start"`` is one gradient.
     absolute : bool
         Whether to select by absolute score.
+    epsilon : float, optional
+        Stop once the loss is within this share of the loss with all features; what is left follows
+        in the order of the last scores.
     shortlist : int, optional
         Order this many candidates of a round by their exact gain, one forward pass each.
     batch_size : int, optional
@@ -143,6 +147,7 @@ def greedy_feature_selection(
     def score(selected: Tensor, _: Tensor) -> Tensor:
         return objective.path_gains(selected, nodes, weights)[None]
 
+    needs_value = epsilon is not None or shortlist is not None or rounds == "adaptive"
     found = greedy_rounds(
         score,
         1,
@@ -150,7 +155,8 @@ def greedy_feature_selection(
         n_select=n_select,
         rounds=rounds,
         absolute=absolute,
-        value=None if shortlist is None else lambda masks, _: objective.values(masks),
+        value=(lambda masks, _: objective.values(masks)) if needs_value else None,
+        epsilon=epsilon,
         shortlist=shortlist,
         device=objective.device,
     )
