@@ -87,6 +87,24 @@ class TestExponential:
                 expected = SLOPE[s] @ blocks(s) @ SLOPE[s]
             torch.testing.assert_close(found[s], expected.expand(len(s)))
 
+    @pytest.mark.parametrize("grouped", [False, True])
+    def test_local_conditional(self, grouped):
+        """Only the group varies: E f of its own law times the quadratic form, in closed form."""
+        mask = torch.tensor([[0, 1, 0, 2, 1]]) if grouped else torch.arange(5)[None]
+        x = inputs(2)
+        found, error = self.method.local_conditional(
+            x,
+            n_samples=4000,
+            scale=self.scale,
+            feature_mask=mask if grouped else None,
+            return_error=True,
+        )
+        for group in mask.unique():
+            s = (mask[0] == group).nonzero()[:, 0]
+            form = SLOPE[s] @ torch.linalg.inv(torch.linalg.inv(self.sigma)[s][:, s]) @ SLOPE[s]
+            expected = torch.exp(x @ SLOPE + self.scale * form / 2) * form
+            assert ((found[:, s] - expected[:, None]).abs() <= 4 * error[:, s] + 1e-12).all()
+
     def test_entropy_reaches_its_bound(self):
         result = self.method.entropy(inputs(2), n_samples=40_000, scale=self.scale)
         exact = result.mean * (self.scale * SLOPE @ self.sigma @ SLOPE / 2)
@@ -152,6 +170,33 @@ def test_conditional_is_at_most_marginal():
     found = method.scores(inputs(), 0, names=("conditional", "marginal"), n_samples=30)
     assert (found["conditional"] <= found["marginal"]).all()
     assert (found["conditional"] >= 0).all()
+
+
+def test_local_conditional_of_everything_is_the_information():
+    """Where the group holds all features, nothing is held: the score is the whole information."""
+    method = FunctionalInformation(net(), covariance=DenseCovariance(spd()))
+    x, mask = inputs(), torch.zeros(1, D, dtype=torch.int64)
+    n, options = 40_000, {"scale": 0.3, "feature_mask": mask, "return_error": True}
+    local, error = method.local_conditional(x, 0, n_samples=n, **options)
+    whole, other = method.attribute(x, 0, score="conditional", n_samples=n, seed=1, **options)
+    assert ((local - whole).abs() < 4 * (error + other)).all()
+
+
+@pytest.mark.parametrize("rows", [1, 7, 1000])
+def test_local_conditional_in_any_batches(rows):
+    classes = {c: DenseCovariance(spd(seed=c)) for c in range(3)}
+    method = FunctionalInformation(net(), covariance=classes)
+    x, target, mask = inputs(4), [0, 1, 2, 1], torch.tensor([[0, 1, 0, 2, 1]])
+    whole = method.local_conditional(x, target, n_samples=6, feature_mask=mask)
+    found = method.local_conditional(
+        x, target, n_samples=6, feature_mask=mask, internal_batch_size=rows
+    )
+    torch.testing.assert_close(found, whole)
+    for i in range(4):
+        alone = method.local_conditional(
+            x[i : i + 1], target[i : i + 1], n_samples=6, feature_mask=mask
+        )
+        torch.testing.assert_close(alone, whole[i : i + 1])
 
 
 def test_stein_identity():
@@ -324,6 +369,16 @@ class TestErrors:
         method = FunctionalInformation(net(), covariance=singular)
         with pytest.raises(ValueError, match="covariance must be positive definite, got rank 3"):
             method.attribute(inputs(), 0, score="conditional", n_samples=4)
+
+        with pytest.raises(ValueError, match="covariance must be positive definite, got rank 3"):
+            method.local_conditional(inputs(), 0, n_samples=4)
+
+    def test_negative_output_of_one_group(self):
+        method = FunctionalInformation(
+            lambda rows: rows[:, 0], covariance=DenseCovariance(spd()), output="identity"
+        )
+        with pytest.raises(ValueError, match="model output must be positive at every sample"):
+            method.local_conditional(-inputs().abs(), n_samples=4)
 
     def test_missing_covariance(self):
         with pytest.raises(ValueError, match="covariance must be given or fitted"):

@@ -11,7 +11,7 @@ from pyxai.attribution.functional_information.noise import Noise
 from pyxai.attribution.functional_information.scores import Groups, Sample, score_values
 from pyxai.covariance import Covariance
 
-__all__ = ["Accumulator"]
+__all__ = ["Accumulator", "of_logarithm"]
 
 VARIANCE_SCORES = ("vargrad", "vargrad_sq")
 
@@ -65,18 +65,6 @@ class Accumulator:
         for covariance, at in self.law.members(examples):
             self._take(examples, at, covariance, grads[:, at].double(), log_values[:, at].double())
         self.counts[examples] += log_values.shape[0]
-
-    def add_quotient(self, examples: slice, grads: Tensor, values: Tensor) -> None:
-        """Take in gradients of ``f`` itself, which must be positive."""
-        if bool((values <= 0).any()):
-            raise ValueError(
-                "model output must be positive at every sample for output='identity', got "
-                f"{values.min().item():.6g}; functional information is defined for f > 0: use "
-                "output='probability' if the model returns logits"
-            )
-        values = values.double()
-        grads = grads.reshape(*values.shape, self.features).double() / values.unsqueeze(-1)
-        self.add(examples, grads, values.log())
 
     def _take(
         self,
@@ -132,6 +120,22 @@ class Accumulator:
         assert self.rows is not None
         found = [_entropy_of(*torch.cat(rows, 1)) for rows in self.rows]
         return tuple(torch.stack(column) for column in zip(*found, strict=True))
+
+
+def of_logarithm(grads: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """Return gradient and values of ``log f`` from those of ``f`` itself, float64.
+
+    Raises ``ValueError`` if ``f`` is not positive.
+    """
+    if bool((values <= 0).any()):
+        raise ValueError(
+            "model output must be positive at every sample for output='identity', got "
+            f"{values.min().item():.6g}; functional information is defined for f > 0: use "
+            "output='probability' if the model returns logits"
+        )
+    values = values.double()
+    grads = grads.reshape(*values.shape, -1).double() / values.unsqueeze(-1)
+    return grads, values.log()
 
 
 def _entropy_of(log_values: Tensor, squares: Tensor) -> tuple[Tensor, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import prod
 from typing import Any, NamedTuple
 
@@ -11,13 +11,17 @@ from torch import Tensor
 
 from pyxai._checks import check_choice, check_int
 from pyxai.attribution.base import GradientAttribution
-from pyxai.attribution.functional_information.accumulate import Accumulator
+from pyxai.attribution.functional_information.accumulate import (
+    Accumulator,
+    of_logarithm,
+)
 from pyxai.attribution.functional_information.arguments import (
     by_example,
     grouping,
     one_tensor,
     pairing,
 )
+from pyxai.attribution.functional_information.local import LocalInformation
 from pyxai.attribution.functional_information.moments import class_covariances
 from pyxai.attribution.functional_information.noise import Noise
 from pyxai.attribution.functional_information.scores import (
@@ -378,6 +382,60 @@ internal_batch_size, return_error, show_progress
         )
         return EntropyBound(*result.entropy())
 
+    def local_conditional(
+        self,
+        inputs: Tensor,
+        target: Any = None,
+        additional_forward_args: Any = None,
+        *,
+        n_samples: int = 20,
+        scale: float = 0.15,
+        feature_mask: Tensor | None = None,
+        seed: int = 0,
+        internal_batch_size: int | None = None,
+        return_error: bool = False,
+    ) -> Any:
+        """Compute the conditional score with all other features at their observed values.
+
+        The score ``"conditional"`` lets all features vary. Here only the group S does, by its law
+        given the others: ``E[f u' C u]`` under ``N(x_S, scale C)`` with
+        ``C = ((Sigma^-1)_SS)^-1`` and ``u = (grad log f)_S``. Half of it times ``scale`` bounds the
+        functional entropy of the output as a function of ``x_S`` alone.
+
+        Parameters
+        ----------
+        inputs, target, additional_forward_args, scale, seed, internal_batch_size, return_error
+            As for `attribute`.
+        n_samples : int
+            Samples of each group; every group has its own, so the cost grows with their number.
+        feature_mask : Tensor, shape of ``inputs`` or first dimension 1, optional
+            Groups; default: single features.
+
+        Returns
+        -------
+        Tensor, shape of ``inputs``
+            Scores in units of the output; with ``return_error`` a pair of such tensors.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As for `attribute`.
+        """
+        check_int("n_samples", n_samples, minimum=2)
+        x = one_tensor(inputs)
+        groups, shape = grouping(x, feature_mask, False)
+        features = x[0].numel()
+        owners = groups or Groups(torch.arange(features, device=x.device), features)
+        law = LocalInformation(
+            self._noise(x, target, scale, "covariance", needs=True), owners, n_samples
+        )
+        runner = self._runner(target, additional_forward_args, internal_batch_size, False)
+        paired = pairing(None, return_error, n_samples, ("conditional",))
+        repeats = owners.n_groups * n_samples
+        self._gradients(runner, law, law.add, len(x), repeats, seed, paired)
+        placed = [_place(values, groups, shape, x.dtype) for values in law.score()]
+        return tuple(placed) if return_error else placed[0]
+
     def _noise(self, x: Tensor, target: Any, scale: float, kind: str, needs: bool) -> Noise:
         check_choice("noise", kind, ("isotropic", "covariance"))
         if not scale > 0:
@@ -401,7 +459,16 @@ internal_batch_size, return_error, show_progress
         max_rows: int | None,
         progress: bool,
     ) -> None:
-        runner = Runner(
+        def consume(examples: slice, repeats: slice, grads: Tensor, log_values: Tensor) -> None:
+            result.add(examples, grads, log_values)
+
+        runner = self._runner(target, additional_forward_args, max_rows, progress)
+        self._gradients(runner, law, consume, len(x), n_samples, seed, paired)
+
+    def _runner(
+        self, target: Any, additional_forward_args: Any, max_rows: int | None, progress: bool
+    ) -> Runner:
+        return Runner(
             self.forward_func,
             target=target,
             additional_forward_args=additional_forward_args,
@@ -410,18 +477,29 @@ internal_batch_size, return_error, show_progress
             progress=progress,
         )
 
+    def _gradients(
+        self,
+        runner: Runner,
+        law: Noise | LocalInformation,
+        consume: Callable[[slice, slice, Tensor, Tensor], None],
+        n_examples: int,
+        n_repeats: int,
+        seed: int,
+        paired: bool,
+    ) -> None:
+        """Give gradients and values of ``log f`` at the samples to ``consume``."""
+
         def build(examples: slice, repeats: slice) -> tuple[Tensor, ...]:
             return (law.points(examples, repeats, seed=seed, paired=paired),)
 
-        def consume(
+        def take(
             examples: slice, repeats: slice, grads: tuple[Tensor, ...], values: Tensor
         ) -> None:
-            if self.output == "identity":
-                result.add_quotient(examples, grads[0], values)
-            else:
-                result.add(examples, grads[0], values)
+            of_f = self.output == "identity"
+            found = of_logarithm(grads[0], values) if of_f else (grads[0], values)
+            consume(examples, repeats, *found)
 
-        runner.gradients(build, x.shape[0], n_samples, consume, with_values=True)
+        runner.gradients(build, n_examples, n_repeats, take, with_values=True)
 
 
 _LOG_OUTPUTS: dict[str, Any] = {
@@ -439,12 +517,12 @@ def _finish(
     dtype: torch.dtype,
     return_error: bool,
 ) -> Any:
-    out_dtype = torch.float64 if dtype == torch.float64 else torch.float32
+    mean, error = (_place(values, groups, shape, dtype) for values in result.score(name))
+    return (mean, error) if return_error else mean
 
-    def place(values: Tensor) -> Tensor:
-        if groups is not None and values.shape[-1] != prod(shape[1:]):
-            values = values[:, groups.owner]
-        return values.reshape(shape).to(out_dtype)
 
-    mean, error = result.score(name)
-    return (place(mean), place(error)) if return_error else place(mean)
+def _place(values: Tensor, groups: Groups | None, shape: list[int], dtype: torch.dtype) -> Tensor:
+    """Give the score of each group to its members, in the shape and precision of the inputs."""
+    if groups is not None and values.shape[-1] != prod(shape[1:]):
+        values = values[:, groups.owner]
+    return values.reshape(shape).to(torch.float64 if dtype == torch.float64 else torch.float32)

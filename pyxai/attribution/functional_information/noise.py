@@ -70,15 +70,15 @@ class Noise:
         for covariance, at in self.members(examples):
             if self.kind == "covariance":
                 assert covariance is not None
-                normals = self._normals(covariance.n_normals, repeats, seed, paired)
+                normals = self.normals(covariance.n_normals, repeats, seed, paired)
                 noise[:, at] = covariance.color(normals).mul(self.scale**0.5).unsqueeze(1)
             else:
-                normals = self._normals(noise.shape[-1], repeats, seed, paired)
+                normals = self.normals(noise.shape[-1], repeats, seed, paired)
                 noise[:, at] = normals.unsqueeze(1) * self.deviation[examples][at, None]
         points = centres.to(self.dtype) + noise.view(width, count, *centres.shape[1:])
         return points.to(centres.dtype).flatten(0, 1)
 
-    def _normals(self, size: int, repeats: slice, seed: int, paired: bool) -> Tensor:
+    def normals(self, size: int, repeats: slice, seed: int, paired: bool) -> Tensor:
         """Return standard normals [repeats, size]; samples 2k and 2k + 1 of pairs are opposite."""
         zero = torch.zeros(1, dtype=torch.int64, device=self.inputs.device)
         start, stop = repeats.start, repeats.stop
