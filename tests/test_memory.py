@@ -8,9 +8,11 @@ import captum.attr
 import pytest
 import torch
 from captum_peer import peer
+from deep_nets import NETS, build
 from torch import nn
 
 from pyxai import attribution
+from pyxai.graph import trace
 from pyxai.graph.interpreter import Values
 
 LIMIT, BATCH, N_FEATURES = 40, 60, 6
@@ -84,6 +86,18 @@ def test_batches_stay_within_a_limit_at_which_captum_runs_out(name, batch, limit
     # Rows alone never come near the limit.
     alone = explainer.attribute(x[-1:], *given[1:], target=1)
     torch.testing.assert_close(found[-1:], alone, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_a_row_is_as_large_as_its_values(name):
+    """Passes are sized by what one example takes: views count twice, unrolled layers roughly."""
+    model, x, _ = build(name)
+    graph = trace(model, x)
+    values = graph.run((x,))
+    found = [values[node] for node in graph.calls()]
+    elements = sum(value.numel() for value in found if isinstance(value, torch.Tensor)) / len(x)
+    assert 0.5 * elements < graph.program.row_elements < 2.5 * elements
+    assert graph.program.rows_apart
 
 
 class Scaled(nn.Module):
