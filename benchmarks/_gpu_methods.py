@@ -10,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from _gpu_kernels import seconds_per_call
+from _gpu_kernels import patches, seconds_per_call
 from torch import Tensor, nn
 
-from pyxai.attribution import FeatureAblation, IntegratedGradients
+from pyxai.attribution import FeatureAblation, GreedyPIG, IntegratedGradients
+from pyxai.greedy import round_sizes
 
 Pair = tuple[Callable[[], object], Callable[[], object]]
 
@@ -73,12 +74,27 @@ def ablation_case(model: nn.Module, inputs: Tensor) -> Pair:
     return lambda: own.attribute(inputs, target=0), outputs_of(model, rows)
 
 
+def greedy_case(model: nn.Module, inputs: Tensor) -> Pair:
+    """Patches of 16 x 16 pixels; the floor is as many gradients, all in one pass."""
+    mask, n_patches = patches("cuda", tuple(inputs.shape[1:]), 16)
+    n_gradients = 4 * len(round_sizes("geometric", n_patches))
+    rows = inputs.repeat(n_gradients, *[1] * (inputs.dim() - 1))
+    own = GreedyPIG(model)
+    return (
+        lambda: own.attribute(inputs, target=0, feature_mask=mask[None], n_steps=4),
+        gradients_of(model, rows),
+    )
+
+
 CASES: dict[str, Callable[[], Pair]] = {
     "IntegratedGradients, MLP 30-128-128-2, 512 rows, 50 steps": lambda: path_case(
         mlp(30, 128, 128, 2), torch.randn(512, 30, device="cuda"), 50
     ),
     "IntegratedGradients, conv net, 8 images, 32 steps": lambda: path_case(
         conv_net(), torch.randn(8, 3, 224, 224, device="cuda"), 32
+    ),
+    "GreedyPIG, conv net, 8 images, 196 patches, 4 nodes": lambda: greedy_case(
+        conv_net(), torch.randn(8, 3, 224, 224, device="cuda")
     ),
     "FeatureAblation, MLP 784-256-10, 64 rows": lambda: ablation_case(
         mlp(784, 256, 10), torch.randn(64, 784, device="cuda")
