@@ -275,6 +275,64 @@ class TestBatches:
         torch.testing.assert_close(found.scores[0], exact.scores[0], rtol=0.05, atol=0)
 
 
+class TestGrowingSample:
+    """Columns of known means of their gains, so that it is known when a choice is clear."""
+
+    x = draws(2000, 3, seed=11)
+
+    def select(self, gains, rounds=1, n_select=1, **options):
+        """Select by G_i = sum of shown columns: scores are means of columns, their rows known."""
+        data = (gains, torch.zeros(len(gains)))
+        return greedy_feature_selection(
+            lambda rows: rows.sum(1),
+            data,
+            loss=lambda outputs, labels: -outputs,
+            baselines=0.0,
+            rounds=rounds,
+            n_select=n_select,
+            curve=False,
+            **options,
+        )
+
+    def test_clear_choices_stay_with_few_rows(self):
+        gains = self.x + torch.tensor([9.0, 0.0, 4.0], dtype=torch.float64)
+        found = self.select(gains, sample_size=16, max_sample_size=2000, n_select=3)
+        assert found.order.tolist() == [0, 2, 1]
+        assert found.n_rows == 16
+
+    def test_close_ones_take_all(self):
+        gains = self.x.clone()
+        gains[:, 1] = gains[:, 0]  # their difference is 0, which no sample makes clear
+        found = self.select(gains, sample_size=16, max_sample_size=1000, rounds=[1])
+        assert found.n_rows == 1000
+        small = self.select(gains, sample_size=1000, rounds=[1])
+        torch.testing.assert_close(found.scores, small.scores)
+
+    def test_twice_the_rows_until_two_standard_errors(self):
+        gains = self.x + torch.tensor([0.25, 0.0, -5.0], dtype=torch.float64)
+        found = self.select(gains, sample_size=8, max_sample_size=2000, seed=1)
+        assert 8 < found.n_rows < 2000
+        assert found.order.tolist() == [0]
+        # Half of the rows left it open. A smaller sample is the first rows of a larger one.
+        half = self.select(gains, sample_size=found.n_rows // 2, seed=1, rounds=[3], n_select=3)
+        whole = self.select(gains, sample_size=found.n_rows, seed=1, rounds=[3], n_select=3)
+        assert half.scores[0] - half.scores[1] < 2 * 1.6 / (found.n_rows // 2) ** 0.5
+        torch.testing.assert_close(found.scores[0], whole.scores[0])
+
+    def test_errors(self):
+        for options, message in (
+            ({"max_sample_size": 10}, "sample_size must be at most max_sample_size=10, got None"),
+            ({"sample_size": 20, "max_sample_size": 10}, "max_sample_size=10, got 20"),
+            ({"sample_size": 1, "max_sample_size": 10}, "sample_size must be at least 2, got 1"),
+            (
+                {"sample_size": 5, "max_sample_size": 10, "rounds": "adaptive"},
+                "max_sample_size must be None for adaptive rounds",
+            ),
+        ):
+            with pytest.raises(ValueError, match=message):
+                self.select(self.x, **options)
+
+
 class Tabular(nn.Module):
     """Two dense columns and three categorical fields with embeddings of size 4."""
 

@@ -107,26 +107,31 @@ class DataSet:
     def sample(self, size: int, *, seed: int) -> DataSet:
         """Return ``size`` random rows, the same whatever the batches; held in memory.
 
-        Raises ``ValueError`` if there are fewer rows.
+        A smaller sample of the same seed is the first rows of a larger one. Raises ``ValueError``
+        if there are fewer rows.
         """
         check_int("sample_size", size, minimum=1)
         kept: Batch | None = None
-        keys = places = torch.empty(0)
+        keys = torch.empty(0, dtype=torch.float64)
         seen = 0
         for batch in self.batches():
             ids = torch.arange(seen, seen + len(batch.labels))
             own = philox_uniform((1,), 1, seed=seed, example_ids=ids, dtype=torch.float64).view(-1)
             seen += len(ids)
-            keys = own if kept is None else torch.cat([keys, own])
-            places = ids if kept is None else torch.cat([places, ids])
+            keys = torch.cat([keys, own])
             kept = batch if kept is None else _joined([kept, batch])
             # A row stays if its key is among the smallest so far.
-            best = keys.argsort(stable=True)[:size].sort().values
-            keys, places, kept = keys[best], places[best], _rows(kept, best)
+            best = keys.argsort(stable=True)[:size]
+            keys, kept = keys[best], _rows(kept, best)
         if seen < size:
             raise ValueError(f"sample_size must be at most the {seen} rows of data, got {size}")
         assert kept is not None
         return DataSet((kept.inputs, kept.labels))
+
+    def part(self, rows: slice) -> DataSet:
+        """Return some rows of a data set given as tensors."""
+        whole = self.gathered()
+        return DataSet((tuple(value[rows] for value in whole.inputs), whole.labels[rows]))
 
     def gathered(self) -> Batch:
         """Return all rows at once."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
 
 from pyxai._checks import check_int
-from pyxai.greedy import GreedyRounds, greedy_rounds, path_nodes
+from pyxai.greedy import GreedyRounds, Score, greedy_rounds, path_nodes, round_sizes
 from pyxai.selection.curve import loss_curve
+from pyxai.selection.growing import GrowingScores
 from pyxai.selection.losses import Loss
 from pyxai.selection.objective import Objective
 from pyxai.selection.problem import objective_of
@@ -37,6 +39,7 @@ def greedy_feature_selection(
     shortlist: int | None = None,
     batch_size: int | None = None,
     sample_size: int | None = None,
+    max_sample_size: int | None = None,
     seed: int = 0,
     curve: bool = True,
 ) -> FeatureSelection:
@@ -91,7 +94,10 @@ def greedy_feature_selection(
     batch_size : int, optional
         Upper bound of the rows in one call of the model; default: chosen from its memory.
     sample_size : int, optional
-        Use this many random rows, the same in all rounds.
+        Use this many random rows, the same in all rounds; they are held in memory.
+    max_sample_size : int, optional
+        Up to how many the sample doubles while the choice of a round is within two standard errors
+        of another. The curve is that of so many rows.
     seed : int
         Of that sample.
     curve : bool
@@ -138,14 +144,22 @@ def greedy_feature_selection(
         feature_names=feature_names,
         embed=embed,
         batch_size=batch_size,
-        sample_size=sample_size,
+        sample_size=_sampled(sample_size, max_sample_size, rounds),
         seed=seed,
     )
     check_int("n_steps", n_steps, minimum=1)
     nodes, weights = path_nodes(method, n_steps)
 
-    def score(selected: Tensor, _: Tensor) -> Tensor:
-        return objective.path_gains(selected, nodes, weights)[None]
+    score: Score
+    if max_sample_size is None:
+
+        def score(selected: Tensor, _: Tensor) -> Tensor:
+            return objective.path_gains(selected, nodes, weights)[None]
+
+    else:
+        assert sample_size is not None
+        sizes = round_sizes(rounds, objective.features.count, n_select)
+        score = GrowingScores(objective, sample_size, nodes, weights, sizes, absolute)
 
     needs_value = epsilon is not None or shortlist is not None or rounds == "adaptive"
     found = greedy_rounds(
@@ -160,7 +174,21 @@ def greedy_feature_selection(
         shortlist=shortlist,
         device=objective.device,
     )
-    return selection_of(objective, found, "greedy", curve)
+    result = selection_of(objective, found, "greedy", curve)
+    return replace(result, n_rows=score.n_rows) if isinstance(score, GrowingScores) else result
+
+
+def _sampled(size: int | None, largest: int | None, rounds: Any) -> int | None:
+    """Return how many rows to draw."""
+    if largest is None:
+        return size
+    check_int("max_sample_size", largest, minimum=1)
+    if size is None or size > largest:
+        raise ValueError(f"sample_size must be at most max_sample_size={largest}, got {size}")
+    check_int("sample_size", size, minimum=2)
+    if rounds == "adaptive":
+        raise ValueError("max_sample_size must be None for adaptive rounds, got both")
+    return largest
 
 
 def selection_of(

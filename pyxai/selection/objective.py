@@ -114,6 +114,11 @@ class Objective:
             count += len(batch.labels)
         return total / count
 
+    def row_gains(self, selected: Tensor, nodes: Tensor, weights: Tensor) -> Tensor:
+        """Return what `path_gains` averages, float64 [N, n_features]."""
+        parts = (self._batch_gains(b, selected, nodes, weights) for b in self.data.batches())
+        return torch.cat(list(parts))
+
     def _batch_gains(
         self, batch: Batch, selected: Tensor, nodes: Tensor, weights: Tensor
     ) -> Tensor:

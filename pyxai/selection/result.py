@@ -74,6 +74,8 @@ class FeatureSelection:
         Names of all features.
     method : str
         How they were selected.
+    n_rows : int or None
+        Rows that the last round looked at, where a sample grew.
     """
 
     order: Tensor
@@ -82,6 +84,7 @@ class FeatureSelection:
     curve: SelectionCurve | None
     names: tuple[str, ...]
     method: str = "greedy"
+    n_rows: int | None = None
 
     @property
     def selected(self) -> tuple[str, ...]:
