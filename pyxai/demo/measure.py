@@ -37,6 +37,8 @@ OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
     (DIGITS, "shapley_value_sampling"): {"n_samples": 8},
     # Exact values ask the model for every coalition: 2^9 of them.
     (DIGITS, "shapley_values"): {"feature_mask": _blocks(3)},
+    # Segments found in 64 pixels would be no better, and take the time of large images.
+    (DIGITS, "xrai"): {"segments": _blocks(4)[0, 0], "min_pixels": 1},
     (TUMOURS, "expected_gradients"): {"n_steps": 10},
     (TUMOURS, "kernel_shap"): {"n_samples": 256},
     (TUMOURS, "lime"): {"n_samples": 256},
