@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         OSError,
         TypeError,
         ValueError,
-        NotImplementedError,
+        AssertionError,  # from guards of exported programs
         RuntimeError,
     ) as error:
         if options.debug:
@@ -81,7 +82,17 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument(
         "--target", type=int, help="output to explain (default: each row's largest)"
     )
-    explain.add_argument("--rows", type=int, help="explain only so many rows")
+    explain.add_argument(
+        "--baselines", help="a number, or a file as for the inputs (default: the method's own)"
+    )
+    explain.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="argument of the method, its value in JSON: n_steps=20, sliding_window_shapes=[1,3,3]",
+    )
+    explain.add_argument("--rows", type=_count, help="explain only so many rows")
     explain.add_argument("--save", type=Path, help="write the explanation (.safetensors)")
     explain.add_argument("--report", type=Path, help="write a report (.html)")
     explain.set_defaults(run=_explain)
@@ -108,19 +119,57 @@ def _methods(_: argparse.Namespace) -> None:
 
 def _explain(options: argparse.Namespace) -> None:
     registry.get(options.method)  # an unknown name fails before the files are read
+    more = dict(map(_option, options.option))
     model, inputs = _load_model(options.model), _load_inputs(options.inputs)
-    inputs = inputs[: options.rows]
+    dtype = _dtype(model, inputs)
+    inputs = inputs[: options.rows].to(dtype)
+    if not bool(inputs.isfinite().all()):
+        raise ValueError(f"inputs must be finite, got NaN or infinity in {options.inputs}")
+    if options.baselines is not None:
+        more["baselines"] = _baselines(options.baselines, dtype)
     target = options.target
     if target is None:
         with torch.no_grad():
             outputs = model(inputs)
         target = outputs.argmax(1) if outputs.dim() == 2 and outputs.shape[1] > 1 else None
-    explanation = pyxai.explain(model, inputs, method=options.method, target=target)
+    explanation = pyxai.explain(model, inputs, method=options.method, target=target, **more)
     print(explanation)
     if options.save is not None:
         print(f"wrote {explanation.save(options.save)}")
     if options.report is not None:
         print(f"wrote {_page(explanation).write(options.report)}")
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
+    return count
+
+
+def _option(text: str) -> tuple[str, Any]:
+    """Read ``name=value``; lists become tuples, as methods expect."""
+    name, found, value = text.partition("=")
+    if not (name and found):
+        raise ValueError(f"--option must be NAME=VALUE, got {text!r}")
+    try:
+        read = json.loads(value)
+    except json.JSONDecodeError:
+        read = value  # a word
+    return name, tuple(read) if isinstance(read, list) else read
+
+
+def _baselines(text: str, dtype: torch.dtype) -> float | Tensor:
+    try:
+        return float(text)
+    except ValueError:
+        return _load_inputs(Path(text), "baselines").to(dtype)
+
+
+def _dtype(model: Any, inputs: Tensor) -> torch.dtype:
+    """Return the dtype of the model's parameters; files of NumPy are float64 by default."""
+    floating = (value.dtype for value in model.parameters() if value.is_floating_point())
+    return next(floating, inputs.dtype)
 
 
 def _report(options: argparse.Namespace) -> None:
@@ -154,10 +203,10 @@ def _load_model(path: Path) -> Any:
     return torch.jit.load(str(path), map_location="cpu").eval()  # type: ignore[no-untyped-call]
 
 
-def _load_inputs(path: Path) -> Tensor:
+def _load_inputs(path: Path, name: str = "inputs") -> Tensor:
     """Read one tensor; nothing that is unpickled is run."""
     if not path.is_file():
-        raise FileNotFoundError(f"inputs must be a file, got {str(path)!r}")
+        raise FileNotFoundError(f"{name} must be a file, got {str(path)!r}")
     found: Any
     if path.suffix in (".npy", ".npz"):
         numpy = importlib.import_module("numpy")
@@ -170,7 +219,7 @@ def _load_inputs(path: Path) -> Tensor:
     if isinstance(found, dict):
         if len(found) != 1:
             raise ValueError(
-                f"inputs must hold one tensor, got {len(found)}: {', '.join(map(str, found))}"
+                f"{name} must hold one tensor, got {len(found)}: {', '.join(map(str, found))}"
             )
         (found,) = found.values()
     tensor = torch.as_tensor(found)

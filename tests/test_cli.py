@@ -146,3 +146,61 @@ def test_the_module_runs():
         check=True,
     )
     assert done.stdout.strip() == f"pyxai {pyxai.__version__}"
+
+
+def test_options_and_baselines_reach_the_method(exported, model, inputs, tmp_path):
+    saved, rows, start = (tmp_path / name for name in ("out.safetensors", "x.npy", "b.npy"))
+    np.save(rows, inputs.double().numpy())  # NumPy's own dtype, for a float32 model
+    np.save(start, np.full(4, 0.25))
+    arguments = ["--method", "integrated_gradients", "--target", "1", "--save", str(saved)]
+    arguments += ["--option", "n_steps=7", "--option", "rule=riemann_left"]
+    for given, baselines in ((str(start), torch.full((4,), 0.25)), ("0.5", 0.5)):
+        command = ["explain", str(exported), str(rows), *arguments, "--baselines", given]
+        assert cli.main(command) == 0
+        expected = pyxai.explain(
+            model,
+            inputs,
+            method="integrated_gradients",
+            target=1,
+            baselines=baselines,
+            n_steps=7,
+            rule="riemann_left",
+        )
+        found = pyxai.Explanation.load(saved).attributions
+        torch.testing.assert_close(found, expected.attributions)
+
+
+def test_lists_are_given_as_tuples(exported, rows, capsys):
+    arguments = ["--method", "occlusion", "--option", "sliding_window_shapes=[2]"]
+    assert cli.main(["explain", str(exported), str(rows), *arguments]) == 0
+    assert "occlusion" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["--rows", "0"], 2, "argument --rows: must be at least 1, got 0"),
+        (["--option", "n_steps"], 1, "--option must be NAME=VALUE, got 'n_steps'"),
+        (["--baselines", "nowhere.npy"], 1, "baselines must be a file, got 'nowhere.npy'"),
+    ],
+)
+def test_bad_arguments_of_explain_are_named(exported, rows, capsys, arguments, status, message):
+    try:
+        found = cli.main(["explain", str(exported), str(rows), *arguments])
+    except SystemExit as stop:
+        found = stop.code
+    assert found == status
+    assert message in capsys.readouterr().err
+
+
+def test_inputs_that_are_not_finite_and_batches_that_a_program_refuses(
+    model, inputs, tmp_path, exported, capsys
+):
+    rows, fixed = tmp_path / "x.npy", tmp_path / "fixed.pt2"
+    np.save(rows, np.array([[0.0, 1.0, np.nan, 2.0]]))
+    assert cli.main(["explain", str(exported), str(rows)]) == 1
+    assert "inputs must be finite" in capsys.readouterr().err
+    torch.export.save(torch.export.export(model, (inputs,)), fixed)
+    np.save(rows, inputs[:3].numpy())
+    assert cli.main(["explain", str(fixed), str(rows)]) == 1
+    assert capsys.readouterr().err.startswith("pyxai explain: ")

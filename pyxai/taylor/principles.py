@@ -133,11 +133,11 @@ def principles(
 
     Parameters
     ----------
-    method : class, functools.partial of a class, object, or callable
-        pyxai's or captum's: a class is built with ``model``; an object is asked by its
-        ``attribute``; any other callable takes the inputs ``[rows, *feat]`` and returns
-        attributions of the same shape. Test B builds the method on neurons of its own, so it needs
-        a class or a partial.
+    method : str, class, functools.partial of a class, object, or callable
+        pyxai's, by its name in the registry too, or captum's: a class is built with ``model``; an
+        object is asked by its ``attribute``; any other callable takes the inputs ``[rows, *feat]``
+        and returns attributions of the same shape. Test B builds the method on neurons of its own,
+        so it needs a name, a class or a partial.
     model : callable
         What is explained: takes ``[rows, *feat]``.
     inputs : Tensor, shape [batch, *feat]
