@@ -183,6 +183,14 @@ def test_files_that_are_not_explanations(tmp_path):
         Explanation.load(tmp_path / "other")
 
 
+def test_folders_that_are_not_there_and_arrays_that_run_backwards(tmp_path):
+    with pytest.raises(FileNotFoundError, match="path must be in a folder that exists, got"):
+        sample().save(tmp_path / "none" / "r.st")
+    backwards = np.arange(3.0)[::-1]
+    saved = sample(options={"x": backwards}).save(tmp_path / "r.st")
+    assert Explanation.load(saved).options["x"].tolist() == [2.0, 1.0, 0.0]
+
+
 def test_failed_save_leaves_nothing(tmp_path):
     broken = sample(options={"x": torch.zeros(3).to_sparse()})
     with pytest.raises(Exception, match=r"(?i)sparse|contiguous|storage"):

@@ -21,6 +21,8 @@ FORMAT = 1  # raised when the layout changes, so that an old reader can say so
 def save(fields: dict[str, Any], path: Path) -> Path:
     """Write the fields of an explanation to ``path``."""
     writer = _safetensors()
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"path must be in a folder that exists, got {str(path)!r}")
     tensors: dict[str, Tensor] = {}
     header = {"format": FORMAT, "fields": _encode(fields, "", tensors)}
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -86,7 +88,7 @@ def _encode(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):
-        return _encode(torch.from_numpy(value), name, tensors)
+        return _encode(torch.from_numpy(np.ascontiguousarray(value)), name, tensors)
     if isinstance(value, (tuple, list)):
         kind = "tuple" if isinstance(value, tuple) else "list"
         items = [_encode(part, f"{name}.{at}", tensors) for at, part in enumerate(value)]

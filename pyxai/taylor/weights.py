@@ -86,8 +86,9 @@ def allocation_weights(
     single = torch.as_tensor(kappa).dim() == 1
     name = method if method == "path_quadrature" else canonical_name(method)
     if name in ("lrp_alpha_beta", "deep_taylor"):
+        pattern = _signs(name, signs, contributions, degrees.shape[1])
         share = (alpha, beta) if name == "lrp_alpha_beta" else (1.0, 0.0)
-        return _sign_group_rule(degrees, single, signs, contributions, *share)
+        return _sign_group_rule(degrees, single, pattern, contributions, *share)
     if name == "deeplift_reveal_cancel":
         weights = _reveal_cancel(degrees, _signs(name, signs, contributions, degrees.shape[1]))
     elif name == "occlusion_patch":
@@ -207,7 +208,7 @@ def _reveal_cancel(degrees: Tensor, signs: Tensor) -> Tensor:
 def _sign_group_rule(
     degrees: Tensor,
     single: bool,
-    signs: Sequence[float] | Tensor | None,
+    pattern: Tensor,
     contributions: Sequence[float] | Tensor | None,
     alpha: float,
     beta: float,
@@ -215,7 +216,6 @@ def _sign_group_rule(
     """Rows 10 and 11: alpha to the positive group, -beta to the negative; empty groups drop."""
     if abs(alpha - beta - 1) > 1e-9:
         raise ValueError(f"alpha - beta must be 1, got alpha={alpha} and beta={beta}")
-    pattern = _signs("lrp_alpha_beta", signs, contributions, degrees.shape[1])
     groups = [(alpha, (pattern > 0).double()), (-beta, (pattern < 0).double())]
 
     def weigh(u: Tensor | None) -> Tensor:
