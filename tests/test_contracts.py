@@ -83,6 +83,26 @@ def test_batch_invariance(name):
         assert_close(permuted.convergence_delta, together[order].convergence_delta)
 
 
+@pytest.mark.parametrize(
+    "name", [name for name in with_option("feature_mask") if not registry.get(name).whole_batch]
+)
+def test_batch_invariance_with_masks_per_example(name):
+    example = example_of(name)
+    model, x = make_net(example), make_inputs(example, 5)
+    mask = torch.tensor(
+        [[0, 0, 1, 1, 2, 2], [0, 1, 2, 3, 4, 7], [2, 2, 0, 0, 1, 1], [3] * 6, [0, 1, 1, 1, 1, 0]]
+    )
+    target = torch.tensor([0, 1, 2, 0, 1])
+    if name == "functional_information":  # one covariance for all examples
+        rejects(name, ValueError, "feature_mask must be the same for all", feature_mask=mask[:4])
+        return
+    together = run(name, model, x, target, feature_mask=mask)
+    for row in range(5):
+        one = slice(row, row + 1)
+        alone = run(name, model, x[one], target[one], feature_mask=mask[one])
+        assert_close(alone.attributions, together.attributions[one])
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_forms_of_the_target_agree(name):
     example = example_of(name)

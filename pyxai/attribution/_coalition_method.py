@@ -12,6 +12,7 @@ from torch import Tensor
 from pyxai._checks import check_int, describe
 from pyxai._errors import PyxaiWarning
 from pyxai._inputs import restore_form
+from pyxai.attribution._players import player_patterns
 from pyxai.attribution._question import Coalitions, Question, result_dtype, varying_players
 from pyxai.attribution.base import PerturbationAttribution
 from pyxai.game import Game
@@ -76,14 +77,15 @@ class CoalitionMethod(PerturbationAttribution):
         shape = (corners.shape[0], *corners.shape[2:], game.n_players)
         scores = corners.new_zeros(shape)
         errors, delta = torch.zeros_like(scores), torch.zeros_like(corners[:, 0])
-        patterns, which = torch.unique(varying, dim=0, return_inverse=True)
+        groups = player_patterns(varying)
         known = True
-        for number, pattern in enumerate(patterns):
-            rows, players = (which == number).nonzero()[:, 0], pattern.nonzero()[:, 0]
+        for rows, players in groups:
             if players.numel() == 0:
                 continue
-            part = question if len(patterns) == 1 else question.take(rows)
-            asked = Coalitions(game if part is question else part.game(), players)
+            part, asked = question, Coalitions(game, players)
+            if len(groups) > 1:
+                part = question.take(rows)
+                asked = asked.of(part.game())
             found = solve(part, asked, corners[rows])
             scores[rows] = scores[rows].index_copy(-1, players, found.scores)
             if found.errors is None:
@@ -115,7 +117,7 @@ class CoalitionMethod(PerturbationAttribution):
                 keep = missed.nonzero()[:, 0]
                 active = active[keep]
                 sampler.take(keep)
-                game = Coalitions(question.take(active).game(), game.players)
+                game = game.of(question.take(active).game())
             sampler.ask(game)
             values[active], found = sampler.estimate(True)
             assert found is not None

@@ -7,7 +7,73 @@ from torch import Tensor
 
 from pyxai._inputs import Players
 
-__all__ = ["feature_players", "spread_players"]
+__all__ = [
+    "feature_players",
+    "player_patterns",
+    "players_with",
+    "present_players",
+    "renumbered",
+    "spread_players",
+]
+
+Maps = tuple[Tensor | None, ...]
+
+
+def players_with(marked: tuple[Tensor, ...], maps: Maps, n_players: int) -> Tensor:
+    """Return which players have a feature that is marked.
+
+    Parameters
+    ----------
+    marked : tuple of Tensor, shape [batch, *features] each
+        bool.
+    maps : tuple of Tensor or None, shape [1 or batch, *features] each
+        Player of each feature; None: each its own.
+    n_players : int
+        How many players there are.
+
+    Returns
+    -------
+    Tensor, shape [batch, n_players]
+        bool.
+    """
+    batch = marked[0].shape[0]
+    counts = torch.zeros(batch, n_players, dtype=torch.int32, device=marked[0].device)
+    for marks, owners in zip(marked, maps, strict=True):
+        flat = marks.reshape(batch, -1)
+        if owners is None:
+            return flat
+        index = owners.flatten(1).long().expand(batch, -1)
+        counts.scatter_add_(1, index, flat.int())
+    return counts > 0
+
+
+def present_players(maps: Maps, n_players: int, inputs: tuple[Tensor, ...]) -> Tensor:
+    """Return which players each example has, bool [batch, n_players].
+
+    They are all of them, unless a feature mask differs from example to example.
+    """
+    everything = tuple(torch.ones_like(value, dtype=torch.bool) for value in inputs)
+    return players_with(everything, maps, n_players)
+
+
+def player_patterns(chosen: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Group examples of which the same players are chosen, bool [batch, n_players].
+
+    Returns the rows and the players of each group, int64.
+    """
+    patterns, which = torch.unique(chosen, dim=0, return_inverse=True)
+    return [
+        ((which == number).nonzero()[:, 0], pattern.nonzero()[:, 0])
+        for number, pattern in enumerate(patterns)
+    ]
+
+
+def renumbered(players: Players, some: Tensor) -> Players:
+    """Give some players, int64 [n_some], numbers from 0; the features must have no others."""
+    numbers = torch.zeros(players.n_players, dtype=torch.int32, device=some.device)
+    numbers[some] = torch.arange(len(some), dtype=torch.int32, device=some.device)
+    maps = tuple(None if owners is None else numbers[owners.long()] for owners in players.maps)
+    return Players(maps, players.ids[some])
 
 
 def feature_players(value: Tensor, owners: Tensor | None) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 from pyxai._checks import check_int
 from pyxai._example_ids import example_ids as name_examples
 from pyxai._inputs import format_inputs, restore_form
+from pyxai.attribution._players import players_with, present_players
 from pyxai.explanation.rows import take_arguments, take_baselines, take_target
 from pyxai.game import Game
 from pyxai.imputers import Imputer
@@ -86,6 +87,13 @@ class Coalitions:
         """Where the inputs are."""
         return self.game.inputs[0].device
 
+    def of(self, game: Game) -> Coalitions:
+        """Return the same players in the game of some of the examples, which numbers them anew."""
+        if self.players is None:
+            return Coalitions(game)
+        ids = self.game.player_ids[self.players]
+        return Coalitions(game, torch.searchsorted(game.player_ids, ids))
+
     def values(self, masks: Tensor) -> Tensor:
         """Return values of coalitions of those who take part, float64 [batch, n_masks, ...].
 
@@ -108,20 +116,14 @@ class Coalitions:
 def varying_players(game: Game) -> Tensor:
     """Return which players differ from the baseline, bool [batch, n_players].
 
-    With an imputer, which may draw anything, all of them.
+    With an imputer, which may draw anything, all that the example has.
     """
-    batch, device = game.n_examples, game.inputs[0].device
-    found = torch.ones(batch, game.n_players, dtype=torch.bool, device=device)
     if game.imputer is not None:
-        return found
-    counts = torch.zeros(batch, game.n_players, dtype=torch.int32, device=device)
-    for value, baseline, owners in zip(game.inputs, game.baselines, game.player_maps, strict=True):
-        differs = (value != baseline).flatten(1)
-        if owners is None:
-            return differs
-        index = owners.flatten(1).long().expand(batch, -1)
-        counts.scatter_add_(1, index, differs.int())
-    return counts > 0
+        return present_players(game.player_maps, game.n_players, game.inputs)
+    differs = tuple(
+        value != baseline for value, baseline in zip(game.inputs, game.baselines, strict=True)
+    )
+    return players_with(differs, game.player_maps, game.n_players)
 
 
 def result_dtype(game: Game) -> torch.dtype:

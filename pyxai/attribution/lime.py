@@ -19,7 +19,9 @@ from pyxai.attribution._lime_parts import (
     fit_custom,
     mask_weights,
 )
-from pyxai.attribution._question import Question, result_dtype
+from pyxai.attribution._players import player_patterns, present_players
+from pyxai.attribution._question import Coalitions, Question, result_dtype
+from pyxai.game import Game
 from pyxai.ops import sample_coalitions, unpack_masks
 
 __all__ = ["Lime"]
@@ -191,11 +193,45 @@ class Lime(CoalitionMethod):
             seed,
         )
         game = question.game()
-        parts = LimeInputs(inputs, baselines, feature_mask)
+        scores, errors = self._coefficients(question, game, n_samples, return_error)
+
+        def shaped(values: Tensor) -> Any:
+            if return_input_shape:
+                return self._to_features(game, values)
+            return values.to(result_dtype(game))
+
+        return (shaped(scores), shaped(errors)) if return_error else shaped(scores)
+
+    def _coefficients(
+        self, question: Question, game: Game, n_samples: int, with_errors: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Fit examples that have the same players together, and the others by themselves.
+
+        A player that an example does not have gets 0.
+        """
+        groups = player_patterns(present_players(game.player_maps, game.n_players, game.inputs))
+        if len(groups) == 1 or Coalitions(game).ends().shape[0] < game.n_examples:
+            return self._fit_together(question, game, n_samples, with_errors)
+        scores = errors = torch.zeros(())
+        for rows, players in groups:
+            part = question.take(rows)
+            found = self._fit_together(part, part.game(), n_samples, with_errors)
+            if scores.dim() == 0:
+                shape = (game.n_examples, *found[0].shape[1:-1], game.n_players)
+                scores, errors = found[0].new_zeros(shape), found[0].new_zeros(shape)
+            for whole, some in zip((scores, errors), found, strict=True):
+                whole[rows] = whole[rows].index_copy(-1, players, some)
+        return scores, errors
+
+    def _fit_together(
+        self, question: Question, game: Game, n_samples: int, with_errors: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Return coefficients and errors of examples that have the same players."""
+        parts = LimeInputs(question.inputs, question.baselines, question.feature_mask)
         if self.perturb_func is None:
             ids = torch.zeros(1, dtype=torch.int64, device=game.inputs[0].device)
             packed = sample_coalitions(
-                game.n_players, n_samples, seed=seed, example_ids=ids, paired=True
+                game.n_players, n_samples, seed=question.seed, example_ids=ids, paired=True
             )
             masks = unpack_masks(packed[0], game.n_players)  # [n_samples, n_players]
         else:
@@ -203,18 +239,11 @@ class Lime(CoalitionMethod):
         outputs = game.values(masks).double()  # [batch, n_samples, ...]
         if self.similarity_func is not None:
             weights = custom_weights(self.similarity_func, parts, masks)
-        elif imputer is not None:
+        elif question.imputer is not None:
             weights = mask_weights(masks).expand(outputs.shape[0], -1)
         else:
             weights = cosine_weights(parts, masks, whole_batch=outputs.shape[0] == 1)
-
-        def shaped(scores: Tensor) -> Any:
-            if return_input_shape:
-                return self._to_features(game, scores)
-            return scores.to(result_dtype(game))
-
-        scores, errors = self._fit(masks, outputs, weights, return_error)
-        return (shaped(scores), shaped(errors)) if return_error else shaped(scores)
+        return self._fit(masks, outputs, weights, with_errors)
 
     def _fit(
         self, masks: Tensor, outputs: Tensor, weights: Tensor, with_errors: bool

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import torch
+from torch import Tensor
+
 from pyxai._checks import check_choice, check_int, describe
 from pyxai._inputs import format_baselines, format_feature_mask, format_inputs, restore_form
 from pyxai.attribution.base import GradientAttribution, TensorOrTuple
@@ -193,13 +196,9 @@ class GreedyPIG(GradientAttribution):
         check_choice("scores", scores, ("rank", "raw", "telescoped"))
         with_values = scores == "telescoped" or return_convergence_delta
         call = self._call(inputs, baselines, target, additional_forward_args, feature_mask, options)
-        result = call.run(options, n_order=call.game.players.n_players, with_values=with_values)
-        found = call.game.to_features(selection_scores(result, scores))
+        found, deltas = call.features(options, scores, with_values)
         restored = restore_form(found, call.is_tuple)
-        if not return_convergence_delta:
-            return restored
-        assert result.residuals is not None
-        return restored, result.residuals.abs().amax(1).to(found[0].dtype)
+        return (restored, deltas) if return_convergence_delta else restored
 
     def select(
         self,
@@ -240,6 +239,12 @@ class GreedyPIG(GradientAttribution):
             raise TypeError(f"options must be among {', '.join(_OPTIONS)}, got {unknown[0]!r}")
         full = {**_OPTIONS, **options}
         call = self._call(inputs, baselines, target, additional_forward_args, feature_mask, full)
+        groups = call.game.by_players()
+        if len(groups) > 1:
+            raise ValueError(
+                "feature_mask must have the same numbers for all examples, whose rounds come back "
+                f"in one table, got {len(groups)} sets of numbers; select for each set by itself"
+            )
         return call.run(full, n_order=None, with_values=with_values)
 
     def _call(
@@ -271,10 +276,42 @@ class _Call(NamedTuple):
     game: PathGame
     is_tuple: bool
 
+    def features(
+        self, options: dict[str, Any], scores: str, with_values: bool
+    ) -> tuple[tuple[Tensor, ...], Tensor]:
+        """Return scores of the features and, where values were asked for, the deltas."""
+        found: tuple[Tensor, ...] = ()
+        deltas = torch.zeros(())
+        for rows, game in self.game.by_players():
+            call = self._replace(game=game)
+            result = call.run(
+                options,
+                n_order=game.players.n_players,
+                with_values=with_values,
+                stacklevel=4,
+            )
+            parts = game.to_features(selection_scores(result, scores))
+            if not found:
+                found = tuple(
+                    part.new_empty(tensor.shape)
+                    for part, tensor in zip(parts, self.game.inputs, strict=True)
+                )
+                deltas = parts[0].new_zeros(self.game.n_examples)
+            for whole, part in zip(found, parts, strict=True):
+                whole[rows] = part
+            if result.residuals is not None:
+                deltas[rows] = result.residuals.abs().amax(1).to(deltas.dtype)
+        return found, deltas
+
     def run(
-        self, options: dict[str, Any], *, n_order: int | None, with_values: bool
+        self,
+        options: dict[str, Any],
+        *,
+        n_order: int | None,
+        with_values: bool,
+        stacklevel: int = 3,
     ) -> GreedyRounds:
-        """Select in rounds."""
+        """Select in rounds; warn as the caller so many frames up."""
         scorer = Scorer(
             self.game,
             options["rule"] or options["method"],
@@ -299,7 +336,7 @@ class _Call(NamedTuple):
             prefix_share=options["prefix_share"],
             device=self.game.inputs[0].device,
         )
-        scorer.warn()
+        scorer.warn(stacklevel)
         return result
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from pyxai._inputs import Players
 from pyxai.attribution._path import path_attributions, rows_of
+from pyxai.attribution._players import player_patterns, present_players, renumbered
 from pyxai.attribution.greedy_pig.objective import Objective
 from pyxai.explanation.rows import take_baselines
 from pyxai.game.rows import GameRows
@@ -54,6 +55,18 @@ class PathGame:
             take_baselines(self.baselines, self.inputs, rows),
             Players(maps, self.players.ids),
         )
+
+    def by_players(self) -> list[tuple[Tensor, PathGame]]:
+        """Return games of the examples that have the same players, and which examples these are.
+
+        Each game numbers its players anew: what a round takes depends on how many there are.
+        """
+        maps = self.players.maps
+        if all(owners is None or owners.shape[0] == 1 for owners in maps):
+            return [(torch.arange(self.n_examples, device=self.inputs[0].device), self)]
+        groups = player_patterns(present_players(maps, self.players.n_players, self.inputs))
+        games = ((rows, self.take(rows), some) for rows, some in groups)
+        return [(rows, replace(g, players=renumbered(g.players, some))) for rows, g, some in games]
 
     def outputs(self, masks: Tensor, *, logits: bool) -> Tensor:
         """Return what the model gives for masks [batch, n_masks, n_words].

@@ -85,15 +85,15 @@ class Scorer:
         self._remember(rows, masks, outputs)
         return game.worth(outputs, logits=self.softmax_aware).flatten()
 
-    def warn(self) -> None:
-        """Warn if the tolerance was missed."""
+    def warn(self, stacklevel: int) -> None:
+        """Warn if the tolerance was missed, as the caller so many frames up."""
         if self.missed:
             warnings.warn(
                 f"the scores of {self.missed} round(s) miss the tolerance of {self.tolerance:g} "
                 f"with max_steps={self.max_nodes} nodes; raise it, or look for jumps of the model "
                 "on the path",
                 PyxaiWarning,
-                stacklevel=4,
+                stacklevel=stacklevel + 1,
             )
 
     def _of(self, examples: Tensor) -> PathGame:
