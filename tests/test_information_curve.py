@@ -239,3 +239,23 @@ def test_bad_input_is_named(scene, change, error, message):
     given = {"images": images, "attributions": maps, "target": 0, **change}
     with pytest.raises(error, match=message):
         metrics.softmax_information_curve(model, **given)
+
+
+def test_points_of_the_axis(scene):
+    images, maps, masks = scene
+    curve = metrics.softmax_information_curve(
+        model, images, maps, target=0, masks=masks, min_prediction=0.0, n_points=20
+    )
+    assert len(curve.x) == 21
+
+
+def test_masks_of_an_image_do_not_depend_on_its_place(scene):
+    images, _, _ = scene
+    together = InformationCurves(model, images, target=0, min_prediction=0.0)
+    alone = InformationCurves(model, images[1:], target=0, min_prediction=0.0)
+    np.testing.assert_array_equal(together.masks[1], alone.masks[0])
+
+
+def test_no_workers_are_refused(scene):
+    with pytest.raises(ValueError, match="workers must be at least 1, got 0"):
+        InformationCurves(model, scene[0], target=0, workers=0)

@@ -52,7 +52,8 @@ def player_scores(
     """Return one score per player, the mean over its features: [batch, n_players], float64.
 
     The mean gives back a group's score where each member carries it, and ranks groups of equal
-    size as their sums do.
+    size as their sums do. A player that owns nothing in a row is not in its game and gets minus
+    infinity there.
     """
     values = torch.cat([a.flatten(1) for a in format_attributions(attributions, inputs)], 1)
     if absolute:
@@ -72,7 +73,7 @@ def player_scores(
     counts = sums.clone()
     sums.scatter_add_(1, owners, values)
     counts.scatter_add_(1, owners, torch.ones_like(values))
-    return sums / counts.clamp(min=1), players
+    return (sums / counts).masked_fill(counts == 0, -torch.inf), players
 
 
 def rank_players(scores: Tensor) -> Tensor:

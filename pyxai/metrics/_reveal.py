@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from pyxai.metrics.curve import Curve
 from pyxai.runner import Output
 
 __all__ = [
+    "Ranked",
     "as_tuple",
     "curve_sizes",
     "game_options",
@@ -45,17 +46,39 @@ def game_options(arguments: dict[str, Any]) -> dict[str, Any]:
     return {name: arguments[name] for name in _GAME_OPTIONS}
 
 
+class Ranked(NamedTuple):
+    """A game with each example's players from best to worst; those it lacks come last."""
+
+    game: Game
+    order: Tensor  # [batch, n_players]
+    counts: Tensor  # [batch], players that the example has
+
+    def sizes_of(self, of_count: Callable[[int], Tensor]) -> Tensor:
+        """Return sizes for each example's number of players: [points], or [batch, points].
+
+        Where the numbers differ, the shorter lists repeat their last size.
+        """
+        counts = self.counts.tolist()
+        known = {count: of_count(count) for count in set(counts)}
+        if len(known) == 1:
+            return known[counts[0]]
+        width = max(len(sizes) for sizes in known.values())
+        rows = [known[count] for count in counts]
+        return torch.stack([torch.cat([r, r[-1:].expand(width - len(r))]) for r in rows])
+
+
 def ranked_game(
     model: Callable[..., Any],
     inputs: Any,
     attributions: Any,
     absolute: bool,
     options: dict[str, Any],
-) -> tuple[Game, Tensor]:
+) -> Ranked:
     """Return the game and each example's players from best to worst."""
     tensors, _ = format_inputs(inputs)
     scores, _ = player_scores(attributions, tensors, options["feature_mask"], absolute=absolute)
-    return Game(model, inputs, **options), rank_players(scores)
+    counts = (scores > -torch.inf).sum(1)
+    return Ranked(Game(model, inputs, **options), rank_players(scores), counts)
 
 
 def curve_sizes(n_players: int, n_points: int | None) -> Tensor:
@@ -70,35 +93,36 @@ def curve_sizes(n_players: int, n_points: int | None) -> Tensor:
 def top_masks(order: Tensor, sizes: Tensor, n_players: int | None = None) -> Tensor:
     """Return masks that hold the first ``sizes`` players of each example, [batch, sizes, n].
 
+    ``sizes`` are the same for all examples, [sizes], or their own, [batch, sizes].
     ``order`` may name fewer than ``n_players``; default: it names all.
     """
     count = order.shape[1] if n_players is None else n_players
     place = order.new_full((len(order), count), count).scatter_(
         1, order, torch.arange(order.shape[1], device=order.device).expand_as(order)
     )
-    return place.unsqueeze(1) < sizes.to(order.device)[:, None]
+    return place.unsqueeze(1) < sizes.to(order.device).unsqueeze(-1)
 
 
-def reveal_curve(game: Game, order: Tensor, sizes: Tensor, *, hide: bool, name: str) -> Curve:
+def reveal_curve(ranked: Ranked, n_points: int | None, *, hide: bool, name: str) -> Curve:
     """Return the outputs as the top players are shown or hidden."""
-    masks = top_masks(order, sizes)
-    values = game.values(~masks if hide else masks)
-    x = (sizes.double() / game.n_players).to(values.device)
+    sizes = ranked.sizes_of(lambda count: curve_sizes(count, n_points))
+    masks = top_masks(ranked.order, sizes)
+    values = ranked.game.values(~masks if hide else masks)
+    x = (sizes.double() / sizes[..., -1:]).to(values.device)
     axis = "fraction of features hidden" if hide else "fraction of features shown"
     return Curve(x, values.double(), name, axis)
 
 
-def mean_drop(game: Game, order: Tensor, fractions: Sequence[float], *, hide: bool) -> Tensor:
+def mean_drop(ranked: Ranked, fractions: Sequence[float], *, hide: bool) -> Tensor:
     """Return the mean fall of the output over fractions of the players."""
     shares = torch.tensor(list(fractions), dtype=torch.float64)
     if not len(shares) or bool((shares <= 0).any()) or bool((shares > 1).any()):
         raise ValueError(f"fractions must be in (0, 1], got {list(fractions)}")
-    n = game.n_players
     # A product such as 0.1 * 30 may lie a rounding error above the whole number it stands for.
-    sizes = (shares * n - 1e-9).ceil().long().clamp(1, n)
-    masks = top_masks(order, sizes)
+    sizes = ranked.sizes_of(lambda n: (shares * n - 1e-9).ceil().long().clamp(1, n))
+    masks = top_masks(ranked.order, sizes)
     whole = torch.ones_like(masks[:, :1])
-    values = game.values(torch.cat([whole, ~masks if hide else masks], 1)).double()
+    values = ranked.game.values(torch.cat([whole, ~masks if hide else masks], 1)).double()
     return (values[:, :1] - values[:, 1:]).mean(1)
 
 

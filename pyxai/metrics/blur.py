@@ -20,7 +20,13 @@ Mask = npt.NDArray[np.bool_]  # [height, width]
 
 
 def random_pixel_masks(
-    batch: int, height: int, width: int, *, fraction: float = 0.01, seed: int = 0
+    batch: int,
+    height: int,
+    width: int,
+    *,
+    fraction: float = 0.01,
+    seed: int = 0,
+    example_ids: Tensor | None = None,
 ) -> Tensor:
     """Return masks of randomly chosen pixels, another one for each image.
 
@@ -31,7 +37,9 @@ def random_pixel_masks(
     fraction : float
         In [0, 1]: ``int(fraction * height * width)`` pixels are chosen.
     seed : int
-        Image i of a seed always has the same mask.
+        An image's mask depends on the seed and its name only.
+    example_ids : Tensor, shape [batch], optional
+        int64 names of the images; default: their places.
 
     Returns
     -------
@@ -45,9 +53,10 @@ def random_pixel_masks(
     """
     if not 0 <= fraction <= 1:
         raise ValueError(f"fraction must be in [0, 1], got {fraction}")
-    keys = philox_uniform(
-        (height * width,), 1, seed=seed, example_ids=torch.arange(batch), dtype=torch.float64
-    )[:, 0]
+    ids = torch.arange(batch) if example_ids is None else example_ids
+    keys = philox_uniform((height * width,), 1, seed=seed, example_ids=ids, dtype=torch.float64)[
+        :, 0
+    ]
     chosen = keys.argsort(dim=1, stable=True)[:, : int(height * width * fraction)]
     masks = torch.zeros(batch, height * width, dtype=torch.bool).scatter_(1, chosen, True)
     return masks.view(batch, height, width)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,8 +19,9 @@ class Curve:
 
     Attributes
     ----------
-    x : Tensor, shape [n_points]
-        float64, ascending: the fraction of the features (or of the information) that is shown.
+    x : Tensor, shape [n_points] or [batch, n_points]
+        float64, ascending: the fraction of the features (or of the information) that is shown. One
+        row per example where the examples have different numbers of features.
     y : Tensor, shape [batch, n_points]
         float64, in units of the output.
     name : str
@@ -35,28 +37,48 @@ class Curve:
 
     @property
     def auc(self) -> Tensor:
-        """Area under each curve by the trapezoid rule, shape [batch]."""
-        return torch.trapezoid(self.y, self.x, dim=1)
+        """Mean height of each curve, shape [batch].
+
+        The area by the trapezoid rule over the width of ``x``, which is 1 for curves from nothing
+        to all.
+        """
+        width = self.x[..., -1] - self.x[..., 0]
+        area = torch.trapezoid(self.y, self.x, dim=1) / width
+        return torch.where(width > 0, area, self.y[:, 0])
 
     def mean(self) -> Curve:
-        """Return the mean curve over the examples, as a batch of one."""
-        return Curve(self.x, self.y.mean(0, keepdim=True), self.name, self.x_name)
+        """Return the mean curve over the examples, as a batch of one.
+
+        Where each example has its own ``x``, curves are interpolated to the points of all.
+        """
+        even = self.on_one_axis()
+        return Curve(even.x, even.y.mean(0, keepdim=True), self.name, self.x_name)
+
+    def on_one_axis(self) -> Curve:
+        """Return the curves at the same points ``x``, [n_points], for all examples."""
+        if self.x.dim() == 1:
+            return self
+        x = torch.unique(self.x)
+        grid, xs, ys = x.cpu().numpy(), self.x.cpu().numpy(), self.y.cpu().numpy()
+        rows = [np.interp(grid, *row) for row in zip(xs, ys, strict=True)]
+        return replace(self, x=x, y=torch.from_numpy(np.stack(rows)).to(self.y))
 
     def running_max(self) -> Curve:
         """Return the curve that never falls: each value is the largest so far."""
-        return Curve(self.x, self.y.cummax(1).values, self.name, self.x_name)
+        return replace(self, y=self.y.cummax(1).values)
 
     def __len__(self) -> int:
         return self.y.shape[0]
 
     def __getitem__(self, index: int | slice | Tensor) -> Curve:
-        y = self.y[index]
-        return Curve(self.x, y if y.dim() == 2 else y.unsqueeze(0), self.name, self.x_name)
+        kept = torch.arange(len(self))[index].reshape(-1)
+        x = self.x if self.x.dim() == 1 else self.x[kept.to(self.x.device)]
+        return replace(self, x=x, y=self.y[kept.to(self.y.device)])
 
     def __repr__(self) -> str:
         auc = self.auc
-        shown = f"{auc.item():.4f}" if len(auc) == 1 else f"mean {auc.mean():.4f}"
-        return f"Curve({self.name}, {len(self)} example(s), {len(self.x)} points, auc {shown})"
+        shown = f"{auc.item():.4f}" if len(auc) == 1 else f"mean {auc.nanmean():.4f}"
+        return f"Curve({self.name}, {len(self)} example(s), {self.x.shape[-1]} points, auc {shown})"
 
     def plot(self, **options: Any) -> Any:
         """Draw the curve with `pyxai.plot.curve` and return the matplotlib Axes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_choice, check_int
+from pyxai._example_ids import example_ids
 from pyxai.metrics._images import (
     check_images,
     check_maps,
@@ -58,12 +59,26 @@ class InformationCurve(Curve):
             If no image has a curve, or the method is unknown.
         """
         check_choice("method", method, ("median", "mean"))
-        y = self.y[~self.y.isnan().any(1)]
-        if not len(y):
-            raise ValueError(f"curve must have at least one image that is not skipped, got {self}")
+        y = self._defined().y
         # torch's median takes the lower of two middle values; the metric takes their mean.
         value = y.quantile(0.5, 0) if method == "median" else y.mean(0)
         return Curve(self.x, value.unsqueeze(0), self.name, self.x_name)
+
+    def mean(self) -> Curve:
+        """Return the mean curve over the images that have one; see `aggregate`."""
+        return self.aggregate("mean")
+
+    def __getitem__(self, index: int | slice | Tensor) -> InformationCurve:
+        kept = torch.arange(len(self))[index].reshape(-1).tolist()
+        reasons = self.skipped or {}
+        skipped = {place: reasons[i] for place, i in enumerate(kept) if i in reasons}
+        return replace(self, y=self.y[torch.tensor(kept, dtype=torch.int64)], skipped=skipped)
+
+    def _defined(self) -> InformationCurve:
+        y = self.y[~self.y.isnan().any(1)]
+        if not len(y):
+            raise ValueError(f"curve must have at least one image that is not skipped, got {self}")
+        return replace(self, y=y, skipped={})
 
     def __repr__(self) -> str:
         return f"Information{super().__repr__()[:-1]}, {len(self.skipped or {})} skipped)"
@@ -83,8 +98,8 @@ class InformationCurves:
     preprocess : callable, optional
         From a uint8 batch of that form to the model's input; default: ``images.float() / 255``.
     masks : Tensor, shape [batch, height, width], optional
-        bool: the pixels that are known from the start; default: `random_pixel_masks` with ``seed``.
-        The same masks must serve all methods that are compared.
+        bool: the pixels that are known from the start; default: `random_pixel_masks` with ``seed``,
+        by the content of each image. The same masks must serve all methods that are compared.
     output : "probability" or "accuracy"
         Softmax of the target, or whether the target is the largest.
     thresholds : sequence of float
@@ -143,9 +158,11 @@ class InformationCurves:
         self.preprocess = preprocess or _to_unit
         self.thresholds = check_thresholds(thresholds)
         self.keep_monotonous, self.fast = keep_monotonous, fast
-        self.workers = check_int("workers", workers or os.cpu_count() or 1, minimum=1)
+        workers = (os.cpu_count() or 1) if workers is None else workers
+        self.workers = check_int("workers", workers, minimum=1)
         if masks is None:
-            masks = random_pixel_masks(batch, height, width, seed=seed)
+            ids = example_ids(None, (self.images,))
+            masks = random_pixel_masks(batch, height, width, seed=seed, example_ids=ids)
         self.masks = check_masks(masks, (batch, height, width))
         self._prepare(min_prediction)
 
@@ -282,6 +299,7 @@ def softmax_information_curve(
     attributions: Tensor,
     *,
     target: int | Tensor | Sequence[int],
+    n_points: int = 1000,
     **options: Any,
 ) -> InformationCurve:
     """Return the softmax information curve (SIC) of every image.
@@ -296,6 +314,8 @@ def softmax_information_curve(
         As for `InformationCurves`, which serves several methods at less cost.
     attributions : Tensor, shape [batch, height, width] or [batch, channels, height, width]
         Channels are summed.
+    n_points : int
+        As for `InformationCurves.curve`.
     **options : any
         Further arguments of `InformationCurves`, but for ``output``.
 
@@ -314,7 +334,8 @@ def softmax_information_curve(
     .. [1] A. Kapishnikov, T. Bolukbasi, F. Viegas, M. Terry, "XRAI: Better Attributions Through
        Regions", ICCV 2019, section 4.
     """
-    return InformationCurves(model, images, target=target, **options).curve(attributions)
+    prepared = InformationCurves(model, images, target=target, **options)
+    return prepared.curve(attributions, n_points=n_points)
 
 
 def accuracy_information_curve(
@@ -323,13 +344,14 @@ def accuracy_information_curve(
     attributions: Tensor,
     *,
     target: int | Tensor | Sequence[int],
+    n_points: int = 1000,
     **options: Any,
 ) -> InformationCurve:
     """Return the accuracy information curve (AIC): 1 where the target is the largest output.
 
     Parameters
     ----------
-    model, images, attributions, target, **options
+    model, images, attributions, target, n_points, **options
         As for `softmax_information_curve`.
 
     Returns
@@ -348,7 +370,7 @@ def accuracy_information_curve(
        Regions", ICCV 2019, section 4.
     """
     prepared = InformationCurves(model, images, target=target, output="accuracy", **options)
-    return prepared.curve(attributions)
+    return prepared.curve(attributions, n_points=n_points)
 
 
 def _is_largest(outputs: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
@@ -10,7 +11,6 @@ from torch import Tensor
 from pyxai._inputs import format_inputs
 from pyxai.metrics._reveal import (
     as_tuple,
-    curve_sizes,
     game_options,
     mean_drop,
     name_of,
@@ -65,7 +65,8 @@ def insertion(
     imputer : Imputer, optional
         Draws the values of hidden features instead.
     feature_mask : Tensor or tuple of Tensor, optional
-        Features with the same number are shown together; their scores are averaged.
+        Features with the same number are shown together; their scores are averaged. Fractions
+        count the groups that the example has.
     additional_forward_args : any, optional
         Extra arguments of the model.
     output : "logit", "probability", "log_probability" or callable
@@ -97,9 +98,8 @@ def insertion(
        Black-box Models", BMVC 2018, section 4.2.
     """
     options = game_options(locals())
-    game, order = ranked_game(model, inputs, attributions, absolute, options)
-    sizes = curve_sizes(game.n_players, n_points)
-    return reveal_curve(game, order, sizes, hide=False, name=f"insertion ({name_of(output)})")
+    ranked = ranked_game(model, inputs, attributions, absolute, options)
+    return reveal_curve(ranked, n_points, hide=False, name=f"insertion ({name_of(output)})")
 
 
 def deletion(
@@ -142,9 +142,8 @@ additional_forward_args, output, n_points, absolute, max_rows, seed
        Black-box Models", BMVC 2018, section 4.2.
     """
     options = game_options(locals())
-    game, order = ranked_game(model, inputs, attributions, absolute, options)
-    sizes = curve_sizes(game.n_players, n_points)
-    return reveal_curve(game, order, sizes, hide=True, name=f"deletion ({name_of(output)})")
+    ranked = ranked_game(model, inputs, attributions, absolute, options)
+    return reveal_curve(ranked, n_points, hide=True, name=f"deletion ({name_of(output)})")
 
 
 def softmax_auc(
@@ -246,7 +245,7 @@ def kl_auc(
         output="logit",
         **options,
     )
-    return Curve(curve.x, curve.y, "KL divergence", curve.x_name)
+    return replace(curve, name="KL divergence")
 
 
 def comprehensiveness(
@@ -291,8 +290,8 @@ additional_forward_args, output, absolute, max_rows, seed
        section 4, eq. 1.
     """
     options = game_options(locals())
-    game, order = ranked_game(model, inputs, attributions, absolute, options)
-    return mean_drop(game, order, fractions, hide=True)
+    ranked = ranked_game(model, inputs, attributions, absolute, options)
+    return mean_drop(ranked, fractions, hide=True)
 
 
 def sufficiency(
@@ -337,5 +336,5 @@ additional_forward_args, output, absolute, max_rows, seed
        section 4, eq. 2.
     """
     options = game_options(locals())
-    game, order = ranked_game(model, inputs, attributions, absolute, options)
-    return mean_drop(game, order, fractions, hide=False)
+    ranked = ranked_game(model, inputs, attributions, absolute, options)
+    return mean_drop(ranked, fractions, hide=False)

@@ -27,7 +27,7 @@ def curve(curves: Curve | Mapping[str, Curve], *, ax: Any = None, title: str | N
     Returns
     -------
     matplotlib Axes
-        Labelled with the area under each mean curve.
+        Labelled with the area under each mean curve; NaN rows (skipped images) are left out.
 
     Raises
     ------
@@ -43,11 +43,12 @@ def curve(curves: Curve | Mapping[str, Curve], *, ax: Any = None, title: str | N
         raise ValueError("curves must hold at least one curve, got none")
     ax = new_axes(ax)
     for name, each in named.items():
-        x, y = each.x.cpu().numpy(), each.y.cpu()
+        even = each.on_one_axis()
+        x, y = even.x.cpu().numpy(), even.y[~even.y.isnan().any(1)].cpu()
         mean = y.mean(0).numpy()
-        label = f"{name} (area {each.auc.mean().item():.3f})"
+        label = f"{name} (area {each.auc.nanmean().item():.3f})"
         (line,) = ax.plot(x, mean, label=label, linewidth=1.8)
-        if len(each) > 3:
+        if len(y) > 3:
             low, high = y.quantile(0.25, 0).numpy(), y.quantile(0.75, 0).numpy()
             ax.fill_between(x, low, high, color=line.get_color(), alpha=0.12, linewidth=0)
     one = next(iter(named.values()))
