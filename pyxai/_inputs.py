@@ -283,19 +283,17 @@ def _format_baseline(name: str, value: Any, tensor: Tensor) -> Tensor | float:
     if value.shape == feature_shape:
         value = value.unsqueeze(0)
     if value.shape[1:] != feature_shape or value.shape[0] not in (1, tensor.shape[0]):
-        listed = ", ".join(str(size) for size in feature_shape)
-        raise ValueError(
-            f"{name} must be a number or have shape [{tensor.shape[0]}, {listed}] "
-            f"or [1, {listed}], got {list(value.shape)}"
-        )
+        fitting = dict.fromkeys((tensor.shape[0], 1))
+        shapes = " or ".join(str([count, *feature_shape]) for count in fitting)
+        raise ValueError(f"{name} must be a number or have shape {shapes}, got {list(value.shape)}")
     check_finite(name, value)
     return _as_dtype(name, value.detach(), tensor.dtype)
 
 
 def _fit_background(name: str, value: Tensor, tensor: Tensor) -> Tensor:
     if value.shape[1:] != tensor.shape[1:]:
-        listed = ", ".join(str(size) for size in tensor.shape[1:])
-        raise ValueError(f"{name} must have shape [*, {listed}], got {list(value.shape)}")
+        listed = ", ".join(("*", *(str(size) for size in tensor.shape[1:])))
+        raise ValueError(f"{name} must have shape [{listed}], got {list(value.shape)}")
     check_device(name, value, tensor.device)
     return _as_dtype(name, value, tensor.dtype)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pyxai._checks import check_int
 from pyxai._example_ids import example_ids as name_examples
-from pyxai._inputs import format_inputs, restore_form
+from pyxai._inputs import format_baselines, format_inputs, restore_form
 from pyxai.attribution._players import players_with, present_players
 from pyxai.explanation.rows import take_arguments, take_baselines, take_target
 from pyxai.game import Game
@@ -60,13 +60,19 @@ class Question:
         """Return the question for some of the examples, int64 [n_rows]."""
         tensors, is_tuple = format_inputs(self.inputs)
         batch = tensors[0].shape[0]
+        starts, masks = self.baselines, self.feature_mask
+        if starts is not None:
+            starts = take_baselines(format_baselines(starts, tensors), tensors, rows)
+        if masks is not None:
+            given = masks if isinstance(masks, (tuple, list)) else (masks,)
+            masks = take_baselines(given, tensors, rows)  # they are given in the same forms
         return replace(
             self,
             inputs=restore_form(tuple(value[rows] for value in tensors), is_tuple),
-            baselines=take_baselines(self.baselines, restore_form(tensors, is_tuple), rows),
+            baselines=starts,
             target=take_target(self.target, rows, batch),
             additional_forward_args=take_arguments(self.additional_forward_args, rows, batch),
-            feature_mask=_take_mask(self.feature_mask, restore_form(tensors, is_tuple), rows),
+            feature_mask=masks,
         )
 
 
@@ -130,11 +136,3 @@ def result_dtype(game: Game) -> torch.dtype:
     """Return the precision of results: float64 for float64 inputs, else float32."""
     wide = any(value.dtype == torch.float64 for value in game.inputs)
     return torch.float64 if wide else torch.float32
-
-
-def _take_mask(mask: Any, inputs: Any, rows: Tensor) -> Any:
-    """Take rows of a feature mask that is given per example."""
-    if isinstance(mask, tuple) and isinstance(inputs, tuple):
-        return tuple(_take_mask(m, x, rows) for m, x in zip(mask, inputs, strict=True))
-    per_example = isinstance(mask, Tensor) and mask.dim() == inputs.dim() and mask.shape[0] > 1
-    return mask[rows.to(mask.device)] if per_example else mask

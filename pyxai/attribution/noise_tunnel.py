@@ -252,9 +252,9 @@ def _expand(
         result["additional_forward_args"] = take_arguments(arguments, rows, batch)
     if result.get("feature_mask") is not None:
         masks = result["feature_mask"]
-        given = masks if isinstance(masks, tuple) else (masks,)
+        given = masks if isinstance(masks, (tuple, list)) else (masks,)
         expanded = take_baselines(given, noise.inputs, rows)
-        result["feature_mask"] = expanded if isinstance(masks, tuple) else expanded[0]
+        result["feature_mask"] = expanded
     if result.get("baselines") is None:
         return result
     if draw:
@@ -264,7 +264,7 @@ def _expand(
     else:
         starts = format_baselines(result["baselines"], noise.inputs)
         expanded = take_baselines(starts, noise.inputs, rows)
-    result["baselines"] = expanded if isinstance(result["baselines"], tuple) else expanded[0]
+    result["baselines"] = expanded
     return result
 
 

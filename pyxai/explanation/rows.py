@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 __all__ = ["take_arguments", "take_baselines", "take_rows", "take_target"]
 
@@ -25,7 +26,7 @@ def take_rows(value: Any, rows: Tensor, batch: int) -> Any:
 
 def take_baselines(baselines: Any, inputs: Tensor | tuple[Tensor, ...], rows: Tensor) -> Any:
     """Take rows of baselines that are given per example; others are for all examples."""
-    if isinstance(baselines, tuple) and isinstance(inputs, tuple):
+    if isinstance(baselines, (tuple, list)) and isinstance(inputs, tuple):
         return tuple(
             take_baselines(part, tensor, rows)
             for part, tensor in zip(baselines, inputs, strict=True)
@@ -50,9 +51,13 @@ def take_target(target: Any, rows: Tensor, batch: int) -> Any:
 
 
 def take_arguments(arguments: Any, rows: Tensor, batch: int) -> Any:
-    """Take rows of those extra arguments of a model that have one row for each example."""
-    if isinstance(arguments, tuple):
-        return tuple(take_arguments(part, rows, batch) for part in arguments)
-    if isinstance(arguments, Tensor) and arguments.dim() and arguments.shape[0] == batch:
-        return arguments[rows.to(arguments.device)]
-    return arguments
+    """Take rows of those extra arguments of a model that have one row for each example.
+
+    Tensors within tuples, lists and dicts follow as well.
+    """
+
+    def take(leaf: Any) -> Any:
+        follows = isinstance(leaf, Tensor) and leaf.dim() > 0 and leaf.shape[0] == batch
+        return leaf[rows.to(leaf.device)] if follows else leaf
+
+    return pytree.tree_map(take, arguments)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from pyxai._checks import describe
 from pyxai.runner.execution import prepare
@@ -42,7 +43,8 @@ class Forward:
     target : Target
         Which output is explained.
     arguments : tuple
-        Given to the model after the rows.
+        Given to the model after the rows; tensors with a row for each example follow the examples,
+        also within lists and dicts.
     output : Output
         Applied before the target is selected.
     """
@@ -159,12 +161,14 @@ class Forward:
     def _expanded(self, this: Pass) -> tuple[Any, ...]:
         if not self.arguments:
             return ()
-        return tuple(
-            expand_rows(value[this.examples], this.width, this.example_major)
-            if isinstance(value, Tensor) and value.dim() > 0 and value.shape[0] == this.n_examples
-            else value
-            for value in self.arguments
-        )
+
+        def expand(leaf: Any) -> Any:
+            if not isinstance(leaf, Tensor) or leaf.dim() == 0 or len(leaf) != this.n_examples:
+                return leaf
+            return expand_rows(leaf[this.examples], this.width, this.example_major)
+
+        expanded: tuple[Any, ...] = pytree.tree_map(expand, self.arguments)
+        return expanded
 
 
 def _as_result(scalars: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from pyxai.runner.forward import Forward, Pass, Rows
 from pyxai.runner.memory import LiveBytes, Measure, Schedule, is_out_of_memory, rows_for
@@ -81,7 +82,7 @@ def plan(
 def _measured(job: Job, forward: Forward) -> tuple[Measure, torch.device]:
     """Look up or take the measure of the model on rows of this form."""
     rows = job.build(slice(0, 1), slice(0, 1))
-    tensors = (*rows, *forward.arguments)
+    tensors = (*rows, *pytree.tree_leaves(forward.arguments))
     key = (
         job.consume is not None,
         getattr(forward.forward_func, "__name__", ""),
