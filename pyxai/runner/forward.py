@@ -116,12 +116,13 @@ class Forward:
         given = tuple(leaf.clone() for leaf in leaves) if self._copy_leaves else leaves
         scalars = self._scalars(given, this)
         if not scalars.requires_grad:
-            raise ValueError(
-                "model output must depend on the inputs in a way that autograd can follow, "
-                f"got an output that needs no gradient ({scalars.dtype})"
-            )
-        grads = torch.autograd.grad(
-            scalars, leaves, torch.ones_like(scalars), allow_unused=True, materialize_grads=True
+            raise _disconnected(scalars)
+        found = torch.autograd.grad(scalars, leaves, torch.ones_like(scalars), allow_unused=True)
+        if all(grad is None for grad in found):  # what needs a gradient is not the inputs
+            raise _disconnected(scalars)
+        grads = tuple(
+            torch.zeros_like(leaf) if grad is None else grad
+            for leaf, grad in zip(leaves, found, strict=True)
         )
         if self._copy_results:
             grads = tuple(grad.clone() for grad in grads)
@@ -169,6 +170,14 @@ class Forward:
 
         expanded: tuple[Any, ...] = pytree.tree_map(expand, self.arguments)
         return expanded
+
+
+def _disconnected(outputs: Tensor) -> ValueError:
+    """Return the error for outputs that gradients do not lead from to the inputs."""
+    return ValueError(
+        "model output must depend on the inputs in a way that autograd can follow, "
+        f"got an output that needs no gradient ({outputs.dtype})"
+    )
 
 
 def _as_result(scalars: Tensor) -> Tensor:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -15,12 +18,17 @@ from pyxai._errors import warn
 
 __all__ = ["find_modules", "left_as_found", "warn_if_training"]
 
+_MAX_HELD = 1000  # things that are looked at to find modules
+_MAX_ENTRIES = 64  # of a list or a dict
+_FOREIGN = frozenset({"builtins", "numpy", "torch"})
+
 
 def find_modules(forward_func: Any) -> tuple[nn.Module, ...]:
     """Return the modules that ``forward_func`` runs, as far as they can be seen.
 
-    Seen are a module itself, the module of a bound method, the arguments of a partial, the
-    variables that a function closes over or names globally, and the attributes of an object.
+    Seen are a module itself, the object of a bound method, the arguments of a partial, the
+    variables that a function closes over or names globally, the attributes of an object, the
+    entries of a list or a dict, and what all of these hold in turn.
     """
     found: dict[int, nn.Module] = {}
     for candidate in _candidates(forward_func):
@@ -82,29 +90,41 @@ def left_as_found(modules: tuple[nn.Module, ...]) -> Iterator[None]:
 
 
 def _candidates(forward_func: Any) -> Iterator[Any]:
-    yield forward_func
-    if isinstance(forward_func, nn.Module):
-        return
-    if isinstance(forward_func, functools.partial):
-        yield from _candidates(forward_func.func)
-        yield from forward_func.args
-        yield from forward_func.keywords.values()
-        return
-    if inspect.ismethod(forward_func):
-        yield forward_func.__self__
-        yield from (
-            vars(forward_func.__self__).values()
-            if hasattr(forward_func.__self__, "__dict__")
-            else ()
-        )
-        forward_func = forward_func.__func__
-    if inspect.isfunction(forward_func):
-        for value in _referenced(forward_func):
-            yield value
-            if inspect.ismethod(value):
-                yield value.__self__
-    elif hasattr(forward_func, "__dict__"):
-        yield from vars(forward_func).values()
+    """Yield what a callable holds, and what that holds, the nearest first and each once."""
+    seen = {id(forward_func)}
+    waiting = deque([forward_func])
+    while waiting:
+        value = waiting.popleft()
+        yield value
+        for held in _held(value):
+            if id(held) not in seen and len(seen) < _MAX_HELD:
+                seen.add(id(held))
+                waiting.append(held)
+
+
+def _held(value: Any) -> Iterator[Any]:
+    if isinstance(value, (nn.Module, Tensor, type, ModuleType)):
+        return  # modules know their parts
+    if isinstance(value, functools.partial):
+        yield from (value.func, *value.args, *value.keywords.values())
+    elif isinstance(value, (list, tuple)):
+        yield from itertools.islice(value, _MAX_ENTRIES)
+    elif isinstance(value, dict):
+        yield from itertools.islice(value.values(), _MAX_ENTRIES)
+    elif inspect.ismethod(value):
+        yield from (value.__self__, value.__func__)
+    elif not _is_foreign(value):
+        yield from _referenced(value) if inspect.isfunction(value) else _attributes(value)
+
+
+def _is_foreign(value: Any) -> bool:
+    """Tell what belongs to a library that holds no model of the user's."""
+    owner = value if inspect.isfunction(value) else type(value)
+    return str(owner.__module__).partition(".")[0] in _FOREIGN
+
+
+def _attributes(value: Any) -> Iterator[Any]:
+    yield from tuple(getattr(value, "__dict__", {}).values())
 
 
 def _referenced(function: Any) -> Iterator[Any]:
@@ -117,6 +137,7 @@ def _referenced(function: Any) -> Iterator[Any]:
         if name in function.__globals__:
             yield function.__globals__[name]
     yield from function.__defaults__ or ()
+    yield from (function.__kwdefaults__ or {}).values()
 
 
 def _is_noisy(module: nn.Module) -> bool:

@@ -181,7 +181,8 @@ class _Product:
         self.model, self.n_inputs = model, n_inputs
 
     def __call__(self, *given: Any) -> Tensor:
-        factors = given[self.n_inputs]
+        # Without a gradient of their own: the sum must need one through the inputs alone.
+        factors = given[self.n_inputs].detach()
         outputs = self.model(*given[: self.n_inputs], *given[self.n_inputs + 1 :])
         total: Tensor = (outputs.reshape(factors.shape).to(factors.dtype) * factors).sum(1)
         return total
