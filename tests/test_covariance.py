@@ -1,5 +1,7 @@
 """Every representation against the dense matrix that it stands for."""
 
+from functools import cache
+
 import pytest
 import torch
 
@@ -33,6 +35,37 @@ def stationary(d):
     return column, column[(torch.arange(d)[:, None] - torch.arange(d)).abs()]
 
 
+def sized(d):
+    """Return what must hold at odd and even sizes, by class."""
+    sample = torch.cov(rows(d + 9, d).T).reshape(d, d)
+    column, toeplitz = stationary(d)
+    tapered = (column * (torch.arange(d) <= d // 2))[
+        (torch.arange(d)[:, None] - torch.arange(d)).abs()
+    ]
+    tapered = 0.5 * tapered + 0.5 * torch.diag(tapered.diagonal())
+    variances = torch.linspace(0.5, 2, d, dtype=torch.float64)
+    diagonals, banded = band(toeplitz + torch.diag(variances), min(3, d - 1))
+    return {
+        f"dense {d}": (DenseCovariance(sample), sample),
+        f"sample {d}": (SampleCovariance(rows(d + 9, d)), sample),
+        f"diagonal {d}": (DiagonalCovariance(variances), torch.diag(variances)),
+        f"low rank {d}": (
+            LowRankCovariance(rows(3, d), variances),
+            rows(3, d).T @ rows(3, d) + torch.diag(variances),
+        ),
+        f"toeplitz {d}": (ToeplitzCovariance(column), toeplitz),
+        f"toeplitz {d} of few lags": (
+            ToeplitzCovariance(column[: d // 2 + 1], features=d, shrinkage=0.5),
+            tapered,
+        ),
+        f"banded {d}": (
+            BandedCovariance(diagonals, ridge=0.2),
+            banded + 0.2 * banded.diagonal().mean() * torch.eye(d, dtype=torch.float64),
+        ),
+    }
+
+
+@cache
 def cases():
     data = rows(40, 7)
     centred = data - data.mean(0)
@@ -47,6 +80,8 @@ def cases():
     diagonals, banded = band(smooth, 3)
     tri, tri_matrix = band(smooth, 1)
     variances = torch.linspace(0.5, 2, 5, dtype=torch.float64)
+    long, long_matrix = band(stationary(51)[1] + 3 * torch.eye(51, dtype=torch.float64), 2)
+    wide, wide_matrix = band(stationary(50)[1] + 9 * torch.eye(50, dtype=torch.float64), 20)
     return {
         "dense": (DenseCovariance(sample), sample),
         "dense shrunk": (DenseCovariance(sample, shrinkage=0.3), shrunk),
@@ -68,6 +103,14 @@ def cases():
             BlockCovariance([DenseCovariance(sample), DiagonalCovariance(variances)], repeats=2),
             torch.block_diag(sample, torch.diag(variances), sample, torch.diag(variances)),
         ),
+        "toeplitz with a ridge": (
+            ToeplitzCovariance(column, ridge=0.2),
+            toeplitz + 0.2 * torch.eye(11, dtype=torch.float64),
+        ),
+        "banded in four blocks": (BandedCovariance(long), long_matrix),
+        "wide band in three blocks": (BandedCovariance(wide), wide_matrix),
+        **sized(6),
+        **sized(9),
     }
 
 
@@ -162,6 +205,13 @@ def test_large_input_needs_no_square_matrix():
     assert covariance.precision_diagonal().shape == (150_528,)
 
 
+def dependent(d, rank, seed=0):
+    """Return variables [d, 50] of which only ``rank`` are independent."""
+    generator = torch.Generator().manual_seed(seed)
+    mixing = torch.randn(d, rank, generator=generator, dtype=torch.float64)
+    return mixing @ torch.randn(rank, 50, generator=generator, dtype=torch.float64)
+
+
 @pytest.mark.parametrize(
     "covariance",
     [
@@ -169,15 +219,80 @@ def test_large_input_needs_no_square_matrix():
         DenseCovariance(torch.ones(3, 3, dtype=torch.float64)),
         DiagonalCovariance(torch.tensor([1.0, 0.0])),
         ToeplitzCovariance(torch.ones(4, dtype=torch.float64)),
+        DenseCovariance(torch.cov(dependent(6, 2)).float()),
+        BandedCovariance(band(torch.cov(dependent(6, 2)), 5)[0]),
+        BandedCovariance(band(torch.cov(dependent(6, 2)), 5)[0].float()),
+        BandedCovariance(band(torch.diag(torch.arange(40.0).double()), 2)[0]),
     ],
 )
 def test_singular_covariance_can_be_drawn_from_but_not_inverted(covariance):
-    draws = covariance.color(torch.randn(2, covariance.n_normals, dtype=torch.float64))
-    assert torch.isfinite(draws).all()
+    unit = torch.eye(covariance.n_normals, dtype=covariance.diagonal().dtype)
+    root = covariance.color(unit)
+    matrix = covariance.product(torch.eye(covariance.features, dtype=unit.dtype))
+    torch.testing.assert_close(root.T @ root, matrix, rtol=1e-5, atol=1e-5 * float(matrix.max()))
     with pytest.raises(
         ValueError, match=r"covariance must be positive definite, got .*shrinkage > 0"
     ):
         covariance.precision_diagonal()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_singular_band_passes(seed):
+    """Whether a pivot of 0 comes out positive is chance."""
+    matrix = torch.cov(dependent(3, 2, seed))
+    with pytest.raises(ValueError, match="covariance must be positive definite, got a band"):
+        BandedCovariance(band(matrix, 2)[0]).precision_diagonal()
+    ridged = BandedCovariance(band(matrix, 2)[0], ridge=0.1)
+    eye = torch.eye(3, dtype=torch.float64)
+    expected = torch.linalg.inv(matrix + 0.1 * matrix.diagonal().mean() * eye).diagonal()
+    torch.testing.assert_close(ridged.precision_diagonal(), expected)
+
+
+@pytest.mark.parametrize("constant", [0, 15, 16, 39])
+def test_a_band_with_a_constant_feature_is_drawn_from(constant):
+    _, matrix = band(stationary(40)[1] + torch.eye(40, dtype=torch.float64), 2)
+    keep = (torch.arange(40) != constant).double()
+    matrix = matrix * keep * keep[:, None]
+    covariance = BandedCovariance(band(matrix, 2)[0])
+    root = covariance.color(torch.eye(covariance.n_normals, dtype=torch.float64))
+    torch.testing.assert_close(root.T @ root, matrix)
+    assert (root[:, constant] == 0).all()
+
+
+def test_indefinite_band_is_refused():
+    diagonals = torch.tensor([[1.0, 1.0, 1.0], [0.9, 0.9, 0.0]])
+    with pytest.raises(ValueError, match="covariance must be positive semi-definite, got a band"):
+        BandedCovariance(diagonals).color(torch.ones(1, 3))
+    flat = torch.zeros(2, 32)
+    flat[0], flat[0, 15], flat[1, 15] = 1.0, 0.0, 0.5  # a constant feature cannot covary
+    with pytest.raises(ValueError, match="covariance must be positive semi-definite, got a band"):
+        BandedCovariance(flat).color(torch.ones(1, 32))
+
+
+def test_precision_diagonal_is_computed_once(case):
+    covariance, _ = case
+    assert covariance.precision_diagonal() is covariance.precision_diagonal()
+    there = covariance.to("cpu", torch.float32)
+    assert covariance.to("cpu", torch.float32) is there
+    assert covariance.to("cpu", torch.float64) is covariance
+
+
+@pytest.mark.parametrize("form", ["banded", "toeplitz"])
+def test_precision_of_a_second_of_sound(form):
+    """16,000 values of an autoregressive process, whose precision is tridiagonal: closed form."""
+    n, a = 16_000, 0.4
+    if form == "toeplitz":
+        n = 4_000
+        covariance = ToeplitzCovariance(a ** torch.arange(n, dtype=torch.float64))
+        inner = (1 + a * a) / (1 - a * a)
+    else:
+        one = torch.ones(n, dtype=torch.float64)
+        covariance = BandedCovariance(torch.stack([(1 + a * a) * one, -a * one]))
+        # Far from the ends: the inverse of (1 - a B)(1 - a B').
+        inner = 1 / (1 - a * a)
+    found = covariance.precision_diagonal()
+    assert found.shape == (n,)
+    torch.testing.assert_close(found[100:-100], torch.full((n - 200,), inner).to(found))
 
 
 def test_bad_input_is_named():

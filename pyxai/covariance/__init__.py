@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pyxai.covariance.banded import BandedCovariance
 from pyxai.covariance.base import Covariance
 from pyxai.covariance.dense import BlockCovariance, DenseCovariance, DiagonalCovariance
 from pyxai.covariance.low_rank import LowRankCovariance, SampleCovariance
-from pyxai.covariance.structured import BandedCovariance, ToeplitzCovariance
+from pyxai.covariance.toeplitz import ToeplitzCovariance
 
 __all__ = [
     "BandedCovariance",

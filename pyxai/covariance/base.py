@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -15,8 +16,13 @@ __all__ = [
     "added_variance",
     "check_matrix",
     "check_shrinkage",
+    "pivot_of",
     "symmetric_root",
 ]
+
+# A Cholesky factor may exist by rounding alone: a pivot, the variance of a feature given those
+# before it, that is no larger than this fraction of the feature's variance counts as zero.
+PIVOT = 1e-12
 
 
 class Covariance(ABC):
@@ -32,6 +38,7 @@ class Covariance(ABC):
 
     features: int
     n_normals: int
+    _pivot: float = PIVOT  # the least pivot, of entries as they were given, whatever holds them now
 
     @abstractmethod
     def product(self, vectors: Tensor) -> Tensor:
@@ -50,14 +57,36 @@ class Covariance(ABC):
         """Return ``Sigma^-1 v`` for each vector; ``ValueError`` if Sigma is singular."""
 
     @abstractmethod
+    def _moved(self, device: torch.device, dtype: torch.dtype) -> Covariance:
+        """Return a new covariance on another device or in another dtype."""
+
     def to(self, device: torch.device | str, dtype: torch.dtype) -> Covariance:
-        """Return the same covariance on another device or in another dtype."""
+        """Return the same covariance on another device or in another dtype.
+
+        The same call returns the same object, so that its factors are computed once.
+        """
+        like, place = self.diagonal(), torch.device(device)
+        if like.dtype == dtype and like.device == place:
+            return self
+        if (place, dtype) not in self._elsewhere:
+            moved = self._moved(place, dtype)
+            moved._pivot = max(moved._pivot, self._pivot)
+            self._elsewhere[place, dtype] = moved
+        return self._elsewhere[place, dtype]
+
+    @cached_property
+    def _elsewhere(self) -> dict[tuple[torch.device, torch.dtype], Covariance]:
+        return {}
 
     def precision_diagonal(self) -> Tensor:
-        """Return the diagonal of ``Sigma^-1``, shape [features].
+        """Return the diagonal of ``Sigma^-1``, shape [features]; computed once.
 
         Its inverse is the variance of each feature given all others.
         """
+        return self._inverse_diagonal
+
+    @cached_property
+    def _inverse_diagonal(self) -> Tensor:
         step = max(1, 2**22 // max(1, self.features))
         parts = [
             self._inverse_columns(torch.arange(start, min(start + step, self.features)))
@@ -129,6 +158,11 @@ def check_matrix(name: str, value: Tensor) -> Tensor:
         raise ValueError(f"{name} must be a matrix with entries, got shape {list(value.shape)}")
     check_finite(name, value)
     return value.detach()
+
+
+def pivot_of(values: Tensor) -> float:
+    """Return the least pivot of a matrix with entries of this precision."""
+    return max(PIVOT, 16 * torch.finfo(values.dtype).eps)
 
 
 def check_shrinkage(value: float) -> float:

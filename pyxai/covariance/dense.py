@@ -9,7 +9,13 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_dtype, check_finite, check_int, check_tensor
-from pyxai.covariance.base import Covariance, added_variance, check_matrix, symmetric_root
+from pyxai.covariance.base import (
+    Covariance,
+    added_variance,
+    check_matrix,
+    pivot_of,
+    symmetric_root,
+)
 
 __all__ = ["BlockCovariance", "DenseCovariance", "DiagonalCovariance"]
 
@@ -42,6 +48,7 @@ class DenseCovariance(Covariance):
         extra = added_variance(matrix.diagonal(), shrinkage, ridge)
         self.matrix = (1 - shrinkage) * matrix + torch.diag(extra)
         self.features = self.n_normals = matrix.shape[0]
+        self._pivot = pivot_of(matrix)
 
     @cached_property
     def _root(self) -> Tensor:
@@ -51,9 +58,8 @@ class DenseCovariance(Covariance):
     def _factor(self) -> Tensor:
         factor: Tensor
         factor, info = torch.linalg.cholesky_ex(self.matrix.double())
-        # A factor may exist by rounding alone; a pivot at rounding level is a singular matrix.
         pivots = factor.diagonal() ** 2
-        if int(info) or (pivots <= 1e-12 * self.matrix.diagonal().double()).any():
+        if int(info) or (pivots <= self._pivot * self.matrix.diagonal().double()).any():
             raise self._singular("a singular matrix")
         return factor
 
@@ -75,9 +81,13 @@ class DenseCovariance(Covariance):
         solved: Tensor = torch.cholesky_solve(flat.T, self._factor).T
         return solved.to(vectors.dtype).reshape(vectors.shape)
 
-    def precision_diagonal(self) -> Tensor:
-        """Return the diagonal of ``Sigma^-1``."""
-        return torch.cholesky_inverse(self._factor).diagonal().to(self.matrix.dtype)
+    @cached_property
+    def _inverse(self) -> Tensor:
+        return torch.cholesky_inverse(self._factor)
+
+    @cached_property
+    def _inverse_diagonal(self) -> Tensor:
+        return self._inverse.diagonal().to(self.matrix.dtype)
 
     def block(self, indices: Tensor) -> Tensor:
         """Return ``Sigma[S, S]``."""
@@ -89,14 +99,11 @@ class DenseCovariance(Covariance):
 
     def conditional_blocks(self, members: Tensor) -> Tensor:
         """Return the covariance given all other features, for each row of ``members``."""
-        inverse = torch.cholesky_inverse(self._factor)
-        blocks: Tensor = torch.linalg.inv(inverse[members[:, :, None], members[:, None, :]])
+        blocks: Tensor = torch.linalg.inv(self._inverse[members[:, :, None], members[:, None, :]])
         return blocks.to(self.matrix.dtype)
 
-    def to(self, device: torch.device | str, dtype: torch.dtype) -> DenseCovariance:
-        """Return the same covariance elsewhere, with its factors where nothing changes."""
-        matrix = self.matrix.to(device, dtype)
-        return self if matrix is self.matrix else DenseCovariance(matrix)
+    def _moved(self, device: torch.device, dtype: torch.dtype) -> DenseCovariance:
+        return DenseCovariance(self.matrix.to(device, dtype))
 
 
 class DiagonalCovariance(Covariance):
@@ -137,12 +144,11 @@ class DiagonalCovariance(Covariance):
             raise self._singular("a feature without variance")
         return vectors / self.variances
 
-    def precision_diagonal(self) -> Tensor:
-        """Return the inverse variances."""
+    @cached_property
+    def _inverse_diagonal(self) -> Tensor:
         return self.solve(torch.ones_like(self.variances))
 
-    def to(self, device: torch.device | str, dtype: torch.dtype) -> DiagonalCovariance:
-        """Return the same covariance elsewhere."""
+    def _moved(self, device: torch.device, dtype: torch.dtype) -> DiagonalCovariance:
         return DiagonalCovariance(self.variances.to(device, dtype))
 
 
@@ -188,11 +194,10 @@ class BlockCovariance(Covariance):
         """Return the variances."""
         return torch.cat([block.diagonal() for block in self.parts]).repeat(self.repeats)
 
-    def precision_diagonal(self) -> Tensor:
-        """Return the diagonal of ``Sigma^-1``."""
+    @cached_property
+    def _inverse_diagonal(self) -> Tensor:
         parts = [block.precision_diagonal() for block in self.parts]
         return torch.cat(parts).repeat(self.repeats)
 
-    def to(self, device: torch.device | str, dtype: torch.dtype) -> BlockCovariance:
-        """Return the same covariance elsewhere."""
+    def _moved(self, device: torch.device, dtype: torch.dtype) -> BlockCovariance:
         return BlockCovariance([b.to(device, dtype) for b in self.parts], repeats=self.repeats)

@@ -85,8 +85,8 @@ class LowRankCovariance(Covariance):
         result: Tensor = scaled - ((scaled @ factor.T) @ inner) @ factor * inverse
         return result.to(vectors.dtype)
 
-    def precision_diagonal(self) -> Tensor:
-        """Return the diagonal of ``Sigma^-1``."""
+    @cached_property
+    def _inverse_diagonal(self) -> Tensor:
         if self._square is not None:
             return self._square.precision_diagonal()
         inverse, inner = self._woodbury
@@ -137,11 +137,8 @@ class LowRankCovariance(Covariance):
             result[..., k] += (wide[..., k, :].square() / inverse[inside]).sum(-1)
         return result.to(vectors.dtype)
 
-    def to(self, device: torch.device | str, dtype: torch.dtype) -> LowRankCovariance:
-        """Return the same covariance elsewhere."""
+    def _moved(self, device: torch.device, dtype: torch.dtype) -> LowRankCovariance:
         factor = self.factor.to(device, dtype)
-        if factor is self.factor:
-            return self  # keeps what is computed already
         extra = None if self.extra is None else self.extra.to(device, dtype)
         return LowRankCovariance(factor, extra)
 

@@ -57,7 +57,6 @@ class Accumulator:
         self.rows: list[list[Tensor]] | None = (
             [[] for _ in range(self.batch)] if information else None
         )
-        self.covariances: dict[int, Covariance] = {}
 
     def add(self, examples: slice, grads: Tensor, log_values: Tensor) -> None:
         """Take in gradients [samples, batch, *features] of ``log f`` and its values."""
@@ -75,8 +74,7 @@ class Accumulator:
         log_values: Tensor,
     ) -> None:
         weights = log_values.exp()
-        wide = None if covariance is None else self._wide(covariance)
-        sample = Sample(grads, weights, wide, self.groups, self.sum_first)
+        sample = Sample(grads, weights, covariance, self.groups, self.sum_first)
         for name, moments in self.moments.items():
             values = score_values(name, sample)
             moments[0, examples].index_add_(0, at, values.sum(0))
@@ -84,16 +82,9 @@ class Accumulator:
         if self.rows is not None:
             self._keep_rows(examples, at, sample, log_values)
 
-    def _wide(self, covariance: Covariance) -> Covariance:
-        """Return ``covariance`` in float64, converted once."""
-        key = id(covariance)
-        if key not in self.covariances:
-            self.covariances[key] = covariance.to(self.counts.device, torch.float64)
-        return self.covariances[key]
-
     def _keep_rows(self, examples: slice, at: Tensor, sample: Sample, log_values: Tensor) -> None:
         assert self.rows is not None
-        isotropic = self.law.sampling(sample.covariance, examples, at)
+        isotropic = self.law.isotropic_variance(examples, at)
         squares = (
             self.law.scale * (sample.product() * sample.log_grads).sum(-1)
             if isotropic is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from pyxai._inputs import format_feature_mask, format_inputs
 from pyxai.attribution.functional_information.scores import Groups
 from pyxai.covariance import Covariance
 
-__all__ = ["by_example", "grouping", "one_tensor", "pairing"]
+__all__ = ["Layout", "by_example", "grouping", "one_tensor", "pairing"]
 
 
 def one_tensor(inputs: Any) -> Tensor:
@@ -75,27 +75,42 @@ def _labels(target: Any, batch: int) -> list[int]:
     )
 
 
-def grouping(
-    x: Tensor, feature_mask: Tensor | None, parity: bool
-) -> tuple[Groups | None, list[int]]:
-    """Return the groups and the shape that group scores take, [batch, *features] at first."""
+class Layout(NamedTuple):
+    """Where scores are computed and where they are put."""
+
+    groups: Groups | None
+    shape: list[int]  # of the result
+    spread: bool  # whether each feature gets the score of its group, else one score per group
+
+    def place(self, values: Tensor, dtype: torch.dtype) -> Tensor:
+        """Put scores [batch, groups] into the result, in the precision for inputs of ``dtype``."""
+        if self.spread and self.groups is not None:
+            values = values[:, self.groups.owner]
+        values = values.reshape(self.shape)
+        return values.to(torch.float64 if dtype == torch.float64 else torch.float32)
+
+
+def grouping(x: Tensor, feature_mask: Tensor | None, parity: bool) -> Layout:
+    """Return the groups and the shape of the result."""
     if parity:
         if feature_mask is not None:
             raise ValueError("feature_mask must be None with parity=True, which groups channels")
         if x.dim() < 3:
-            return None, list(x.shape)
+            return Layout(None, list(x.shape), spread=True)
         axis = x.dim() - 1 if x.dim() == 3 else 1
         kept = [size for index, size in enumerate(x.shape) if index not in (0, axis)]
         ids = torch.arange(prod(kept), device=x.device).reshape(kept).unsqueeze(axis - 1)
-        return Groups(ids.expand(x.shape[1:]).reshape(-1), prod(kept)), [x.shape[0], *kept]
+        groups = Groups(ids.expand(x.shape[1:]).reshape(-1), prod(kept))
+        return Layout(groups, [x.shape[0], *kept], spread=False)
     if feature_mask is None:
-        return None, list(x.shape)
+        return Layout(None, list(x.shape), spread=True)
     players = format_feature_mask(feature_mask, (x,))
     mask = players.maps[0]
     assert mask is not None
     if mask.shape[0] != 1 and bool((mask != mask[:1]).any()):
         raise ValueError("feature_mask must be the same for all examples, got one per example")
-    return Groups(mask[0].reshape(-1).long(), players.n_players), list(x.shape)
+    groups = Groups(mask[0].reshape(-1).long(), players.n_players)
+    return Layout(groups, list(x.shape), spread=True)
 
 
 def pairing(

@@ -92,14 +92,13 @@ class LocalInformation:
         return mean, (variance / n).sqrt()
 
     def _laws_of(self, covariance: Covariance) -> list[_Law]:
-        wide = covariance.to(self.noise.inputs.device, torch.float64)
         laws: list[_Law | None] = [None] * self.groups.n_groups
         for ids, members in self.groups.by_size():
             if members.shape[1] == 1:
-                variances = wide.precision_diagonal()[members[:, 0]].reciprocal()
+                variances = covariance.precision_diagonal()[members[:, 0]].reciprocal()
                 blocks, roots = variances.view(-1, 1, 1), variances.sqrt().view(-1, 1, 1)
             else:
-                blocks = wide.conditional_blocks(members)
+                blocks = covariance.conditional_blocks(members)
                 roots = torch.stack([symmetric_root(block) for block in blocks])
             for group, block, root in zip(ids.tolist(), blocks, roots, strict=True):
                 laws[group] = _Law(block, root)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from math import prod
 from typing import Any, NamedTuple
 
 import torch
@@ -311,13 +310,13 @@ internal_batch_size, return_error, show_progress
         check_choice("reduction", reduction, REDUCTIONS)
         check_int("n_samples", n_samples, minimum=2)
         x = one_tensor(inputs)
-        groups, shape = grouping(x, feature_mask, parity)
+        layout = grouping(x, feature_mask, parity)
         needs = any(name in COVARIANCE_SCORES for name in names)
         law = self._noise(
             x, target, scale, noise or ("covariance" if needs else "isotropic"), needs
         )
         paired = pairing(antithetic, return_error, n_samples, names)
-        result = Accumulator(names, x, law, groups, reduction == "sum_then_square" or parity)
+        result = Accumulator(names, x, law, layout.groups, reduction == "sum_then_square" or parity)
         self._sample(
             x,
             target,
@@ -330,7 +329,11 @@ internal_batch_size, return_error, show_progress
             max_rows=internal_batch_size,
             progress=show_progress,
         )
-        return {name: _finish(result, name, groups, shape, x.dtype, return_error) for name in names}
+        found = {}
+        for name in names:
+            mean, error = (layout.place(values, x.dtype) for values in result.score(name))
+            found[name] = (mean, error) if return_error else mean
+        return found
 
     def entropy(
         self,
@@ -423,9 +426,9 @@ internal_batch_size, return_error, show_progress
         """
         check_int("n_samples", n_samples, minimum=2)
         x = one_tensor(inputs)
-        groups, shape = grouping(x, feature_mask, False)
+        layout = grouping(x, feature_mask, False)
         features = x[0].numel()
-        owners = groups or Groups(torch.arange(features, device=x.device), features)
+        owners = layout.groups or Groups(torch.arange(features, device=x.device), features)
         law = LocalInformation(
             self._noise(x, target, scale, "covariance", needs=True), owners, n_samples
         )
@@ -433,7 +436,7 @@ internal_batch_size, return_error, show_progress
         paired = pairing(None, return_error, n_samples, ("conditional",))
         repeats = owners.n_groups * n_samples
         self._gradients(runner, law, law.add, len(x), repeats, seed, paired)
-        placed = [_place(values, groups, shape, x.dtype) for values in law.score()]
+        placed = [layout.place(values, x.dtype) for values in law.score()]
         return tuple(placed) if return_error else placed[0]
 
     def _noise(self, x: Tensor, target: Any, scale: float, kind: str, needs: bool) -> Noise:
@@ -507,22 +510,3 @@ _LOG_OUTPUTS: dict[str, Any] = {
     "exp": None,
     "identity": None,
 }
-
-
-def _finish(
-    result: Accumulator,
-    name: str,
-    groups: Groups | None,
-    shape: list[int],
-    dtype: torch.dtype,
-    return_error: bool,
-) -> Any:
-    mean, error = (_place(values, groups, shape, dtype) for values in result.score(name))
-    return (mean, error) if return_error else mean
-
-
-def _place(values: Tensor, groups: Groups | None, shape: list[int], dtype: torch.dtype) -> Tensor:
-    """Give the score of each group to its members, in the shape and precision of the inputs."""
-    if groups is not None and values.shape[-1] != prod(shape[1:]):
-        values = values[:, groups.owner]
-    return values.reshape(shape).to(torch.float64 if dtype == torch.float64 else torch.float32)

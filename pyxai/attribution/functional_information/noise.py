@@ -23,7 +23,7 @@ class Noise:
     kind : str
         ``"isotropic"`` or ``"covariance"``.
     by_example : list of Covariance, optional
-        One per example; the same object for examples of one class.
+        One per example; the same object for examples of one class. Kept in float64.
     """
 
     def __init__(
@@ -31,9 +31,9 @@ class Noise:
     ) -> None:
         self.inputs, self.scale, self.kind = inputs, scale, kind
         self.dtype = torch.float64 if inputs.dtype == torch.float64 else torch.float32
-        distinct = {id(c): c for c in by_example or []}
-        moved = {key: c.to(inputs.device, self.dtype) for key, c in distinct.items()}
-        self.by_example = None if by_example is None else [moved[id(c)] for c in by_example]
+        # The scores read the covariance as it is given; only draws are rounded like the inputs: a
+        # singular matrix is not singular any more in float32.
+        self.by_example = by_example and [c.to(inputs.device, torch.float64) for c in by_example]
         flat = inputs.flatten(1).to(self.dtype)
         # One feature has no variance between entries; the noise is then of no size.
         variance = flat.var(1) if flat.shape[1] > 1 else torch.zeros_like(flat[:, 0])
@@ -53,8 +53,8 @@ class Noise:
             for covariance, positions in found.values()
         ]
 
-    def sampling(self, covariance: Covariance | None, examples: slice, at: Tensor) -> Tensor | None:
-        """Return the isotropic variance of the examples ``at``, None for covariance noise."""
+    def isotropic_variance(self, examples: slice, at: Tensor) -> Tensor | None:
+        """Return the noise variance of the examples ``at``, None for covariance noise."""
         return None if self.kind == "covariance" else self.deviation[examples][at].square()
 
     def points(self, examples: slice, repeats: slice, *, seed: int, paired: bool) -> Tensor:
@@ -71,7 +71,8 @@ class Noise:
             if self.kind == "covariance":
                 assert covariance is not None
                 normals = self.normals(covariance.n_normals, repeats, seed, paired)
-                noise[:, at] = covariance.color(normals).mul(self.scale**0.5).unsqueeze(1)
+                drawn = covariance.to(centres.device, self.dtype)
+                noise[:, at] = drawn.color(normals).mul(self.scale**0.5).unsqueeze(1)
             else:
                 normals = self.normals(noise.shape[-1], repeats, seed, paired)
                 noise[:, at] = normals.unsqueeze(1) * self.deviation[examples][at, None]
