@@ -174,9 +174,6 @@ class TestSensitivity:
             alone = metrics.sensitivity_max(
                 FeatureAblation(model).attribute,
                 x[i : i + 1],
-                lambda rows, radius, i=i: metrics.default_perturb_func(rows.repeat(3, 1), radius)[
-                    0
-                ].view(3, 10, 4)[i],
                 target=i,
                 feature_mask=masks[i : i + 1],
             )

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_int, describe
+from pyxai._example_ids import example_ids
 from pyxai._inputs import format_inputs
+from pyxai.explanation.rows import take_arguments, take_baselines, take_target
 from pyxai.metrics.infidelity import takes_two
 from pyxai.ops import philox_uniform
 
@@ -28,7 +30,7 @@ def default_perturb_func(
     perturb_radius : float
         Largest change of a feature, in input units.
     seed : int
-        Of the noise; row r always gets the same.
+        Of the noise; it depends on the content of a row, and how many equal rows came before it.
 
     Returns
     -------
@@ -40,14 +42,35 @@ def default_perturb_func(
     ValueError
         If ``seed`` is negative.
     """
-    moved = []
-    for stream, tensor in enumerate(inputs if isinstance(inputs, tuple) else (inputs,)):
-        ids = torch.arange(tensor.shape[0], device=tensor.device)
+    rows = inputs if isinstance(inputs, tuple) else (inputs,)
+    names, owners = torch.unique(example_ids(None, rows), return_inverse=True)
+    order = owners.argsort(stable=True)
+    counts = torch.bincount(owners)
+    before = torch.empty_like(owners)
+    before[order] = torch.arange(len(owners), device=owners.device) - (
+        counts.cumsum(0) - counts
+    ).repeat_interleave(counts)
+    noise = _noise(rows, names, perturb_radius, seed, 0, int(counts.max()))
+    return tuple(row + each[owners, before] for row, each in zip(rows, noise, strict=True))
+
+
+def _noise(
+    rows: tuple[Tensor, ...], names: Tensor, radius: float, seed: int, start: int, count: int
+) -> tuple[Tensor, ...]:
+    """Return samples ``start ..`` of the noise of named examples, [names, count, *features]."""
+    noise = []
+    for stream, row in enumerate(rows):
         unit = philox_uniform(
-            tensor.shape[1:], 1, seed=seed, example_ids=ids, stream=stream, dtype=torch.float64
-        )[:, 0]
-        moved.append(tensor + ((2 * unit - 1) * perturb_radius).to(tensor.dtype))
-    return tuple(moved)
+            row.shape[1:],
+            count,
+            seed=seed,
+            example_ids=names,
+            start=start,
+            stream=stream,
+            dtype=torch.float64,
+        )
+        noise.append(((2 * unit - 1) * radius).to(row.dtype))
+    return tuple(noise)
 
 
 def sensitivity_max(
@@ -84,11 +107,12 @@ def sensitivity_max(
     max_examples_per_batch : int, optional
         Upper bound of the rows in one call of ``explanation_func``, at least the batch size.
     seed : int
-        Of `default_perturb_func`.
+        Of `default_perturb_func`. The noise of an example depends on its content, not on the batch
+        or on ``max_examples_per_batch``.
     **kwargs : any
-        Arguments of ``explanation_func``. Tensors and lists with one entry per example, also those
-        inside a tuple (targets, baselines, feature masks, extra arguments), are repeated with the
-        rows; everything else is passed as it is.
+        Arguments of ``explanation_func``. Targets, baselines, feature masks and extra arguments
+        that are given per example are repeated with the rows, as are tensors and lists in other
+        arguments that have one entry for each of several examples; the rest is passed as it is.
 
     Returns
     -------
@@ -113,7 +137,7 @@ def sensitivity_max(
     check_int("n_perturb_samples", n_perturb_samples, minimum=1)
     if not perturb_radius >= 0:
         raise ValueError(f"perturb_radius must not be negative, got {perturb_radius}")
-    order = 2.0 if norm_ord == "fro" else float(norm_ord)
+    order = _order(norm_ord)
     base = _explain(explanation_func, tensors, is_tuple, kwargs)
     size = torch.linalg.vector_norm(base, order, dim=1)
     width = n_perturb_samples
@@ -123,9 +147,8 @@ def sensitivity_max(
     largest = torch.zeros_like(size)
     for start in range(0, n_perturb_samples, width):
         count = min(width, n_perturb_samples - start)
-        rows = tuple(tensor.repeat_interleave(count, 0) for tensor in tensors)
-        moved = _move(perturb_func, rows, perturb_radius, seed + start)
-        repeated = {name: _repeat(value, batch, count) for name, value in kwargs.items()}
+        moved = _move(perturb_func, tensors, perturb_radius, seed, start, count)
+        repeated = _repeat(kwargs, inputs, batch, count)
         found = _explain(explanation_func, moved, is_tuple, repeated).view(batch, count, -1)
         change = torch.linalg.vector_norm(found - base.unsqueeze(1), order, dim=2)
         largest = torch.maximum(largest, change.amax(1))
@@ -150,11 +173,27 @@ def _explain(
     return torch.cat([part.detach().double().reshape(rows, -1) for part in parts], 1)
 
 
+def _order(norm_ord: str | float) -> float:
+    if norm_ord == "fro":
+        return 2.0
+    if isinstance(norm_ord, (str, bool)) or float(norm_ord) != float(norm_ord):
+        raise ValueError(f'norm_ord must be "fro" or a number, got {norm_ord!r}')
+    return float(norm_ord)
+
+
 def _move(
-    perturb_func: Callable[..., Any], rows: tuple[Tensor, ...], radius: float, seed: int
+    perturb_func: Callable[..., Any],
+    tensors: tuple[Tensor, ...],
+    radius: float,
+    seed: int,
+    start: int,
+    count: int,
 ) -> tuple[Tensor, ...]:
+    """Return ``count`` moved rows of each example, example-major."""
+    rows = tuple(tensor.repeat_interleave(count, 0) for tensor in tensors)
     if perturb_func is default_perturb_func:
-        return default_perturb_func(rows, radius, seed=seed)
+        noise = _noise(tensors, example_ids(None, tensors), radius, seed, start, count)
+        return tuple(row + each.flatten(0, 1) for row, each in zip(rows, noise, strict=True))
     if not callable(perturb_func):
         raise TypeError(f"perturb_func must be callable, got {describe(perturb_func)}")
     given = rows if len(rows) > 1 else rows[0]
@@ -168,13 +207,29 @@ def _move(
     return moved
 
 
-def _repeat(value: Any, batch: int, count: int) -> Any:
-    """Repeat what has one entry per example along with the rows."""
+def _repeat(kwargs: dict[str, Any], inputs: Any, batch: int, count: int) -> dict[str, Any]:
+    """Repeat what is given per example along with the rows."""
+    rows = torch.arange(batch).repeat_interleave(count)
+    like_inputs = tuple(inputs) if isinstance(inputs, list) else inputs
+    repeated = {}
+    for name, value in kwargs.items():
+        if name == "target":
+            repeated[name] = take_target(value, rows, batch)
+        elif name == "additional_forward_args":
+            repeated[name] = take_arguments(value, rows, batch)
+        elif name in ("baselines", "feature_mask"):
+            repeated[name] = take_baselines(value, like_inputs, rows)
+        else:
+            repeated[name] = _repeat_other(value, batch, count)
+    return repeated
+
+
+def _repeat_other(value: Any, batch: int, count: int) -> Any:
     if isinstance(value, Tensor):
         per_example = value.dim() > 0 and value.shape[0] == batch and batch > 1
         return value.repeat_interleave(count, 0) if per_example else value
     if isinstance(value, list) and len(value) == batch and batch > 1:
         return [entry for entry in value for _ in range(count)]
     if isinstance(value, tuple):
-        return tuple(_repeat(entry, batch, count) for entry in value)
+        return tuple(_repeat_other(entry, batch, count) for entry in value)
     return value
