@@ -6,12 +6,14 @@ Everything public accepts what captum accepts and turns it, once and here, into
 * `format_baselines`: one entry per tensor, a float or a tensor ``[1 or batch, *feat]``;
 * `format_background`: one tensor ``[n_background, *feat]`` per input, a distribution of baselines;
 * `format_feature_mask`: the player of every feature, numbered 0 .. n_players - 1 over the tuple;
+* `flat_features`: from there to one dimension of features;
 * `restore_form`: back from the tuple to what the caller gave.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from typing import Any, NamedTuple
 
 import torch
@@ -21,6 +23,7 @@ from pyxai._checks import check_device, check_finite, check_real, check_tensor, 
 
 __all__ = [
     "Players",
+    "flat_features",
     "format_background",
     "format_baselines",
     "format_feature_mask",
@@ -217,6 +220,14 @@ def format_feature_mask(feature_mask: Any, inputs: tuple[Tensor, ...]) -> Player
         ),
         ids,
     )
+
+
+def flat_features(tensor: Tensor, lead: int = 1) -> Tensor:
+    """Put all dimensions after the first ``lead`` into one; where there are none, its size is 1.
+
+    ``[batch, *feat] -> [batch, features]``
+    """
+    return tensor.reshape(*tensor.shape[:lead], prod(tensor.shape[lead:]))
 
 
 def restore_form(tensors: tuple[Tensor, ...], is_tuple: bool) -> Tensor | tuple[Tensor, ...]:

@@ -99,6 +99,38 @@ def test_a_runner_repeats_rows_within_dicts():
     torch.testing.assert_close(runner.values(build, 3, 4), expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("name", CALLABLE)
+def test_one_number_per_example_is_one_feature(name):
+    x = make_table(0)[:, 0]
+    changes = {"sliding_window_shapes": (1,)} if name == "occlusion" else {}
+    if registry.get(name).baselines == "distribution":
+        changes["baselines"] = make_table(3)[:, :1]
+    column = explain(name, lambda z: (z**3 + z)[:, 0], x[:, None], **changes)
+    if "sliding_window_shapes" in changes:
+        changes["sliding_window_shapes"] = ()
+    if "baselines" in changes:
+        changes["baselines"] = changes["baselines"][:, 0]
+    options = {**example_of(name).options, **changes}
+    result = pyxai.explain(lambda z: z**3 + z, x, method=name, **options)
+    torch.testing.assert_close(result.attributions, column[:, 0], rtol=1e-12, atol=1e-12)
+    assert result.top(3) == [("feature 0", pytest.approx(float(column.abs().mean())))]
+    assert "feature 0" in str(result)
+
+
+def test_one_number_per_example_has_metrics_and_imputers():
+    x = make_table(0)[:, 0]
+    values = pyxai.explain(
+        lambda z: z**3,
+        x,
+        method="kernel_shap",
+        imputer=pyxai.imputers.Gaussian(make_table(3)[:, 0]),
+        feature_mask=torch.tensor(0),
+    )
+    assert values.attributions.shape == (3,)
+    gap = pyxai.metrics.completeness(lambda z: z**3, x, x**3)
+    torch.testing.assert_close(gap, torch.zeros_like(x), rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("shape", "message"),
     [((1, 4), r"have shape \[1, 4\], got"), ((3, 4), r"have shape \[3, 4\] or \[1, 4\], got")],

@@ -285,3 +285,21 @@ def test_bad_parts_are_named():
         Explanation(x[:1], x)[0]
     with pytest.raises(ValueError, match=r"kind must be one of 'bar', .*, got 'pie'"):
         Explanation(x, x).plot("pie")
+
+
+def test_rows_are_chosen_by_numpy_integers_too():
+    values = torch.tensor([[1.0, -4.0], [3.0, 2.0]])
+    made = Explanation(values, values)
+    assert torch.equal(made[np.int64(1)].attributions, values[1:])
+    assert torch.equal(made[np.int32(-2)].attributions, values[:1])
+    with pytest.raises(IndexError, match="index must be within the 2 example"):
+        made[np.int64(2)]
+    with pytest.raises(TypeError, match="index must be an int"):
+        made[True]
+
+
+def test_a_negative_number_of_features_is_refused():
+    made = Explanation(torch.ones(1, 3), torch.ones(1, 3))
+    assert made.top(0) == []
+    with pytest.raises(ValueError, match="n must be at least 0, got -1"):
+        made.top(-1)

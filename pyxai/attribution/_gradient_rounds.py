@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pyxai._inputs import flat_features
 from pyxai.attribution._coalition_method import Stop
 from pyxai.attribution._sampled_gradients import SampledGradients, mean_errors
 from pyxai.explanation.rows import take_arguments, take_target
@@ -89,7 +90,7 @@ def sample_to_tolerance(
             total / count.view(-1, *[1] * (total.dim() - 1)).to(total.dtype) for total in totals
         )
         errors = mean_errors(means, squares, count)
-        spread = torch.cat([error.flatten(1) for error in errors], 1)[active]
+        spread = torch.cat([flat_features(error) for error in errors], 1)[active]
         missed = stop.missed(spread)
         # The last round may be a part of a doubling; without room for one more draw, say so.
         target = max(min(2 * drawn, stop.max_evals), drawn + 1)

@@ -9,7 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyxai._inputs import format_baselines, format_feature_mask, format_inputs, restore_form
+from pyxai._inputs import (
+    flat_features,
+    format_baselines,
+    format_feature_mask,
+    format_inputs,
+    restore_form,
+)
 
 __all__ = [
     "LimeInputs",
@@ -69,7 +75,7 @@ class LimeInputs:
         )
         for first, second, owners in zip(left, right, self.owners, strict=True):
             product = first.double() * second.double()
-            total.scatter_add_(1, owners.flatten(1), product.flatten(1))
+            total.scatter_add_(1, flat_features(owners), flat_features(product))
         return total
 
 

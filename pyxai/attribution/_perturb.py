@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from pyxai._inputs import flat_features
 from pyxai.attribution._path import rows_of
 from pyxai.ops import masked_perturb
 from pyxai.runner import Runner
@@ -102,7 +103,7 @@ def changed_players(
     for tensor, baseline, owners in zip(inputs, baselines, maps, strict=True):
         differs = tensor != baseline  # [batch, *features]
         if owners is None:
-            changed |= differs.flatten(1).any(0)
+            changed |= flat_features(differs).any(0)
             continue
         if len(owners) == 1:
             differs = differs.any(0, keepdim=True)

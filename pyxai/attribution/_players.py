@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pyxai._inputs import Players
+from pyxai._inputs import Players, flat_features
 
 __all__ = [
     "feature_players",
@@ -42,7 +42,7 @@ def players_with(marked: tuple[Tensor, ...], maps: Maps, n_players: int) -> Tens
         flat = marks.reshape(batch, -1)
         if owners is None:
             return flat
-        index = owners.flatten(1).long().expand(batch, -1)
+        index = flat_features(owners).long().expand(batch, -1)
         counts.scatter_add_(1, index, flat.int())
     return counts > 0
 
@@ -106,7 +106,7 @@ def spread_players(
     middle = scores.dim() - 2
     spread = []
     for value, owners in zip(inputs, players.maps, strict=True):
-        index = feature_players(value, owners).flatten(1)  # [1 or batch, features]
+        index = flat_features(feature_players(value, owners))  # [1 or batch, features]
         index = index.view(index.shape[0], *[1] * middle, index.shape[1])
         index = index[: scores.shape[0]].expand(*scores.shape[:-1], index.shape[-1])
         spread.append(scores.gather(-1, index).view(*scores.shape[:-1], *value.shape[1:]))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_int
+from pyxai._inputs import flat_features
 from pyxai.ops import philox_normal, philox_uniform
 from pyxai.runner import Build, Runner
 
@@ -127,7 +128,7 @@ class SampledGradients:
                 grad = grads[index].view(step.shape).to(step.dtype)
                 kept = step.mul_(grad) if self.multiply_by_inputs or sums else grad
                 if sums:
-                    each[examples, repeats] += kept.flatten(2).sum(2)
+                    each[examples, repeats] += flat_features(kept, 2).sum(2)
                 if not self.multiply_by_inputs:
                     kept = grad
                 totals[index][examples] += kept.sum(1)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_shape, check_tensor, describe
-from pyxai._inputs import format_baselines, format_inputs
+from pyxai._inputs import flat_features, format_baselines, format_inputs
 from pyxai.runner import Runner
 
 __all__ = [
@@ -159,7 +159,7 @@ def convergence_delta(
 ) -> Tensor:
     """Return ``sum(attributions) - (f(inputs) - f(baselines))`` of each example, ``[batch]``."""
     start, end = endpoint_outputs(runner, inputs, baselines)
-    total = torch.stack([part.flatten(1).double().sum(1) for part in attributions]).sum(0)
+    total = torch.stack([flat_features(part).double().sum(1) for part in attributions]).sum(0)
     # One output for the whole batch: the attributions of all examples share it.
     total = total if len(end) == len(total) else total.sum(0, keepdim=True)
     return (total - (end.double() - start.double())).to(attributions[0].dtype)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pyxai._checks import check_choice, describe
-from pyxai._inputs import format_baselines, format_inputs, restore_form
+from pyxai._inputs import flat_features, format_baselines, format_inputs, restore_form
 from pyxai.attribution._row_passes import row_passes, take_rows
 from pyxai.attribution.base import GradientAttribution
 from pyxai.attribution.multipliers.engine import Engine, call_custom, target_seed
@@ -172,7 +172,7 @@ class DeepLift(GradientAttribution):
         result = restore_form(attributions, is_tuple)
         if not return_convergence_delta:
             return result
-        total = sum(part.flatten(1).sum(1) for part in attributions)
+        total = sum(flat_features(part).sum(1) for part in attributions)
         return result, total - change
 
     def _make_engine(self, inputs: tuple[Tensor, ...], arguments: tuple[Any, ...]) -> Engine:

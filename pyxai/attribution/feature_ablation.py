@@ -9,7 +9,13 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_int
-from pyxai._inputs import format_baselines, format_feature_mask, format_inputs, restore_form
+from pyxai._inputs import (
+    flat_features,
+    format_baselines,
+    format_feature_mask,
+    format_inputs,
+    restore_form,
+)
 from pyxai.attribution._perturb import changed_players, output_drops
 from pyxai.attribution.base import PerturbationAttribution, TensorOrTuple
 from pyxai.ops import pack_masks
@@ -191,5 +197,5 @@ def _to_features(scores: Tensor, owners: Tensor | None, tensor: Tensor) -> Tenso
             "feature_mask must be the same for all examples, with a first size of 1, for a model "
             f"with one output for the whole batch, got {len(owners)} rows"
         )
-    index = owners.flatten(1).long().expand(len(scores), -1)
+    index = flat_features(owners).long().expand(len(scores), -1)
     return scores.gather(1, index).view(len(scores), *tensor.shape[1:])

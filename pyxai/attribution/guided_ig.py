@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_int
-from pyxai._inputs import format_baselines, format_inputs, restore_form
+from pyxai._inputs import flat_features, format_baselines, format_inputs, restore_form
 from pyxai.attribution._guided_path import GuidedPath
 from pyxai.attribution.base import (
     GradientAttribution,
@@ -151,7 +151,7 @@ class GuidedIG(GradientAttribution):
 
 def _flat(tensors: tuple[Tensor, ...]) -> Tensor:
     """Put the features of all inputs side by side, float64 [batch, features]."""
-    return torch.cat([tensor.flatten(1).double() for tensor in tensors], 1)
+    return torch.cat([flat_features(tensor).double() for tensor in tensors], 1)
 
 
 def _split(flat: Tensor, tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_int
-from pyxai._inputs import format_baselines, format_inputs, restore_form
+from pyxai._inputs import flat_features, format_baselines, format_inputs, restore_form
 from pyxai.attribution._path import rows_of
 from pyxai.attribution.base import GradientAttribution, TensorOrTuple
 from pyxai.ops.path_points import path_points
@@ -115,7 +115,7 @@ class IDGI(GradientAttribution):
         result = restore_form(found, is_tuple)
         if not return_convergence_delta:
             return result
-        total = torch.stack([part.flatten(1).double().sum(1) for part in found]).sum(0)
+        total = torch.stack([flat_features(part).double().sum(1) for part in found]).sum(0)
         delta = total - (outputs[:, -1] - outputs[:, 0]).double()
         return result, delta.to(found[0].dtype)
 
@@ -167,7 +167,7 @@ class _Path:
                 grad.reshape(-1, count, *grad.shape[1:]).to(total.dtype).square()
                 for grad, total in zip(grads, totals, strict=True)
             ]
-            norm = torch.stack([part.flatten(2).double().sum(2) for part in squares]).sum(0)
+            norm = torch.stack([flat_features(part, 2).double().sum(2) for part in squares]).sum(0)
             change = steps[examples, repeats].T
             weights = torch.where(norm > 0, change / torch.where(norm > 0, norm, 1), 0)
             for square, total in zip(squares, totals, strict=True):

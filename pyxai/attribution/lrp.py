@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from pyxai._checks import check_choice, describe
-from pyxai._inputs import format_inputs, restore_form
+from pyxai._inputs import flat_features, format_inputs, restore_form
 from pyxai.attribution._row_passes import row_passes, take_rows
 from pyxai.attribution.base import GradientAttribution
 from pyxai.attribution.relevance import (
@@ -160,7 +160,7 @@ class LRP(GradientAttribution):
             If the shapes do not fit.
         """
         parts = attributions if isinstance(attributions, tuple) else (attributions,)
-        total = sum(part.flatten(1).sum(1) for part in parts)
+        total = sum(flat_features(part).sum(1) for part in parts)
         assert isinstance(total, Tensor)
         if output.numel() != total.numel():
             raise ValueError(

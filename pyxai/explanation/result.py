@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_tensor, describe
+from pyxai._checks import check_int, check_tensor, describe
+from pyxai._inputs import flat_features
 from pyxai.explanation import file, text
 from pyxai.explanation.rows import take_baselines, take_rows, take_target
 
@@ -155,9 +157,9 @@ class Explanation:
         """Return the ``n`` features of largest absolute attribution with their values.
 
         For one example the values are its signed attributions, for several the means over the
-        examples of the absolute attribution.
+        examples of the absolute attribution. ``ValueError`` if ``n`` is negative.
         """
-        return text.top_features(self, n)
+        return text.top_features(self, check_int("n", n, minimum=0))
 
     def __repr__(self) -> str:
         """Say in one line what this is."""
@@ -265,7 +267,7 @@ class Explanation:
         base = None
         delta = self.convergence_delta
         if self.outputs is not None and delta is not None and len(delta) == len(self):
-            base = _array(self.outputs - self.attributions.flatten(1).sum(1) + delta)
+            base = _array(self.outputs - flat_features(self.attributions).sum(1) + delta)
         return shap.Explanation(
             values=_array(self.attributions),
             base_values=base,
@@ -326,7 +328,8 @@ def _array(tensor: Tensor) -> np.ndarray[Any, Any]:
 
 
 def _row_numbers(index: Any, rows: int) -> Tensor:
-    if isinstance(index, int) and not isinstance(index, bool):
+    if isinstance(index, (int, np.integer)) and not isinstance(index, bool):
+        index = operator.index(index)
         if not -rows <= index < rows:
             raise IndexError(f"index must be within the {rows} example(s), got {index}")
         return torch.tensor([index % rows])

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyxai._inputs import flat_features
+
 if TYPE_CHECKING:
     from pyxai.explanation.result import Explanation
 
@@ -100,7 +102,7 @@ def top_features(explanation: Explanation, n: int) -> list[tuple[str, float]]:
     parts = _parts(explanation.attributions)
     if not len(explanation):
         return []
-    rows = torch.cat([part.detach().flatten(1).double().cpu() for part in parts], 1)
+    rows = torch.cat([flat_features(part.detach()).double().cpu() for part in parts], 1)
     values = rows[0] if len(rows) == 1 else rows.abs().mean(0)
     # A stable sort gives ties to the lower index.
     order = values.abs().nan_to_num(torch.inf).sort(descending=True, stable=True).indices[:n]
@@ -124,6 +126,8 @@ def feature_label(explanation: Explanation, index: int) -> str:
     while index >= parts[number].shape[1:].numel():
         index -= parts[number].shape[1:].numel()
         number += 1
-    place = [int(axis) for axis in np.unravel_index(index, tuple(parts[number].shape[1:]))]
+    # An input of one number for each example has a feature without axes.
+    sizes = tuple(parts[number].shape[1:]) or (1,)
+    place = [int(axis) for axis in np.unravel_index(index, sizes)]
     prefix = f"input {number} " if len(parts) > 1 else ""
     return f"{prefix}feature {place[0] if len(place) == 1 else place}"

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pyxai._checks import FLOAT_DTYPES, check_dtype, check_int, check_tensor, describe
 from pyxai._example_ids import example_ids as name_examples
-from pyxai._inputs import format_baselines, format_feature_mask, format_inputs
+from pyxai._inputs import flat_features, format_baselines, format_feature_mask, format_inputs
 from pyxai.game.rows import GameRows
 from pyxai.imputers import Imputer
 from pyxai.ops import pack_masks
@@ -250,7 +250,7 @@ class Game:
             if owners is None:
                 spread.append(values.reshape(-1, *tensor.shape[1:]))
                 continue
-            index = owners.flatten(1).long().expand(values.shape[0], -1)
+            index = flat_features(owners).long().expand(values.shape[0], -1)
             spread.append(values.gather(1, index).view(-1, *tensor.shape[1:]))
         return tuple(spread)
 

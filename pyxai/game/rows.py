@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import FLOAT_DTYPES
-from pyxai._inputs import Players
+from pyxai._inputs import Players, flat_features
 from pyxai.imputers import Draws, Imputer
 from pyxai.ops import masked_perturb, soft_perturb, unpack_masks
 from pyxai.runner import Build
@@ -131,7 +131,7 @@ class GameRows:
         for tensor, owners in zip(self.inputs, self._owners(examples), strict=True):
             shown = present
             if owners is not None:
-                index = owners.flatten(1).long().unsqueeze(1)
+                index = flat_features(owners).long().unsqueeze(1)
                 shown = present.gather(2, index.expand(count, present.shape[1], -1))
             kept.append(shown.reshape(count, -1, *tensor.shape[1:]))
         return tuple(kept)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_int, check_tensor, describe
-from pyxai._inputs import format_background
+from pyxai._inputs import flat_features, format_background
 from pyxai.covariance import Covariance, DenseCovariance
 from pyxai.imputers.base import IMPUTER_STREAM, Imputer
 from pyxai.ops import philox_normal
@@ -132,8 +132,9 @@ class Gaussian(Imputer):
         """Return draws given the present features, ``[batch, n_masks, n_draws, *feat]``."""
         if masks is None:
             raise TypeError(f"masks must be given for conditional draws, got {describe(masks)}")
-        flat = torch.cat([value.flatten(1) for value in inputs], 1).double()  # [batch, features]
-        present = torch.cat([mask.flatten(2) for mask in masks], 2)  # [batch, n_masks, features]
+        # [batch, features], [batch, n_masks, features]
+        flat = torch.cat([flat_features(value) for value in inputs], 1).double()
+        present = torch.cat([flat_features(mask, 2) for mask in masks], 2)
         joint = self._mean + self._covariance.color(self._normals(example_ids, flat.shape[1], seed))
         gap = flat[:, None] - joint  # [batch, n_draws, features]
         if present.shape[0] > 1 and not bool((present == present[:1]).all()):
@@ -182,7 +183,7 @@ class Gaussian(Imputer):
 
 def _moments(background: Any) -> tuple[Tensor, Tensor]:
     """Return mean and covariance of the rows, over the features of all inputs."""
-    rows = torch.cat([value.flatten(1) for value in format_background(background)], 1).double()
+    rows = torch.cat([flat_features(value) for value in format_background(background)], 1).double()
     if rows.shape[0] < 2:
         raise ValueError("background must have at least 2 rows for a covariance, got 1")
     centred = rows - rows.mean(0)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_finite, check_real, check_tensor, describe
-from pyxai._inputs import Players, format_feature_mask
+from pyxai._inputs import Players, flat_features, format_feature_mask
 
 __all__ = ["format_attributions", "player_scores", "rank_players"]
 
@@ -55,7 +55,7 @@ def player_scores(
     size as their sums do. A player that owns nothing in a row is not in its game and gets minus
     infinity there.
     """
-    values = torch.cat([a.flatten(1) for a in format_attributions(attributions, inputs)], 1)
+    values = torch.cat([flat_features(a) for a in format_attributions(attributions, inputs)], 1)
     if absolute:
         values = values.abs()
     players = format_feature_mask(feature_mask, inputs)
@@ -63,7 +63,7 @@ def player_scores(
         return values, players
     owners = torch.cat(
         [
-            players_of.flatten(1).expand(len(values), -1)
+            flat_features(players_of).expand(len(values), -1)
             for players_of in players.maps
             if players_of is not None
         ],

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_choice, check_finite, check_real, check_tensor, describe
-from pyxai._inputs import format_baselines, format_inputs
+from pyxai._inputs import flat_features, format_baselines, format_inputs
 from pyxai.metrics._attributions import format_attributions
 from pyxai.runner import Output, Runner
 
@@ -74,7 +74,7 @@ def completeness(
         model, target=target, additional_forward_args=additional_forward_args, output=output
     )
     change = runner.outputs(tensors).double() - runner.outputs(starts).double()
-    return torch.stack([weight.flatten(1).sum(1) for weight in weights]).sum(0) - change
+    return torch.stack([flat_features(weight).sum(1) for weight in weights]).sum(0) - change
 
 
 def sparseness(attributions: Tensor | tuple[Tensor, ...]) -> Tensor:
@@ -198,7 +198,7 @@ def point_game(attributions: Tensor, truth: Tensor, *, mode: str = "hit") -> Ten
     if truth.dtype != torch.bool:
         raise TypeError(f"truth must be bool, got {truth.dtype}")
     try:
-        inside = truth.expand_as(attributions).flatten(1)
+        inside = flat_features(truth.expand_as(attributions))
     except RuntimeError as error:
         raise ValueError(
             f"truth must broadcast to {list(attributions.shape)}, got {list(truth.shape)}"
@@ -275,7 +275,7 @@ def _rows(name: str, values: Any) -> Tensor:
                 f"{name} must have examples and features, got shape {list(part.shape)}"
             )
         check_finite(name, part)
-    return torch.cat([part.detach().double().flatten(1) for part in parts], 1)
+    return torch.cat([flat_features(part.detach().double()) for part in parts], 1)
 
 
 def _ranks(rows: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import describe
+from pyxai._inputs import flat_features
 from pyxai._registry import get
 from pyxai.taylor.methods import canonical_name
 
@@ -107,7 +108,7 @@ def player_sums(attributions: Tensor, players: Tensor, n_players: int) -> Tensor
     ValueError
         If a row has not one attribution for each feature.
     """
-    flat = attributions.flatten(1).double().cpu()
+    flat = flat_features(attributions).double().cpu()
     if flat.shape[1] != players.numel():
         raise ValueError(
             f"attributions must have {players.numel()} values in each row, one per feature, "

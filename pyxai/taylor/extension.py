@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import FLOAT_DTYPES, check_choice, check_dtype
-from pyxai._inputs import format_feature_mask
+from pyxai._inputs import flat_features, format_feature_mask
 from pyxai.game import Game
 from pyxai.runner.differentiable import DifferentiableModel, differentiable
 from pyxai.taylor.jets import Function
@@ -86,7 +86,10 @@ class Extension:
         count, n_points, _ = weights.shape
         rows = []
         for (start, end), owners in zip(self._ends, self._owners, strict=True):
-            low, high = start[examples].flatten(1)[:, None], end[examples].flatten(1)[:, None]
+            low, high = (
+                flat_features(start[examples])[:, None],
+                flat_features(end[examples])[:, None],
+            )
             mixed = low + self._spread(weights, owners, examples) * (high - low)
             rows.append(mixed.reshape(count * n_points, *start.shape[1:]))
         return model(tuple(rows), examples, n_points).reshape(count, n_points)
@@ -98,7 +101,7 @@ class Extension:
             return weights
         if owners.shape[0] == 1:
             return weights.index_select(2, owners.flatten().long())
-        index = owners[examples].flatten(1).long()[:, None, :]
+        index = flat_features(owners[examples]).long()[:, None, :]
         return weights.gather(2, index.expand(-1, weights.shape[1], -1))
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from pyxai._inputs import flat_features
 from pyxai.attribution.functional_information.noise import Noise
 from pyxai.attribution.functional_information.scores import Groups
 from pyxai.covariance import Covariance
@@ -62,7 +63,7 @@ class LocalInformation:
         """Return the samples, node-major ``[repeats * examples, *features]``."""
         centres = self.noise.inputs[examples]
         width = repeats.stop - repeats.start
-        rows = centres.flatten(1).double().expand(width, -1, -1).clone()
+        rows = flat_features(centres).double().expand(width, -1, -1).clone()
         for group, places, samples in self._spans(repeats):
             inside = self.members[group]
             normals = self.noise.normals(len(inside), samples, seed, paired).double()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pyxai._inputs import flat_features
 from pyxai.covariance import Covariance
 from pyxai.ops import philox_normal
 
@@ -34,7 +35,7 @@ class Noise:
         # The scores read the covariance as it is given; only draws are rounded like the inputs: a
         # singular matrix is not singular any more in float32.
         self.by_example = by_example and [c.to(inputs.device, torch.float64) for c in by_example]
-        flat = inputs.flatten(1).to(self.dtype)
+        flat = flat_features(inputs).to(self.dtype)
         # One feature has no variance between entries; the noise is then of no size.
         variance = flat.var(1) if flat.shape[1] > 1 else torch.zeros_like(flat[:, 0])
         self.deviation = (scale * variance).sqrt()

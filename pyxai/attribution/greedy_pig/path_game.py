@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from pyxai._inputs import Players
+from pyxai._inputs import Players, flat_features
 from pyxai.attribution._path import path_attributions, rows_of
 from pyxai.attribution._players import player_patterns, present_players, renumbered
 from pyxai.attribution.greedy_pig.objective import Objective
@@ -172,7 +172,7 @@ class PathGame:
         for tensor, owners in zip(self.inputs, self.players.maps, strict=True):
             found = scores
             if owners is not None:
-                index = owners.flatten(1).long().expand(self.n_examples, -1)
+                index = flat_features(owners).long().expand(self.n_examples, -1)
                 found = scores.gather(1, index)
             spread.append(found.view(self.n_examples, *tensor.shape[1:]))
         return tuple(spread)
