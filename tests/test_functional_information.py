@@ -288,7 +288,10 @@ def test_parity_reduces_channels_before_squaring(shape, axis):
     def model(rows):
         return rows.flatten(1).tanh() @ weight
 
-    found = FunctionalInformation(model).attribute(x, 0, n_samples=2, scale=1e-12, parity=True)
+    layout = "text" if len(shape) == 3 else None
+    found = FunctionalInformation(model).attribute(
+        x, 0, n_samples=2, scale=1e-12, parity=True, layout=layout
+    )
     point = x.clone().requires_grad_()
     p = model(point).softmax(1)[:, 0]
     (g,) = torch.autograd.grad(p.sum(), point)
@@ -405,6 +408,9 @@ class TestErrors:
             ({"noise": "pink"}, "noise must be one of 'isotropic', 'covariance', got 'pink'"),
             ({"antithetic": True, "return_error": True}, "antithetic must be False"),
             ({"antithetic": True, "n_samples": 5}, "n_samples must be even"),
+            ({"antithetic": True, "score": "vargrad"}, "antithetic must be False for score 'varg"),
+            ({"layout": "audio"}, "layout must be None without parity=True, got 'audio'"),
+            ({"layout": "image", "parity": True}, "inputs must have at least 3 dimensions for lay"),
             ({"feature_mask": torch.zeros(1, 3, dtype=torch.int64)}, "feature_mask must broadcast"),
         ],
     )

@@ -1,5 +1,8 @@
 """Arguments of functional information: groups, precision and forms of the inputs."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -67,3 +70,39 @@ def test_scores_read_an_ill_conditioned_covariance_as_given():
     ratio = (found["conditional"] / found["plain"])[0].double()
     expected = 1 / torch.linalg.inv(sigma).diagonal()
     torch.testing.assert_close(ratio, expected, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("n_samples", [2, 4])
+@pytest.mark.parametrize("score", ["vargrad", "vargrad_sq"])
+def test_variances_are_unbiased_at_any_number_of_samples(score, n_samples):
+    """grad f = f grad h for f = exp(h), so that moments of a log-normal law give the variance."""
+    slope, x, scale = 0.4, torch.tensor([[0.0, 1.0]], dtype=torch.float64), 0.5
+    method = FunctionalInformation(lambda rows: slope * rows[:, 0], output="exp")
+    options = {"score": score, "n_samples": n_samples, "scale": scale}
+    found = torch.stack([method.attribute(x, seed=seed, **options)[0, 0] for seed in range(1500)])
+    power = 1 if score == "vargrad" else 2
+    spread = power**2 * slope**2 * scale * 0.5  # the entries 0 and 1 have variance 1/2
+    expected = slope ** (2 * power) * (math.exp(spread) - 1) * math.exp(spread)
+    assert abs(found.mean() - expected) < 4 * found.std() / 1500**0.5
+
+
+@pytest.mark.parametrize(
+    "target",
+    [np.int64(1), (1,), [(1,), (1,)], np.array([1, 1]), torch.tensor(1), torch.tensor([1]), [1, 1]],
+    ids=repr,
+)
+def test_class_covariances_for_targets_in_all_forms(target):
+    x, weight = draws(2, 3), draws(3, 2, seed=1)
+    classes = {c: DenseCovariance((c + 1) * torch.eye(3, dtype=torch.float64)) for c in range(2)}
+    method = FunctionalInformation(lambda rows: rows @ weight, covariance=classes)
+    found = method.attribute(x, target, score="additive", n_samples=4)
+    torch.testing.assert_close(found, method.attribute(x, 1, score="additive", n_samples=4))
+
+
+def test_class_covariances_need_one_class_for_each_example():
+    method = FunctionalInformation(lambda rows: rows, covariance={0: linear().covariance})
+    for target in (None, (0, 1), [(0, 1), (0, 1)]):
+        with pytest.raises(ValueError, match="target must be one class, or one per example"):
+            method.attribute(draws(2, 3), target, score="additive")
+    with pytest.raises(ValueError, match="target must have one entry per example, 2, got 3"):
+        method.attribute(draws(2, 3), [0, 0, 0], score="additive")

@@ -84,7 +84,15 @@ def test_parity_with_the_authors_estimators(kind):
         covariance = BlockCovariance([DenseCovariance(blocks)], repeats=5)
     method = FunctionalInformation(model, covariance=covariance)
     found = method.scores(
-        x, 1, names=NAMES, n_samples=12, scale=0.3, parity=True, antithetic=False, seed=4
+        x,
+        1,
+        names=NAMES,
+        n_samples=12,
+        scale=0.3,
+        parity=True,
+        layout=kind,
+        antithetic=False,
+        seed=4,
     )
     law = method._noise(x, 1, 0.3, "covariance", needs=True)
     points = law.points(slice(0, 2), slice(0, 12), seed=4, paired=False).view(12, 2, *shape)
@@ -137,7 +145,7 @@ def test_embedded_text(text):
         torch.testing.assert_close(found[name], found["additive"], rtol=1e-6, atol=1e-14)
     assert (found["additive"] >= 0).all()
     by_token = method.attribute(
-        embedded[:3], labels[:3], score="additive", n_samples=20, parity=True
+        embedded[:3], labels[:3], score="additive", n_samples=20, parity=True, layout="text"
     )
     assert by_token.shape == (3, 7)
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -189,6 +197,25 @@ def test_waveform(form):
     whole = torch.zeros(1, 1, length, dtype=torch.int64)
     information = method.attribute(rows[:2], 0, score="marginal", n_samples=20, feature_mask=whole)
     torch.testing.assert_close(found["additive"].sum((1, 2)), information[:, 0, 0])
+
+
+def test_parity_of_a_sound_is_value_by_value():
+    """The authors reduce nothing of a waveform; [batch, 1, time] could be a text of one token."""
+    x, weight = draws(2, 1, 30), draws(30, 2, seed=1)
+    method = FunctionalInformation(
+        lambda rows: rows.flatten(1).tanh() @ weight,
+        covariance=ToeplitzCovariance(draws(1).abs(), features=30),
+    )
+    options = {"names": NAMES, "n_samples": 6}
+    found = method.scores(x, 0, parity=True, layout="audio", **options)
+    plain = method.scores(x, 0, **options)
+    flat = FunctionalInformation(lambda rows: rows.tanh() @ weight, covariance=method.covariance)
+    for name, values in flat.scores(x[:, 0], 0, parity=True, **options).items():
+        assert found[name].shape == x.shape
+        torch.testing.assert_close(found[name], plain[name])
+        torch.testing.assert_close(found[name][:, 0], values)
+    with pytest.raises(ValueError, match=r"layout must be 'text' .* or 'audio' .*, got None for"):
+        method.scores(x, 0, parity=True, **options)
 
 
 def test_large_groups_of_a_large_image_need_no_square_matrix():

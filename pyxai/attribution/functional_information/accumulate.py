@@ -8,12 +8,15 @@ import torch
 from torch import Tensor
 
 from pyxai.attribution.functional_information.noise import Noise
-from pyxai.attribution.functional_information.scores import Groups, Sample, score_values
+from pyxai.attribution.functional_information.scores import (
+    VARIANCE_SCORES,
+    Groups,
+    Sample,
+    score_values,
+)
 from pyxai.covariance import Covariance
 
 __all__ = ["Accumulator", "of_logarithm"]
-
-VARIANCE_SCORES = ("vargrad", "vargrad_sq")
 
 
 class Accumulator:

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from pyxai._checks import describe
+from pyxai._checks import check_choice, describe
 from pyxai._inputs import format_feature_mask, format_inputs
-from pyxai.attribution.functional_information.scores import Groups
+from pyxai.attribution.functional_information.scores import VARIANCE_SCORES, Groups
 from pyxai.covariance import Covariance
+from pyxai.runner.target import Target
 
 __all__ = ["Layout", "by_example", "grouping", "one_tensor", "pairing"]
 
@@ -63,12 +64,13 @@ def _of_class(covariance: Mapping[int, Covariance], label: int) -> Covariance:
 
 
 def _labels(target: Any, batch: int) -> list[int]:
-    if isinstance(target, Tensor):
-        target = target.tolist()
-    if isinstance(target, int):
-        return [target] * batch
-    if isinstance(target, list) and all(isinstance(label, int) for label in target):
-        return target * batch if len(target) == 1 else target
+    """Return the class of each example, from any of the forms that name one index."""
+    chosen = Target(target)
+    chosen.check_examples(batch)
+    if chosen.shared is not None and len(chosen.shared) == 1:
+        return [chosen.shared[0]] * batch
+    if chosen.rows is not None and chosen.rows.shape[1] == 1:
+        return [int(label) for label in chosen.rows[:, 0]]
     raise ValueError(
         "target must be one class, or one per example, where the covariance is per class, "
         f"got {describe(target)}"
@@ -90,18 +92,16 @@ class Layout(NamedTuple):
         return values.to(torch.float64 if dtype == torch.float64 else torch.float32)
 
 
-def grouping(x: Tensor, feature_mask: Tensor | None, parity: bool) -> Layout:
+def grouping(
+    x: Tensor, feature_mask: Tensor | None, parity: bool, layout: str | None = None
+) -> Layout:
     """Return the groups and the shape of the result."""
     if parity:
         if feature_mask is not None:
             raise ValueError("feature_mask must be None with parity=True, which groups channels")
-        if x.dim() < 3:
-            return Layout(None, list(x.shape), spread=True)
-        axis = x.dim() - 1 if x.dim() == 3 else 1
-        kept = [size for index, size in enumerate(x.shape) if index not in (0, axis)]
-        ids = torch.arange(prod(kept), device=x.device).reshape(kept).unsqueeze(axis - 1)
-        groups = Groups(ids.expand(x.shape[1:]).reshape(-1), prod(kept))
-        return Layout(groups, [x.shape[0], *kept], spread=False)
+        return _parity(x, _kind(x, layout))
+    if layout is not None:
+        raise ValueError(f"layout must be None without parity=True, got {layout!r}")
     if feature_mask is None:
         return Layout(None, list(x.shape), spread=True)
     players = format_feature_mask(feature_mask, (x,))
@@ -113,13 +113,47 @@ def grouping(x: Tensor, feature_mask: Tensor | None, parity: bool) -> Layout:
     return Layout(groups, list(x.shape), spread=True)
 
 
+def _kind(x: Tensor, layout: str | None) -> str:
+    """Return what the inputs are; their shape tells all but text from sound."""
+    if layout is None:
+        if x.dim() == 3:
+            raise ValueError(
+                "layout must be 'text' ([batch, tokens, embedding]) or 'audio' ([batch, channels, "
+                f"time]) for parity=True with inputs of 3 dimensions, got None for {list(x.shape)}"
+            )
+        return "image" if x.dim() > 3 else "audio"
+    check_choice("layout", layout, ("image", "text", "audio"))
+    if layout != "audio" and x.dim() < 3:
+        raise ValueError(
+            f"inputs must have at least 3 dimensions for layout {layout!r}, got {list(x.shape)}"
+        )
+    return layout
+
+
+def _parity(x: Tensor, kind: str) -> Layout:
+    """Group channels or embeddings as the authors do; sounds stay as they are."""
+    if kind == "audio":
+        return Layout(None, list(x.shape), spread=True)
+    axis = 1 if kind == "image" else x.dim() - 1
+    kept = [size for index, size in enumerate(x.shape) if index not in (0, axis)]
+    ids = torch.arange(prod(kept), device=x.device).reshape(kept).unsqueeze(axis - 1)
+    groups = Groups(ids.expand(x.shape[1:]).reshape(-1), prod(kept))
+    return Layout(groups, [x.shape[0], *kept], spread=False)
+
+
 def pairing(
     antithetic: bool | None, return_error: bool, n_samples: int, names: Sequence[str]
 ) -> bool:
-    """Tell whether samples come in opposite pairs."""
+    """Tell whether samples come in opposite pairs; variances and errors need independent ones."""
     if antithetic and return_error:
         raise ValueError("antithetic must be False with return_error=True, got True")
-    paired = not return_error if antithetic is None else antithetic
+    variances = [name for name in names if name in VARIANCE_SCORES]
+    if antithetic and variances:
+        raise ValueError(
+            f"antithetic must be False for score {variances[0]!r}, a variance over independent "
+            "samples, got True"
+        )
+    paired = not (return_error or variances) if antithetic is None else antithetic
     if antithetic and n_samples % 2:
         raise ValueError(f"n_samples must be even for antithetic pairs, got {n_samples}")
     return paired and n_samples % 2 == 0

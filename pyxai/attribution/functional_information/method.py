@@ -184,6 +184,7 @@ class FunctionalInformation(GradientAttribution):
         feature_mask: Tensor | None = None,
         reduction: str = "square_then_sum",
         parity: bool = False,
+        layout: str | None = None,
         antithetic: bool | None = None,
         seed: int = 0,
         internal_batch_size: int | None = None,
@@ -219,9 +220,14 @@ class FunctionalInformation(GradientAttribution):
         parity : bool
             Follow the authors' code: the channels of an image (dimension 1) or the embedding of a
             token (the last dimension) form a group, summed first, and that dimension is dropped
-            from the result.
+            from the result; sounds are taken value by value.
+        layout : str, optional
+            With ``parity``: ``"image"`` ``[batch, channels, ...]``, ``"text"``
+            ``[batch, tokens, embedding]``, or ``"audio"``. Default: image for 4 dimensions and
+            more, audio for 2; inputs of 3 dimensions can be text or sound, and it must be given.
         antithetic : bool, optional
-            Whether samples come in pairs ``x + e``, ``x - e``; default: unless ``return_error``.
+            Whether samples come in pairs ``x + e``, ``x - e``; default: unless ``return_error``
+            or a variance is among the scores, which need independent samples.
         seed : int
             Of the samples.
         internal_batch_size : int, optional
@@ -233,7 +239,7 @@ class FunctionalInformation(GradientAttribution):
 
         Returns
         -------
-        Tensor, shape of ``inputs``
+        Tensor, shape of ``inputs`` (see ``parity``)
             Scores in units of the output (per squared input unit for ``plain``), float64 for
             float64 inputs, else float32. With ``return_error``: a pair of such tensors.
 
@@ -256,6 +262,7 @@ class FunctionalInformation(GradientAttribution):
             feature_mask=feature_mask,
             reduction=reduction,
             parity=parity,
+            layout=layout,
             antithetic=antithetic,
             seed=seed,
             internal_batch_size=internal_batch_size,
@@ -277,6 +284,7 @@ class FunctionalInformation(GradientAttribution):
         feature_mask: Tensor | None = None,
         reduction: str = "square_then_sum",
         parity: bool = False,
+        layout: str | None = None,
         antithetic: bool | None = None,
         seed: int = 0,
         internal_batch_size: int | None = None,
@@ -291,8 +299,8 @@ class FunctionalInformation(GradientAttribution):
             As for `attribute`.
         names : sequence of str
             Scores, see the class; all share the samples and so the cost of one.
-        n_samples, scale, noise, feature_mask, reduction, parity, antithetic, seed, \
-internal_batch_size, return_error, show_progress
+        n_samples, scale, noise, feature_mask, reduction, parity, layout, antithetic, \
+seed, internal_batch_size, return_error, show_progress
             As for `attribute`; ``noise`` is by default covariance if any score reads ``Sigma``.
 
         Returns
@@ -310,13 +318,15 @@ internal_batch_size, return_error, show_progress
         check_choice("reduction", reduction, REDUCTIONS)
         check_int("n_samples", n_samples, minimum=2)
         x = one_tensor(inputs)
-        layout = grouping(x, feature_mask, parity)
+        placing = grouping(x, feature_mask, parity, layout)
         needs = any(name in COVARIANCE_SCORES for name in names)
         law = self._noise(
             x, target, scale, noise or ("covariance" if needs else "isotropic"), needs
         )
         paired = pairing(antithetic, return_error, n_samples, names)
-        result = Accumulator(names, x, law, layout.groups, reduction == "sum_then_square" or parity)
+        result = Accumulator(
+            names, x, law, placing.groups, reduction == "sum_then_square" or parity
+        )
         self._sample(
             x,
             target,
@@ -331,7 +341,7 @@ internal_batch_size, return_error, show_progress
         )
         found = {}
         for name in names:
-            mean, error = (layout.place(values, x.dtype) for values in result.score(name))
+            mean, error = (placing.place(values, x.dtype) for values in result.score(name))
             found[name] = (mean, error) if return_error else mean
         return found
 
@@ -426,9 +436,9 @@ internal_batch_size, return_error, show_progress
         """
         check_int("n_samples", n_samples, minimum=2)
         x = one_tensor(inputs)
-        layout = grouping(x, feature_mask, False)
+        placing = grouping(x, feature_mask, False)
         features = x[0].numel()
-        owners = layout.groups or Groups(torch.arange(features, device=x.device), features)
+        owners = placing.groups or Groups(torch.arange(features, device=x.device), features)
         law = LocalInformation(
             self._noise(x, target, scale, "covariance", needs=True), owners, n_samples
         )
@@ -436,7 +446,7 @@ internal_batch_size, return_error, show_progress
         paired = pairing(None, return_error, n_samples, ("conditional",))
         repeats = owners.n_groups * n_samples
         self._gradients(runner, law, law.add, len(x), repeats, seed, paired)
-        placed = [layout.place(values, x.dtype) for values in law.score()]
+        placed = [placing.place(values, x.dtype) for values in law.score()]
         return tuple(placed) if return_error else placed[0]
 
     def _noise(self, x: Tensor, target: Any, scale: float, kind: str, needs: bool) -> Noise:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pyxai.covariance import Covariance
 
-__all__ = ["COVARIANCE_SCORES", "SCORES", "Groups", "Sample", "score_values"]
+__all__ = ["COVARIANCE_SCORES", "SCORES", "VARIANCE_SCORES", "Groups", "Sample", "score_values"]
 
 SCORES = (
     "plain",  # E[g_i^2 / f]
@@ -27,6 +27,7 @@ SCORES = (
     "vargrad_sq",  # Var[g_i^2]
     "covariance_gradients",  # E[(Sigma g)_i]
 )
+VARIANCE_SCORES = ("vargrad", "vargrad_sq")
 COVARIANCE_SCORES = ("additive", "conditional", "marginal", "covariance_gradients")
 
 
