@@ -17,9 +17,12 @@ from torch.utils import _pytree as pytree
 from pyxai._checks import describe
 from pyxai._errors import UnsupportedOperationError
 from pyxai.graph.convert import converted
+from pyxai.graph.current import attributes_kept, check_current, is_current
 from pyxai.graph.decompose import decompositions
+from pyxai.graph.fingerprint import Fingerprint
 from pyxai.graph.graph import Graph, Program
 from pyxai.graph.ir import is_user_code
+from pyxai.runner.state import random_state_kept
 
 __all__ = ["trace"]
 
@@ -40,7 +43,9 @@ def trace(
     The first call with a combination of dtype, device, sizes without the batch, and state of the
     modules traces the model with fake tensors (no data is read, no random number is drawn); later
     calls return the same program. Weights are read from the model in every run, so training
-    between calls is seen; replacing a module or a hyperparameter of a module traces anew.
+    between calls is seen; replacing a module, a hook, or anything that a module holds or its code
+    names traces anew. Where something cannot be read for that, one row goes through the model
+    and the graph, and they must agree.
 
     Parameters
     ----------
@@ -64,6 +69,8 @@ def trace(
         If ``model`` is no ``nn.Module`` or an input no tensor.
     UnsupportedOperationError
         If the model cannot be traced, for instance because its Python code branches on values.
+    RuntimeError
+        If the model has changed and its graph, traced anew, gives another output than it does.
 
     Notes
     -----
@@ -77,13 +84,18 @@ def trace(
             raise TypeError(f"inputs[{position}] must be a tensor, got {describe(value)}")
     extra = as_arguments(additional_forward_args)
     batch = inputs[0].shape[0] if inputs and inputs[0].dim() else 0
-    programs = _programs(model, _signature(model, inputs, extra, batch))
-    for program in programs:
-        if program.accepts(batch):
-            return Graph(program, model)
-    program = _traced(model, inputs, extra, batch)
-    programs.append(program)
-    return Graph(program, model)
+    signature, complete = _signature(model, inputs, extra, batch)
+    programs = _programs(model, signature)
+    known = next((program for program in programs if program.accepts(batch)), None)
+    if known is not None:
+        if complete or is_current(Graph(known, model), inputs, extra, batch):
+            return Graph(known, model)
+        programs.remove(known)
+    graph = Graph(_traced(model, inputs, extra, batch), model)
+    if known is not None:
+        check_current(graph, inputs, extra, batch)
+    programs.append(graph.program)
+    return graph
 
 
 def as_arguments(additional_forward_args: Any) -> tuple[Any, ...]:
@@ -120,8 +132,8 @@ def _programs(model: nn.Module, signature: Any) -> list[Program]:
 
 def _signature(
     model: nn.Module, inputs: tuple[Tensor, ...], extra: tuple[Any, ...], batch: int
-) -> Any:
-    """Everything that decides which ops run, as a hashable value."""
+) -> tuple[Any, bool]:
+    """Everything that decides which ops run, as a hashable value, and whether nothing is amiss."""
     leaves, structure = pytree.tree_flatten((inputs, extra))
     described = tuple(
         (tuple(_free(leaf, batch)), leaf.dtype, leaf.device)
@@ -129,11 +141,18 @@ def _signature(
         else (type(leaf), leaf)
         for leaf in leaves
     )
-    modules = tuple(_state(name, module) for name, module in model.named_modules())
+    fingerprint = Fingerprint(model)
+    modules = tuple(fingerprint.module(name, module) for name, module in model.named_modules())
     tensors = tuple(
         (name, value.shape, value.dtype, value.device) for name, value in _named_tensors(model)
     )
-    return described, str(structure), modules, tensors, torch.is_autocast_enabled("cpu")
+    kinds = {value.device.type for value in inputs}
+    autocast = tuple(
+        (kind, torch.get_autocast_dtype(kind))
+        for kind in sorted(kinds)
+        if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    )
+    return (described, str(structure), modules, tensors, autocast), fingerprint.complete
 
 
 def _free(value: Tensor, batch: int) -> list[int]:
@@ -144,17 +163,6 @@ def _free(value: Tensor, batch: int) -> list[int]:
 def _named_tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     yield from model.named_parameters(remove_duplicate=False)
     yield from model.named_buffers(remove_duplicate=False)
-
-
-def _state(name: str, module: nn.Module) -> Any:
-    """Class, mode and plain hyperparameters of a module."""
-    plain = tuple(
-        (key, value)
-        for key, value in module.__dict__.items()
-        if isinstance(value, (bool, int, float, str, type(None)))
-    )
-    hooks = len(module._forward_hooks) + len(module._forward_pre_hooks)
-    return name, type(module), hooks, plain
 
 
 class _Positional(nn.Module):
@@ -228,23 +236,20 @@ def _export(model: nn.Module, example: tuple[Any, ...], shapes: Any) -> Any:
 @contextlib.contextmanager
 def _quiet(model: nn.Module) -> Iterator[None]:
     """Trace without fused shortcuts and without a trace left on the model or the process."""
-    attributes = {module: dict(module.__dict__) for module in model.modules()}
     fast = torch.backends.mha.get_fastpath_enabled()
-    rng = torch.get_rng_state()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with torch.no_grad(), warnings.catch_warnings(), _user_lines():
+        with (
+            attributes_kept(model),
+            random_state_kept(),
+            torch.no_grad(),
+            warnings.catch_warnings(),
+            _user_lines(),
+        ):
             warnings.simplefilter("ignore")
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
-        torch.set_rng_state(rng)
-        for module, found in attributes.items():
-            if module.__dict__.keys() != found.keys() or any(
-                module.__dict__[key] is not value for key, value in found.items()
-            ):
-                module.__dict__.clear()
-                module.__dict__.update(found)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import functools
 import inspect
 import itertools
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from pyxai._errors import warn
 
-__all__ = ["find_modules", "left_as_found", "warn_if_training"]
+__all__ = ["find_modules", "left_as_found", "random_state_kept", "warn_if_training"]
 
 _MAX_HELD = 1000  # things that are looked at to find modules
 _MAX_ENTRIES = 64  # of a list or a dict
@@ -52,6 +52,19 @@ def warn_if_training(modules: tuple[nn.Module, ...], forward_func: Any) -> None:
 
 
 @contextmanager
+def random_state_kept(devices: Iterable[torch.device] = ()) -> Iterator[None]:
+    """Put the random state of the CPU and of CUDA devices back after a block."""
+    random = torch.get_rng_state()
+    cuda = {d: torch.cuda.get_rng_state(d) for d in devices if d.type == "cuda"}
+    try:
+        yield
+    finally:
+        torch.set_rng_state(random)
+        for device, state in cuda.items():
+            torch.cuda.set_rng_state(state, device)
+
+
+@contextmanager
 def left_as_found(modules: tuple[nn.Module, ...]) -> Iterator[None]:
     """Run a block in which parameters need no gradient; put everything back afterwards.
 
@@ -59,18 +72,17 @@ def left_as_found(modules: tuple[nn.Module, ...]) -> Iterator[None]:
     and their values, train/eval flags, tensors that a forward in inference mode has left in a
     module, and the random state of the CPU and of the devices that the modules are on.
     """
-    devices = {p.device for m in modules for p in m.parameters(False) if p.device.type == "cuda"}
+    devices = {p.device for m in modules for p in m.parameters(False)}
     parameters = [(p, p.requires_grad, p.grad) for m in modules for p in m.parameters(False)]
     training = [(module, module.training) for module in modules]
     buffers = [(module, _buffers(module), _copies(module)) for module in modules]
     tensors = [(module, _tensor_attributes(module)) for module in modules]
-    random = torch.get_rng_state()
-    cuda_random = [(device, torch.cuda.get_rng_state(device)) for device in devices]
     try:
         for parameter, requires_grad, _ in parameters:
             if requires_grad:
                 parameter.requires_grad_(False)
-        yield
+        with random_state_kept(devices):
+            yield
     finally:
         for parameter, requires_grad, grad in parameters:
             if parameter.requires_grad != requires_grad:
@@ -84,9 +96,6 @@ def left_as_found(modules: tuple[nn.Module, ...]) -> Iterator[None]:
             _restore_buffers(module, originals, copies)
         for module, before in tensors:
             _drop_inference_tensors(module, before)
-        torch.set_rng_state(random)
-        for device, state in cuda_random:
-            torch.cuda.set_rng_state(state, device)
 
 
 def _candidates(forward_func: Any) -> Iterator[Any]:
