@@ -23,6 +23,7 @@ _PLAIN = (
     bool, int, float, complex, str, bytes, type(None), type(Ellipsis), type, enum.Enum,
     torch.dtype, torch.device, torch.layout, torch.memory_format, range, slice,
 )  # fmt: skip
+_COMMON = frozenset({bool, int, float, str, type(None)})  # most attributes: looked up first
 _SETS = (set, frozenset)
 # Held by every module: parameters, buffers and submodules are looked at by name, hooks below.
 _BOOKKEEPING = frozenset(nn.Module().__dict__) - {"training"}
@@ -77,7 +78,7 @@ class Fingerprint:
         """Return class, mode, attributes, hooks and code of a module."""
         attributes = tuple(
             (key, type(value), value)
-            if isinstance(value, _PLAIN)
+            if type(value) in _COMMON
             else (key, value.shape, value.dtype, value.device)  # read from the model in every run
             if isinstance(value, Tensor)
             else (key, self._value(value, 0))
@@ -92,8 +93,10 @@ class Fingerprint:
         return name, kind, attributes, hooks, self._function(kind.forward, 0, kind)
 
     def _value(self, value: Any, depth: int) -> Any:
-        if isinstance(value, _PLAIN):
+        if type(value) in _COMMON or isinstance(value, _PLAIN):
             return type(value), value
+        if type(value) is tuple and all(type(each) is int for each in value):  # sizes of kernels
+            return value
         if isinstance(value, (types.ModuleType, weakref.ref, logging.Logger)):
             return type(value)
         if id(value) in self._places:
