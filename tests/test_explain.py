@@ -79,6 +79,22 @@ def test_result_keeps_the_call():
     assert "n_steps" in str(result)
 
 
+@pytest.mark.parametrize("name", ["integrated_gradients", "greedy_pig", "expected_gradients"])
+def test_the_quadrature_can_be_chosen_where_method_is_a_name(name):
+    model, x = mlp(), rows(3, 6, dtype=torch.float64)
+    model.double()
+    options = {"baselines": x[:2] / 2} if name == "expected_gradients" else {}
+    options |= {"scores": "raw"} if name == "greedy_pig" else {}
+    explainer = registry.get(name).cls(model)
+    expected = explainer.attribute(x, target=0, n_steps=4, method="riemann_left", **options)
+    result = pyxai.explain(
+        model, x, method=name, target=0, n_steps=4, rule="riemann_left", **options
+    ).attributions
+    assert torch.equal(result, expected)
+    default = pyxai.explain(model, x, method=name, target=0, n_steps=4, **options).attributions
+    assert not torch.equal(result, default)
+
+
 def test_constructor_options_reach_the_constructor():
     model, x = mlp(), rows(3, 6)
     result = pyxai.explain(

@@ -6,6 +6,7 @@ import pytest
 import torch
 from closed_forms import CASES
 
+import pyxai
 from pyxai import PyxaiWarning
 from pyxai.attribution import KernelShap, ShapleyValues
 from pyxai.attribution._coalitions import kernel_pairs
@@ -259,6 +260,23 @@ def test_model_calls_stay_within_the_budget():
     KernelShap(counting).attribute(rows(1, 12), n_samples=101)
     first = sum(calls)
     assert first <= 101 + 6  # the runner measures the model's memory on two and on four rows
+
+
+@pytest.mark.parametrize("n", [4, 12, 13, 30, 100])
+def test_the_default_number_of_samples_grows_with_the_players(n):
+    x = rows(3, n)
+    n_samples = 25 if n <= 12 else 4 * n
+    expected = KernelShap(mlp(n)).attribute(x, n_samples=n_samples)
+    assert torch.equal(KernelShap(mlp(n)).attribute(x), expected)
+    assert torch.equal(pyxai.explain(mlp(n), x, method="kernel_shap").attributions, expected)
+    process = KernelShap(mlp(n)).attribute(x, estimator="gaussian_process")  # takes any number
+    given = KernelShap(mlp(n)).attribute(x, estimator="gaussian_process", n_samples=25)
+    assert torch.equal(process, given)
+
+
+def test_a_default_is_not_a_decision_for_the_pixels_of_a_photo():
+    with pytest.raises(ValueError, match=r"n_samples must be at least 2 \* n_players = 10000"):
+        KernelShap(lambda z: z.sum(1)).attribute(rows(1, 5000))
 
 
 def test_bad_arguments_are_named():

@@ -108,6 +108,7 @@ class ExpectedGradients(GradientAttribution):
         internal_batch_size: int | None = None,
         return_convergence_delta: bool = False,
         *,
+        rule: str | None = None,
         tolerance: float | None = None,
         max_steps: int = 1600,
         n_samples: int | None = None,
@@ -136,6 +137,9 @@ class ExpectedGradients(GradientAttribution):
             Upper bound of the rows in one pass; default: chosen by memory.
         return_convergence_delta : bool
             Whether to return the delta.
+        rule : str, optional
+            The same as ``method``, for callers such as `pyxai.explain` that use that word for
+            something else.
         n_samples : int, optional
             Draw so many pairs of b and t per example instead.
         seed : int
@@ -177,7 +181,7 @@ class ExpectedGradients(GradientAttribution):
             if max_evals is not None:
                 raise ValueError(f"max_evals must come with n_samples, got {max_evals} alone")
             means, delta = self._exact(
-                call, n_steps, method, tolerance, max_steps, return_convergence_delta
+                call, n_steps, rule or method, tolerance, max_steps, return_convergence_delta
             )
             errors = tuple(torch.zeros_like(mean) for mean in means)
         else:

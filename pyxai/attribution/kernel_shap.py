@@ -18,6 +18,14 @@ from pyxai.ops import pack_masks
 __all__ = ["KernelShap"]
 
 _ESTIMATORS = ("least_squares", "gaussian_process")
+_MOST_BY_DEFAULT = 4096  # players; for more, as for the pixels of a photo, the user must decide
+
+
+class _Default(int):
+    """A number that the user did not give."""
+
+
+_DEFAULT_SAMPLES = _Default(25)  # captum's
 
 
 class KernelShap(CoalitionMethod):
@@ -35,7 +43,8 @@ class KernelShap(CoalitionMethod):
 
     Notes
     -----
-    ``n_samples`` evaluations per example at most. A row does not depend on its batch.
+    ``n_samples`` evaluations per example at most, where they are given. A row does not depend on
+    its batch.
 
     ``estimator="gaussian_process"`` interpolates the game instead of fitting its linear part, and
     takes the Shapley values of the interpolant: several times fewer evaluations for the same error
@@ -64,7 +73,7 @@ class KernelShap(CoalitionMethod):
         target: Any = None,
         additional_forward_args: Any = None,
         feature_mask: Any = None,
-        n_samples: int = 25,
+        n_samples: int = _DEFAULT_SAMPLES,
         perturbations_per_eval: int = 1,
         return_input_shape: bool = True,
         show_progress: bool = False,
@@ -93,7 +102,8 @@ class KernelShap(CoalitionMethod):
             Features with the same number are one player. Default: each by itself.
         n_samples : int
             Evaluations per example, with those of the inputs and of the baselines; at least
-            ``2 * n_players`` for least squares.
+            ``2 * n_players`` for least squares. Where none are given and 25 are too few, for 13 to
+            4096 players, least squares takes ``4 * n_players``.
         perturbations_per_eval : int
             Above 1: upper bound of the coalitions in one pass. 1: chosen by memory.
         return_input_shape : bool
@@ -152,10 +162,10 @@ class KernelShap(CoalitionMethod):
         )
 
         def solve(part: Question, game: Coalitions, corners: Tensor) -> Found:
-            _check_samples(n_samples, game.n_players, estimator)
-            stop = Stop(tolerance, max_evals, 64 * n_samples)
+            budget = _budget(n_samples, game.n_players, estimator)
+            stop = Stop(tolerance, max_evals, 64 * budget)
             totals = corners[:, 1] - corners[:, 0]
-            sampler = _Pairs(totals, game.n_players, (n_samples - 2) // 2, seed, estimator)
+            sampler = _Pairs(totals, game.n_players, (budget - 2) // 2, seed, estimator)
             values, errors = self._sample(part, game, sampler, stop, return_error)
             return Found(values, errors, values.sum(-1) - totals)
 
@@ -167,6 +177,15 @@ class KernelShap(CoalitionMethod):
             with_errors=return_error,
             as_features=return_input_shape,
         )
+
+
+def _budget(n_samples: Any, n_players: int, estimator: str) -> int:
+    """Return how many evaluations to make; a default that is too few grows with the players."""
+    too_few = isinstance(n_samples, _Default) and n_samples < 2 * n_players
+    if too_few and estimator == "least_squares" and n_players <= _MOST_BY_DEFAULT:
+        return 4 * n_players
+    _check_samples(n_samples, n_players, estimator)
+    return int(n_samples)
 
 
 def _check_samples(n_samples: Any, n_players: int, estimator: str) -> None:
