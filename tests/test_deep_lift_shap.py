@@ -13,8 +13,10 @@ from torch import nn
 
 from pyxai import PyxaiWarning, UnsupportedOperationError
 from pyxai.attribution import DeepLift, DeepLiftShap
+from pyxai.attribution.multipliers import blocks as blocks_module
 from pyxai.attribution.multipliers import pairs as pairs_module
 from pyxai.attribution.multipliers.engine import Engine
+from pyxai.graph import Graph
 
 FORMS = {"rescale": "deep_shap_rescale", "neuron_shapley": "deep_shap_neuron_shapley"}
 
@@ -256,3 +258,56 @@ def test_errors_of_arguments():
         DeepLiftShap(model).attribute(x, b[:, :3], target=0)
     with pytest.raises(TypeError, match="baselines must be a tensor"):
         DeepLiftShap(model).attribute(x, 0.0, target=0)
+
+
+@pytest.mark.parametrize("most", [1, 4, 20])
+def test_forward_passes_that_run_out_of_memory_are_cut(monkeypatch, most):
+    generator = torch.Generator().manual_seed(0)
+    model = nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 3)).double().eval()
+    x, b, shift = (torch.randn(n, 5, generator=generator, dtype=torch.float64) for n in (24, 9, 24))
+    explainer = DeepLiftShap(model)
+    target = torch.arange(24) % 3
+    wanted = explainer.attribute(x, b, target=target, return_convergence_delta=True)
+    run = Graph.run
+
+    def limited(self, inputs, *further, **options):
+        if inputs[0].shape[0] > most:
+            raise torch.OutOfMemoryError("out of memory")
+        return run(self, inputs, *further, **options)
+
+    class Shifted(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = model
+
+        def forward(self, x, shift):
+            return self.model(x + shift)
+
+    per_example = DeepLiftShap(Shifted().eval())
+    also = per_example.attribute(x, b, target, shift)
+    monkeypatch.setattr(Graph, "run", limited)
+    found = explainer.attribute(x, b, target=target, return_convergence_delta=True)
+    torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(per_example.attribute(x, b, target, shift), also, rtol=1e-12, atol=0)
+
+
+def test_forward_passes_follow_a_memory_budget(monkeypatch):
+    model = nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 3)).eval()
+    x, b = torch.randn(24, 5), torch.randn(9, 5)
+    explainer = DeepLiftShap(model)
+    wanted = explainer.attribute(x, b, target=1)
+    rows = []
+    run = Engine.run
+    monkeypatch.setattr(
+        Engine, "run", lambda *given: rows.append(given[1][0].shape[0]) or run(*given)
+    )
+    explainer.attribute(x, b, target=1)
+    assert rows == [24, 9]
+    elements = 4 * explainer._make_engine((x,), ()).graph.program.row_elements
+    for budget in (16, 6):
+        rows.clear()
+        monkeypatch.setattr(blocks_module, "_memory_of_host", lambda b=budget: 4.0 * b * elements)
+        torch.testing.assert_close(explainer.attribute(x, b, target=1), wanted)
+        assert all(
+            first + second <= budget for first, second in zip(rows[::2], rows[1::2], strict=True)
+        )

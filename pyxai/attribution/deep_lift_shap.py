@@ -10,13 +10,9 @@ from torch import Tensor, nn
 
 from pyxai._inputs import format_background, format_inputs, restore_form
 from pyxai.attribution.deep_lift import Custom, DeepLift, TensorOrTuple
+from pyxai.attribution.multipliers.blocks import attribute_blocks
 from pyxai.attribution.multipliers.engine import call_custom, target_seed
-from pyxai.attribution.multipliers.pairs import (
-    Combine,
-    Pairs,
-    attribute_pairs,
-    times_differences,
-)
+from pyxai.attribution.multipliers.pairs import Combine, Pairs, times_differences
 from pyxai.graph.trace import as_arguments
 from pyxai.runner import Target
 from pyxai.runner.state import find_modules, warn_if_training
@@ -132,13 +128,14 @@ class DeepLiftShap(DeepLift):
         chosen.check_examples(given[0].shape[0])
         warn_if_training(find_modules(self.model), self.model)
         arguments = as_arguments(additional_forward_args)
-        pairs = Pairs(self._make_engine, given, background, arguments)
 
         def seed(outputs: Tensor, examples: slice, n_repeats: int) -> tuple[Tensor, Tensor]:
             return target_seed(outputs, chosen, examples, n_repeats)
 
         combine = self._combine(custom_attribution_func)
-        means, delta = attribute_pairs(pairs, seed, combine, return_convergence_delta)
+        means, delta = attribute_blocks(
+            self._make_engine, given, background, arguments, seed, combine, return_convergence_delta
+        )
         result = restore_form(means, is_tuple)
         return (result, delta) if return_convergence_delta else result
 

@@ -16,7 +16,7 @@ from pyxai.runner import is_out_of_memory
 from pyxai.runner.memory import Measure, Schedule, rows_for
 from pyxai.runner.target import expand_rows
 
-__all__ = ["Combine", "Pairs", "attribute_pairs", "times_differences"]
+__all__ = ["Combine", "MakeEngine", "Pairs", "Seed", "attribute_pairs", "times_differences"]
 
 Tensors = tuple[Tensor, ...]
 MakeEngine = Callable[[Tensors, tuple[Any, ...]], Engine]
@@ -40,11 +40,12 @@ class Pairs:
         inputs: Tensors,
         baselines: Tensors,
         arguments: tuple[Any, ...],
+        engine: Engine,
     ) -> None:
         self.inputs, self.baselines, self.arguments = inputs, baselines, arguments
         self.n_examples, self.n_baselines = inputs[0].shape[0], baselines[0].shape[0]
         self._make_engine = make_engine
-        self.engine = make_engine(inputs, arguments)
+        self.engine = engine
         per_example = any(self._follows(leaf) for leaf in pytree.tree_leaves(arguments))
         self.separate = self.engine.graph.batch_is_free and not per_example
         self._runs: Any = None
