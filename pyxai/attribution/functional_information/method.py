@@ -21,7 +21,7 @@ from pyxai.attribution.functional_information.arguments import (
     pairing,
 )
 from pyxai.attribution.functional_information.local import LocalInformation
-from pyxai.attribution.functional_information.moments import class_covariances
+from pyxai.attribution.functional_information.moments import fitted_covariances
 from pyxai.attribution.functional_information.noise import Noise
 from pyxai.attribution.functional_information.scores import (
     COVARIANCE_SCORES,
@@ -118,22 +118,29 @@ class FunctionalInformation(GradientAttribution):
         self,
         loader: Iterable[Any],
         *,
+        per: str = "class",
         form: str = "sample",
         structure: str = "joint",
         shrinkage: float = 0.0,
         ridge: float = 0.0,
         rank: int | None = None,
+        bandwidth: int | None = None,
         max_rows: int | None = 4096,
     ) -> FunctionalInformation:
-        """Estimate the covariance of the inputs of each class, in one pass over a data set.
+        """Estimate the covariance of each class, or of all inputs, in one pass over a data set.
 
         Parameters
         ----------
         loader : iterable of (inputs, labels)
-            Tensors ``[batch, *features]`` and integer ``[batch]``.
+            Tensors ``[batch, *features]`` and integer ``[batch]``; labels are not read, and may be
+            missing, with ``per="data"``. The global random state is left as found.
+        per : str
+            ``"class"``: one covariance for each class; ``"data"``: one of all examples.
         form : str
             ``"sample"``: the centred rows themselves (no square matrix); ``"low_rank"``: their
-            ``rank`` leading directions; ``"dense"``; ``"diagonal"``.
+            ``rank`` leading directions; ``"dense"``; ``"diagonal"``; ``"banded"``: neighbours up to
+            ``bandwidth`` apart; ``"toeplitz"``: a stationary signal, whose autocovariance is the
+            mean over positions (divided by their number at every lag, which keeps it positive).
         structure : str
             ``"joint"``; ``"per_channel"``: one covariance per channel (dimension 1), none between
             channels; ``"per_token"``: the covariance of the mean token embedding (inputs
@@ -145,13 +152,17 @@ class FunctionalInformation(GradientAttribution):
             (borders, padding) need it for the scores that invert the covariance.
         rank : int, optional
             For form ``"low_rank"``.
+        bandwidth : int, optional
+            For forms ``"banded"`` and ``"toeplitz"``; default for the latter: all lags. Cutting a
+            covariance can cost it positive definiteness; ``shrinkage`` restores it.
         max_rows : int, optional
             Rows kept of each class for ``"sample"`` and ``"low_rank"``: the first ones.
 
         Returns
         -------
         FunctionalInformation
-            This object, with ``covariance`` set to a mapping from class to covariance.
+            This object, with ``covariance`` set to a mapping from class to covariance, or to one
+            covariance.
 
         Raises
         ------
@@ -160,13 +171,15 @@ class FunctionalInformation(GradientAttribution):
         TypeError
             If the loader does not give pairs of tensors.
         """
-        self.covariance = class_covariances(
+        self.covariance = fitted_covariances(
             loader,
+            per=per,
             form=form,
             structure=structure,
             shrinkage=shrinkage,
             ridge=ridge,
             rank=rank,
+            bandwidth=bandwidth,
             max_rows=max_rows,
         )
         return self

@@ -1,118 +1,123 @@
-"""Class covariances of a data set, streamed batch by batch."""
+"""Covariances of a data set or of its classes, streamed batch by batch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from pyxai._checks import check_choice, check_finite, check_int, check_tensor, describe
-from pyxai.covariance import BlockCovariance, Covariance, DenseCovariance, DiagonalCovariance
+from pyxai._loader import quiet_batches
+from pyxai.attribution.functional_information.scatter import (
+    Band,
+    Diagonal,
+    Full,
+    Lags,
+    Rows,
+    Scatter,
+)
+from pyxai.covariance import (
+    BandedCovariance,
+    BlockCovariance,
+    Covariance,
+    DenseCovariance,
+    DiagonalCovariance,
+    ToeplitzCovariance,
+)
 from pyxai.covariance import SampleCovariance as _Sample
 
-__all__ = ["FORMS", "STRUCTURES", "class_covariances"]
+__all__ = ["FORMS", "PER", "STRUCTURES", "fitted_covariances"]
 
-FORMS = ("dense", "sample", "low_rank", "diagonal")
+PER = ("class", "data")
+FORMS = ("dense", "sample", "low_rank", "diagonal", "banded", "toeplitz")
 STRUCTURES = ("joint", "per_channel", "per_token")
 
 
-class _Scatter:
-    """Mean and centred scatter of rows that arrive in batches (Chan's update), float64."""
+class _Form(NamedTuple):
+    """Which covariance is estimated."""
 
-    def __init__(self, features: int, full: bool) -> None:
-        self.count = 0
-        self.mean = torch.zeros(features, dtype=torch.float64)
-        self.full = full
-        shape = (features, features) if full else (features,)
-        self.scatter = torch.zeros(shape, dtype=torch.float64)
+    name: str
+    shrinkage: float
+    ridge: float
+    rank: int | None
+    bandwidth: int | None
+    max_rows: int | None
 
-    def update(self, rows: Tensor) -> None:
-        rows = rows.double()
-        count, mean = len(rows), rows.mean(0)
-        centred, shift = rows - mean, mean - self.mean
-        total = self.count + count
-        between = self.count * count / total
-        if self.full:
-            self.scatter += centred.T @ centred + between * torch.outer(shift, shift)
-        else:
-            self.scatter += centred.square().sum(0) + between * shift.square()
-        self.mean += shift * count / total
-        self.count = total
+    def check(self) -> None:
+        """Check the options against the form."""
+        check_choice("form", self.name, FORMS)
+        if self.name == "low_rank":
+            check_int("rank", self.rank, minimum=1)
+        elif self.rank is not None:
+            raise ValueError(f"rank must be None for form {self.name!r}, got {self.rank}")
+        if self.name == "banded" or (self.name == "toeplitz" and self.bandwidth is not None):
+            check_int("bandwidth", self.bandwidth, minimum=0)
+        elif self.bandwidth is not None:
+            raise ValueError(f"bandwidth must be None for form {self.name!r}, got {self.bandwidth}")
 
-    def covariance(self) -> Tensor:
-        return self.scatter / (self.count - 1)
+    def start(self, features: int) -> Scatter | Rows:
+        """Return what to keep of the rows of one block."""
+        if self.name in ("sample", "low_rank"):
+            return Rows(self.max_rows)
+        if self.name == "banded":
+            assert self.bandwidth is not None
+            return Band(features, self.bandwidth)
+        if self.name == "dense":
+            return Full(features)
+        return Diagonal(features) if self.name == "diagonal" else Lags(features)
+
+    def finish(self, kept: Scatter | Rows) -> Covariance:
+        """Return the covariance of one block."""
+        options = {"shrinkage": self.shrinkage, "ridge": self.ridge}
+        if isinstance(kept, Rows):
+            return _Sample(torch.cat(kept.parts), rank=self.rank, **options)
+        found = kept.covariance()
+        if self.name == "dense":
+            return DenseCovariance(found, **options)
+        if self.name == "diagonal":
+            return DiagonalCovariance(found + self.ridge * found.mean())
+        if self.name == "banded":
+            return BandedCovariance(found, **options)
+        lags = len(found) if self.bandwidth is None else self.bandwidth + 1
+        return ToeplitzCovariance(found[:lags], features=len(found), **options)
 
 
-class _Rows:
-    """The first ``limit`` rows."""
-
-    def __init__(self, limit: int | None) -> None:
-        self.limit = limit
-        self.parts: list[Tensor] = []
-        self.count = 0
-
-    def update(self, rows: Tensor) -> None:
-        if self.limit is not None:
-            rows = rows[: max(0, self.limit - self.count)]
-        self.parts.append(rows.clone())
-        self.count += len(rows)
-
-
-class _ClassModel:
+class _Model:
     """What is kept of the rows of one class, for each of its independent blocks."""
 
-    def __init__(self, sizes: list[int], form: str, max_rows: int | None) -> None:
-        keeps_rows = form in ("sample", "low_rank")
-        self.blocks: list[Any] = [
-            _Rows(max_rows) if keeps_rows else _Scatter(size, form == "dense") for size in sizes
-        ]
+    def __init__(self, sizes: list[int], form: _Form) -> None:
+        self.blocks = [form.start(size) for size in sizes]
         self.sizes, self.form = sizes, form
 
     @property
     def count(self) -> int:
-        return int(self.blocks[0].count)
+        return self.blocks[0].count
 
     def update(self, rows: Tensor) -> None:
         for block, part in zip(self.blocks, torch.split(rows, self.sizes, -1), strict=True):
             block.update(part)
 
-    def finish(self, shrinkage: float, ridge: float, rank: int | None) -> list[Covariance]:
-        found: list[Covariance] = []
-        for block in self.blocks:
-            if self.form == "dense":
-                found.append(DenseCovariance(block.covariance(), shrinkage=shrinkage, ridge=ridge))
-            elif self.form == "diagonal":
-                variances = block.covariance()
-                found.append(DiagonalCovariance(variances + ridge * variances.mean()))
-            else:
-                rows = torch.cat(block.parts)
-                found.append(_Sample(rows, shrinkage=shrinkage, ridge=ridge, rank=rank))
-        return found
+    def finish(self, repeats: int) -> Covariance:
+        blocks = [self.form.finish(block) for block in self.blocks]
+        if len(blocks) == 1 and repeats == 1:
+            return blocks[0]
+        return BlockCovariance(blocks, repeats=repeats)
 
 
-def class_covariances(
-    loader: Iterable[Any],
-    *,
-    form: str,
-    structure: str,
-    shrinkage: float,
-    ridge: float,
-    rank: int | None,
-    max_rows: int | None,
-) -> dict[int, Covariance]:
-    """Return the covariance of the inputs of each class; see `FunctionalInformation.fit`."""
-    check_choice("form", form, FORMS)
+def fitted_covariances(
+    loader: Iterable[Any], *, per: str, structure: str, form: str, **options: Any
+) -> Covariance | dict[int, Covariance]:
+    """Return the covariance of the inputs, of each class or of all; see the method's ``fit``."""
+    check_choice("per", per, PER)
     check_choice("structure", structure, STRUCTURES)
-    if form == "low_rank":
-        check_int("rank", rank, minimum=1)
-    elif rank is not None:
-        raise ValueError(f"rank must be None for form {form!r}, got {rank}")
-    models: dict[int, _ClassModel] = {}
+    chosen = _Form(form, **options)
+    chosen.check()
+    models: dict[int, _Model] = {}
     shape: tuple[int, ...] | None = None
-    for batch in loader:
-        inputs, labels = _unpack(batch)
+    for batch in quiet_batches(loader):
+        inputs, labels = _unpack(batch, per)
         shape = tuple(inputs.shape[1:]) if shape is None else shape
         if tuple(inputs.shape[1:]) != shape:
             raise ValueError(
@@ -120,37 +125,38 @@ def class_covariances(
             )
         rows, sizes = _rows(inputs, structure)
         for label in torch.unique(labels).tolist():
-            model = models.setdefault(label, _ClassModel(sizes, form, max_rows))
-            model.update(rows[labels == label])
+            models.setdefault(label, _Model(sizes, chosen)).update(rows[labels == label])
     if shape is None:
         raise ValueError("loader must give at least one batch, got none")
     few = {label: model.count for label, model in models.items() if model.count < 2}
     if few:
-        raise ValueError(f"loader must give at least 2 examples of each class, got counts {few}")
+        raise ValueError(
+            f"loader must give at least 2 examples of each class, got counts {few}"
+            if per == "class"
+            else "loader must give at least 2 examples, got 1"
+        )
     repeats = shape[0] if structure == "per_token" else 1
-    return {
-        label: _join(models[label].finish(shrinkage, ridge, rank), repeats)
-        for label in sorted(models)
-    }
+    found = {label: models[label].finish(repeats) for label in sorted(models)}
+    return found if per == "class" else found[0]
 
 
-def _join(blocks: list[Covariance], repeats: int) -> Covariance:
-    if len(blocks) == 1 and repeats == 1:
-        return blocks[0]
-    return BlockCovariance(blocks, repeats=repeats)
-
-
-def _unpack(batch: Any) -> tuple[Tensor, Tensor]:
-    if not isinstance(batch, (tuple, list)) or len(batch) < 2:
+def _unpack(batch: Any, per: str) -> tuple[Tensor, Tensor]:
+    """Return inputs and labels; the covariance of all data needs no labels."""
+    if per == "data" and isinstance(batch, Tensor):
+        batch = (batch,)
+    if not isinstance(batch, (tuple, list)) or len(batch) < (2 if per == "class" else 1):
         raise TypeError(f"loader must give (inputs, labels) pairs, got {describe(batch)}")
     inputs = check_tensor("inputs of the loader", batch[0]).detach().cpu()
+    check_finite("inputs of the loader", inputs)
+    inputs = inputs if inputs.dtype == torch.float64 else inputs.float()
+    if per == "data":
+        return inputs, torch.zeros(len(inputs), dtype=torch.int64)
     labels = check_tensor("labels of the loader", batch[1]).detach().cpu()
     if labels.dim() != 1 or labels.is_floating_point() or len(labels) != len(inputs):
         raise ValueError(
             f"labels of the loader must be {len(inputs)} integers, got {describe(labels)}"
         )
-    check_finite("inputs of the loader", inputs)
-    return (inputs if inputs.dtype == torch.float64 else inputs.float()), labels
+    return inputs, labels
 
 
 def _rows(inputs: Tensor, structure: str) -> tuple[Tensor, list[int]]:
