@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from pyxai._errors import PyxaiWarning
 from pyxai.attribution.functional_information import FunctionalInformation
 from pyxai.covariance import DenseCovariance, SampleCovariance
 
@@ -222,7 +223,8 @@ def test_stable_where_the_probability_underflows():
         model.weight.copy_(torch.tensor([[70.0, 0.0], [-70.0, 0.0]]))
     x = torch.tensor([[1.0, 1.0], [0.05, 1.0]])
     noiseless = {"n_samples": 2, "scale": 1e-12}
-    single = FunctionalInformation(model).attribute(x, 1, **noiseless)
+    with pytest.warns(PyxaiWarning, match="scores of 1 examples are too small for torch.float32"):
+        single = FunctionalInformation(model).attribute(x, 1, **noiseless)
     found = FunctionalInformation(model.double()).attribute(x.double(), 1, **noiseless)
     p = torch.softmax(x.double() @ model.weight.double().T, 1)
     expected = p[:, 1] * (140 * p[:, 0]) ** 2
@@ -409,6 +411,7 @@ class TestErrors:
             ({"antithetic": True, "return_error": True}, "antithetic must be False"),
             ({"antithetic": True, "n_samples": 5}, "n_samples must be even"),
             ({"antithetic": True, "score": "vargrad"}, "antithetic must be False for score 'varg"),
+            ({"relative": True, "return_error": True}, "return_error must be False with relative"),
             ({"layout": "audio"}, "layout must be None without parity=True, got 'audio'"),
             ({"layout": "image", "parity": True}, "inputs must have at least 3 dimensions for lay"),
             ({"feature_mask": torch.zeros(1, 3, dtype=torch.int64)}, "feature_mask must broadcast"),

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from pyxai._errors import PyxaiWarning
 from pyxai.attribution import FunctionalInformation
 from pyxai.covariance import DenseCovariance
 
@@ -106,3 +107,42 @@ def test_class_covariances_need_one_class_for_each_example():
             method.attribute(draws(2, 3), target, score="additive")
     with pytest.raises(ValueError, match="target must have one entry per example, 2, got 3"):
         method.attribute(draws(2, 3), [0, 0, 0], score="additive")
+
+
+@pytest.mark.parametrize("rows", [1, 3, 100])
+@pytest.mark.parametrize("offset", [0.0, -120.0, -900.0])
+def test_relative_scores_of_any_output(offset, rows):
+    """f and f e^offset have the same shares, also where f is no float32 or float64 any more."""
+    names = ("plain", "additive", "smoothgrad", "smoothgrad_sq", "vargrad", "vargrad_sq")
+    covariance = DenseCovariance(torch.eye(3, dtype=torch.float64))
+    options = {"names": names, "n_samples": 12, "scale": 2.0, "internal_batch_size": rows}
+
+    def method(shift):
+        return FunctionalInformation(
+            lambda x: (x @ WEIGHT.to(x.dtype)).tanh() * 3 + shift,
+            output="exp",
+            covariance=covariance,
+        )
+
+    x = draws(2, 3)
+    absolute = method(0.0).scores(x, **options)
+    law = method(0.0)._noise(x, None, 2.0, "covariance", needs=True)
+    points = law.points(slice(0, 2), slice(0, 12), seed=0, paired=False)
+    mean = torch.exp((points @ WEIGHT).tanh() * 3).view(12, 2).mean(0)
+    found = method(offset).scores(x, relative=True, **options)
+    for name in names:
+        power = {"smoothgrad_sq": 2, "vargrad": 2, "vargrad_sq": 4}.get(name, 1)
+        torch.testing.assert_close(found[name], absolute[name] / mean[:, None] ** power)
+
+
+def test_scores_that_became_zero_are_told():
+    x = draws(2, 3)
+    method = FunctionalInformation(
+        lambda rows: torch.stack([rows @ WEIGHT.to(rows.dtype), 120 + 0 * rows[:, 0]], 1)
+    )
+    for inputs in (x.float(), x - 900):
+        with pytest.warns(PyxaiWarning, match="scores of 2 examples are too small for torch.float"):
+            zeros = method.attribute(inputs, 0, n_samples=4)
+        assert (zeros == 0).all()
+        found = method.attribute(inputs, 0, n_samples=4, relative=True)
+        torch.testing.assert_close(found.double(), WEIGHT.square().expand(2, 3), rtol=1e-5, atol=0)

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from pyxai.attribution.functional_information.arguments import warn_if_lost
 from pyxai.attribution.functional_information.noise import Noise
 from pyxai.attribution.functional_information.scores import (
+    DEGREES,
     VARIANCE_SCORES,
     Groups,
     Sample,
@@ -18,9 +20,13 @@ from pyxai.covariance import Covariance
 
 __all__ = ["Accumulator", "of_logarithm"]
 
+LEAST = torch.finfo(torch.float64).min / 8  # stands for log 0, where differences stay finite
+
 
 class Accumulator:
     """First and second moments of each score; for variance scores the moments of their samples.
+
+    Kept in units of the largest ``f`` of an example so far, so that no output is too small.
 
     Parameters
     ----------
@@ -57,6 +63,8 @@ class Accumulator:
             for name in names
         }
         self.counts = torch.zeros(self.batch, dtype=torch.float64, device=device)
+        self.top = torch.full_like(self.counts, LEAST)  # log of that largest f
+        self.mass = torch.zeros_like(self.counts)  # sum of f, in units of it
         self.rows: list[list[Tensor]] | None = (
             [[] for _ in range(self.batch)] if information else None
         )
@@ -76,7 +84,10 @@ class Accumulator:
         grads: Tensor,
         log_values: Tensor,
     ) -> None:
-        weights = log_values.exp()
+        places = at + examples.indices(self.batch)[0]
+        self._lift(places, log_values.amax(0))
+        weights = (log_values - self.top[places]).exp()
+        self.mass[places] += weights.sum(0)
         sample = Sample(grads, weights, covariance, self.groups, self.sum_first)
         for name, moments in self.moments.items():
             values = score_values(name, sample)
@@ -84,6 +95,17 @@ class Accumulator:
             moments[1, examples].index_add_(0, at, values.square().sum(0))
         if self.rows is not None:
             self._keep_rows(examples, at, sample, log_values)
+
+    def _lift(self, places: Tensor, found: Tensor) -> None:
+        """Change to a larger unit where a larger ``f`` was found."""
+        top = torch.maximum(self.top[places], found)
+        fall = (self.top[places] - top).unsqueeze(-1)
+        self.top[places] = top
+        self.mass[places] *= fall[:, 0].exp()
+        for name, moments in self.moments.items():
+            degree = DEGREES.get(name, 1)
+            moments[0, places] *= (degree * fall).exp()
+            moments[1, places] *= (2 * degree * fall).exp()
 
     def _keep_rows(self, examples: slice, at: Tensor, sample: Sample, log_values: Tensor) -> None:
         assert self.rows is not None
@@ -98,8 +120,20 @@ class Accumulator:
             pair = torch.stack([log_values[:, column], squares[:, column]])
             self.rows[start + position].append(pair)
 
-    def score(self, name: str) -> tuple[Tensor, Tensor]:
-        """Return a score and its standard error, [batch, groups] each."""
+    def score(self, name: str, relative: bool = False) -> tuple[Tensor, Tensor]:
+        """Return a score and its standard error, [batch, groups] each.
+
+        ``relative``: over the mean of ``f``, to the power with which the score scales.
+        """
+        score, error = self._in_units_of_top(name)
+        if relative:
+            unit = (self.counts / self.mass) ** DEGREES.get(name, 1)
+            return score * unit.unsqueeze(-1), error * unit.unsqueeze(-1)
+        unit = (DEGREES.get(name, 1) * self.top).exp().unsqueeze(-1)
+        warn_if_lost(score, score * unit)
+        return score * unit, error * unit
+
+    def _in_units_of_top(self, name: str) -> tuple[Tensor, Tensor]:
         first, second = self.moments[name]
         n = self.counts.unsqueeze(-1)
         mean = first / n

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_choice, describe
+from pyxai._errors import warn
 from pyxai._inputs import format_feature_mask, format_inputs
 from pyxai.attribution.functional_information.scores import VARIANCE_SCORES, Groups
 from pyxai.covariance import Covariance
 from pyxai.runner.target import Target
 
-__all__ = ["Layout", "by_example", "grouping", "one_tensor", "pairing"]
+__all__ = ["Layout", "by_example", "grouping", "one_tensor", "pairing", "warn_if_lost"]
 
 
 def one_tensor(inputs: Any) -> Tensor:
@@ -77,6 +78,16 @@ def _labels(target: Any, batch: int) -> list[int]:
     )
 
 
+def warn_if_lost(values: Tensor, result: Tensor) -> None:
+    """Warn where all scores of an example were too small for the numbers of the result."""
+    lost = ((values != 0).any(-1) & (result == 0).all(-1)).sum().item()
+    if lost:
+        warn(
+            f"the scores of {lost} examples are too small for {result.dtype} and have become 0, "
+            "as the output is; pass relative=True, or inputs and a model in float64"
+        )
+
+
 class Layout(NamedTuple):
     """Where scores are computed and where they are put."""
 
@@ -88,8 +99,9 @@ class Layout(NamedTuple):
         """Put scores [batch, groups] into the result, in the precision for inputs of ``dtype``."""
         if self.spread and self.groups is not None:
             values = values[:, self.groups.owner]
-        values = values.reshape(self.shape)
-        return values.to(torch.float64 if dtype == torch.float64 else torch.float32)
+        result = values.to(torch.float64 if dtype == torch.float64 else torch.float32)
+        warn_if_lost(values, result)
+        return result.reshape(self.shape)
 
 
 def grouping(

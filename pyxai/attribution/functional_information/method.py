@@ -198,6 +198,7 @@ class FunctionalInformation(GradientAttribution):
         reduction: str = "square_then_sum",
         parity: bool = False,
         layout: str | None = None,
+        relative: bool = False,
         antithetic: bool | None = None,
         seed: int = 0,
         internal_batch_size: int | None = None,
@@ -238,6 +239,10 @@ class FunctionalInformation(GradientAttribution):
             With ``parity``: ``"image"`` ``[batch, channels, ...]``, ``"text"``
             ``[batch, tokens, embedding]``, or ``"audio"``. Default: image for 4 dimensions and
             more, audio for 2; inputs of 3 dimensions can be text or sound, and it must be given.
+        relative : bool
+            Whether to divide by the mean of ``f`` over the samples, to the power with which the
+            score scales with ``f``: 2 for ``smoothgrad_sq`` and ``vargrad``, 4 for ``vargrad_sq``,
+            else 1. Makes inputs comparable, and does not underflow however small ``f`` is.
         antithetic : bool, optional
             Whether samples come in pairs ``x + e``, ``x - e``; default: unless ``return_error``
             or a variance is among the scores, which need independent samples.
@@ -276,6 +281,7 @@ class FunctionalInformation(GradientAttribution):
             reduction=reduction,
             parity=parity,
             layout=layout,
+            relative=relative,
             antithetic=antithetic,
             seed=seed,
             internal_batch_size=internal_batch_size,
@@ -298,6 +304,7 @@ class FunctionalInformation(GradientAttribution):
         reduction: str = "square_then_sum",
         parity: bool = False,
         layout: str | None = None,
+        relative: bool = False,
         antithetic: bool | None = None,
         seed: int = 0,
         internal_batch_size: int | None = None,
@@ -312,8 +319,8 @@ class FunctionalInformation(GradientAttribution):
             As for `attribute`.
         names : sequence of str
             Scores, see the class; all share the samples and so the cost of one.
-        n_samples, scale, noise, feature_mask, reduction, parity, layout, antithetic, \
-seed, internal_batch_size, return_error, show_progress
+        n_samples, scale, noise, feature_mask, reduction, parity, layout, relative, \
+antithetic, seed, internal_batch_size, return_error, show_progress
             As for `attribute`; ``noise`` is by default covariance if any score reads ``Sigma``.
 
         Returns
@@ -331,6 +338,8 @@ seed, internal_batch_size, return_error, show_progress
         check_choice("reduction", reduction, REDUCTIONS)
         check_int("n_samples", n_samples, minimum=2)
         x = one_tensor(inputs)
+        if relative and return_error:
+            raise ValueError("return_error must be False with relative=True, got True")
         placing = grouping(x, feature_mask, parity, layout)
         needs = any(name in COVARIANCE_SCORES for name in names)
         law = self._noise(
@@ -354,7 +363,9 @@ seed, internal_batch_size, return_error, show_progress
         )
         found = {}
         for name in names:
-            mean, error = (placing.place(values, x.dtype) for values in result.score(name))
+            mean, error = (
+                placing.place(values, x.dtype) for values in result.score(name, relative)
+            )
             found[name] = (mean, error) if return_error else mean
         return found
 

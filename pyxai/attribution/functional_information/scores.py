@@ -14,7 +14,15 @@ from torch import Tensor
 
 from pyxai.covariance import Covariance
 
-__all__ = ["COVARIANCE_SCORES", "SCORES", "VARIANCE_SCORES", "Groups", "Sample", "score_values"]
+__all__ = [
+    "COVARIANCE_SCORES",
+    "DEGREES",
+    "SCORES",
+    "VARIANCE_SCORES",
+    "Groups",
+    "Sample",
+    "score_values",
+]
 
 SCORES = (
     "plain",  # E[g_i^2 / f]
@@ -27,6 +35,8 @@ SCORES = (
     "vargrad_sq",  # Var[g_i^2]
     "covariance_gradients",  # E[(Sigma g)_i]
 )
+# How often f is a factor of a score: these scale like f to this power, all others like f.
+DEGREES = {"smoothgrad_sq": 2, "vargrad": 2, "vargrad_sq": 4}
 VARIANCE_SCORES = ("vargrad", "vargrad_sq")
 COVARIANCE_SCORES = ("additive", "conditional", "marginal", "covariance_gradients")
 
