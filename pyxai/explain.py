@@ -13,7 +13,7 @@ from pyxai._inputs import format_inputs
 from pyxai.attribution import Attribution
 from pyxai.explanation import Explanation
 from pyxai.registry import Method, find
-from pyxai.runner import Runner
+from pyxai.runner import EveryOutput, Runner
 
 __all__ = ["explain"]
 
@@ -44,6 +44,8 @@ def explain(
         ``model``.
     target : int, tuple, list or Tensor, optional
         Which output: one index for all examples, or one for each; see `pyxai.runner.Target`.
+        ``None`` with several outputs: all of them, by the methods that take them together
+        (``"shapley_values"``, ``"shapley_value_sampling"``, ``"kernel_shap"``, ``"lime"``).
     baselines : float, Tensor, or tuple of those, optional
         What stands for absent features, for methods that take it.
     feature_names : sequence of str, optional
@@ -88,7 +90,10 @@ def explain(
     if asked:
         arguments["return_convergence_delta"] = True
     further = options.get("additional_forward_args")
-    runner = Runner(model, target=target, additional_forward_args=further)
+    every = target is None and explainer.explains_every_output
+    runner = Runner(
+        model, target=EveryOutput() if every else target, additional_forward_args=further
+    )
     # First, as it is cheap and most of what can be wrong with model and target shows here.
     outputs = runner.outputs(format_inputs(inputs)[0])
     attributions, delta, error = _parts(
@@ -132,6 +137,7 @@ def _make(
     factory = method if entry is None else entry.factory
     parameters = list(inspect.signature(factory).parameters)[1:]  # the first is the model
     first = {name: options[name] for name in parameters if name in options}
+    _check_required(factory, entry.name if entry else _plain_name(method), first)
     explainer = factory(model, **first)
     rest = {name: value for name, value in options.items() if name not in first}
     _check_options(explainer, rest, parameters)
@@ -164,7 +170,16 @@ def _arguments(
             raise TypeError(
                 f"{argument} must be None for {name}, which takes none, got {describe(value)}"
             )
+    _check_required(explainer.attribute, name, arguments)
     return arguments
+
+
+def _check_required(function: Callable[..., Any], name: str, given: dict[str, Any]) -> None:
+    """Raise if an argument without a default, besides the first, is not given."""
+    for parameter in list(inspect.signature(function).parameters.values())[1:]:
+        named = parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        if named and parameter.default is parameter.empty and parameter.name not in given:
+            raise TypeError(f"{parameter.name} must be given as an option of {name}, got none")
 
 
 def _parts(result: Any, with_delta: bool, with_error: bool) -> tuple[Any, Any, Any]:

@@ -51,6 +51,15 @@ def run(name, model, inputs, target=0, **changes):
     return pyxai.explain(model, inputs, method=name, target=target, **{**options, **changes})
 
 
+def makes(name):
+    """Return the object that a name stands for, made for the net of its example."""
+    example = example_of(name)
+    model, factory = make_net(example), registry.get(name).factory
+    options = make_options(example, model)
+    known = inspect.signature(factory).parameters
+    return factory(model, **{key: value for key, value in options.items() if key in known})
+
+
 def parts(value):
     return value if isinstance(value, tuple) else (value,)
 
@@ -123,6 +132,25 @@ class Column(nn.Module):
 
     def forward(self, outputs):
         return outputs[:, self.column : self.column + 1]
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if makes(name).explains_every_output])
+def test_all_outputs_at_once_are_each_by_itself(name):
+    example = example_of(name)
+    model, x = make_net(example), make_inputs(example)
+    x[1, 2] = 0  # equals the baseline, so that it is solved apart
+    together = run(name, model, x, None)
+    assert together.attributions.shape == (len(x), N_CLASSES, *x.shape[1:])
+    assert_close(together.outputs, model(x).detach())
+    for target in range(N_CLASSES):
+        single = run(name, model, x, target)
+        assert_close(together.attributions[:, target], single.attributions)
+        if single.convergence_delta is not None:
+            assert_close(together.convergence_delta[:, target], single.convergence_delta)
+    row = together[1]
+    assert_close(row.attributions, together.attributions[1:2])
+    assert_close(row.outputs, together.outputs[1:2])
+    assert "feature [" in str(together)
 
 
 # 2. One seed, one answer.
@@ -310,7 +338,8 @@ def test_bad_targets_are_named(name):
     rejects(name, ValueError, "target must have one entry per example, 4, got 3", target=[0, 1, 2])
     rejects(name, TypeError, "target must be an integer, .*got 'a'", target="a")
     rejects(name, TypeError, "target must hold integers", target=torch.zeros(4))
-    rejects(name, ValueError, "target must be given for a model with several", target=None)
+    if not makes(name).explains_every_output:
+        rejects(name, ValueError, "target must be given for a model with several", target=None)
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,22 @@ def test_the_quadrature_can_be_chosen_where_method_is_a_name(name):
     assert not torch.equal(result, default)
 
 
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("occlusion", "sliding_window_shapes"),
+        ("layer_grad_cam", "layer"),
+        ("guided_grad_cam", "layer"),
+    ],
+)
+def test_options_that_a_method_needs_are_named(name, option):
+    with pytest.raises(TypeError, match=f"^{option} must be given as an option of {name}, got"):
+        pyxai.explain(mlp(), rows(3, 6), method=name, target=0)
+    cls = registry.get(name).cls
+    with pytest.raises(TypeError, match=f"^{option} must be given as an option of {name}, got"):
+        pyxai.explain(mlp(), rows(3, 6), method=cls, target=0)
+
+
 def test_constructor_options_reach_the_constructor():
     model, x = mlp(), rows(3, 6)
     result = pyxai.explain(

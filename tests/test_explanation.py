@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+import pyxai
 from pyxai.explanation import Explanation
 
 
@@ -303,3 +304,19 @@ def test_a_negative_number_of_features_is_refused():
     assert made.top(0) == []
     with pytest.raises(ValueError, match="n must be at least 0, got -1"):
         made.top(-1)
+
+
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")  # shap's use of matplotlib
+def test_all_outputs_fit_the_plots_of_shap():
+    generator = torch.Generator().manual_seed(0)
+    x, weight = (torch.randn(6, 3, generator=generator, dtype=torch.float64) for _ in range(2))
+    x = x.T  # [3, 6]
+
+    def model(z):
+        return (z @ weight).tanh()
+
+    result = pyxai.explain(model, x, method="shapley_values")
+    made = result.to_shap()
+    assert made.values.shape == (3, 6, 3)
+    np.testing.assert_allclose(made.base_values, model(torch.zeros_like(x)), atol=1e-12)
+    np.testing.assert_allclose(made.values.sum(1) + made.base_values, result.outputs, atol=1e-12)

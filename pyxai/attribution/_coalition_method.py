@@ -56,6 +56,11 @@ class CoalitionMethod(PerturbationAttribution):
     model as a function that returns these columns.
     """
 
+    @property
+    def explains_every_output(self) -> bool:
+        """True: the values of a coalition come with all outputs of the model."""
+        return True
+
     def has_convergence_delta(self) -> bool:
         """Tell whether a delta can be computed: True, the values of the players add up."""
         return True

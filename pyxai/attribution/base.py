@@ -64,6 +64,11 @@ class Attribution:
         """Whether attributions are in output units, rather than output units per input unit."""
         return False
 
+    @property
+    def explains_every_output(self) -> bool:
+        """Whether ``target=None`` explains all outputs, as [batch, n_outputs, *features]."""
+        return False
+
     def has_convergence_delta(self) -> bool:
         """Tell whether the attributions sum to the difference of two outputs."""
         return False

@@ -31,7 +31,8 @@ class Explanation:
     ----------
     attributions : Tensor or tuple of Tensor, shape [batch, *features]
         One value per input feature, in output units (input-sensitivity methods such as Saliency:
-        output units per input unit). A tuple where the model takes several inputs.
+        output units per input unit). A tuple where the model takes several inputs. Where all
+        outputs are explained at once, [batch, n_outputs, *features].
     inputs : Tensor or tuple of Tensor, shape [batch, *features]
         What was explained, in input units.
     baselines : float, Tensor, tuple of those, or None
@@ -42,13 +43,13 @@ class Explanation:
         Name of the method, as the registry knows it.
     options : dict
         Every other argument of the call, as given.
-    convergence_delta : Tensor or None, shape [batch] or [batch * n_draws]
+    convergence_delta : Tensor or None, shape [batch], [batch, n_outputs] or [batch * n_draws]
         How far completeness is missed, ``sum(attributions) - (f(inputs) - f(baselines))``, in
         output units; ``None`` where the method does not promise completeness.
     error : Tensor, tuple of Tensor or None, shape of ``attributions``
         Standard error of a sampling method, in the units of the attributions.
-    outputs : Tensor or None, shape [batch]
-        The explained output at the inputs.
+    outputs : Tensor or None, shape [batch] or [batch, n_outputs]
+        The explained output, or all of them, at the inputs.
     feature_names : sequence of str or None
         One name per feature of one example, flattened and, for a tuple, concatenated.
     shared_baselines : bool
@@ -266,10 +267,12 @@ class Explanation:
             )
         base = None
         delta = self.convergence_delta
+        values, several = self.attributions, self.outputs is not None and self.outputs.dim() == 2
         if self.outputs is not None and delta is not None and len(delta) == len(self):
-            base = _array(self.outputs - flat_features(self.attributions).sum(1) + delta)
+            total = flat_features(values, self.outputs.dim()).sum(-1)
+            base = _array(self.outputs - total + delta)
         return shap.Explanation(
-            values=_array(self.attributions),
+            values=_array(values.movedim(1, -1) if several else values),  # shap's order
             base_values=base,
             data=_array(self.inputs),
             feature_names=None if self.feature_names is None else list(self.feature_names),
