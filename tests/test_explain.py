@@ -5,7 +5,7 @@ from torch import nn
 
 import pyxai
 from pyxai import _registry, registry
-from pyxai.attribution import Attribution, IntegratedGradients, Saliency
+from pyxai.attribution import Attribution, BlurIG, IntegratedGradients, Saliency
 
 
 class KeywordsOnly(nn.Module):
@@ -208,3 +208,10 @@ def test_convergence_delta_of_given_attributions():
 def test_names_of_captum():
     assert IntegratedGradients.get_name() == "Integrated Gradients"
     assert Saliency(mlp()).has_convergence_delta() is False
+
+
+def test_delta_of_a_path_from_a_blurred_image():
+    model, x = torch.nn.Sequential(nn.Flatten(), nn.Linear(64, 2)), rows(2, 1, 8, 8)
+    result = pyxai.explain(model, x, method="blur_ig", target=0, n_steps=20)
+    _, delta = BlurIG(model).attribute(x, 0, n_steps=20, return_convergence_delta=True)
+    torch.testing.assert_close(result.convergence_delta, delta)

@@ -205,6 +205,22 @@ def test_an_isolated_node_is_told_of():
         explainer.explain_node(block_x(3), edge_index, [0, 1])
 
 
+def test_gradients_that_vanish_without_any_edge_are_told_of():
+    x = torch.tensor([[0.0, 1.0], [3.0, 0.0], [0.0, 4.0], [5.0, 1.0]], dtype=torch.float64)
+    edge_index = torch.tensor([[1, 2, 3], [0, 0, 0]])
+    explainer = GraphExplainer(
+        lambda x, adjacency: adjacency @ x,
+        weights_as="dense",
+        self_loops=False,
+        normalise="row",
+        method="start",
+        rounds=1,
+    )
+    with pytest.warns(PyxaiWarning, match=r"of the first round are 0 at node\(s\) 0, whose first"):
+        found = explainer.explain_node(x, edge_index, 0, target=0)
+    assert found.order[0, 0] == 0
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -1,5 +1,6 @@
 """The greedy loop against a plain one, on games whose gains are known."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -338,3 +339,12 @@ def test_errors_of_the_loop():
         selection_scores(run(), "telescoped")
     with pytest.raises(ValueError, match="scores must be one of"):
         selection_scores(run(), "place")
+
+
+@pytest.mark.parametrize("rounds", [np.int64(2), np.array([2, 2, 1]), np.array([2, 3])])
+def test_sizes_may_be_numbers_of_numpy(rounds):
+    plain = rounds.tolist()
+    assert round_sizes(rounds, 5) == round_sizes(plain, 5)
+    scores = lambda selected, examples: torch.arange(5.0).expand(1, 5)  # noqa: E731
+    found = greedy_rounds(scores, 1, 5, rounds=rounds)
+    assert torch.equal(found.round_index, greedy_rounds(scores, 1, 5, rounds=plain).round_index)

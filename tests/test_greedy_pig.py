@@ -447,6 +447,7 @@ def test_a_duplicated_column_is_not_selected_twice():
         ({"tolerance": 0.1, "method": "start"}, ValueError, "several nodes for tolerance"),
         ({"tolerance": 0.1, "max_steps": 2}, ValueError, "max_steps must be at least 4, got 2"),
         ({"epsilon": -0.1}, ValueError, "epsilon must be at least 0"),
+        ({"epsilon": 0.1, "output": "kl"}, ValueError, "epsilon must be None for output='kl'"),
         ({"shortlist": 0}, ValueError, "shortlist must be at least 1, got 0"),
         ({"shortlist": 3, "rounds": "adaptive"}, ValueError, "shortlist must be None"),
         ({"internal_batch_size": 0}, ValueError, "internal_batch_size must be at least 1"),

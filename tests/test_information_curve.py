@@ -259,3 +259,17 @@ def test_masks_of_an_image_do_not_depend_on_its_place(scene):
 def test_no_workers_are_refused(scene):
     with pytest.raises(ValueError, match="workers must be at least 1, got 0"):
         InformationCurves(model, scene[0], target=0, workers=0)
+
+
+@pytest.mark.parametrize("channels", [0, 1, 3])
+def test_baseline_is_where_curves_start(scene, channels):
+    images, _, masks = scene
+    images = images[:, :channels] if channels else images[:, 0]
+    found = metrics.blurred_baseline(images, masks, fast=False)
+    assert found.shape == images.shape
+    for image, mask, one in zip(images, masks.numpy(), found, strict=True):
+        picture = image.numpy() if image.dim() == 2 else image.movedim(0, -1).numpy()
+        expected = torch.from_numpy(blurred(picture, mask))
+        assert torch.equal(one, expected if image.dim() == 2 else expected.movedim(-1, 0))
+    # An image from its baseline, where nothing but known pixels is shown, is not another one.
+    assert torch.equal(metrics.blurred_baseline(images), metrics.blurred_baseline(images.clone()))

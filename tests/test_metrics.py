@@ -147,6 +147,23 @@ class TestInfidelity:
         found = metrics.infidelity(linear, half, x, x * WEIGHT, n_perturb_samples=1)
         assert found.max() < 1e-20
 
+    @pytest.mark.parametrize("scaled", [False, True])
+    def test_decorated_function_equals_captum_where_inputs_are_0(self, scaled):
+        x = sample()
+        x[:, 1] = 0
+
+        def perturb(rows):
+            return rows - self.perturb(rows)[0]
+
+        options = {"target": 1, "n_perturb_samples": 4}
+        found, expected = (
+            module.infidelity(
+                net(), module.infidelity_perturb_func_decorator(scaled)(perturb), x, x, **options
+            )
+            for module in (metrics, captum.metrics)
+        )
+        torch.testing.assert_close(found, expected.detach().double())
+
 
 class TestSensitivity:
     def test_linear_model(self):

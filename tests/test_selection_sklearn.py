@@ -89,7 +89,7 @@ def test_in_a_pipeline_and_cloned(table):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_features_to_select": 6}, r"must be in 1 .. 5, the columns of X, got 6"),
+        ({"n_features_to_select": 6}, r"must be in 1 .. 5, the features of X, got 6"),
         ({"n_features_to_select": 1.5}, r"must be a number or in \(0, 1\], got 1.5"),
         ({"loss": "hinge"}, "loss must be one of"),
     ],
@@ -117,3 +117,27 @@ def test_selection_loads_without_scikit_learn():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "GreedyFeatureSelector needs scikit-learn" in done.stdout
     assert "pip install 'pyxai-torch[selection]'" in done.stdout
+
+
+def test_columns_of_one_feature_are_kept_together(table):
+    x, y = table
+    by_mask = GreedyFeatureSelector(
+        model(), n_features_to_select=1, feature_mask=np.array([0, 1, 2, 1, 0])
+    ).fit(x, y)
+    assert by_mask.support_.tolist() == [False, True, False, True, False]
+    assert by_mask.ranking_.tolist() == [2, 1, 2, 1, 2]
+    by_fields = GreedyFeatureSelector(
+        model(), n_features_to_select=2, fields={"a": 1, "b": 2, "c": 2}
+    ).fit(x, y)
+    assert by_fields.support_.tolist() == [False, True, True, True, True]
+    assert by_fields.selection_.selected == ("b", "c")
+
+
+def test_stops_early_and_lists_candidates(table):
+    x, y = table
+    options = {"epsilon": 0.5, "shortlist": 2}
+    selector = GreedyFeatureSelector(model(), n_features_to_select=4, **options).fit(x, y)
+    data = torch.from_numpy(x), torch.from_numpy(y)
+    expected = greedy_feature_selection(model(), data, n_select=4, **options)
+    assert torch.equal(selector.selection_.order, expected.order)
+    assert (expected.round_index == -1).any()

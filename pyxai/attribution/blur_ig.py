@@ -53,6 +53,10 @@ class BlurIG(GradientAttribution):
         """True: attributions are in output units."""
         return True
 
+    def has_convergence_delta(self) -> bool:
+        """Tell that the attributions sum to the difference of two outputs."""
+        return True
+
     def attribute(
         self,
         inputs: TensorOrTuple,

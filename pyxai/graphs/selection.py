@@ -11,7 +11,14 @@ from pyxai._checks import check_choice, check_int
 from pyxai._errors import warn
 from pyxai.graphs.game import GraphGame
 from pyxai.graphs.result import GraphExplanation
-from pyxai.greedy import GreedyRounds, greedy_rounds, path_nodes, round_sizes, selection_scores
+from pyxai.greedy import (
+    GreedyRounds,
+    greedy_rounds,
+    path_nodes,
+    round_sizes,
+    selection_scores,
+)
+from pyxai.greedy.schedule import is_adaptive
 from pyxai.ops import unpack_masks
 
 __all__ = ["select_players"]
@@ -50,7 +57,7 @@ def select_players(
     check_choice("scores", scores, ("rank", "raw", "telescoped"))
     check_int("n_steps", n_steps, minimum=1)
     nodes, weights = path_nodes(method, n_steps)
-    if rounds != "adaptive":
+    if not is_adaptive(rounds):
         round_sizes(rounds, game.n_players, n_select)  # complain before the model runs
     path = _Path(game, nodes, weights)
     found = greedy_rounds(
@@ -66,7 +73,7 @@ def select_players(
         device=game.device,
     )
     assert found.values is not None
-    _warn_of_silence(game, found)
+    _warn_of_silence(game, found, path.flat)
     by_player = selection_scores(found, scores)
     options = {"rounds": rounds, "method": method, "n_steps": n_steps, "scores": scores}
     return GraphExplanation(
@@ -80,10 +87,18 @@ def select_players(
     )
 
 
-def _warn_of_silence(game: GraphGame, found: GreedyRounds) -> None:
-    """Warn of questions that no player has anything to do with."""
+def _warn_of_silence(game: GraphGame, found: GreedyRounds, flat: Tensor | None) -> None:
+    """Warn of questions that no player has anything to do with, and of gradients that are 0."""
     assert found.values is not None
     still = (found.raw == 0).all(1) & (found.values == found.values[:, :1]).all(1)
+    if flat is not None and bool((flat := flat & ~still).any()):
+        asked = [game.questions.nodes[int(row)].tolist() for row in flat.nonzero()[:, 0]]
+        warn(
+            f"all scores of the first round are 0 at node(s) "
+            f"{', '.join(str(nodes)[1:-1] for nodes in asked)}, whose first "
+            f"{game.players.kind[:-1]} is that of the lowest number; where gradients vanish "
+            'without any, method="midpoint" looks further along the path'
+        )
     if bool(still.any()):
         asked = [game.questions.nodes[int(row)].tolist() for row in still.nonzero()[:, 0]]
         warn(
@@ -100,13 +115,17 @@ class _Path:
         self.game = game
         self.nodes = nodes.to(game.device, dtype)[:, None]  # [n_steps, 1]
         self.weights = weights.to(game.device, torch.float64)
+        self.flat: Tensor | None = None  # [batch], where all scores of the first round are 0
 
     def score(self, selected: Tensor, examples: Tensor) -> Tensor:
         """Return ``sum_j weights_j dv/dw(1_S + t_j 1_rest)``, [active, n_players]."""
         shown = unpack_masks(selected, self.game.n_players)[:, None].to(self.nodes.dtype)
         points = shown + self.nodes * (1 - shown)
         gradients = self.game.gradients(points, examples).double()
-        return torch.einsum("s,esp->ep", self.weights, gradients)
+        scores = torch.einsum("s,esp->ep", self.weights, gradients)
+        if self.flat is None:
+            self.flat = (scores == 0).all(1)
+        return scores
 
     def value(self, selected: Tensor, examples: Tensor) -> Tensor:
         """Return v(S) of masks [rows, n_words] of the examples of the rows."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from pyxai._checks import check_choice, check_finite, check_int, check_shape, check_tensor
 from pyxai.greedy.players import Choice, Score, Value, best, exact_gains, prefix_check
 from pyxai.greedy.result import GreedyRounds
-from pyxai.greedy.schedule import check_n_select, round_sizes
+from pyxai.greedy.schedule import check_n_select, is_adaptive, round_sizes
 from pyxai.greedy.state import State
 
 __all__ = ["greedy_rounds"]
@@ -104,7 +104,7 @@ def greedy_rounds(
     count = check_n_select(n_select, n_players)
     if isinstance(rounds, str):
         check_choice("rounds", rounds, ("geometric", "adaptive"))
-    adaptive = rounds == "adaptive"
+    adaptive = is_adaptive(rounds)
     options = _Options(absolute, value, epsilon, shortlist, prefix_share, adaptive)
     options.check()
     sizes = None if adaptive else round_sizes(rounds, n_players, count)

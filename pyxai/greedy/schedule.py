@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pyxai._checks import check_choice, check_int, describe
 from pyxai._quadrature import RULES, nodes_and_weights
 
-__all__ = ["check_n_select", "path_nodes", "round_sizes"]
+__all__ = ["check_n_select", "is_adaptive", "path_nodes", "round_sizes"]
 
 _PATH_RULES = (*RULES, "trapezoid", "start")
 
@@ -57,7 +60,9 @@ def round_sizes(
     if isinstance(rounds, str):
         check_choice("rounds", rounds, ("geometric",))
         return _cut([1, *(2**power for power in range(n_select.bit_length()))], n_select)
-    if isinstance(rounds, int):
+    if isinstance(rounds, np.ndarray):
+        rounds = rounds.tolist()
+    if isinstance(rounds, Integral):
         size = check_int("rounds", rounds, minimum=1)
         if size > n_select:
             raise ValueError(
@@ -80,6 +85,11 @@ def round_sizes(
             f"got sizes that sum to {sum(sizes)}"
         )
     return sizes
+
+
+def is_adaptive(rounds: Any) -> bool:
+    """Tell whether ``rounds`` asks for sizes that the scores decide."""
+    return isinstance(rounds, str) and rounds == "adaptive"
 
 
 def check_n_select(

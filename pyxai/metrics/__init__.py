@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pyxai.metrics.blur import random_pixel_masks
+from pyxai.metrics.blurred_baseline import blurred_baseline
 from pyxai.metrics.curve import Curve
 from pyxai.metrics.graph_fidelity import graph_fidelity
 from pyxai.metrics.infidelity import infidelity, infidelity_perturb_func_decorator
@@ -27,13 +28,16 @@ from pyxai.metrics.reveal import (
     softmax_auc,
     sufficiency,
 )
+from pyxai.metrics.selection_rates import SelectionRates, selection_rates
 from pyxai.metrics.sensitivity import default_perturb_func, sensitivity_max
 
 __all__ = [
     "Curve",
     "InformationCurve",
     "InformationCurves",
+    "SelectionRates",
     "accuracy_information_curve",
+    "blurred_baseline",
     "completeness",
     "comprehensiveness",
     "default_perturb_func",
@@ -46,6 +50,7 @@ __all__ = [
     "kl_auc",
     "point_game",
     "random_pixel_masks",
+    "selection_rates",
     "sensitivity_max",
     "softmax_auc",
     "softmax_information_curve",

@@ -119,7 +119,8 @@ def infidelity_perturb_func_decorator(
     ----------
     multiply_by_inputs : bool
         Whether attributions are in output units (as those of integrated gradients), so that a
-        perturbation counts as a fraction of the input; False for gradients.
+        perturbation counts as a fraction of the input, and as it is where the input is 0; False for
+        gradients.
 
     Returns
     -------
@@ -138,7 +139,7 @@ def infidelity_perturb_func_decorator(
             for old, new in zip(before, after, strict=True):
                 change = old - new
                 if multiply_by_inputs:
-                    change = torch.where(old == 0, torch.zeros_like(change), change / old)
+                    change = torch.where(old == 0, change, change / old)
                 changes.append(change)
             return (tuple(changes) if is_tuple else changes[0]), perturbed
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from pyxai.selection.features import name_features
 from pyxai.selection.greedy import greedy_feature_selection
 
 try:
@@ -37,12 +38,16 @@ class GreedyFeatureSelector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         Takes a float tensor ``[rows, n_features]``, in the dtype of its parameters, and returns
         logits ``[rows, n_classes]``, or what ``loss`` takes.
     n_features_to_select : int or float, optional
-        How many columns to keep, or which share of them; default: half.
+        How many features to keep, or which share of them; default: half.
     loss : str or callable
         As for `greedy_feature_selection`. For the cross-entropy ``y`` holds class numbers.
     baselines : float or array, shape [n_features], optional
         What stands for a column that is not selected; default: its mean.
-    rounds, n_steps, method, absolute, batch_size, sample_size
+    feature_mask : array or Tensor, shape [n_features], optional
+        Integers: columns of the same number are one feature, kept or left together.
+    fields : sequence of int, or mapping of str to int, optional
+        Widths of features that are consecutive columns, as one-hot columns are.
+    rounds, n_steps, method, absolute, epsilon, shortlist, batch_size, sample_size
         As for `greedy_feature_selection`.
     random_state : int
         Seed of the sample of rows.
@@ -54,7 +59,7 @@ class GreedyFeatureSelector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
     support_ : array, shape [n_features]
         bool, the columns that are kept.
     ranking_ : array, shape [n_features]
-        Place of each column in the order, from 1; columns that are not selected share the last.
+        Place of each column's feature in the order, from 1; those not selected share the last.
     n_features_in_ : int
         Columns seen by `fit`.
     """
@@ -66,10 +71,14 @@ class GreedyFeatureSelector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         n_features_to_select: int | float | None = None,
         loss: Any = "cross_entropy",
         baselines: Any = None,
+        feature_mask: Any = None,
+        fields: Any = None,
         rounds: Any = 1,
         n_steps: int = 4,
         method: str = "midpoint",
         absolute: bool = False,
+        epsilon: float | None = None,
+        shortlist: int | None = None,
         batch_size: int | None = None,
         sample_size: int | None = None,
         random_state: int = 0,
@@ -78,10 +87,14 @@ class GreedyFeatureSelector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         self.n_features_to_select = n_features_to_select
         self.loss = loss
         self.baselines = baselines
+        self.feature_mask = feature_mask
+        self.fields = fields
         self.rounds = rounds
         self.n_steps = n_steps
         self.method = method
         self.absolute = absolute
+        self.epsilon = epsilon
+        self.shortlist = shortlist
         self.batch_size = batch_size
         self.sample_size = sample_size
         self.random_state = random_state
@@ -108,29 +121,38 @@ class GreedyFeatureSelector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         """
         table, labels = validate_data(self, X, y, dtype="numeric", multi_output=True)
         rows = torch.from_numpy(np.array(table, dtype=np.float64)).to(_dtype_of(self.model))
-        count = self._count(rows.shape[1])
+        mask = None if self.feature_mask is None else torch.as_tensor(self.feature_mask)
+        features = name_features((rows[:1],), feature_mask=mask, fields=self.fields)
+        owners = features.owners[0][0].numpy()
+        count = self._count(features.count)
         baselines = self.baselines
         if baselines is not None and not isinstance(baselines, (int, float)):
             baselines = torch.as_tensor(np.asarray(baselines)).to(rows.dtype)
-        names = getattr(self, "feature_names_in_", None)
+        grouped = mask is not None or self.fields is not None
+        names = None if grouped else getattr(self, "feature_names_in_", None)
         self.selection_ = greedy_feature_selection(
             self.model,
             (rows, _labels(labels)),
             n_select=count,
             loss=self.loss,
             baselines=baselines,
+            feature_mask=mask,
+            fields=self.fields,
             rounds=self.rounds,
             n_steps=self.n_steps,
             method=self.method,
             absolute=self.absolute,
+            epsilon=self.epsilon,
+            shortlist=self.shortlist,
             batch_size=self.batch_size,
             sample_size=self.sample_size,
             seed=self.random_state,
             feature_names=None if names is None else list(names),
         )
-        self.support_: npt.NDArray[np.bool_] = self.selection_.support().numpy()
-        self.ranking_ = np.full(len(self.support_), count + 1)
-        self.ranking_[self.selection_.order.numpy()] = np.arange(1, count + 1)
+        self.support_: npt.NDArray[np.bool_] = self.selection_.support().numpy()[owners]
+        places = np.full(features.count, count + 1)
+        places[self.selection_.order.numpy()] = np.arange(1, count + 1)
+        self.ranking_ = places[owners]
         return self
 
     def _count(self, n_features: int) -> int:
@@ -145,7 +167,8 @@ class GreedyFeatureSelector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
             return max(1, int(wanted * n_features))
         if not 1 <= wanted <= n_features:
             raise ValueError(
-                f"n_features_to_select must be in 1 .. {n_features}, the columns of X, got {wanted}"
+                f"n_features_to_select must be in 1 .. {n_features}, the features of X, "
+                f"got {wanted}"
             )
         return int(wanted)
 

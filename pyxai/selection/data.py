@@ -32,7 +32,10 @@ class DataSet:
     ----------
     data : pair of tensors, or iterable of such pairs
         ``(inputs, labels)``; inputs are one tensor or a tuple of tensors, dimension 0 counts rows.
-        An iterable, such as a ``DataLoader``, is iterated anew for every pass.
+        ``(first, second, ..., labels)`` is read as ``((first, second, ...), labels)``.
+        An iterable, such as a ``DataLoader``, is iterated anew for every pass. Passes leave the
+        global random state of torch as it is and start from the same one each, so that a loader
+        that shuffles gives its rows in one order, unless it has a generator of its own.
     embed : callable, optional
         Turns the tensors of a batch into what the model takes, for instance integer categories
         into their embeddings.
@@ -64,7 +67,7 @@ class DataSet:
                     "data must be a pair (inputs, labels) of tensors or an iterable of such "
                     f"pairs, got {describe(data)}"
                 )
-            if iter(data) is data:
+            if data is _first_iterator(data):
                 raise ValueError(
                     "data must be iterable more than once, as a DataLoader or a list is, got an "
                     f"iterator ({type(data).__name__})"
@@ -84,7 +87,7 @@ class DataSet:
                 yield Batch(tuple(value[rows] for value in whole.inputs), whole.labels[rows])
             return
         empty = True
-        for item in self._data:
+        for item in _quietly(self._data):
             empty = False
             yield self._batch(item)
         if empty:
@@ -104,13 +107,13 @@ class DataSet:
             count, dtypes = count + len(labels), [value.dtype for value in inputs]
         return tuple((s / count).to(dtype) for s, dtype in zip(total, dtypes, strict=True))
 
-    def sample(self, size: int, *, seed: int) -> DataSet:
+    def sample(self, size: int, *, seed: int, name: str = "sample_size") -> DataSet:
         """Return ``size`` random rows, the same whatever the batches; held in memory.
 
         A smaller sample of the same seed is the first rows of a larger one. Raises ``ValueError``
-        if there are fewer rows.
+        if there are fewer rows; it calls the size ``name``.
         """
-        check_int("sample_size", size, minimum=1)
+        check_int(name, size, minimum=1)
         kept: Batch | None = None
         keys = torch.empty(0, dtype=torch.float64)
         seen = 0
@@ -124,7 +127,7 @@ class DataSet:
             best = keys.argsort(stable=True)[:size]
             keys, kept = keys[best], _rows(kept, best)
         if seen < size:
-            raise ValueError(f"sample_size must be at most the {seen} rows of data, got {size}")
+            raise ValueError(f"{name} must be at most the {seen} rows of data, got {size}")
         assert kept is not None
         return DataSet((kept.inputs, kept.labels))
 
@@ -138,9 +141,10 @@ class DataSet:
         return _joined(list(self.batches()))
 
     def _batch(self, item: Any) -> Batch:
-        if not isinstance(item, (tuple, list)) or len(item) != 2:
+        if not isinstance(item, (tuple, list)) or len(item) < 2:
             raise TypeError(f"data must give pairs (inputs, labels), got {describe(item)}")
-        given, labels = item
+        *several, labels = item
+        given = tuple(several) if len(several) > 1 else several[0]
         check_tensor("labels", labels)
         if self._device is not None and not self._pair:
             labels = labels.to(self._device)
@@ -165,11 +169,35 @@ class DataSet:
 
 
 def _is_pair(data: Any) -> bool:
-    """Tell a pair of tensors from a list of batches."""
-    if not isinstance(data, (tuple, list)) or len(data) != 2 or not isinstance(data[1], Tensor):
+    """Tell inputs and labels from a list of batches."""
+    if not isinstance(data, (tuple, list)) or len(data) < 2:
         return False
-    given = data[0] if isinstance(data[0], (tuple, list)) else (data[0],)
-    return all(isinstance(value, Tensor) for value in given)
+    if isinstance(data, list) and len(data) > 2:  # a list of tensors is one of batches
+        return False
+    nested = len(data) == 2 and isinstance(data[0], (tuple, list))
+    parts = (*data[0], data[1]) if nested else data
+    return all(isinstance(value, Tensor) for value in parts)
+
+
+def _first_iterator(data: Iterable[Any]) -> Iterator[Any]:
+    with left_as_found(()):
+        return iter(data)
+
+
+def _quietly(data: Iterable[Any]) -> Iterator[Any]:
+    """Go through data that may draw random numbers, from a random state of their own."""
+    own = torch.Generator().manual_seed(0).get_state()
+    end = object()
+    iterator: Iterator[Any] | None = None
+    while True:
+        with left_as_found(()):
+            torch.set_rng_state(own)
+            iterator = iter(data) if iterator is None else iterator
+            item = next(iterator, end)
+            own = torch.get_rng_state()
+        if item is end:
+            return
+        yield item
 
 
 def _moved(given: Any, device: torch.device) -> Any:

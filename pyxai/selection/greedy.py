@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pyxai._checks import check_int
 from pyxai.greedy import GreedyRounds, Score, greedy_rounds, path_nodes, round_sizes
+from pyxai.greedy.schedule import is_adaptive
 from pyxai.selection.curve import loss_curve
 from pyxai.selection.growing import GrowingScores
 from pyxai.selection.losses import Loss
@@ -57,7 +58,8 @@ def greedy_feature_selection(
         ``loss`` takes. It is left as found.
     data : pair of tensors, or iterable of such pairs
         ``(inputs, labels)``, inputs one floating-point tensor or a tuple of them, dimension 0 the
-        rows; or a ``DataLoader`` of such pairs. The result does not depend on the batches.
+        rows; or a ``DataLoader`` of such pairs. ``(first, second, ..., labels)`` are several inputs
+        too. The result does not depend on the batches.
     n_select : int, optional
         How many features to select; default: all are ordered.
     loss : str or callable
@@ -94,7 +96,8 @@ def greedy_feature_selection(
     batch_size : int, optional
         Upper bound of the rows in one call of the model; default: chosen from its memory.
     sample_size : int, optional
-        Use this many random rows, the same in all rounds; they are held in memory.
+        Use this many random rows, the same in all rounds; they are held in memory. The seed names
+        places in the data: of a loader that shuffles with a generator of its own, other rows.
     max_sample_size : int, optional
         Up to how many the sample doubles while the choice of a round is within two standard errors
         of another. The curve is that of so many rows.
@@ -146,6 +149,7 @@ def greedy_feature_selection(
         batch_size=batch_size,
         sample_size=_sampled(sample_size, max_sample_size, rounds),
         seed=seed,
+        sample_name="sample_size" if max_sample_size is None else "max_sample_size",
     )
     check_int("n_steps", n_steps, minimum=1)
     nodes, weights = path_nodes(method, n_steps)
@@ -161,7 +165,7 @@ def greedy_feature_selection(
         sizes = round_sizes(rounds, objective.features.count, n_select)
         score = GrowingScores(objective, sample_size, nodes, weights, sizes, absolute)
 
-    needs_value = epsilon is not None or shortlist is not None or rounds == "adaptive"
+    needs_value = epsilon is not None or shortlist is not None or is_adaptive(rounds)
     found = greedy_rounds(
         score,
         1,
@@ -186,7 +190,7 @@ def _sampled(size: int | None, largest: int | None, rounds: Any) -> int | None:
     if size is None or size > largest:
         raise ValueError(f"sample_size must be at most max_sample_size={largest}, got {size}")
     check_int("sample_size", size, minimum=2)
-    if rounds == "adaptive":
+    if is_adaptive(rounds):
         raise ValueError("max_sample_size must be None for adaptive rounds, got both")
     return largest
 

@@ -30,13 +30,17 @@ def objective_of(
     batch_size: int | None = None,
     sample_size: int | None = None,
     seed: int = 0,
+    sample_name: str = "sample_size",
 ) -> Objective:
-    """Return the objective of a selection; see `greedy_feature_selection` for the arguments."""
+    """Return the objective of a selection; see `greedy_feature_selection` for the arguments.
+
+    ``sample_name`` is what an error calls ``sample_size``.
+    """
     rows = DataSet(data, embed=embed, device=_device_of(model))
     # The baseline is that of the whole set, so that a sample hides features as the set does.
     if sample_size is not None:
         baselines = rows.mean() if baselines is None else baselines
-        rows = rows.sample(sample_size, seed=seed)
+        rows = rows.sample(sample_size, seed=seed, name=sample_name)
     features = name_features(
         rows.first().inputs,
         feature_mask=feature_mask,

@@ -16,6 +16,7 @@ from pyxai.attribution.greedy_pig.path_game import PathGame
 from pyxai.attribution.greedy_pig.prefix_game import prefix_game
 from pyxai.attribution.greedy_pig.scorer import Scorer
 from pyxai.greedy import GreedyRounds, greedy_rounds, path_nodes, selection_scores
+from pyxai.greedy.schedule import is_adaptive
 
 __all__ = ["GreedyPIG"]
 
@@ -149,8 +150,8 @@ class GreedyPIG(GradientAttribution):
         max_steps : int
             Largest number of nodes that ``tolerance`` may lead to.
         epsilon : float, optional
-            Stop an example when ``G(x_S) >= G(x) - epsilon * |G(x)|``. Not for curves of a
-            divergence or of deletion, for which the rest of the order matters.
+            Stop an example when ``G(x_S) >= G(x) - epsilon * |G(x)|``. Not for a divergence,
+            which is 0 at x, nor for deletion curves, for which the rest of the order matters.
         shortlist : int, optional
             Order this many candidates of each round by the exact gains ``G(S + i) - G(S)``.
         prefix_share : float
@@ -321,7 +322,7 @@ class _Call(NamedTuple):
             max_nodes=options["max_steps"],
         )
         rounds, epsilon, shortlist = (options[key] for key in ("rounds", "epsilon", "shortlist"))
-        asks = with_values or epsilon is not None or shortlist is not None or rounds == "adaptive"
+        asks = with_values or epsilon is not None or shortlist is not None or is_adaptive(rounds)
         result = greedy_rounds(
             scorer.score,
             self.game.n_examples,
@@ -375,6 +376,11 @@ def _check_options(options: dict[str, Any]) -> None:
             raise ValueError(
                 f"output must be one of {listed} or a function, got {describe(output)}"
             )
+    if output in ("kl", "reverse_kl") and options["epsilon"] is not None:
+        raise ValueError(
+            f"epsilon must be None for output={output!r}, whose share of 0 nothing reaches, "
+            f"got {options['epsilon']!r}"
+        )
     tolerance = options["tolerance"]
     if tolerance is not None:
         if not tolerance > 0:

@@ -1,0 +1,66 @@
+"""What a selection takes as data, and what going through it leaves alone."""
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from pyxai.selection import greedy_feature_selection
+from pyxai.selection.data import DataSet
+
+GENERATOR = torch.Generator().manual_seed(0)
+X = torch.randn(30, 4, generator=GENERATOR, dtype=torch.float64)
+Z = torch.randn(30, 2, generator=GENERATOR, dtype=torch.float64)
+LABELS = (X[:, 1] - 2 * Z[:, 0] > 0).long()
+
+
+def model(x, z):
+    logit = x[:, 1] - 2 * z[:, 0]
+    return torch.stack([-logit, logit], 1)
+
+
+class TestRandomState:
+    @pytest.mark.parametrize("shuffle", [False, True])
+    def test_stays_as_it_was(self, shuffle):
+        with torch.random.fork_rng():
+            torch.manual_seed(1)
+            net = nn.Linear(4, 2).double()
+        loader = DataLoader(TensorDataset(X, LABELS), batch_size=7, shuffle=shuffle)
+        before = torch.get_rng_state()
+        greedy_feature_selection(net, loader)
+        assert torch.equal(torch.get_rng_state(), before)
+
+    def test_samples_of_a_shuffling_loader_repeat(self):
+        loader = DataLoader(TensorDataset(X, LABELS), batch_size=7, shuffle=True)
+        samples = []
+        for seed in (1, 2):
+            with torch.random.fork_rng():
+                torch.manual_seed(seed)
+                samples.append(DataSet(loader).sample(9, seed=0).gathered())
+        assert torch.equal(samples[0].inputs[0], samples[1].inputs[0])
+
+    def test_passes_shuffle_over_all_rows(self):
+        loader = DataLoader(TensorDataset(X, LABELS), batch_size=7, shuffle=True)
+        (rows,) = DataSet(loader).gathered().inputs
+        assert not torch.equal(rows, X)
+        assert torch.equal(rows.sort(0).values, X.sort(0).values)
+
+
+FORMS = {
+    "flat": (X, Z, LABELS),
+    "loader": DataLoader(TensorDataset(X, Z, LABELS), batch_size=7),
+    "list": [(X[:9], Z[:9], LABELS[:9]), (X[9:], Z[9:], LABELS[9:])],
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_several_inputs_may_lie_beside_the_labels(form):
+    found = greedy_feature_selection(model, FORMS[form])
+    expected = greedy_feature_selection(model, ((X, Z), LABELS))
+    assert found.order[:2].tolist() == [4, 1]
+    torch.testing.assert_close(found.scores, expected.scores)
+
+
+def test_more_rows_than_there_are():
+    with pytest.raises(ValueError, match="max_sample_size must be at most the 30 rows of data"):
+        greedy_feature_selection(model, (X, Z, LABELS), sample_size=5, max_sample_size=31)
