@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from pyxai.graph.affine import AffinePrefix, affine_prefix
 from pyxai.graph.interpreter import Run, Values, execute, propagate
-from pyxai.graph.ir import Node
+from pyxai.graph.ir import Node, is_random
 from pyxai.graph.rules import Rule, RuleTable
+from pyxai.runner.state import random_state_kept
 
 __all__ = ["Graph", "Program"]
 
@@ -31,6 +34,7 @@ class Program:
     features: tuple[tuple[int, ...], ...]  # sizes of the attributed inputs without the batch
     row_elements: int  # elements of all values that have a row per example, for one example
     rows_apart: bool  # whether the output has a row per example
+    random: bool  # whether an op draws random numbers
 
     @classmethod
     def build(
@@ -70,6 +74,7 @@ class Program:
             features,
             row_elements,
             rows_apart,
+            any(is_random(node) for node in kept),
         )
 
     def accepts(self, batch: int) -> bool:
@@ -134,7 +139,8 @@ class Graph:
     ) -> Values:
         """Run the graph and return the value of every node.
 
-        Autograd follows the caller's grad mode; weights are the model's own tensors.
+        Autograd and autocast follow the caller; weights are the model's own tensors. What is drawn
+        leaves the random state as it was, so that two runs draw the same.
 
         Parameters
         ----------
@@ -187,14 +193,15 @@ class Graph:
         if rules is not None:
             # getitem of a tuple of such values works as it is.
             resolved = rules.resolve(self.calls(), strict=strict)
-        execute(
-            nodes,
-            values,
-            last_use=self.program.last_use,
-            keep=keep,
-            rules=resolved,
-            options=options,
-        )
+        with self._random_state_kept():
+            execute(
+                nodes,
+                values,
+                last_use=self.program.last_use,
+                keep=keep,
+                rules=resolved,
+                options=options,
+            )
         return values
 
     def propagate(
@@ -243,7 +250,11 @@ class Graph:
         options: Mapping[str, Any] | None = None,
     ) -> tuple[Any, ...]:
         """Do as :meth:`propagate`, with rules that ``RuleTable.resolve`` gave before."""
-        return propagate(self.nodes, self.output, seed, runs, rules, self.inputs, options)
+        first = seed[0] if isinstance(seed, list) else seed
+        kind = first.device.type if isinstance(first, Tensor) else "cpu"
+        # Under the caller's autocast products would be 16-bit, whatever the dtype of the seed.
+        with self._random_state_kept(), torch.autocast(kind, enabled=False):
+            return propagate(self.nodes, self.output, seed, runs, rules, self.inputs, options)
 
     def first_linear(self, input_index: int = 0) -> AffinePrefix | None:
         """Return what lies between an input and the first nonlinear ops, if that is affine.
@@ -254,6 +265,13 @@ class Graph:
             ``None`` if a nonlinear op reads the input itself.
         """
         return affine_prefix(self, input_index)
+
+    def _random_state_kept(self) -> AbstractContextManager[None]:
+        """Leave the caller's random numbers alone; a block without draws needs nothing."""
+        if not self.program.random:
+            return nullcontext()
+        tensors = (*self.model.parameters(), *self.model.buffers())
+        return random_state_kept({tensor.device for tensor in tensors})
 
     def _needed(self, targets: Sequence[Node], known: set[Node]) -> tuple[Node, ...]:
         """Nodes to compute for the targets when some values are known."""

@@ -111,6 +111,12 @@ def is_user_code(path: str) -> bool:
     return not path.startswith((_TORCH_ROOT, _PACKAGE_ROOT, "torch" + os.sep, "<"))
 
 
+def is_random(node: Node) -> bool:
+    """Whether an op draws random numbers."""
+    tags = getattr(node.target, "tags", ())
+    return torch.Tag.nondeterministic_seeded in tags
+
+
 def reads_values(op: str) -> bool:
     """Whether an op looks at more than the shape of its operands."""
     return op not in _SHAPE_ONLY

@@ -54,6 +54,10 @@ def vector_jacobian(
     if call.node.op == "_native_batch_norm_legit_no_training" and tuple(names) == ("input",):
         given = cotangent[0]
         return {"input": given * batch_norm_scale(call, given.dtype)}
+    if call.node.op == "native_dropout" and tuple(names) == ("input",):
+        # Run again it would drop other values than those of the forward pass.
+        given, kept = cotangent[0], 1 - call["p"]
+        return {"input": given * call.output(run)[1].to(given) / (kept or 1.0)}
     if call.node.op in _SPLITS:
         joined = _joined(call, cotangent, run)
         if joined is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from pyxai.attribution._row_passes import take_rows
@@ -18,7 +19,7 @@ from pyxai.attribution.multipliers.pairs import (
     attribute_pairs,
 )
 from pyxai.runner import is_out_of_memory
-from pyxai.runner.memory import Measure, Schedule, rows_for
+from pyxai.runner.memory import Schedule
 
 __all__ = ["attribute_blocks"]
 
@@ -96,14 +97,20 @@ def _pairs_at_once(engine: Engine, inputs: Tensors, n_examples: int, n_baselines
     """Return how many pairs make a block: all if their forward passes have room."""
     width = max(4, *(value.element_size() for value in inputs))
     per_row = float(max(1, width * engine.graph.program.row_elements))
-    if inputs[0].device.type == "cuda":
-        rows = rows_for(Measure(per_row), inputs[0].device, None)
-    else:
-        rows = int(_memory_of_host() / 4 / per_row)
+    rows = int(_room(inputs[0].device) / per_row)
     if n_examples + n_baselines <= rows:
         return n_examples * n_baselines
     columns = max(1, min(n_baselines, rows // 2))
     return columns if columns < n_baselines else columns * max(1, rows - columns)
+
+
+def _room(device: torch.device) -> float:
+    """Return bytes for the values of forward passes, the rest being for the way back."""
+    if device.type == "cuda":
+        free = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
+        free = max(1, free - torch.cuda.memory_allocated(device)) // 2
+        return float(1 << (free.bit_length() - 1))  # small changes do not change the blocks
+    return _memory_of_host() / 4
 
 
 def _memory_of_host() -> float:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pyxai._checks import check_finite
 from pyxai.attribution.multipliers.neuron_shapley import Fan, neuron_shapley
 from pyxai.attribution.multipliers.rescale import RESCALE
 from pyxai.attribution.multipliers.reveal_cancel import (
@@ -97,12 +98,19 @@ class Engine:
 def target_seed(
     outputs: Tensor, target: Target, examples: slice, n_repeats: int
 ) -> tuple[Tensor, Tensor]:
-    """Return the explained scalars, [rows], and their derivative by the outputs."""
+    """Return the explained scalars, [rows], and their derivative by the outputs.
+
+    Raises
+    ------
+    ValueError
+        If the target does not fit the outputs, or an explained scalar is NaN or infinite.
+    """
     # A copy, as outputs made in inference mode can take no part in autograd.
     with torch.inference_mode(False), torch.enable_grad():
         leaf = outputs.detach().clone().requires_grad_()
         selected = target.select(leaf, examples, n_repeats, True)
         (seed,) = torch.autograd.grad(selected.sum(), leaf)
+    check_finite("model output", selected.detach())
     dtype = accumulation_dtype(outputs.dtype)
     return selected.detach().to(dtype), seed.to(dtype)
 
