@@ -14,6 +14,7 @@ from torch import nn
 from pyxai import attribution
 from pyxai.graph import trace
 from pyxai.graph.interpreter import Values
+from pyxai.runner.memory import Schedule
 
 LIMIT, BATCH, N_FEATURES = 40, 60, 6
 
@@ -168,3 +169,38 @@ def test_two_hundred_calls_leave_no_tensor_behind(name):
     assert run(200) == before
     for module in net.modules():
         assert not any(vars(module)[key] for key in vars(module) if key.endswith("_hooks"))
+
+
+@pytest.mark.parametrize("batch", [BATCH, 7 * LIMIT])
+def test_steps_start_where_memory_last_sufficed(batch):
+    """A path that goes step by step runs out in its first step only."""
+    x, tried = rows(batch), []
+    net = small_net()
+    expected = attribution.GuidedIG(net).attribute(x, target=1, n_steps=20)
+
+    def check(module, given):
+        tried.append(len(given[0]))
+        check_rows(module, given)
+
+    net[0].register_forward_pre_hook(check)
+    found = attribution.GuidedIG(net).attribute(x, target=1, n_steps=20)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    failed = [place for place, count in enumerate(tried) if count > LIMIT]
+    assert 1 <= len(failed) <= 4
+    assert failed == list(range(failed[0], failed[0] + len(failed)))
+
+
+def test_a_job_after_one_that_ran_out_grows_again():
+    """What was learned is a start, not a limit: other processes may free memory."""
+    schedule = Schedule(1000, 1, 1000)
+    schedule.start_at(10)
+    sizes = []
+    for examples, _ in schedule:
+        sizes.append(examples.stop - examples.start)
+        schedule.succeeded()
+    assert sizes[0] == 10
+    assert max(sizes) > 10
+    assert sum(sizes) == 1000
+    whole = Schedule(1000, 1, 1000, whole_batch=True)
+    whole.start_at(10)
+    assert [examples for examples, _ in whole] == [slice(0, 1000)]

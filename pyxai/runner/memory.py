@@ -163,6 +163,11 @@ class Schedule:
             self._last = (self._example, self._repeat)
             yield self._whole_pass() if self.whole_batch else self._next_pass()
 
+    def start_at(self, rows: int) -> None:
+        """Begin with passes of at most so many rows, as if memory had run out above them."""
+        if not self.whole_batch:
+            self.rows = min(self.rows, rows)
+
     def succeeded(self) -> None:
         """Note that the last pass went well."""
         self._good += 1

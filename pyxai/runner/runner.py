@@ -85,6 +85,8 @@ class Runner:
         self._forward = Forward(
             forward_func, self.target, additional_forward_args, check_output(output)
         )
+        # Rows of a pass after memory ran out, without and with gradients; the next job starts so.
+        self._went: dict[bool, int] = {}
         warn_if_training(self._forward.modules, forward_func)
 
     def outputs(self, inputs: Rows) -> Tensor:
@@ -222,11 +224,15 @@ class Runner:
         values: Tensor | None = None
         with self._prepared(job), Progress(self.progress, job.n_examples * job.n_repeats) as bar:
             _, schedule = plan(job, self._forward, self.max_rows)
+            went = self._went.get(job.consume is None)
+            if went is not None:
+                schedule.start_at(went)
             for part in (job.part(*each) for each in schedule):
                 result = self._attempt(job, part)
                 if isinstance(result, Exception):
                     if not schedule.halve(part.rows):
                         raise result
+                    self._went[job.consume is None] = schedule.rows
                     continue
                 found, grads = result
                 if values is None:
