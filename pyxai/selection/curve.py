@@ -28,6 +28,7 @@ def selection_curve(
     *,
     metric: str = "loss",
     sizes: Sequence[int] | None = None,
+    retrain: Callable[[Tensor], Callable[..., Any]] | None = None,
     **options: Any,
 ) -> SelectionCurve:
     """Show a model the first k features of an order, the others at the baseline.
@@ -43,6 +44,11 @@ def selection_curve(
         ``"loss"``; ``"accuracy"``; or ``"roc_auc"`` of a model with two classes or one logit.
     sizes : sequence of int, optional
         Numbers of features; default: all from 0 (101 of them, beyond 256 features).
+    retrain : callable, optional
+        ``retrain(kept)`` gets the features that are kept, int64 [k] from the best on, and returns
+        the model to ask instead, which takes what ``model`` takes with the others at the baseline.
+        It is called once for each size. How well a model does that was trained without the others
+        tells what they hold; the model as it is, also how it copes with baselines.
     **options : any
         ``loss``, ``baselines``, ``feature_mask``, ``fields``, ``embed``, ``batch_size``,
         ``sample_size`` and ``seed`` of `greedy_feature_selection`.
@@ -62,13 +68,24 @@ def selection_curve(
     objective = objective_of(model, data, **options)
     found = _check_order(order, objective.features.count).to(objective.device)
     counts = _check_sizes(sizes, len(found))
-    if metric == "loss":
-        return loss_curve(objective, found, counts)
     masks = _top_masks(found, counts, objective.features.count)
+    if retrain is None:
+        values = _values(objective, model, masks, metric)
+    else:
+        parts = zip(counts.tolist(), torch.split(masks, 1), strict=True)
+        each = [_values(objective, retrain(found[:k].cpu()), mask, metric) for k, mask in parts]
+        values = torch.cat(each)
+    return SelectionCurve(counts, values.cpu(), metric)
+
+
+def _values(objective: Objective, model: Callable[..., Any], masks: Tensor, metric: str) -> Tensor:
+    """Return the metric of a model for each packed mask, float64 [n_masks]."""
+    if metric == "loss":
+        return -objective.of_model(model).values(masks)
     score = Margin(model) if metric == "roc_auc" else Hit(model)
     rows, labels = objective.outputs(score, masks)
     values = [roc_auc(column, labels) for column in rows.T] if metric == "roc_auc" else rows.mean(0)
-    return SelectionCurve(counts, torch.as_tensor(values, dtype=torch.float64).cpu(), metric)
+    return torch.as_tensor(values, dtype=torch.float64)
 
 
 def loss_curve(objective: Objective, order: Tensor, sizes: Tensor | None = None) -> SelectionCurve:

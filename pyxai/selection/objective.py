@@ -65,6 +65,12 @@ class Objective:
         other.data = data
         return other
 
+    def of_model(self, model: Callable[..., Any]) -> Objective:
+        """Return the same objective of another model."""
+        other = copy(self)
+        other.gains = RowGains(model, self.gains.loss)
+        return other
+
     def values(self, masks: Tensor) -> Tensor:
         """Return G of each packed mask: int32 [n_masks, n_words] to float64 [n_masks]."""
         total = torch.zeros(len(masks), dtype=torch.float64, device=self.device)
