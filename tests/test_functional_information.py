@@ -271,6 +271,15 @@ def test_one_seed_one_answer(rows):
     assert not torch.allclose(other, whole)
 
 
+@pytest.mark.parametrize("score", ["plain", "smoothgrad", "smoothgrad_sq", "vargrad", "vargrad_sq"])
+def test_every_score_in_any_batches(score):
+    """The unit of the running sums changes with the samples, what they give does not."""
+    options = {"score": score, "n_samples": 30, "scale": 2.0, "return_error": True}
+    whole = FunctionalInformation(net()).attribute(inputs(4), 1, **options)
+    one = FunctionalInformation(net()).attribute(inputs(4), 1, internal_batch_size=1, **options)
+    torch.testing.assert_close(one, whole, rtol=1e-9, atol=1e-15)
+
+
 def test_low_precision_models():
     x = inputs().bfloat16()
     found = FunctionalInformation(net(dtype=torch.bfloat16)).attribute(x, 0, n_samples=20)

@@ -115,7 +115,7 @@ def test_relative_scores_of_any_output(offset, rows):
     """f and f e^offset have the same shares, also where f is no float32 or float64 any more."""
     names = ("plain", "additive", "smoothgrad", "smoothgrad_sq", "vargrad", "vargrad_sq")
     covariance = DenseCovariance(torch.eye(3, dtype=torch.float64))
-    options = {"names": names, "n_samples": 12, "scale": 2.0, "internal_batch_size": rows}
+    options = {"names": names, "n_samples": 12, "scale": 2.0}
 
     def method(shift):
         return FunctionalInformation(
@@ -129,7 +129,7 @@ def test_relative_scores_of_any_output(offset, rows):
     law = method(0.0)._noise(x, None, 2.0, "covariance", needs=True)
     points = law.points(slice(0, 2), slice(0, 12), seed=0, paired=False)
     mean = torch.exp((points @ WEIGHT).tanh() * 3).view(12, 2).mean(0)
-    found = method(offset).scores(x, relative=True, **options)
+    found = method(offset).scores(x, relative=True, internal_batch_size=rows, **options)
     for name in names:
         power = {"smoothgrad_sq": 2, "vargrad": 2, "vargrad_sq": 4}.get(name, 1)
         torch.testing.assert_close(found[name], absolute[name] / mean[:, None] ** power)

@@ -103,7 +103,8 @@ class Accumulator:
         self.top[places] = top
         self.mass[places] *= fall[:, 0].exp()
         for name, moments in self.moments.items():
-            degree = DEGREES.get(name, 1)
+            # The samples of a variance scale with half its power.
+            degree = DEGREES.get(name, 1) // (2 if name in VARIANCE_SCORES else 1)
             moments[0, places] *= (degree * fall).exp()
             moments[1, places] *= (2 * degree * fall).exp()
 
