@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 
 import pytest
 import torch
@@ -415,3 +416,11 @@ def test_embeddings_given_as_input():
     # Layer norm at a baseline of zeros multiplies rounding by its root of epsilon.
     assert delta.abs().max() < 1e-11
     assert (found[padding] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("eps", "error"), [(-1, ValueError), (math.nan, ValueError), ("1", TypeError)]
+)
+def test_eps_is_checked(eps, error):
+    with pytest.raises(error, match="eps must be"):
+        DeepLift(nn.Linear(2, 1), eps=eps)

@@ -365,8 +365,30 @@ class TestComposite:
             ValueError, match=r"composite must name submodules .* or 'first', got 'conv9'"
         ):
             LRP(convnet(), composite={"conv9": EpsilonRule()}).attribute(self.x, target=0)
-        with pytest.raises(TypeError, match="composite must hold relevance rules"):
-            LRP(convnet(), composite={"0": "epsilon"})
+        with pytest.raises(TypeError, match="each rule of composite must be one of"):
+            LRP(convnet(), composite={"0": 0.25})
+        with pytest.raises(ValueError, match="each rule of composite must be one of 'epsilon'"):
+            LRP(convnet(), composite={"0": "best"})
+
+    def test_rules_by_name(self):
+        net = convnet()
+        expected = LRP(net, composite={"0": GammaRule(0.5)}).attribute(self.x, target=0)
+        found = LRP(net, composite={"0": "gamma"}, gamma=0.5).attribute(self.x, target=0)
+        assert torch.equal(found, expected)
+        net[0].rule = GammaRule()
+        expected = LRP(net).attribute(self.x, target=0)
+        net[0].rule = "gamma"
+        assert torch.equal(LRP(net).attribute(self.x, target=0), expected)
+        plain = LRP(convnet()).attribute(self.x, target=0)
+        assert not torch.allclose(expected, plain)
+
+    def test_rule_of_another_package_is_an_error(self):
+        lrp_rules = pytest.importorskip("captum.attr._utils.lrp_rules")
+        net = convnet()
+        net[0].rule = lrp_rules.GammaRule()
+        wanted = r"attribute rule of layer '0' .*pyxai.attribution.relevance.*captum"
+        with pytest.raises(TypeError, match=wanted):
+            LRP(net).attribute(self.x, target=0)
 
 
 class TestDeepTaylor:

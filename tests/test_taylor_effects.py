@@ -346,3 +346,11 @@ def test_errors_say_what_to_do():
         Polynomial({(1, 1): 1.0}).taylor_terms(x[:, :2]).term((1, 2))
     with pytest.raises(ValueError, match="exponents of one positive length"):
         Polynomial({(1, 1): 1.0, (2,): 1.0})
+
+
+def test_jet_says_whether_the_model_has_kinks():
+    smooth = taylor_jet(e3_function, torch.tensor([E3["x"]]), max_order=2)
+    assert smooth.analytic
+    with pytest.warns(PyxaiWarning, match="the model has kinks"):
+        kinked = taylor_jet(lambda x: (x[:, 0] - x[:, 1]).relu(), torch.ones(1, 2), max_order=2)
+    assert not kinked.analytic

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_int, describe
-from pyxai._errors import PyxaiWarning
+from pyxai._errors import warn
 from pyxai._inputs import restore_form
 from pyxai.attribution._players import player_patterns
 from pyxai.attribution._question import Coalitions, Question, result_dtype, varying_players
@@ -206,10 +205,8 @@ class Stop:
             return True
         missed = self.missed(errors)
         worst = float(errors[missed].max())
-        warnings.warn(
+        warn(
             f"tolerance {self.tolerance} is not reached for {int(missed.sum())} example(s) within "
             f"max_evals={self.max_evals}; the largest standard error is {worst:.3g}",
-            PyxaiWarning,
-            stacklevel=3,
         )
         return False

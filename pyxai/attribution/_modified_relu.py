@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pyxai._checks import describe
-from pyxai._errors import PyxaiWarning
+from pyxai._errors import warn
 from pyxai._inputs import format_inputs, restore_form
 from pyxai.attribution._row_passes import row_passes, take_rows
 from pyxai.attribution.base import GradientAttribution
@@ -86,11 +85,9 @@ class ModifiedRelu(GradientAttribution):
         warn_if_training(find_modules(self.model), self.model)
         graph: Graph = trace(self.model, given, arguments)
         if not any(op in RELUS for op in graph.ops):
-            warnings.warn(
+            warn(
                 f"{self.table.method} changes the gradient of ReLUs, and the model has none: the "
                 "result is the plain gradient",
-                PyxaiWarning,
-                stacklevel=2,
             )
 
         def work(examples: slice) -> tuple[Tensor, ...]:

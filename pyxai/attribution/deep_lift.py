@@ -52,7 +52,7 @@ class DeepLift(GradientAttribution):
     TypeError
         If ``model`` is no ``nn.Module``.
     ValueError
-        If ``rule`` is unknown.
+        If ``rule`` is unknown or ``eps`` negative.
 
     Notes
     -----
@@ -91,11 +91,11 @@ class DeepLift(GradientAttribution):
         if not isinstance(model, nn.Module):
             raise TypeError(f"model must be an nn.Module, got {describe(model)}")
         self.model = model
-        self.eps = eps
+        self.eps = _checked_eps(eps)
         self.rule = check_choice("rule", rule, self._RULES)
         self.strict = strict
         self._multiply_by_inputs = multiply_by_inputs
-        self._options: dict[str, Any] = {"eps": eps}
+        self._options: dict[str, Any] = {"eps": self.eps}
 
     @property
     def multiplies_by_inputs(self) -> bool:
@@ -195,6 +195,14 @@ class DeepLift(GradientAttribution):
             slope * (x.to(slope.dtype) - b.to(slope.dtype))
             for slope, x, b in zip(multipliers, inputs, baselines, strict=True)
         )
+
+
+def _checked_eps(eps: float) -> float:
+    if isinstance(eps, bool) or not isinstance(eps, (int, float)):
+        raise TypeError(f"eps must be a number, got {describe(eps)}")
+    if not 0 <= eps < float("inf"):
+        raise ValueError(f"eps must be finite and at least 0, got {eps}")
+    return float(eps)
 
 
 def _expanded(

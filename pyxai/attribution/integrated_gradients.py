@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from pyxai._checks import check_int
-from pyxai._errors import PyxaiWarning
+from pyxai._errors import warn
 from pyxai._inputs import format_baselines, format_inputs, restore_form
 from pyxai._quadrature import nodes_and_weights
 from pyxai.attribution._path import path_attributions
@@ -222,12 +221,10 @@ def _refine(
         # A model with one output for the whole batch has one delta for all examples.
         rows = missed.expand(batch).nonzero()[:, 0]
         if n_nodes >= max_nodes:
-            warnings.warn(
+            warn(
                 f"integrated gradients miss the tolerance of {tolerance:g} in {len(rows)} of "
                 f"{batch} example(s), by up to {float(delta.abs().max()):.3g}, with "
                 f"max_steps={max_nodes}; raise it, or look for jumps of the model on the path",
-                PyxaiWarning,
-                stacklevel=3,
             )
             return
         n_nodes = min(2 * n_nodes, max_nodes)

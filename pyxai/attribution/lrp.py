@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
-from pyxai._checks import check_choice, describe
+from pyxai._checks import describe
 from pyxai._inputs import flat_features, format_inputs, restore_form
 from pyxai.attribution._row_passes import row_passes, take_rows
 from pyxai.attribution.base import GradientAttribution
 from pyxai.attribution.relevance import (
     AlphaBetaRule,
     EpsilonRule,
-    FlatRule,
     GammaRule,
     RelevanceEngine,
     RelevanceRule,
-    WSquareRule,
     ZBoxRule,
-    ZPlusRule,
 )
+from pyxai.attribution.relevance.named import NAMED, as_rule
 from pyxai.attribution.relevance.table import RELEVANCE
 from pyxai.graph import trace
 from pyxai.graph.trace import as_arguments
@@ -31,7 +29,6 @@ from pyxai.runner.state import find_modules, warn_if_training
 __all__ = ["LRP"]
 
 TensorOrTuple = Tensor | tuple[Tensor, ...]
-RULES = ("epsilon", "alpha_beta", "gamma", "z_plus", "w_square", "z_box", "flat")
 
 
 class LRP(GradientAttribution):
@@ -50,10 +47,10 @@ class LRP(GradientAttribution):
     rule : str or RelevanceRule
         ``"epsilon"``, ``"alpha_beta"``, ``"gamma"``, ``"z_plus"``, ``"w_square"``, ``"z_box"``,
         ``"flat"``, or an object of `pyxai.attribution.relevance`. captum's way is honoured too:
-        a submodule's attribute ``rule`` decides for that layer, and stays there.
+        a submodule's attribute ``rule``, one of the same, decides for that layer, and stays there.
     composite : mapping, optional
-        Rules of single layers: keys are names of submodules, submodules, their types, or
-        ``"first"`` for the layers that read the inputs.
+        Rules of single layers, by name or as objects: keys are names of submodules, submodules,
+        their types, or ``"first"`` for the layers that read the inputs.
     epsilon : float
         Of the epsilon rule, and of sums and pools where that is the rule.
     alpha, beta : float
@@ -96,7 +93,7 @@ class LRP(GradientAttribution):
         model: nn.Module,
         *,
         rule: str | RelevanceRule = "epsilon",
-        composite: Mapping[Any, RelevanceRule] | None = None,
+        composite: Mapping[Any, str | RelevanceRule] | None = None,
         epsilon: float = 1e-9,
         alpha: float = 2.0,
         beta: float = 1.0,
@@ -110,23 +107,18 @@ class LRP(GradientAttribution):
         if not isinstance(model, nn.Module):
             raise TypeError(f"model must be an nn.Module, got {describe(model)}")
         self.model, self.strict = model, strict
-        if isinstance(rule, RelevanceRule):
-            self.rule: RelevanceRule = rule
-        else:
-            made: dict[str, Any] = {
-                "epsilon": lambda: EpsilonRule(epsilon, bias),
-                "alpha_beta": lambda: AlphaBetaRule(alpha, beta, bias),
-                "gamma": lambda: GammaRule(gamma),
-                "z_plus": ZPlusRule,
-                "w_square": WSquareRule,
-                "z_box": lambda: ZBoxRule(low, high),
-                "flat": FlatRule,
-            }
-            self.rule = made[check_choice("rule", rule, RULES)]()
-        self.composite = dict(composite or {})
-        for each in self.composite.values():
-            if not isinstance(each, RelevanceRule):
-                raise TypeError(f"composite must hold relevance rules, got {describe(each)}")
+        made: dict[str, Callable[[], RelevanceRule]] = {
+            **NAMED,
+            "epsilon": lambda: EpsilonRule(epsilon, bias),
+            "alpha_beta": lambda: AlphaBetaRule(alpha, beta, bias),
+            "gamma": lambda: GammaRule(gamma),
+            "z_box": lambda: ZBoxRule(low, high),
+        }
+        self.rule = as_rule(rule, "rule", made)
+        self.composite = {
+            key: as_rule(each, "each rule of composite", made)
+            for key, each in dict(composite or {}).items()
+        }
 
     @property
     def multiplies_by_inputs(self) -> bool:

@@ -175,7 +175,3 @@ def affine_prefix(graph: Graph, input_index: int) -> AffinePrefix | None:
     if any(node.op in {"chunk", "split", "split_with_sizes", "unbind"} for node in boundary):
         return None
     return AffinePrefix(graph, input_index, tuple(boundary), len(prefix) - 1)
-
-
-def _continues(user: Node, prefix: set[Node]) -> bool:
-    return user.depends and user not in prefix

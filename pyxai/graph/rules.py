@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from pyxai._errors import PyxaiWarning, UnsupportedOperationError
+from pyxai._errors import UnsupportedOperationError, warn
 from pyxai.graph.ir import Node
 
 __all__ = ["Rule", "RuleTable"]
@@ -115,9 +114,7 @@ class RuleTable:
             if any(node.op in random or "batch_norm" in node.op for node in missing):
                 hint += "; dropout and batch norm have rules in eval mode, call model.eval() first"
             raise UnsupportedOperationError(f"{self.method} has no rule for {listed}{hint}")
-        warnings.warn(
+        warn(
             f"{self.method} has no rule for {listed}: their gradients were used instead, "
             "completeness is not guaranteed",
-            PyxaiWarning,
-            stacklevel=2,
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,14 +10,13 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_choice, check_int
-from pyxai._errors import PyxaiWarning
 from pyxai.game import Game
 from pyxai.runner import Output
 from pyxai.taylor.extension import Extension
 from pyxai.taylor.harsanyi import HarsanyiDividends, harsanyi_dividends
 from pyxai.taylor.jets import mixed_derivative
 from pyxai.taylor.orders import OrderEffects, order_effects
-from pyxai.taylor.smoothness import Smoothness, inspect_smoothness
+from pyxai.taylor.smoothness import smoothness_of, warn_if_kinked
 from pyxai.taylor.terms import TaylorTerms, check_names, degree_vectors
 
 __all__ = ["MAX_TERMS", "taylor_effects"]
@@ -116,28 +114,6 @@ def taylor_effects(
         result = _kappa_effects(extension, max_order, smoothness.analytic, names)
     warn_if_kinked(smoothness, result.residual, max_order)
     return result
-
-
-def smoothness_of(extension: Extension) -> Smoothness:
-    """Look for kinks of a game's extension."""
-    with extension.open() as function:
-        return inspect_smoothness(
-            function, extension.batch, extension.n_players, like=extension.point(0.0)
-        )
-
-
-def warn_if_kinked(smoothness: Smoothness, residual: Tensor, max_order: int) -> None:
-    """Warn that derivatives at one point cannot see beyond a kink."""
-    if smoothness.analytic:
-        return
-    warnings.warn(
-        f"the model has kinks ({', '.join(smoothness.kinks)}): Taylor terms at one point do not "
-        f"contain its interactions, whatever the order. Up to order {max_order} they miss "
-        f"{float(residual.abs().max()):.3g} of f(x) - f(b); pyxai.taylor.harsanyi_dividends and "
-        "pairwise_terms(kind='values') are right for such models",
-        PyxaiWarning,
-        stacklevel=3,
-    )
 
 
 def _kappa_effects(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +12,13 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_choice, check_int
-from pyxai._errors import PyxaiWarning, UnsupportedOperationError
+from pyxai._errors import UnsupportedOperationError, warn
 from pyxai.game import Game
 from pyxai.runner import Output
-from pyxai.taylor.effects import smoothness_of
 from pyxai.taylor.extension import Extension
 from pyxai.taylor.kinks import LineKinks, find_kinks
 from pyxai.taylor.second_order import diagonal_gradients, diagonal_hessian
+from pyxai.taylor.smoothness import smoothness_of
 from pyxai.taylor.softplus import SoftplusForRelu
 from pyxai.taylor.terms import check_names
 
@@ -188,18 +187,14 @@ def integrated_hessians(
         if smoothness.analytic or not missed:
             return result
         if mode == "smooth":
-            warnings.warn(
+            warn(
                 f"kinks ({', '.join(smoothness.kinks)}) lie on the path: the second derivatives "
                 "miss them, see row_gap; mode='auto' takes them into account",
-                PyxaiWarning,
-                stacklevel=2,
             )
             return result
-        warnings.warn(
+        warn(
             f"the model is curved and has kinks ({', '.join(smoothness.kinks)}) on the path: ReLU "
             f"is approximated by softplus(beta={beta:g})",
-            PyxaiWarning,
-            stacklevel=2,
         )
     return _by_softplus(extension, n_steps, beta, player_names)
 
@@ -253,7 +248,7 @@ def _by_kinks(extension: Extension, n_cells: int, names: tuple[str, ...]) -> Int
     note = ""
     if unresolved:
         note = f"kinks that meet on the path of example(s) {unresolved} could not be told apart"
-        warnings.warn(f"{note}: their pair effects are uncertain", PyxaiWarning, stacklevel=3)
+        warn(f"{note}: their pair effects are uncertain")
     value, baseline_value = extension.ends()
     return IntegratedHessians(matrix, attributions, value, baseline_value, "kinks", note, names)
 

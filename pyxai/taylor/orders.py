@@ -17,6 +17,7 @@ from pyxai.taylor._subsets import membership, name_set
 from pyxai.taylor.extension import Extension
 from pyxai.taylor.harsanyi import check_enumerable
 from pyxai.taylor.jets import jet_gradients, taylor_coefficients
+from pyxai.taylor.smoothness import smoothness_of, warn_if_kinked
 from pyxai.taylor.terms import check_names
 
 __all__ = ["OrderEffects", "TaylorJet", "order_effects", "taylor_jet"]
@@ -91,6 +92,8 @@ class TaylorJet:
         ``sum over |kappa| = k of kappa_i T(kappa)``; divided by k it is the part of order k of
         integrated gradients.
     value, baseline_value : Tensor, float64, shape [batch]
+    analytic : bool
+        False if the model has kinks: the residual then does not vanish as the order grows.
     """
 
     order_sums: Tensor  # [batch, max_order]
@@ -98,6 +101,7 @@ class TaylorJet:
     value: Tensor  # [batch]
     baseline_value: Tensor  # [batch]
     names: tuple[str, ...]
+    analytic: bool = True
 
     @property
     def residual(self) -> Tensor:  # [batch]
@@ -176,6 +180,11 @@ def taylor_jet(
     ValueError
         If ``max_order`` is below 1; and as in `pyxai.Game`.
 
+    Warns
+    -----
+    PyxaiWarning
+        If the model has kinks.
+
     Notes
     -----
     On a model with kinks the jet is that of the linear piece around the baseline; the residual
@@ -196,10 +205,14 @@ def taylor_jet(
         point, direction = extension.point(0.0), extension.point(1.0)
         sums, slopes = jet_gradients(function, point, direction, max_order)
     last, first = extension.ends()
-    return TaylorJet(
+    smoothness = smoothness_of(extension)
+    jet = TaylorJet(
         order_sums=sums[1:, :, 0].T.double().cpu(),
         moments=slopes[1:, :, 0].transpose(0, 1).double().cpu(),
         value=last,
         baseline_value=first,
         names=check_names(names, game.n_players),
+        analytic=smoothness.analytic,
     )
+    warn_if_kinked(smoothness, jet.residual, max_order)
+    return jet

@@ -14,10 +14,10 @@ from pyxai.game import Game
 from pyxai.ops.masks import pack_masks
 from pyxai.ops.pairwise_taylor import pairwise_taylor_values
 from pyxai.runner import Output, ProgressOption
-from pyxai.taylor.effects import smoothness_of, warn_if_kinked
 from pyxai.taylor.extension import Extension, end_values
 from pyxai.taylor.integrated_hessians import integrated_hessians
 from pyxai.taylor.second_order import diagonal_gradients, diagonal_hessian
+from pyxai.taylor.smoothness import smoothness_of, warn_if_kinked
 from pyxai.taylor.terms import check_names
 
 __all__ = ["PairEffects", "pairwise_terms"]

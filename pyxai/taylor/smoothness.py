@@ -8,9 +8,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pyxai._errors import warn
+from pyxai.taylor.extension import Extension
 from pyxai.taylor.jets import Function, hessian_rows
 
-__all__ = ["Smoothness", "inspect_smoothness", "kinked_operations"]
+__all__ = [
+    "Smoothness",
+    "inspect_smoothness",
+    "kinked_operations",
+    "smoothness_of",
+    "warn_if_kinked",
+]
 
 # Names of autograd nodes (without "Backward0") whose function is not analytic.
 _KINKED = re.compile(
@@ -89,3 +97,23 @@ def inspect_smoothness(
     # Automatic differentiation of linear pieces gives zeros, not small numbers.
     curvature = hessian_rows(function, points, directions)
     return Smoothness(kinks, not bool((curvature != 0).any()))
+
+
+def smoothness_of(extension: Extension) -> Smoothness:
+    """Look for kinks of a game's extension."""
+    with extension.open() as function:
+        return inspect_smoothness(
+            function, extension.batch, extension.n_players, like=extension.point(0.0)
+        )
+
+
+def warn_if_kinked(smoothness: Smoothness, residual: Tensor, max_order: int) -> None:
+    """Warn that derivatives at one point cannot see beyond a kink."""
+    if smoothness.analytic:
+        return
+    warn(
+        f"the model has kinks ({', '.join(smoothness.kinks)}): Taylor terms at one point do not "
+        f"contain its interactions, whatever the order. Up to order {max_order} they miss "
+        f"{float(residual.abs().max()):.3g} of f(x) - f(b); pyxai.taylor.harsanyi_dividends and "
+        "pairwise_terms(kind='values') are right for such models"
+    )

@@ -289,7 +289,6 @@ class _Call(NamedTuple):
                 options,
                 n_order=game.players.n_players,
                 with_values=with_values,
-                stacklevel=4,
             )
             parts = game.to_features(selection_scores(result, scores))
             if not found:
@@ -310,9 +309,8 @@ class _Call(NamedTuple):
         *,
         n_order: int | None,
         with_values: bool,
-        stacklevel: int = 3,
     ) -> GreedyRounds:
-        """Select in rounds; warn as the caller so many frames up."""
+        """Select in rounds."""
         scorer = Scorer(
             self.game,
             options["rule"] or options["method"],
@@ -337,7 +335,7 @@ class _Call(NamedTuple):
             prefix_share=options["prefix_share"],
             device=self.game.inputs[0].device,
         )
-        scorer.warn(stacklevel)
+        scorer.warn()
         return result
 
 

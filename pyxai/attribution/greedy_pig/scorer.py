@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
-
 import torch
 from torch import Tensor
 
-from pyxai._errors import PyxaiWarning
+from pyxai._errors import warn
 from pyxai.attribution.greedy_pig.averaged import averaged_cotangents
 from pyxai.attribution.greedy_pig.path_game import PathGame
 from pyxai.greedy import path_nodes
@@ -85,15 +83,13 @@ class Scorer:
         self._remember(rows, masks, outputs)
         return game.worth(outputs, logits=self.softmax_aware).flatten()
 
-    def warn(self, stacklevel: int) -> None:
-        """Warn if the tolerance was missed, as the caller so many frames up."""
+    def warn(self) -> None:
+        """Warn if the tolerance was missed."""
         if self.missed:
-            warnings.warn(
+            warn(
                 f"the scores of {self.missed} round(s) miss the tolerance of {self.tolerance:g} "
                 f"with max_steps={self.max_nodes} nodes; raise it, or look for jumps of the model "
                 "on the path",
-                PyxaiWarning,
-                stacklevel=stacklevel + 1,
             )
 
     def _of(self, examples: Tensor) -> PathGame:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from pyxai._checks import describe
 from pyxai.attribution.multipliers.engine import target_seed
+from pyxai.attribution.relevance.named import as_rule
 from pyxai.attribution.relevance.rules import EpsilonRule, RelevanceRule
 from pyxai.attribution.relevance.table import RELEVANCE, is_linear_layer
 from pyxai.graph import STRUCTURAL, Graph, Node, RuleTable
@@ -77,8 +78,8 @@ class RelevanceEngine:
         name = node.module.split(" (")[0]  # the rest of the path says the type
         module = self._modules.get(name)
         own = getattr(module, "rule", None)
-        if isinstance(own, RelevanceRule):
-            return own
+        if own is not None:
+            return as_rule(own, f"the attribute rule of layer {name!r}")
         if name in self._composite and name != "first":
             return self._composite[name]
         if node in self._first:
