@@ -65,6 +65,8 @@ def plan(
     total = job.n_examples * job.n_repeats
     few = job.n_repeats == 1 and total < _FEW_ROWS and (max_rows is None or max_rows >= total)
     if few and not always_measure:
+        # Nothing is known of how the model treats them; an earlier job may have been of gradients.
+        forward.copy_rows, forward.inference = True, False
         return Measure(), Schedule(job.n_examples, 1, total)
     measure, device = _measured(job, forward)
     forward.copy_rows, forward.inference = measure.writes_inputs, measure.inference
