@@ -12,6 +12,7 @@ from pyxai import PyxaiWarning, UnsupportedOperationError
 from pyxai.attribution import (
     LRP,
     Deconvolution,
+    DeepLift,
     DeepTaylor,
     GuidedBackprop,
     InputXGradient,
@@ -535,3 +536,33 @@ def test_bfloat16_models_accumulate_in_float32():
     assert found.dtype == torch.float32
     exact = LRP(convnet()).attribute(images(), target=0)
     assert (found.double() - exact).abs().max() < 0.1 * exact.abs().max()
+
+
+ACTIVATIONS = {
+    "rrelu": nn.RReLU(),
+    "softshrink": nn.Softshrink(0.3),
+    "hardshrink": nn.Hardshrink(0.3),
+}
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_that_torch_spells_out(name):
+    """They are functions of single values, which pass relevance on."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(8, 3, generator=generator).double()
+    first, last = nn.Linear(3, 6, bias=False).double(), nn.Linear(6, 1, bias=False).double()
+    first.weight.data = torch.randn(6, 3, generator=generator).double()
+    last.weight.data = torch.ones_like(last.weight)
+    model = nn.Sequential(first, ACTIVATIONS[name], last).eval()
+    h = first(x).detach()
+    output = model(x)[:, 0].detach()
+    found = LRP(model, epsilon=0.0).attribute(x)
+    expected = x * ((ACTIVATIONS[name](h) / h) @ first.weight.detach())
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
+    deep = DeepTaylor(model, on_negative="clamp", input_rule="w_square").attribute(x)
+    assert (output > 0).any()
+    torch.testing.assert_close(deep.sum(1), output.clamp(min=0), rtol=1e-9, atol=1e-12)
+    lifted, delta = DeepLift(model).attribute(x, return_convergence_delta=True)
+    assert delta.abs().max() < 1e-12
+    if name == "rrelu":
+        torch.testing.assert_close(lifted, expected, rtol=1e-9, atol=1e-12)

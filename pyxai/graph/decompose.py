@@ -107,7 +107,22 @@ def _table() -> dict[Any, Callable[..., Any]]:
         for each in [overload] if overload else packet.overloads():
             table.pop(getattr(packet, each), None)
     table[torch.ops.aten.scaled_dot_product_attention.default] = _attention
+    table[torch.ops.aten.rrelu_with_noise_functional.default] = _rrelu
     return table
+
+
+def _rrelu(
+    value: Tensor,
+    noise: Tensor,
+    lower: float = 1 / 8,
+    upper: float = 1 / 3,
+    training: bool = False,
+    generator: torch.Generator | None = None,
+) -> Any:
+    """Spell out the leaky ReLU that a randomized one is in eval mode."""
+    if training:
+        return NotImplemented  # the op stays
+    return torch.nn.functional.leaky_relu(value, (lower + upper) / 2), noise
 
 
 def _attention(

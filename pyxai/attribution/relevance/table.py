@@ -33,8 +33,10 @@ __all__ = ["LINEAR", "RELEVANCE", "gradient", "is_linear_layer"]
 # Ops whose weights a rule may look at one by one.
 LINEAR = op_names("addmm baddbmm bmm convolution linear matmul mm mv")
 NORMS = op_names("group_norm instance_norm layer_norm rms_norm")
+# Answers yes or no; softshrink and hardshrink are made of them.
+COMPARISONS = op_names("eq ge gt le lt ne")
 # What makes a factor of a product a gate, after ops that only move values around.
-GATES = op_names("_softmax _safe_softmax hardsigmoid sigmoid")
+GATES = op_names("_softmax _safe_softmax hardsigmoid sigmoid") | COMPARISONS
 _WINNERS = op_names("fmax fmin maximum minimum")
 
 
@@ -70,7 +72,9 @@ def _but_the_selector(call: Call, relevance: Tensor, selector: str) -> dict[str,
     return {**call.vjp(relevance, wrt=names), selector: None}
 
 
-@RELEVANCE.register(*ELEMENTWISE, "_to_copy", "to", "square", "pow", "remainder", "fmod")
+@RELEVANCE.register(
+    *ELEMENTWISE, *COMPARISONS, "_to_copy", "to", "square", "pow", "remainder", "fmod"
+)
 def elementwise(call: Call, relevance: Any) -> dict[str, Any]:
     """Pass relevance through a function of single values."""
     given: Tensor = relevance[0] if isinstance(relevance, list) else relevance
