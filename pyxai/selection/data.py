@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pyxai._checks import check_int, check_tensor, describe
 from pyxai._inputs import format_inputs
+from pyxai._loader import quiet_batches
 from pyxai.ops import philox_uniform
 from pyxai.runner.state import find_modules, left_as_found
 
@@ -87,7 +88,7 @@ class DataSet:
                 yield Batch(tuple(value[rows] for value in whole.inputs), whole.labels[rows])
             return
         empty = True
-        for item in _quietly(self._data):
+        for item in quiet_batches(self._data, seed=0):
             empty = False
             yield self._batch(item)
         if empty:
@@ -182,22 +183,6 @@ def _is_pair(data: Any) -> bool:
 def _first_iterator(data: Iterable[Any]) -> Iterator[Any]:
     with left_as_found(()):
         return iter(data)
-
-
-def _quietly(data: Iterable[Any]) -> Iterator[Any]:
-    """Go through data that may draw random numbers, from a random state of their own."""
-    own = torch.Generator().manual_seed(0).get_state()
-    end = object()
-    iterator: Iterator[Any] | None = None
-    while True:
-        with left_as_found(()):
-            torch.set_rng_state(own)
-            iterator = iter(data) if iterator is None else iterator
-            item = next(iterator, end)
-            own = torch.get_rng_state()
-        if item is end:
-            return
-        yield item
 
 
 def _moved(given: Any, device: torch.device) -> Any:
