@@ -24,7 +24,7 @@ LEAST = torch.finfo(torch.float64).min / 8  # stands for log 0, where difference
 
 
 class Accumulator:
-    """First and second moments of each score; for variance scores the moments of their samples.
+    """Moments of each score; for variance scores the moments of their samples.
 
     Kept in units of the largest ``f`` of an example so far, so that no output is too small.
 
@@ -40,6 +40,8 @@ class Accumulator:
         Partition of the features.
     sum_first : bool
         Whether group members are summed before squaring.
+    errors : bool
+        Whether second moments are kept for scores that are means too, so that errors are known.
     information : bool
         Whether to keep ``f``, ``f log f`` and the information of the sampling law too.
     """
@@ -52,14 +54,22 @@ class Accumulator:
         groups: Groups | None,
         sum_first: bool,
         *,
+        errors: bool = False,
         information: bool = False,
     ) -> None:
         self.law, self.groups, self.sum_first = law, groups, sum_first
         self.batch, self.features = inputs.shape[0], inputs[0].numel()
         columns = self.features if groups is None else groups.n_groups
         device = inputs.device
+        # One row, or two with squares.
         self.moments = {
-            name: torch.zeros(2, self.batch, columns, dtype=torch.float64, device=device)
+            name: torch.zeros(
+                1 + (errors or name in VARIANCE_SCORES),
+                self.batch,
+                columns,
+                dtype=torch.float64,
+                device=device,
+            )
             for name in names
         }
         self.counts = torch.zeros(self.batch, dtype=torch.float64, device=device)
@@ -91,8 +101,9 @@ class Accumulator:
         sample = Sample(grads, weights, covariance, self.groups, self.sum_first)
         for name, moments in self.moments.items():
             values = score_values(name, sample)
-            moments[0, examples].index_add_(0, at, values.sum(0))
-            moments[1, examples].index_add_(0, at, values.square().sum(0))
+            moments[0, places] += values.sum(0)
+            if len(moments) == 2:
+                moments[1, places] += values.square().sum(0)
         if self.rows is not None:
             self._keep_rows(examples, at, sample, log_values)
 
@@ -105,8 +116,8 @@ class Accumulator:
         for name, moments in self.moments.items():
             # The samples of a variance scale with half its power.
             degree = DEGREES.get(name, 1) // (2 if name in VARIANCE_SCORES else 1)
-            moments[0, places] *= (degree * fall).exp()
-            moments[1, places] *= (2 * degree * fall).exp()
+            for power, row in enumerate(moments, 1):
+                row[places] *= (power * degree * fall).exp()
 
     def _keep_rows(self, examples: slice, at: Tensor, sample: Sample, log_values: Tensor) -> None:
         assert self.rows is not None
@@ -121,24 +132,26 @@ class Accumulator:
             pair = torch.stack([log_values[:, column], squares[:, column]])
             self.rows[start + position].append(pair)
 
-    def score(self, name: str, relative: bool = False) -> tuple[Tensor, Tensor]:
-        """Return a score and its standard error, [batch, groups] each.
+    def score(self, name: str, relative: bool = False) -> tuple[Tensor, ...]:
+        """Return a score and, if its square was kept, its standard error, [batch, groups] each.
 
         ``relative``: over the mean of ``f``, to the power with which the score scales.
         """
-        score, error = self._in_units_of_top(name)
+        score, *error = self._in_units_of_top(name)
+        degree = DEGREES.get(name, 1)
         if relative:
-            unit = (self.counts / self.mass) ** DEGREES.get(name, 1)
-            return score * unit.unsqueeze(-1), error * unit.unsqueeze(-1)
-        unit = (DEGREES.get(name, 1) * self.top).exp().unsqueeze(-1)
-        warn_if_lost(score, score * unit)
-        return score * unit, error * unit
+            unit = (self.counts / self.mass).pow(degree).unsqueeze(-1)
+        else:
+            unit = (degree * self.top).exp().unsqueeze(-1)
+            warn_if_lost(score, score * unit)
+        return tuple(value * unit for value in (score, *error))
 
-    def _in_units_of_top(self, name: str) -> tuple[Tensor, Tensor]:
-        first, second = self.moments[name]
+    def _in_units_of_top(self, name: str) -> tuple[Tensor, ...]:
         n = self.counts.unsqueeze(-1)
-        mean = first / n
-        variance = (second / n - mean.square()).clamp(min=0) * n / (n - 1)
+        mean, *square = self.moments[name] / n
+        if not square:
+            return (mean,)
+        variance = (square[0] - mean.square()).clamp(min=0) * n / (n - 1)
         if name in VARIANCE_SCORES:
             # Standard error of a sample variance under a normal law.
             return variance, variance * (2 / (n - 1)).sqrt()

@@ -346,9 +346,8 @@ antithetic, seed, internal_batch_size, return_error, show_progress
             x, target, scale, noise or ("covariance" if needs else "isotropic"), needs
         )
         paired = pairing(antithetic, return_error, n_samples, names)
-        result = Accumulator(
-            names, x, law, placing.groups, reduction == "sum_then_square" or parity
-        )
+        sum_first = reduction == "sum_then_square" or parity
+        result = Accumulator(names, x, law, placing.groups, sum_first, errors=return_error)
         self._sample(
             x,
             target,
@@ -363,10 +362,8 @@ antithetic, seed, internal_batch_size, return_error, show_progress
         )
         found = {}
         for name in names:
-            mean, error = (
-                placing.place(values, x.dtype) for values in result.score(name, relative)
-            )
-            found[name] = (mean, error) if return_error else mean
+            placed = [placing.place(values, x.dtype) for values in result.score(name, relative)]
+            found[name] = tuple(placed) if return_error else placed[0]
         return found
 
     def entropy(
