@@ -135,7 +135,10 @@ def interpolated(
         If scipy is not installed.
     """
     result = np.full((*shape, values.shape[1]), np.nan)
-    triangles = _needs("scipy.spatial", "scipy").Delaunay(points).simplices
+    # scipy's own options, for equal triangles where pixels lie on one circle, but for Q5: a last
+    # pass over all points, which leaves the triangles as they are, is left out.
+    options = "Qbb Qc Qz Q12 Q5"
+    triangles = _needs("scipy.spatial", "scipy").Delaunay(points, qhull_options=options).simplices
     corners = points.astype(np.int32)[triangles]  # [triangles, corner, axis]
     low = corners.min(1)
     sizes = corners.max(1) - low + 1
