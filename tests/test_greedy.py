@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pyxai._quadrature import nodes_and_weights
 from pyxai.greedy import greedy_rounds, path_nodes, round_sizes, selection_scores
-from pyxai.ops import unpack_masks
+from pyxai.ops import pack_masks, unpack_masks
 
 
 class Quadratic:
@@ -182,6 +182,48 @@ def test_a_shortlist_is_taken_from_the_best_scores():
     )
     assert result.order.tolist() == [[2, 1]]
     assert result.raw.tolist() == [[2.0, 1.0]]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 12), st.integers(1, 14), st.booleans(), st.integers(0, 9), st.data())
+def test_a_shortlist_equals_a_plain_loop(n, shortlist, absolute, seed, data):
+    game = Quadratic(2, n, seed)
+    lists = st.lists(st.integers(1, 4), min_size=1, max_size=6).filter(lambda s: sum(s) <= n)
+    rounds = data.draw(st.one_of(st.just("geometric"), st.integers(1, n), lists))
+    result = greedy_rounds(
+        game.path, 2, n, rounds=rounds, absolute=absolute, value=game.value, shortlist=shortlist
+    )
+    for row in range(2):
+        order, raw = [], []
+        for size in round_sizes(rounds, n):
+            shown = torch.zeros(1, n, dtype=torch.bool)
+            shown[0, order] = True
+            scores = path_scores(game)(shown, row)
+            left = sorted(set(range(n)) - set(order), key=ranked_by(scores, absolute))
+            if shortlist > size:
+                scores = game.gains(pack_masks(shown), torch.tensor([row]))[0]
+                left = sorted(left[:shortlist], key=ranked_by(scores, absolute))
+            order += left[:size]
+            raw += scores[left[:size]].tolist()
+        assert result.order[row, : len(order)].tolist() == order
+        torch.testing.assert_close(
+            result.raw[row, : len(raw)], torch.tensor(raw, dtype=torch.float64), rtol=1e-9, atol=1e-9
+        )
+
+
+def ranked_by(scores, absolute):
+    return lambda i: (-abs(float(scores[i])) if absolute else -float(scores[i]), i)
+
+
+@pytest.mark.parametrize("shortlist", [None, 1, 2, 3, 6])
+def test_absolute_gains_order_a_linear_game(shortlist):
+    game = Quadratic(1, 6, interaction=0.0)
+    game.c = torch.tensor([[5.0, -4.9, 1.0, -1.0, 0.5, -0.5]]).double()
+    result = greedy_rounds(
+        game.path, 1, 6, rounds=1, absolute=True, value=game.value, shortlist=shortlist
+    )
+    assert result.order.tolist() == [[0, 1, 2, 3, 4, 5]]
+    torch.testing.assert_close(result.raw, game.c)
 
 
 def test_adaptive_rounds_take_all_where_nothing_interacts():

@@ -38,7 +38,7 @@ class GraphExplainer:
     n_steps : int
         Its nodes.
     absolute : bool
-        Whether to select by absolute score.
+        Whether to select by absolute score, from a shortlist by absolute gain.
     scores : str
         ``"rank"``: n - position. ``"telescoped"``: each round's gain, shared in proportion to its
         integrals; sums to the whole gain. ``"raw"``: the integrals, not comparable between rounds.

@@ -38,7 +38,13 @@ def best(scores: Tensor, selected: Tensor, size: int, absolute: bool) -> Choice:
 
 
 def exact_gains(
-    choice: Choice, size: int, selected: Tensor, examples: Tensor, value: Value, now: Tensor
+    choice: Choice,
+    size: int,
+    selected: Tensor,
+    examples: Tensor,
+    value: Value,
+    now: Tensor,
+    absolute: bool,
 ) -> Choice:
     """Order a shortlist by ``G(S + i) - G(S)`` and take the first.
 
@@ -54,17 +60,20 @@ def exact_gains(
         See `Value`.
     now : Tensor, shape [active]
         ``G(S)``.
+    absolute : bool
+        Whether to order by absolute gain.
 
     Returns
     -------
     Choice
-        With exact gains for scores; equal gains stay in the order of the shortlist.
+        With exact gains for scores, with sign; equal gains stay in the order of the shortlist.
     """
     masks = _with_players(selected, choice.players[..., None], torch.ones_like(choice.players))
     gains = values_of(value, masks, examples) - now[:, None]
-    gains, places = gains.sort(dim=1, descending=True, stable=True)
-    players = choice.players.gather(1, places)
-    return Choice(players[:, :size], gains[:, :size].to(choice.scores.dtype), size)
+    keys = gains.abs() if absolute else gains
+    places = keys.sort(dim=1, descending=True, stable=True).indices[:, :size]
+    chosen = gains.gather(1, places).to(choice.scores.dtype)
+    return Choice(choice.players.gather(1, places), chosen, size)
 
 
 def prefix_check(

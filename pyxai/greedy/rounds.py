@@ -51,7 +51,7 @@ def greedy_rounds(
         See `round_sizes`. ``"adaptive"`` takes, in each round and for each example, the longest of
         the prefixes of 1, 2, 4, ... best players up to which gains keep what scores promise.
     absolute : bool
-        Whether to select by absolute score.
+        Whether to select by absolute score, from a shortlist by absolute gain.
     value : callable, optional
         ``value(selected, examples) -> [rows]`` gives G(S) for masks [rows, n_words] of examples
         [rows]; rows of one example lie side by side, the same number for each. Called once a
@@ -59,8 +59,8 @@ def greedy_rounds(
     epsilon : float, optional
         Stop an example when ``G(S) >= G([n]) - epsilon * |G([n])|``; the others go on without it.
     shortlist : int, optional
-        Order this many candidates of each round by their exact gains ``G(S + i) - G(S)``. Rounds
-        that take as many or more stay as the scores say.
+        Order this many candidates of each round, or all that are open, by their exact gains
+        ``G(S + i) - G(S)``. Rounds that take as many or more stay as the scores say.
     prefix_share : float
         For ``"adaptive"``: which share of the sum of their scores players must gain together.
     device : torch.device, optional
@@ -161,14 +161,18 @@ def _choose(state: State, options: _Options, size: int | None) -> Choice:
         return prefix_check(
             candidates, left, selected, state.active, options.value, now, options.prefix_share
         )
-    open_players = state.n_players - int(state.taken[state.active[0]])
-    width = min(options.shortlist or 0, open_players)
-    if width <= size:
+    if options.shortlist is None or options.shortlist <= size:
         return best(scores, selected, size, options.absolute)
     assert options.value is not None
+    # All active examples have taken the same number. Where no more are open than the round takes,
+    # their gains still order them.
+    open_players = state.n_players - int(state.taken[state.active[0]])
+    width = min(options.shortlist, open_players)
     candidates = best(scores, selected, width, options.absolute)
     now = state.values[-1][state.active]
-    return exact_gains(candidates, size, selected, state.active, options.value, now)
+    return exact_gains(
+        candidates, size, selected, state.active, options.value, now, options.absolute
+    )
 
 
 def _checked(scores: Tensor, active: int, n_players: int) -> Tensor:

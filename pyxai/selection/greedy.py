@@ -87,7 +87,7 @@ def greedy_feature_selection(
     method : str
         Rule of the integral, see `pyxai.greedy.path_nodes`; ``"start"`` is one gradient.
     absolute : bool
-        Whether to select by absolute score.
+        Whether to select by absolute score, from a shortlist by absolute gain.
     epsilon : float, optional
         Stop once the loss is within this share of the loss with all features; what is left follows
         in the order of the last scores.

@@ -140,7 +140,7 @@ class GreedyPIG(GradientAttribution):
             gain of G in each round, shared in proportion to the path integrals; sums to
             ``G(S) - G(nothing)`` for all features that rounds have selected.
         absolute : bool
-            Whether to select by absolute value.
+            Whether to select by absolute value, from a shortlist by absolute gain.
         softmax_aware : bool
             Whether to average the gradient of the softmax between the nodes instead of sampling it
             there: less error with few nodes, for one forward more at each.
