@@ -206,9 +206,8 @@ def test_a_shortlist_equals_a_plain_loop(n, shortlist, absolute, seed, data):
             order += left[:size]
             raw += scores[left[:size]].tolist()
         assert result.order[row, : len(order)].tolist() == order
-        torch.testing.assert_close(
-            result.raw[row, : len(raw)], torch.tensor(raw, dtype=torch.float64), rtol=1e-9, atol=1e-9
-        )
+        expected = torch.tensor(raw, dtype=torch.float64)
+        torch.testing.assert_close(result.raw[row, : len(raw)], expected, rtol=1e-9, atol=1e-9)
 
 
 def ranked_by(scores, absolute):
