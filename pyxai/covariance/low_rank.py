@@ -5,16 +5,25 @@ Nothing of size features x features is formed, so an image of 150,528 values is 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_int
-from pyxai.covariance.base import Covariance, added_variance, check_matrix
+from pyxai._checks import check_dtype, check_finite, check_int, check_shape, check_tensor
+from pyxai.covariance.base import (
+    Covariance,
+    added_variance,
+    check_matrix,
+    check_shrinkage,
+    pivot_of,
+)
 from pyxai.covariance.dense import DenseCovariance
 
 __all__ = ["LowRankCovariance", "SampleCovariance"]
+
+BLOCK = 2**22  # numbers that are held in float64 at a time
 
 
 class LowRankCovariance(Covariance):
@@ -30,16 +39,18 @@ class LowRankCovariance(Covariance):
 
     def __init__(self, factor: Tensor, extra: Tensor | None = None) -> None:
         self.factor = check_matrix("factor", factor)
-        rank, self.features = self.factor.shape
-        self.extra = None if extra is None else extra.detach().to(self.factor)
-        if self.extra is not None:
-            if self.extra.shape != (self.features,):
-                raise ValueError(
-                    f"extra must have shape [{self.features}], got {list(self.extra.shape)}"
-                )
-            if (self.extra < 0).any():
-                raise ValueError(f"extra must not be negative, got {self.extra.min().item():.3g}")
-        self.n_normals = rank + (0 if self.extra is None else self.features)
+        self._rank, self.features = self.factor.shape
+        self._pivot = pivot_of(self.factor)
+        self.extra = None if extra is None else self._checked(extra)
+        self.n_normals = self._rank + (0 if self.extra is None else self.features)
+
+    def _checked(self, extra: Tensor) -> Tensor:
+        check_dtype("extra", check_tensor("extra", extra), (torch.float32, torch.float64))
+        check_shape("extra", extra, (self.features,))
+        check_finite("extra", extra)
+        if (extra < 0).any():
+            raise ValueError(f"extra must not be negative, got {extra.min().item():.3g}")
+        return extra.detach().to(self.factor)
 
     def product(self, vectors: Tensor) -> Tensor:
         """Return ``Sigma v``."""
@@ -61,7 +72,7 @@ class LowRankCovariance(Covariance):
     def _woodbury(self) -> tuple[Tensor, Tensor]:
         """Inverse of ``e`` and the inner inverse ``(I + F e^-1 F')^-1``, in float64."""
         if self.extra is None or (self.extra <= 0).any():
-            raise self._singular(f"rank {self.factor.shape[0]} for {self.features} features")
+            raise self._singular(f"rank {self._rank} for {self.features} features")
         inverse = self.extra.double().reciprocal()
         factor = self.factor.double()
         inner = torch.eye(len(factor), dtype=torch.float64, device=factor.device)
@@ -70,10 +81,14 @@ class LowRankCovariance(Covariance):
 
     @cached_property
     def _square(self) -> DenseCovariance | None:
-        """The full matrix where it is smaller than the factor."""
+        """The full matrix where it is smaller than the factor, in float64."""
         if len(self.factor) < self.features:
             return None
-        return DenseCovariance(self.product(torch.eye(self.features).to(self.factor)))
+        factor = self.factor.double()
+        matrix = factor.T @ factor
+        square = DenseCovariance(matrix if self.extra is None else matrix + self.extra.diag())
+        square._pivot = self._pivot  # that of the numbers it is made of
+        return square
 
     def solve(self, vectors: Tensor) -> Tensor:
         """Return ``Sigma^-1 v`` by Woodbury's identity."""
@@ -88,7 +103,7 @@ class LowRankCovariance(Covariance):
     @cached_property
     def _inverse_diagonal(self) -> Tensor:
         if self._square is not None:
-            return self._square.precision_diagonal()
+            return self._square.precision_diagonal().to(self.factor.dtype)
         inverse, inner = self._woodbury
         factor = self.factor.double()
         explained = (factor * (inner @ factor)).sum(0)
@@ -103,7 +118,7 @@ class LowRankCovariance(Covariance):
     def conditional_blocks(self, members: Tensor) -> Tensor:
         """Return the covariance given all other features, for each row of ``members``."""
         if self._square is not None:
-            return self._square.conditional_blocks(members)
+            return self._square.conditional_blocks(members).to(self.factor.dtype)
         inverse, inner = self._woodbury
         parts = (self.factor.double() * inverse)[:, members]
         explained = torch.einsum("rki,rs,skj->kij", parts, inner, parts)
@@ -121,7 +136,7 @@ class LowRankCovariance(Covariance):
     def conditional_form(self, vectors: Tensor, members: Tensor) -> Tensor:
         """Return ``v' C v``, ``C = e_S + F_S' (I + F_R e_R^-1 F_R')^-1 F_S`` given the rest R."""
         if self._square is not None:
-            return self._square.conditional_form(vectors, members)
+            return self._square.conditional_form(vectors.double(), members).to(vectors.dtype)
         inverse, _ = self._woodbury
         factor, wide = self.factor.double(), vectors.double()
         eye = torch.eye(len(factor), dtype=torch.float64, device=factor.device)
@@ -140,7 +155,9 @@ class LowRankCovariance(Covariance):
     def _moved(self, device: torch.device, dtype: torch.dtype) -> LowRankCovariance:
         factor = self.factor.to(device, dtype)
         extra = None if self.extra is None else self.extra.to(device, dtype)
-        return LowRankCovariance(factor, extra)
+        moved = LowRankCovariance(factor, extra)
+        moved._rank = self._rank
+        return moved
 
 
 class SampleCovariance(LowRankCovariance):
@@ -174,17 +191,56 @@ class SampleCovariance(LowRankCovariance):
         rows = check_matrix("rows", rows)
         if len(rows) < 2:
             raise ValueError(f"rows must hold at least 2 rows, got {len(rows)}")
-        centred = (rows - rows.mean(0)) / (len(rows) - 1) ** 0.5
-        variances = centred.square().sum(0)
+        factor, variances = _centred(rows, 1 - check_shrinkage(shrinkage))
         if rank is not None:
-            centred = _leading(centred, check_int("rank", rank, minimum=1))
+            factor = _leading(factor, check_int("rank", rank, minimum=1))
         extra = added_variance(variances, shrinkage, ridge)
-        super().__init__(
-            (1 - shrinkage) ** 0.5 * centred, extra if shrinkage > 0 or ridge > 0 else None
-        )
+        super().__init__(factor, extra if shrinkage > 0 or ridge > 0 else None)
+        self._rank = min(len(factor), len(rows) - 1)  # centring costs one
+
+
+def _columns(matrix: Tensor) -> Iterator[slice]:
+    """Yield blocks of columns that are small enough to be held in float64."""
+    step = max(1, BLOCK // len(matrix))
+    return (slice(start, start + step) for start in range(0, matrix.shape[1], step))
+
+
+def _centred(rows: Tensor, part: float) -> tuple[Tensor, Tensor]:
+    """Return a factor of ``part`` of the sample covariance of rows, and the sample variances."""
+    factor = torch.empty_like(rows)
+    variances = rows.new_empty(rows.shape[1], dtype=torch.float64)
+    for block in _columns(rows):
+        wide = rows[:, block].double()
+        wide = (wide - wide.mean(0)) / (len(rows) - 1) ** 0.5
+        variances[block] = wide.square().sum(0)
+        factor[:, block] = wide * part**0.5
+    return factor, variances
 
 
 def _leading(factor: Tensor, rank: int) -> Tensor:
-    """Return the ``rank`` leading directions of ``F'F`` as a factor of that many rows."""
-    values, vectors = torch.linalg.eigh(factor @ factor.T)
-    return vectors[:, -rank:].T @ factor if rank < len(values) else factor
+    """Return the ``rank`` leading directions of ``F'F`` as a factor of that many rows.
+
+    All in float64: features of small variance are lost in the rounding of large ones otherwise.
+    """
+    if len(factor) > factor.shape[1]:
+        factor = _triangle(factor)
+    if rank >= len(factor):
+        return factor
+    gram = factor.new_zeros(len(factor), len(factor), dtype=torch.float64)
+    for block in _columns(factor):
+        wide = factor[:, block].double()
+        gram += wide @ wide.T
+    turn = torch.linalg.eigh(gram).eigenvectors[:, -rank:].T
+    result = factor.new_empty(rank, factor.shape[1])
+    for block in _columns(factor):
+        result[:, block] = (turn @ factor[:, block].double()).to(result.dtype)
+    return result
+
+
+def _triangle(factor: Tensor) -> Tensor:
+    """Return a square factor of ``F'F``; each column keeps its own relative precision."""
+    features = factor.shape[1]
+    found = factor.new_zeros(0, features, dtype=torch.float64)
+    for part in factor.split(max(features, BLOCK // features)):
+        found = torch.linalg.qr(torch.cat([found, part.double()]), mode="r").R
+    return found.to(factor.dtype)
