@@ -241,6 +241,6 @@ def _triangle(factor: Tensor) -> Tensor:
     """Return a square factor of ``F'F``; each column keeps its own relative precision."""
     features = factor.shape[1]
     found = factor.new_zeros(0, features, dtype=torch.float64)
-    for part in factor.split(max(features, BLOCK // features)):
+    for part in torch.split(factor, max(features, BLOCK // features)):
         found = torch.linalg.qr(torch.cat([found, part.double()]), mode="r").R
     return found.to(factor.dtype)
