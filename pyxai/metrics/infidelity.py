@@ -119,8 +119,9 @@ def infidelity_perturb_func_decorator(
     ----------
     multiply_by_inputs : bool
         Whether attributions are in output units (as those of integrated gradients), so that a
-        perturbation counts as a fraction of the input, and as it is where the input is 0; False for
-        gradients.
+        perturbation counts as a fraction of the difference of input and baseline, and as it is
+        where that is 0; False for gradients. The baselines are those given to `infidelity`, by
+        default 0, whether or not the function takes them.
 
     Returns
     -------
@@ -129,20 +130,28 @@ def infidelity_perturb_func_decorator(
     """
 
     def decorate(perturb_func: Callable[..., Any]) -> Callable[..., Any]:
+        with_baselines = takes_two(perturb_func)
+
         @functools.wraps(perturb_func)
-        def perturb(inputs: Any, *rest: Any) -> tuple[Any, Any]:
-            perturbed = perturb_func(inputs, *rest)
+        def perturb(inputs: Any, baselines: Any = None) -> tuple[Any, Any]:
+            given = with_baselines and baselines is not None
+            perturbed = perturb_func(inputs, baselines) if given else perturb_func(inputs)
             is_tuple = isinstance(inputs, tuple)
             before = inputs if is_tuple else (inputs,)
-            after = perturbed if isinstance(perturbed, tuple) else (perturbed,)
+            after = perturbed if isinstance(perturbed, (tuple, list)) else (perturbed,)
             changes = []
-            for old, new in zip(before, after, strict=True):
-                change = old - new
+            for old, new, base in zip(
+                before, after, format_baselines(baselines, before), strict=True
+            ):
+                change, whole = old - new, old - base
                 if multiply_by_inputs:
-                    change = torch.where(old == 0, change, change / old)
+                    change = torch.where(whole == 0, change, change / whole)
                 changes.append(change)
             return (tuple(changes) if is_tuple else changes[0]), perturbed
 
+        # Baselines count also where the function that is wrapped, whose signature Python would
+        # show, does not take them.
+        del perturb.__wrapped__
         return perturb
 
     return decorate
@@ -155,11 +164,9 @@ def _perturb(
     baselines: Any,
     n_samples: int,
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    if not callable(perturb_func):
-        raise TypeError(f"perturb_func must be callable, got {describe(perturb_func)}")
     rows = tuple(tensor.repeat_interleave(n_samples, 0) for tensor in tensors)
     arguments: list[Any] = [rows if is_tuple else rows[0]]
-    if baselines is not None and takes_two(perturb_func):
+    if takes_two(perturb_func) and baselines is not None:
         expanded = tuple(
             base.repeat_interleave(n_samples, 0)
             if isinstance(base, Tensor) and base.shape[0] == tensors[0].shape[0]
@@ -181,6 +188,8 @@ def _perturb(
 
 def takes_two(perturb_func: Callable[..., Any]) -> bool:
     """Tell whether a user's perturbation takes a second argument, as captum tells."""
+    if not callable(perturb_func):
+        raise TypeError(f"perturb_func must be callable, got {describe(perturb_func)}")
     parameters = inspect.signature(inspect.unwrap(perturb_func)).parameters.values()
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     return len(positional) >= 2

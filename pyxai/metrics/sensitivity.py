@@ -194,8 +194,6 @@ def _move(
     if perturb_func is default_perturb_func:
         noise = _noise(tensors, example_ids(None, tensors), radius, seed, start, count)
         return tuple(row + each.flatten(0, 1) for row, each in zip(rows, noise, strict=True))
-    if not callable(perturb_func):
-        raise TypeError(f"perturb_func must be callable, got {describe(perturb_func)}")
     given = rows if len(rows) > 1 else rows[0]
     result = perturb_func(given, radius) if takes_two(perturb_func) else perturb_func(given)
     moved = tuple(result) if isinstance(result, (tuple, list)) else (result,)
