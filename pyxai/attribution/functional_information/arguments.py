@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import prod
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_choice, describe
+from pyxai._checks import check_choice
 from pyxai._errors import warn
 from pyxai._inputs import format_feature_mask, format_inputs
 from pyxai.attribution.functional_information.scores import VARIANCE_SCORES, Groups
-from pyxai.covariance import Covariance
-from pyxai.runner.target import Target
 
-__all__ = ["Layout", "by_example", "grouping", "one_tensor", "pairing", "warn_if_lost"]
+__all__ = ["Layout", "grouping", "one_tensor", "pairing", "warn_if_lost"]
 
 
 def one_tensor(inputs: Any) -> Tensor:
@@ -28,54 +26,6 @@ def one_tensor(inputs: Any) -> Tensor:
             "concatenate them, since one covariance speaks of all features"
         )
     return tensors[0]
-
-
-def by_example(covariance: Any, x: Tensor, target: Any) -> list[Covariance]:
-    """Return the covariance of each example's explained class."""
-    if covariance is None:
-        raise ValueError(
-            "covariance must be given or fitted for this score or noise, got None; pass "
-            "covariance= or call fit(loader)"
-        )
-    if isinstance(covariance, Covariance):
-        found = [covariance] * x.shape[0]
-    elif isinstance(covariance, Mapping):
-        found = [_of_class(covariance, label) for label in _labels(target, x.shape[0])]
-    else:
-        raise TypeError(
-            f"covariance must be a Covariance or a mapping of classes to them, "
-            f"got {describe(covariance)}"
-        )
-    features = x[0].numel()
-    for each in found:
-        if each.features != features:
-            raise ValueError(
-                f"covariance must have {features} features like inputs, got {each.features}"
-            )
-    return found
-
-
-def _of_class(covariance: Mapping[int, Covariance], label: int) -> Covariance:
-    if label not in covariance:
-        raise ValueError(
-            f"covariance must hold every explained class, got classes {sorted(covariance)} "
-            f"and target {label}"
-        )
-    return covariance[label]
-
-
-def _labels(target: Any, batch: int) -> list[int]:
-    """Return the class of each example, from any of the forms that name one index."""
-    chosen = Target(target)
-    chosen.check_examples(batch)
-    if chosen.shared is not None and len(chosen.shared) == 1:
-        return [chosen.shared[0]] * batch
-    if chosen.rows is not None and chosen.rows.shape[1] == 1:
-        return [int(label) for label in chosen.rows[:, 0]]
-    raise ValueError(
-        "target must be one class, or one per example, where the covariance is per class, "
-        f"got {describe(target)}"
-    )
 
 
 def warn_if_lost(values: Tensor, result: Tensor) -> None:

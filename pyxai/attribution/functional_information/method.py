@@ -15,11 +15,11 @@ from pyxai.attribution.functional_information.accumulate import (
     of_logarithm,
 )
 from pyxai.attribution.functional_information.arguments import (
-    by_example,
     grouping,
     one_tensor,
     pairing,
 )
+from pyxai.attribution.functional_information.classes import by_example, of_several_outputs
 from pyxai.attribution.functional_information.local import LocalInformation
 from pyxai.attribution.functional_information.moments import fitted_covariances
 from pyxai.attribution.functional_information.noise import Noise
@@ -194,6 +194,7 @@ class FunctionalInformation(GradientAttribution):
         n_samples: int = 100,
         scale: float = 0.15,
         noise: str | None = None,
+        labels: int | Tensor | None = None,
         feature_mask: Tensor | None = None,
         reduction: str = "square_then_sum",
         parity: bool = False,
@@ -226,6 +227,9 @@ class FunctionalInformation(GradientAttribution):
         noise : str, optional
             ``"isotropic"`` or ``"covariance"``; default: covariance for the scores that read
             ``Sigma``, else isotropic.
+        labels : int or Tensor of shape [batch], optional
+            Whose covariance each example gets where there is one for each class; default: that of
+            the target. A model with one output needs them: its target is no class.
         feature_mask : Tensor, shape of ``inputs`` or first dimension 1, optional
             Groups, one for all examples; each member gets the score of its group.
         reduction : str
@@ -277,6 +281,7 @@ class FunctionalInformation(GradientAttribution):
             n_samples=n_samples,
             scale=scale,
             noise=noise,
+            labels=labels,
             feature_mask=feature_mask,
             reduction=reduction,
             parity=parity,
@@ -300,6 +305,7 @@ class FunctionalInformation(GradientAttribution):
         n_samples: int = 100,
         scale: float = 0.15,
         noise: str | None = None,
+        labels: int | Tensor | None = None,
         feature_mask: Tensor | None = None,
         reduction: str = "square_then_sum",
         parity: bool = False,
@@ -319,7 +325,7 @@ class FunctionalInformation(GradientAttribution):
             As for `attribute`.
         names : sequence of str
             Scores, see the class; all share the samples and so the cost of one.
-        n_samples, scale, noise, feature_mask, reduction, parity, layout, relative, \
+        n_samples, scale, noise, labels, feature_mask, reduction, parity, layout, relative, \
 antithetic, seed, internal_batch_size, return_error, show_progress
             As for `attribute`; ``noise`` is by default covariance if any score reads ``Sigma``.
 
@@ -343,7 +349,7 @@ antithetic, seed, internal_batch_size, return_error, show_progress
         placing = grouping(x, feature_mask, parity, layout)
         needs = any(name in COVARIANCE_SCORES for name in names)
         law = self._noise(
-            x, target, scale, noise or ("covariance" if needs else "isotropic"), needs
+            x, target, scale, noise or ("covariance" if needs else "isotropic"), needs, labels
         )
         paired = pairing(antithetic, return_error, n_samples, names)
         sum_first = reduction == "sum_then_square" or parity
@@ -375,6 +381,7 @@ antithetic, seed, internal_batch_size, return_error, show_progress
         n_samples: int = 1000,
         scale: float = 0.15,
         noise: str = "covariance",
+        labels: int | Tensor | None = None,
         seed: int = 0,
         internal_batch_size: int | None = None,
     ) -> EntropyBound:
@@ -385,7 +392,8 @@ antithetic, seed, internal_batch_size, return_error, show_progress
 
         Parameters
         ----------
-        inputs, target, additional_forward_args, n_samples, scale, noise, seed, internal_batch_size
+        inputs, target, additional_forward_args, n_samples, scale, noise, labels, seed, \
+internal_batch_size
             As for `attribute`; samples are independent.
 
         Returns
@@ -400,7 +408,7 @@ antithetic, seed, internal_batch_size, return_error, show_progress
         """
         check_int("n_samples", n_samples, minimum=2)
         x = one_tensor(inputs)
-        law = self._noise(x, target, scale, noise, needs=noise == "covariance")
+        law = self._noise(x, target, scale, noise, noise == "covariance", labels)
         result = Accumulator((), x, law, None, False, information=True)
         self._sample(
             x,
@@ -424,6 +432,7 @@ antithetic, seed, internal_batch_size, return_error, show_progress
         *,
         n_samples: int = 20,
         scale: float = 0.15,
+        labels: int | Tensor | None = None,
         feature_mask: Tensor | None = None,
         seed: int = 0,
         internal_batch_size: int | None = None,
@@ -438,7 +447,8 @@ antithetic, seed, internal_batch_size, return_error, show_progress
 
         Parameters
         ----------
-        inputs, target, additional_forward_args, scale, seed, internal_batch_size, return_error
+        inputs, target, additional_forward_args, scale, labels, seed, internal_batch_size, \
+return_error
             As for `attribute`.
         n_samples : int
             Samples of each group; every group has its own, so the cost grows with their number.
@@ -460,24 +470,26 @@ antithetic, seed, internal_batch_size, return_error, show_progress
         placing = grouping(x, feature_mask, False)
         features = x[0].numel()
         owners = placing.groups or Groups(torch.arange(features, device=x.device), features)
-        law = LocalInformation(
-            self._noise(x, target, scale, "covariance", needs=True), owners, n_samples
-        )
-        runner = self._runner(target, additional_forward_args, internal_batch_size, False)
+        noise = self._noise(x, target, scale, "covariance", True, labels)
+        law = LocalInformation(noise, owners, n_samples)
+        runner = self._runner(noise, target, additional_forward_args, internal_batch_size, False)
         paired = pairing(None, return_error, n_samples, ("conditional",))
         repeats = owners.n_groups * n_samples
         self._gradients(runner, law, law.add, len(x), repeats, seed, paired)
         placed = [placing.place(values, x.dtype) for values in law.score()]
         return tuple(placed) if return_error else placed[0]
 
-    def _noise(self, x: Tensor, target: Any, scale: float, kind: str, needs: bool) -> Noise:
+    def _noise(
+        self, x: Tensor, target: Any, scale: float, kind: str, needs: bool, labels: Any = None
+    ) -> Noise:
         check_choice("noise", kind, ("isotropic", "covariance"))
         if not scale > 0:
             raise ValueError(f"scale must be positive, got {scale}")
         of_example = None
         if needs or kind == "covariance":
-            of_example = by_example(self.covariance, x, target)
-        return Noise(x, scale, kind, of_example)
+            of_example = by_example(self.covariance, x, target, labels)
+        by_target = labels is None and isinstance(self.covariance, Mapping)
+        return Noise(x, scale, kind, of_example, by_target=by_target)
 
     def _sample(
         self,
@@ -496,17 +508,25 @@ antithetic, seed, internal_batch_size, return_error, show_progress
         def consume(examples: slice, repeats: slice, grads: Tensor, log_values: Tensor) -> None:
             result.add(examples, grads, log_values)
 
-        runner = self._runner(target, additional_forward_args, max_rows, progress)
+        runner = self._runner(law, target, additional_forward_args, max_rows, progress)
         self._gradients(runner, law, consume, len(x), n_samples, seed, paired)
 
     def _runner(
-        self, target: Any, additional_forward_args: Any, max_rows: int | None, progress: bool
+        self,
+        law: Noise,
+        target: Any,
+        additional_forward_args: Any,
+        max_rows: int | None,
+        progress: bool,
     ) -> Runner:
+        output = _LOG_OUTPUTS[self.output]
+        if law.by_example is not None and law.by_target:
+            output = of_several_outputs(output)
         return Runner(
             self.forward_func,
             target=target,
             additional_forward_args=additional_forward_args,
-            output=_LOG_OUTPUTS[self.output],
+            output=output,
             max_rows=max_rows,
             progress=progress,
         )

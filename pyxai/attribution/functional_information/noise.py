@@ -25,12 +25,20 @@ class Noise:
         ``"isotropic"`` or ``"covariance"``.
     by_example : list of Covariance, optional
         One per example; the same object for examples of one class. Kept in float64.
+    by_target : bool
+        Whether the target told which covariance each example has.
     """
 
     def __init__(
-        self, inputs: Tensor, scale: float, kind: str, by_example: list[Covariance] | None
+        self,
+        inputs: Tensor,
+        scale: float,
+        kind: str,
+        by_example: list[Covariance] | None,
+        *,
+        by_target: bool = False,
     ) -> None:
-        self.inputs, self.scale, self.kind = inputs, scale, kind
+        self.inputs, self.scale, self.kind, self.by_target = inputs, scale, kind, by_target
         self.dtype = torch.float64 if inputs.dtype == torch.float64 else torch.float32
         # The scores read the covariance as it is given; only draws are rounded like the inputs: a
         # singular matrix is not singular any more in float32.
