@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from pyxai import metrics
-from pyxai.attribution import IntegratedGradients
+from pyxai.attribution import FeatureAblation, IntegratedGradients, ShapleyValues
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +87,152 @@ class TestBaselinesOfTheDecorator:
         )
         one = metrics.infidelity(net, halfway_of_one, x, scores, baselines=base, target=0)
         torch.testing.assert_close(several, one)
+
+
+class TestGroups:
+    """A group's score stands on each of its members and counts once."""
+
+    weight = torch.tensor([3.0, -1.0, 2.0, 0.5], dtype=torch.float64)
+
+    def linear(self, *rows):
+        return torch.cat(rows, 1) @ self.weight
+
+    @pytest.mark.parametrize(
+        "mask", [torch.tensor([0, 0, 0, 3]), torch.tensor([[0, 1, 1, 0], [0, 1, 2, 3], [4] * 4])]
+    )
+    @pytest.mark.parametrize("method", [FeatureAblation, ShapleyValues])
+    def test_exact_scores_are_complete_and_faithful(self, case, mask, method):
+        _, x, base, _ = case
+        scores = method(self.linear).attribute(x, base, feature_mask=mask)
+        options = {"baselines": base, "feature_mask": mask}
+        assert metrics.completeness(self.linear, x, scores, **options).abs().max() < 1e-12
+
+        def hide_groups(rows, baselines):
+            groups = mask.expand(3, 4).repeat_interleave(len(rows) // 3, 0)
+            chances = torch.rand(len(rows), 5, generator=torch.Generator().manual_seed(2))
+            hidden = chances.gather(1, groups) < 0.5
+            return hidden.double(), torch.where(hidden, baselines, rows)
+
+        assert metrics.infidelity(self.linear, hide_groups, x, scores, **options).max() < 1e-20
+        without = metrics.infidelity(self.linear, hide_groups, x, scores, baselines=base)
+        assert without.max() > 1e-3
+
+    def test_groups_over_several_inputs(self, case):
+        _, x, _, _ = case
+        inputs, mask = (x[:, :1], x[:, 1:]), (torch.tensor([7]), torch.tensor([7, 7, 8]))
+        scores = FeatureAblation(self.linear).attribute(inputs, feature_mask=mask)
+        off = metrics.completeness(self.linear, inputs, scores, feature_mask=mask)
+        assert off.abs().max() < 1e-12
+
+        def hide_first(rows):
+            return (
+                (torch.ones_like(rows[0]), torch.tensor([1.0, 1, 0]).expand(len(rows[1]), 3)),
+                (0 * rows[0], rows[1] * torch.tensor([0, 0, 1])),
+            )
+
+        found = metrics.infidelity(self.linear, hide_first, inputs, scores, feature_mask=mask)
+        assert found.max() < 1e-20
+
+    def test_uneven_changes_of_a_group_count_by_their_mean(self):
+        def sums(rows):
+            return rows.sum(1)
+
+        def one_of_two(rows):
+            change = torch.tensor([0.5, 0.0]).expand_as(rows)
+            return change, rows - change
+
+        ones = torch.ones(1, 2)
+        mask = torch.tensor([0, 0])
+        found = metrics.infidelity(sums, one_of_two, ones, 4 * ones, feature_mask=mask)
+        assert found.item() == pytest.approx((4 * 0.25 - 0.5) ** 2)
+
+
+class TestRows:
+    @pytest.mark.parametrize("limit", [None, 1, 2, 3, 7, 20])
+    def test_a_call_has_no_more_rows_than_allowed(self, case, limit):
+        net, x, base, scores = case
+        sizes = []
+
+        def perturb(rows, baselines):
+            sizes.append(len(rows))
+            return rows - baselines, (rows + baselines) / 2
+
+        options = {"target": [0, 1, 2], "baselines": base, "n_perturb_samples": 5}
+        found = metrics.infidelity(net, perturb, x, scores, max_examples_per_batch=limit, **options)
+        assert sum(sizes) == 15
+        assert max(sizes) <= (limit or 15)
+        if limit is None:
+            assert sizes == [15]
+        change = net(x) - net((x + base) / 2)
+        expected = ((x - base) * scores).sum(1) - change.gather(1, torch.arange(3)[:, None])[:, 0]
+        torch.testing.assert_close(found, expected.detach().square())
+
+    def test_perturbations_in_any_memory_order(self):
+        net = nn.Sequential(nn.Flatten(), nn.Linear(18, 2)).eval()
+        x = torch.rand(2, 2, 3, 3)
+
+        def perturb(rows):
+            moved = rows.flip(0).contiguous(memory_format=torch.channels_last)
+            return (rows - moved).contiguous(memory_format=torch.channels_last), moved
+
+        def contiguous(rows):
+            return tuple(each.contiguous() for each in perturb(rows))
+
+        found, expected = (
+            metrics.infidelity(net, f, x, x, target=0) for f in (perturb, contiguous)
+        )
+        assert torch.equal(found, expected)
+
+    def test_result_has_no_graph(self, case):
+        net, x, _, scores = case
+        found = metrics.infidelity(
+            net, lambda rows: (rows.requires_grad_(), rows / 2), x, scores, target=0
+        )
+        assert not found.requires_grad
+
+
+class TestNumbers:
+    @pytest.mark.parametrize("scale", [1e-300, 1e-170, 1e-30, 1e200])
+    def test_normalized_error_does_not_depend_on_the_scale(self, case, scale):
+        net, x, _, scores = case
+        options = {"target": 1, "normalize": True}
+
+        def perturb(rows):
+            return noise_like(rows), shifted(rows)
+
+        expected = metrics.infidelity(net, perturb, x, scores, **options)
+        found = metrics.infidelity(net, perturb, x, scores * scale, **options)
+        torch.testing.assert_close(found, expected)
+        nothing = metrics.infidelity(net, perturb, x, 0 * scores, **options)
+        as_it_is = metrics.infidelity(net, perturb, x, 0 * scores, target=1)
+        torch.testing.assert_close(nothing, as_it_is)
+
+    @pytest.mark.parametrize("broken", [0, 1])
+    def test_nan_is_refused(self, case, broken):
+        net, x, _, scores = case
+        name = ("perturbations", "perturbed_inputs")[broken]
+
+        def perturb(rows):
+            return tuple(rows * torch.nan if i == broken else rows for i in range(2))
+
+        with pytest.raises(ValueError, match=f"{name} of perturb_func must be finite, got 120 NaN"):
+            metrics.infidelity(net, perturb, x, scores, target=0)
+
+
+def test_a_scalar_of_the_whole_batch_says_nothing_of_a_row():
+    def model(rows):
+        return rows.square().sum()
+
+    def half(rows):
+        return rows / 2, rows / 2
+
+    x = torch.ones(3, 2)
+    message = "model must return one value for each of 3 examples, got one scalar for all"
+    with pytest.raises(ValueError, match=message):
+        metrics.completeness(model, x, x)
+    with pytest.raises(ValueError, match=message):
+        metrics.infidelity(model, half, x, x)
+    assert metrics.completeness(model, x[:1], x[:1]).tolist() == [0.0]
+    # 1 - 0.25 for each of two features, of which half of 1 is predicted
+    found = metrics.infidelity(model, half, x[:1], x[:1], n_perturb_samples=3)
+    assert found.item() == pytest.approx((2 * 0.5 - 2 * 0.75) ** 2)

@@ -10,7 +10,7 @@ from torch import Tensor
 from pyxai._checks import check_finite, check_real, check_tensor, describe
 from pyxai._inputs import Players, flat_features, format_feature_mask
 
-__all__ = ["format_attributions", "player_scores", "rank_players"]
+__all__ = ["format_attributions", "player_scores", "rank_players", "shares_of_players"]
 
 
 def format_attributions(
@@ -61,19 +61,41 @@ def player_scores(
     players = format_feature_mask(feature_mask, inputs)
     if feature_mask is None:
         return values, players
-    owners = torch.cat(
-        [
-            flat_features(players_of).expand(len(values), -1)
-            for players_of in players.maps
-            if players_of is not None
-        ],
-        1,
-    ).long()
-    sums = values.new_zeros(len(values), players.n_players)
-    counts = sums.clone()
-    sums.scatter_add_(1, owners, values)
-    counts.scatter_add_(1, owners, torch.ones_like(values))
+    owners = _owners(players, len(values))
+    sums = values.new_zeros(len(values), players.n_players).scatter_add_(1, owners, values)
+    counts = _counts(players, owners)
     return (sums / counts).masked_fill(counts == 0, -torch.inf), players
+
+
+def shares_of_players(
+    attributions: Any, inputs: tuple[Tensor, ...], feature_mask: Any
+) -> tuple[Tensor, ...]:
+    """Return each feature's share of its player's score: [batch, features] of each input, float64.
+
+    A score stands on each member of a group; the shares of a group sum to it.
+    """
+    parts = tuple(flat_features(a) for a in format_attributions(attributions, inputs))
+    if feature_mask is None:
+        return parts
+    players = format_feature_mask(feature_mask, inputs)
+    owners = _owners(players, len(parts[0]))
+    sizes = _counts(players, owners).gather(1, owners)
+    widths = [part.shape[1] for part in parts]
+    return tuple(
+        part / size for part, size in zip(parts, torch.split(sizes, widths, 1), strict=True)
+    )
+
+
+def _owners(players: Players, batch: int) -> Tensor:
+    """Return the player of each feature over all inputs, int64 [batch, features]."""
+    maps = [flat_features(each) for each in players.maps if each is not None]
+    return torch.cat([each.expand(batch, -1) for each in maps], 1).long()
+
+
+def _counts(players: Players, owners: Tensor) -> Tensor:
+    """Return how many features each player has in each example, float64 [batch, n_players]."""
+    counts = torch.zeros(len(owners), players.n_players, dtype=torch.float64, device=owners.device)
+    return counts.scatter_add_(1, owners, torch.ones_like(owners, dtype=torch.float64))
 
 
 def rank_players(scores: Tensor) -> Tensor:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_int, describe
+from pyxai._checks import check_int
 from pyxai._inputs import format_baselines, format_inputs
-from pyxai.metrics._attributions import format_attributions
+from pyxai.metrics._attributions import shares_of_players
+from pyxai.metrics._outputs import output_of_each
+from pyxai.metrics._perturb import Perturb, takes_two
 from pyxai.runner import Runner
 
-__all__ = ["infidelity", "infidelity_perturb_func_decorator", "takes_two"]
+__all__ = ["infidelity", "infidelity_perturb_func_decorator"]
 
 
 def infidelity(
@@ -29,6 +30,8 @@ def infidelity(
     n_perturb_samples: int = 10,
     max_examples_per_batch: int | None = None,
     normalize: bool = False,
+    *,
+    feature_mask: Any = None,
 ) -> Tensor:
     """Return the expected squared error of attributions as a linear model of perturbations.
 
@@ -40,9 +43,10 @@ def infidelity(
         The model.
     perturb_func : callable
         ``perturb_func(inputs)``, or ``perturb_func(inputs, baselines)`` if it takes two arguments
-        and baselines are given, on ``n_perturb_samples`` copies of the batch, example-major.
-        Returns ``(perturbations, perturbed_inputs)``, each like ``inputs``; see also
-        `infidelity_perturb_func_decorator`.
+        and baselines are given, on copies of the examples, those of an example side by side.
+        Returns ``(perturbations, perturbed_inputs)``, each like its ``inputs``; see also
+        `infidelity_perturb_func_decorator`. It is called once, or, with
+        ``max_examples_per_batch``, for as many copies at a time.
     inputs : Tensor or tuple of Tensor, shape [batch, *features]
         Examples.
     attributions : Tensor or tuple of Tensor, shape of ``inputs``
@@ -56,9 +60,12 @@ def infidelity(
     n_perturb_samples : int
         Perturbations of each example.
     max_examples_per_batch : int, optional
-        Upper bound of the rows in one call of the model.
+        Upper bound of the rows in one call of the model and of ``perturb_func``.
     normalize : bool
         Whether attributions are first scaled by the factor that minimises the error.
+    feature_mask : Tensor or tuple of Tensor, optional
+        That of the attributions: where features form groups, methods write the score of a group on
+        each of its members. It counts once here, with the mean perturbation of the members.
 
     Returns
     -------
@@ -68,7 +75,8 @@ def infidelity(
     Raises
     ------
     ValueError
-        If a shape or the perturbations do not fit.
+        If a shape or the perturbations do not fit, something is NaN or infinite, or the model
+        returns one scalar for several examples.
     TypeError
         If a type does not fit.
 
@@ -78,36 +86,59 @@ def infidelity(
        definition 2.1; the scale factor is that of its section 4.
     """
     tensors, is_tuple = format_inputs(inputs)
-    weights = format_attributions(attributions, tensors)
+    shares = shares_of_players(attributions, tensors, feature_mask)
     check_int("n_perturb_samples", n_perturb_samples, minimum=1)
+    limit, batch = max_examples_per_batch, len(tensors[0])
+    width = n_perturb_samples
+    if limit is not None:
+        width = min(width, max(1, check_int("max_examples_per_batch", limit, minimum=1) // batch))
     runner = Runner(
         forward_func,
         target=target,
         additional_forward_args=additional_forward_args,
-        max_rows=max_examples_per_batch,
+        max_rows=limit,
     )
-    perturbations, perturbed = _perturb(
-        perturb_func, tensors, is_tuple, baselines, n_perturb_samples
-    )
-    batch = tensors[0].shape[0]
+    outputs = output_of_each(runner, tensors).unsqueeze(1)
+    perturb = Perturb(perturb_func, tensors, is_tuple, baselines, limit)
+    predicted, changes = [], []
+    for start in range(0, n_perturb_samples, width):
+        count = min(width, n_perturb_samples - start)
+        perturbations, rows = perturb(count)
+        said = [_dot(*each) for each in zip(perturbations, shares, strict=True)]
+        predicted.append(torch.stack(said).sum(0))
+        changes.append(outputs - _outputs_of_rows(runner, rows, batch, count))
+    errors = _errors(torch.cat(predicted, 1), torch.cat(changes, 1), normalize)
+    return errors.square().mean(1)
+
+
+def _dot(perturbations: Tensor, shares: Tensor) -> Tensor:
+    """Return what attributions say of perturbations, [batch, samples]."""
+    changes = perturbations.reshape(len(shares), -1, shares.shape[1]).to(shares)
+    return (changes * shares.unsqueeze(1)).sum(2)
+
+
+def _outputs_of_rows(runner: Runner, rows: tuple[Tensor, ...], batch: int, count: int) -> Tensor:
+    """Return the explained outputs of example-major rows, float64 [batch, count]."""
 
     def build(examples: slice, repeats: slice) -> tuple[Tensor, ...]:
         return tuple(
-            rows.view(batch, n_perturb_samples, *rows.shape[1:])[examples, repeats].flatten(0, 1)
-            for rows in perturbed
+            row.reshape(batch, count, *row.shape[1:])[examples, repeats].flatten(0, 1)
+            for row in rows
         )
 
-    outputs = runner.outputs(tensors).double()
-    changes = outputs.unsqueeze(1) - runner.values(build, batch, n_perturb_samples).double()
-    predicted = torch.zeros_like(changes)
-    for change, weight in zip(perturbations, weights, strict=True):
-        change = change.view(batch, n_perturb_samples, -1).double()
-        predicted += (change * weight.reshape(batch, 1, -1)).sum(2)
-    if normalize:
-        scale = (predicted * changes).mean(1) / predicted.square().mean(1)
-        # Where every prediction is 0 any factor serves.
-        predicted *= scale.nan_to_num(1.0).unsqueeze(1)
-    return (predicted - changes).square().mean(1)
+    return runner.values(build, batch, count).double()
+
+
+def _errors(predicted: Tensor, changes: Tensor, normalize: bool) -> Tensor:
+    """Return by how much predictions are off, scaled by the best factor or as they are."""
+    if not normalize:
+        return predicted - changes
+    # Attributions may be so small, or so large, that squares of what they predict are lost.
+    size = predicted.abs().amax(1, keepdim=True)
+    unit = predicted / torch.where(size > 0, size, 1.0)
+    factor = (unit * changes).mean(1, keepdim=True) / unit.square().mean(1, keepdim=True)
+    # Where every prediction is 0 any factor serves.
+    return unit * torch.where(size > 0, factor, 0.0) - changes
 
 
 def infidelity_perturb_func_decorator(
@@ -155,54 +186,3 @@ def infidelity_perturb_func_decorator(
         return perturb
 
     return decorate
-
-
-def _perturb(
-    perturb_func: Callable[..., Any],
-    tensors: tuple[Tensor, ...],
-    is_tuple: bool,
-    baselines: Any,
-    n_samples: int,
-) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    rows = tuple(tensor.repeat_interleave(n_samples, 0) for tensor in tensors)
-    arguments: list[Any] = [rows if is_tuple else rows[0]]
-    if takes_two(perturb_func) and baselines is not None:
-        expanded = tuple(
-            base.repeat_interleave(n_samples, 0)
-            if isinstance(base, Tensor) and base.shape[0] == tensors[0].shape[0]
-            else base
-            for base in format_baselines(baselines, tensors)
-        )
-        arguments.append(expanded if is_tuple else expanded[0])
-    result = perturb_func(*arguments)
-    if not isinstance(result, tuple) or len(result) != 2:
-        raise TypeError(
-            "perturb_func must return (perturbations, perturbed_inputs), got "
-            f"{describe(result)}; see infidelity_perturb_func_decorator"
-        )
-    return tuple(
-        _check_rows(name, value, rows)  # type: ignore[return-value]
-        for name, value in zip(("perturbations", "perturbed_inputs"), result, strict=True)
-    )
-
-
-def takes_two(perturb_func: Callable[..., Any]) -> bool:
-    """Tell whether a user's perturbation takes a second argument, as captum tells."""
-    if not callable(perturb_func):
-        raise TypeError(f"perturb_func must be callable, got {describe(perturb_func)}")
-    parameters = inspect.signature(inspect.unwrap(perturb_func)).parameters.values()
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    return len(positional) >= 2
-
-
-def _check_rows(name: str, value: Any, rows: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    given = tuple(value) if isinstance(value, (tuple, list)) else (value,)
-    if len(given) != len(rows) or any(
-        not isinstance(each, Tensor) or each.shape != row.shape
-        for each, row in zip(given, rows, strict=False)
-    ):
-        raise ValueError(
-            f"{name} of perturb_func must have the shapes {[list(row.shape) for row in rows]}, "
-            f"got {[describe(each) for each in given]}"
-        )
-    return given

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from pyxai._checks import check_choice, check_finite, check_real, check_tensor, describe
 from pyxai._inputs import flat_features, format_baselines, format_inputs
-from pyxai.metrics._attributions import format_attributions
+from pyxai.metrics._attributions import shares_of_players
+from pyxai.metrics._outputs import output_of_each
 from pyxai.runner import Output, Runner
 
 __all__ = ["completeness", "grid_point_game", "point_game", "sparseness", "stability"]
@@ -25,10 +26,11 @@ def completeness(
     target: Any = None,
     additional_forward_args: Any = None,
     output: Output = "logit",
+    feature_mask: Any = None,
 ) -> Tensor:
     """Return how far attributions are from summing to the difference of two outputs.
 
-    ``sum(attributions) - (f(inputs) - f(baselines))``
+    ``sum(attributions) - (f(inputs) - f(baselines))``, each group's score counted once
 
     Parameters
     ----------
@@ -46,6 +48,9 @@ def completeness(
         Extra arguments of the model.
     output : "logit", "probability", "log_probability" or callable
         Applied before the target is selected.
+    feature_mask : Tensor or tuple of Tensor, optional
+        That of the attributions: where features form groups, methods write the score of a group on
+        each of its members.
 
     Returns
     -------
@@ -55,7 +60,7 @@ def completeness(
     Raises
     ------
     ValueError
-        If a shape does not fit.
+        If a shape does not fit, or the model returns one scalar for several examples.
     TypeError
         If a type does not fit.
 
@@ -65,7 +70,7 @@ def completeness(
        proposition 1.
     """
     tensors, _ = format_inputs(inputs)
-    weights = format_attributions(attributions, tensors)
+    shares = shares_of_players(attributions, tensors, feature_mask)
     starts = tuple(
         base.expand_as(tensor) if isinstance(base, Tensor) else torch.full_like(tensor, base)
         for base, tensor in zip(format_baselines(baselines, tensors), tensors, strict=True)
@@ -73,8 +78,8 @@ def completeness(
     runner = Runner(
         model, target=target, additional_forward_args=additional_forward_args, output=output
     )
-    change = runner.outputs(tensors).double() - runner.outputs(starts).double()
-    return torch.stack([flat_features(weight).sum(1) for weight in weights]).sum(0) - change
+    change = output_of_each(runner, tensors) - output_of_each(runner, starts)
+    return torch.stack([share.sum(1) for share in shares]).sum(0) - change
 
 
 def sparseness(attributions: Tensor | tuple[Tensor, ...]) -> Tensor:
