@@ -7,7 +7,14 @@ import torch
 from torch import nn
 
 from pyxai import metrics
-from pyxai.attribution import FeatureAblation, IntegratedGradients, Saliency
+from pyxai.attribution import (
+    FeatureAblation,
+    GradientShap,
+    IntegratedGradients,
+    NoiseTunnel,
+    Occlusion,
+    Saliency,
+)
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +100,87 @@ class TestWhatFollows:
         each = metrics.sensitivity_max(method, x, target=1, **{name: one[name].expand(4, 4)})
         torch.testing.assert_close(found, each)
 
+    def test_lists_as_long_as_the_batch_are_options(self):
+        x = sample(2)[:, None]  # windows have two sizes, as many as there are examples
+        method = Occlusion(lambda rows: rows.flatten(1).cumsum(1)).attribute
+        options = {"target": 1, "baselines": 0.5}
+        found = metrics.sensitivity_max(method, x, sliding_window_shapes=[1, 2], **options)
+        each = metrics.sensitivity_max(method, x, sliding_window_shapes=(1, 2), **options)
+        torch.testing.assert_close(found, each)
 
-@pytest.mark.parametrize("order", ["nuc", True, float("nan")])
-def test_norms_of_matrices_are_refused(net, order):
-    with pytest.raises(ValueError, match='norm_ord must be "fro" or a number, got'):
-        metrics.sensitivity_max(Saliency(net).attribute, sample(2), target=0, norm_ord=order)
+
+class TestDraws:
+    """An explanation that draws gives a moved example the draws of the original."""
+
+    @pytest.mark.parametrize("batch", [1, 4])
+    @pytest.mark.parametrize("ids", [None, list, torch.tensor])
+    @pytest.mark.parametrize("kind", [GradientShap, NoiseTunnel])
+    def test_draws_are_kept(self, net, kind, ids, batch):
+        x, options = sample(4)[:batch], {"target": 1, "perturb_radius": 1e-12}
+        if ids is not None:
+            options["example_ids"] = ids(range(batch)) if ids is list else ids([3] * batch)
+        if kind is GradientShap:
+            options["baselines"] = sample(4) / 2
+        method = kind(Saliency(net) if kind is NoiseTunnel else net)
+        assert metrics.sensitivity_max(method.attribute, x, **options).max() < 1e-10
+
+    def test_rows_do_not_depend_on_the_batch(self, net):
+        x, options = sample(3), {"target": 1, "baselines": sample(5) / 2}
+        method = GradientShap(net).attribute
+        whole = metrics.sensitivity_max(method, x, **options)
+        alone = [metrics.sensitivity_max(method, row[None], **options) for row in x]
+        torch.testing.assert_close(whole, torch.cat(alone))
+
+
+class TestNumbers:
+    @pytest.mark.parametrize("order", ["fro", 1, 3.0, float("inf"), -1])
+    @pytest.mark.parametrize("scale", [1e-300, 1e-200, 1e200, 1e300])
+    def test_scale_of_the_explanation_does_not_matter(self, order, scale):
+        expected = metrics.sensitivity_max(lambda rows: rows, sample(3), norm_ord=order)
+        found = metrics.sensitivity_max(lambda rows: rows * scale, sample(3), norm_ord=order)
+        torch.testing.assert_close(found, expected)
+
+    def test_change_of_an_explanation_of_nothing_is_absolute(self):
+        found = metrics.sensitivity_max(
+            lambda rows: rows - 2, torch.full((2, 4), 2.0), lambda rows, radius: rows + radius
+        )
+        torch.testing.assert_close(found, torch.full((2,), 0.04).double(), rtol=1e-5, atol=0)
+
+    def test_changed_entries_are_counted(self):
+        x = torch.tensor([[1.0, 2.0, 0.0, 0.0]])
+
+        def last(rows):
+            return torch.cat([rows[:, :3], rows[:, 3:] + 1e-200], 1)
+
+        found = metrics.sensitivity_max(lambda rows: rows.double(), x.double(), last, norm_ord=0)
+        assert found.item() == 0.5
+
+    def test_whole_numbers_take_no_noise(self):
+        x = torch.ones(2, 3, dtype=torch.int64)
+        message = "inputs must be floating point for noise to be added, .* got torch.int64"
+        with pytest.raises(TypeError, match=message):
+            metrics.sensitivity_max(lambda rows: rows, x)
+        with pytest.raises(TypeError, match=message):
+            metrics.default_perturb_func(x)
+        found = metrics.sensitivity_max(lambda rows: rows, x, lambda rows: rows + 1)
+        assert found.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"norm_ord": "nuc"}, ValueError, "norm_ord must be \"fro\" or a number, got 'nuc'"),
+        ({"norm_ord": True}, ValueError, 'norm_ord must be "fro" or a number, got True'),
+        ({"norm_ord": float("nan")}, ValueError, 'norm_ord must be "fro" or a number, got nan'),
+        ({"norm_ord": None}, TypeError, 'norm_ord must be "fro" or a number, got None'),
+        ({"perturb_radius": "a"}, TypeError, "perturb_radius must be a finite number of at least"),
+        ({"perturb_radius": -1}, ValueError, "perturb_radius must be a finite number .*, got -1"),
+        ({"perturb_radius": float("nan")}, ValueError, "perturb_radius must be .*, got nan"),
+        ({"perturb_radius": float("inf")}, ValueError, "perturb_radius must be .*, got inf"),
+        ({"example_ids": [1]}, ValueError, r"example_ids must have shape \[2\], got \[1\]"),
+        ({"perturb_func": 3}, TypeError, "perturb_func must be callable, got 3"),
+    ],
+)
+def test_arguments_are_checked(net, change, error, message):
+    with pytest.raises(error, match=message):
+        metrics.sensitivity_max(Saliency(net).attribute, sample(2), target=0, **change)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import torch
@@ -39,6 +42,8 @@ def default_perturb_func(
 
     Raises
     ------
+    TypeError
+        If a tensor is not floating point: noise would be rounded away.
     ValueError
         If ``seed`` is negative.
     """
@@ -60,6 +65,11 @@ def _noise(
     """Return samples ``start ..`` of the noise of named examples, [names, count, *features]."""
     noise = []
     for stream, row in enumerate(rows):
+        if not row.is_floating_point():
+            raise TypeError(
+                "inputs must be floating point for noise to be added, or perturb_func be given, "
+                f"got {row.dtype}"
+            )
         unit = philox_uniform(
             row.shape[1:],
             count,
@@ -110,9 +120,10 @@ def sensitivity_max(
         Of `default_perturb_func`. The noise of an example depends on its content, not on the batch
         or on ``max_examples_per_batch``.
     **kwargs : any
-        Arguments of ``explanation_func``. Targets, baselines, feature masks and extra arguments
-        that are given per example are repeated with the rows, as are tensors and lists in other
-        arguments that have one entry for each of several examples; the rest is passed as it is.
+        Arguments of ``explanation_func``. ``target``, ``baselines``, ``feature_mask``,
+        ``example_ids`` and ``additional_forward_args`` that are given per example are repeated
+        with the rows, as are tensors in other arguments that have one row for each of several
+        examples; the rest is passed as it is.
 
     Returns
     -------
@@ -127,6 +138,13 @@ def sensitivity_max(
     TypeError
         If a type does not fit.
 
+    Notes
+    -----
+    Methods that draw random numbers key them by the content of an example, and a moved example is
+    another one. If ``explanation_func`` takes ``example_ids``, moved examples therefore get those
+    of the originals, and the draws with them. Otherwise, as through a function that hides that
+    argument, a change holds what other draws make of it too.
+
     References
     ----------
     .. [1] C.-K. Yeh et al., "On the (In)fidelity and Sensitivity of Explanations", NeurIPS 2019,
@@ -135,24 +153,59 @@ def sensitivity_max(
     tensors, is_tuple = format_inputs(inputs)
     batch = tensors[0].shape[0]
     check_int("n_perturb_samples", n_perturb_samples, minimum=1)
-    if not perturb_radius >= 0:
-        raise ValueError(f"perturb_radius must not be negative, got {perturb_radius}")
+    _check_radius(perturb_radius)
     order = _order(norm_ord)
-    base = _explain(explanation_func, tensors, is_tuple, kwargs)
-    size = torch.linalg.vector_norm(base, order, dim=1)
+    kwargs = _with_ids(explanation_func, tensors, kwargs)
+    base = _explain(explanation_func, tensors, is_tuple, kwargs).unsqueeze(1)
     width = n_perturb_samples
     if max_examples_per_batch is not None:
         check_int("max_examples_per_batch", max_examples_per_batch, minimum=1)
         width = max(1, min(n_perturb_samples, max_examples_per_batch // batch))
-    largest = torch.zeros_like(size)
+    found = []
     for start in range(0, n_perturb_samples, width):
         count = min(width, n_perturb_samples - start)
         moved = _move(perturb_func, tensors, perturb_radius, seed, start, count)
         repeated = _repeat(kwargs, inputs, batch, count)
-        found = _explain(explanation_func, moved, is_tuple, repeated).view(batch, count, -1)
-        change = torch.linalg.vector_norm(found - base.unsqueeze(1), order, dim=2)
-        largest = torch.maximum(largest, change.amax(1))
-    return torch.where(size > 0, largest / size, largest)
+        rows = _explain(explanation_func, moved, is_tuple, repeated).view(batch, count, -1)
+        found.append(_relative(rows - base, base, order).amax(1))
+    return torch.stack(found).amax(0)
+
+
+def _relative(change: Tensor, base: Tensor, order: float) -> Tensor:
+    """Return the norm of the last dimension of ``change`` over that of ``base``, where not 0."""
+    (scale, norm), (base_scale, base_norm) = _norm(change, order), _norm(base, order)
+    relative = (scale / base_scale) * (norm / base_norm)
+    return torch.where(base_scale * base_norm > 0, relative, scale * norm)
+
+
+def _norm(rows: Tensor, order: float) -> tuple[Tensor, Tensor]:
+    """Return a norm as two factors: the largest entry, and the norm in units of it.
+
+    Powers of such entries do not leave the range of numbers.
+    """
+    if order == 0:  # counts entries, in no unit
+        norm = torch.linalg.vector_norm(rows, order, dim=2)
+        return torch.ones_like(norm), norm
+    scale = rows.abs().amax(2)
+    unit = rows / torch.where(scale > 0, scale, 1.0).unsqueeze(2)
+    return scale, torch.linalg.vector_norm(unit, order, dim=2)
+
+
+def _with_ids(
+    explanation_func: Callable[..., Any], tensors: tuple[Tensor, ...], kwargs: dict[str, Any]
+) -> dict[str, Any]:
+    """Name the examples for an explanation that draws by names, so that moved ones keep theirs."""
+    given = kwargs.get("example_ids")
+    if given is None and not _takes_ids(explanation_func):
+        return kwargs
+    return {**kwargs, "example_ids": example_ids(given, tensors)}
+
+
+def _takes_ids(explanation_func: Callable[..., Any]) -> bool:
+    try:
+        return "example_ids" in inspect.signature(explanation_func).parameters
+    except ValueError:  # a function of C may have no signature
+        return False
 
 
 def _explain(
@@ -176,9 +229,24 @@ def _explain(
 def _order(norm_ord: str | float) -> float:
     if norm_ord == "fro":
         return 2.0
-    if isinstance(norm_ord, (str, bool)) or float(norm_ord) != float(norm_ord):
-        raise ValueError(f'norm_ord must be "fro" or a number, got {norm_ord!r}')
+    message = f'norm_ord must be "fro" or a number, got {describe(norm_ord)}'
+    if isinstance(norm_ord, (str, bool)):
+        raise ValueError(message)
+    if not isinstance(norm_ord, Real):
+        raise TypeError(message)
+    if math.isnan(norm_ord):
+        raise ValueError(message)
     return float(norm_ord)
+
+
+def _check_radius(perturb_radius: Any) -> None:
+    message = (
+        f"perturb_radius must be a finite number of at least 0, got {describe(perturb_radius)}"
+    )
+    if isinstance(perturb_radius, bool) or not isinstance(perturb_radius, Real):
+        raise TypeError(message)
+    if not 0 <= float(perturb_radius) < math.inf:
+        raise ValueError(message)
 
 
 def _move(
@@ -217,17 +285,19 @@ def _repeat(kwargs: dict[str, Any], inputs: Any, batch: int, count: int) -> dict
             repeated[name] = take_arguments(value, rows, batch)
         elif name in ("baselines", "feature_mask"):
             repeated[name] = take_baselines(value, like_inputs, rows)
+        elif name == "example_ids" and value is not None:
+            repeated[name] = value.repeat_interleave(count)
         else:
             repeated[name] = _repeat_other(value, batch, count)
     return repeated
 
 
 def _repeat_other(value: Any, batch: int, count: int) -> Any:
-    if isinstance(value, Tensor):
-        per_example = value.dim() > 0 and value.shape[0] == batch and batch > 1
-        return value.repeat_interleave(count, 0) if per_example else value
-    if isinstance(value, list) and len(value) == batch and batch > 1:
-        return [entry for entry in value for _ in range(count)]
+    """Repeat tensors with a row for each example, also within tuples.
+
+    Lists stay: those as long as a batch are options more often than rows.
+    """
     if isinstance(value, tuple):
         return tuple(_repeat_other(entry, batch, count) for entry in value)
-    return value
+    per_example = isinstance(value, Tensor) and value.dim() > 0 and value.shape[0] == batch > 1
+    return value.repeat_interleave(count, 0) if per_example else value
