@@ -8,7 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_choice, check_finite, check_real, check_tensor, describe
+from pyxai._checks import (
+    check_choice,
+    check_finite,
+    check_int,
+    check_real,
+    check_tensor,
+    describe,
+)
 from pyxai._inputs import flat_features, format_baselines, format_inputs
 from pyxai.metrics._attributions import shares_of_players
 from pyxai.metrics._outputs import output_of_each
@@ -108,7 +115,7 @@ def sparseness(attributions: Tensor | tuple[Tensor, ...]) -> Tensor:
     .. [1] P. Chalasani et al., "Concise Explanations of Neural Networks using Adversarial
        Training", ICML 2020, section 5.
     """
-    values = _rows("attributions", attributions).abs().sort(1).values
+    values = _scaled(_rows("attributions", attributions)).abs().sort(1).values
     n = values.shape[1]
     ranks = torch.arange(1, n + 1, dtype=torch.float64, device=values.device)
     total = values.sum(1)
@@ -117,13 +124,17 @@ def sparseness(attributions: Tensor | tuple[Tensor, ...]) -> Tensor:
 
 
 def stability(
-    attributions: Tensor, others: Tensor, *, measure: str = "spearman", top: float = 0.1
+    attributions: Tensor | tuple[Tensor, ...],
+    others: Tensor | tuple[Tensor, ...],
+    *,
+    measure: str = "spearman",
+    top: float = 0.1,
 ) -> Tensor:
     """Compare two explanations of the same examples, such as runs of a sampling method.
 
     Parameters
     ----------
-    attributions, others : Tensor, shape [batch, *features]
+    attributions, others : Tensor or tuple of Tensor, shape [batch, *features]
         Any units.
     measure : "spearman", "pearson" or "top"
         Correlation of ranks (ties share their mean rank), of values, or the share of the top
@@ -145,11 +156,9 @@ def stability(
     """
     check_choice("measure", measure, ("spearman", "pearson", "top"))
     first, second = _rows("attributions", attributions), _rows("others", others)
-    if first.shape != second.shape:
-        raise ValueError(
-            f"others must have the shape of attributions, {list(attributions.shape)}, "
-            f"got {list(others.shape)}"
-        )
+    wanted, got = _shapes(attributions), _shapes(others)
+    if wanted != got:
+        raise ValueError(f"others must have the shape of attributions, {wanted}, got {got}")
     if measure == "top":
         if not 0 < top <= 1:
             raise ValueError(f"top must be in (0, 1], got {top}")
@@ -163,8 +172,7 @@ def stability(
         return (masks[0] * masks[1]).sum(1) / count
     if measure == "spearman":
         first, second = _ranks(first), _ranks(second)
-    first, second = first - first.mean(1, keepdim=True), second - second.mean(1, keepdim=True)
-    return (first * second).sum(1) / (first.square().sum(1) * second.square().sum(1)).sqrt()
+    return (_directions(first) * _directions(second)).sum(1).clamp(-1, 1)
 
 
 def point_game(attributions: Tensor, truth: Tensor, *, mode: str = "hit") -> Tensor:
@@ -198,7 +206,7 @@ def point_game(attributions: Tensor, truth: Tensor, *, mode: str = "hit") -> Ten
        section 4.2 (hit).
     """
     check_choice("mode", mode, ("hit", "mass"))
-    values = _rows("attributions", attributions)
+    values = _scaled(_rows("attributions", check_tensor("attributions", attributions)))
     check_tensor("truth", truth)
     if truth.dtype != torch.bool:
         raise TypeError(f"truth must be bool, got {truth.dtype}")
@@ -227,7 +235,7 @@ def grid_point_game(attributions: Tensor, cells: int, cell: Tensor) -> Tensor:
     cells : int
         Cells along a side; height and width are divisible by it.
     cell : Tensor, shape [batch]
-        int64: the row-major number of the explained class's cell.
+        Integers: the row-major number of the explained class's cell.
 
     Returns
     -------
@@ -239,7 +247,7 @@ def grid_point_game(attributions: Tensor, cells: int, cell: Tensor) -> Tensor:
     ValueError
         If a size does not fit.
     TypeError
-        If something is not a tensor.
+        If something is not a tensor, or ``cell`` does not hold integers.
 
     References
     ----------
@@ -256,9 +264,12 @@ def grid_point_game(attributions: Tensor, cells: int, cell: Tensor) -> Tensor:
     maps = attributions.detach().double()
     maps = maps.sum(1) if maps.dim() == 4 else maps
     height, width = maps.shape[1:]
-    if cells < 1 or height % cells or width % cells:
+    check_int("cells", cells, minimum=1)
+    if height % cells or width % cells:
         raise ValueError(f"cells must divide height {height} and width {width}, got {cells}")
     check_tensor("cell", cell)
+    if cell.is_floating_point() or cell.is_complex() or cell.dtype == torch.bool:
+        raise TypeError(f"cell must hold integers, got {cell.dtype}")
     if cell.shape != (len(maps),) or bool((cell < 0).any()) or bool((cell >= cells**2).any()):
         raise ValueError(
             f"cell must hold {len(maps)} numbers from 0 to {cells**2 - 1}, got {describe(cell)}"
@@ -280,7 +291,34 @@ def _rows(name: str, values: Any) -> Tensor:
                 f"{name} must have examples and features, got shape {list(part.shape)}"
             )
         check_finite(name, part)
+        if len(part) != len(parts[0]):
+            raise ValueError(f"{name} must have as many examples each, got {_shapes(values)}")
     return torch.cat([flat_features(part.detach().double()) for part in parts], 1)
+
+
+def _shapes(values: Tensor | tuple[Tensor, ...]) -> list[Any]:
+    """Return the shape of a tensor, or the shapes of a tuple, for a comparison or a message."""
+    if isinstance(values, Tensor):
+        return list(values.shape)
+    return [list(value.shape) for value in values]
+
+
+def _scaled(rows: Tensor) -> Tensor:
+    """Return rows in units of their largest entry, so that sums and squares stay in range."""
+    largest = rows.abs().amax(1, keepdim=True)
+    return rows / torch.where(largest > 0, largest, 1.0)
+
+
+def _directions(rows: Tensor) -> Tensor:
+    """Return rows around their mean, of length 1; NaN where a row is constant.
+
+    A constant row need not equal its mean, which is rounded.
+    """
+    centred = _scaled(rows)
+    centred = centred - centred.mean(1, keepdim=True)
+    constant = rows.amax(1, keepdim=True) == rows.amin(1, keepdim=True)
+    length = centred.square().sum(1, keepdim=True).sqrt()
+    return (centred / length).masked_fill(constant, torch.nan)
 
 
 def _ranks(rows: Tensor) -> Tensor:
