@@ -205,6 +205,25 @@ def test_an_isolated_node_is_told_of():
         explainer.explain_node(block_x(3), edge_index, [0, 1])
 
 
+@pytest.mark.parametrize("output", ["kl", "reverse_kl"])
+def test_a_divergence_does_not_stop_early(output):
+    explainer = GraphExplainer(TwoLayers(), weights_as="dense", output=output, epsilon=0.1)
+    message = f"epsilon must be None for output='{output}', whose share of 0 nothing reaches, got"
+    with pytest.raises(ValueError, match=message):
+        explainer.explain_node(block_x(5), ring(5), 2)
+
+
+def test_one_selected_edge_of_no_gain_is_not_silence():
+    """The other edge only harms, so the first is selected though it changes nothing."""
+    x = torch.tensor([[0.0, 0.0], [0.0, 0.0], [4.0, 0.0]])
+    edge_index = torch.tensor([[1, 2], [0, 0]])
+    explainer = GraphExplainer(
+        lambda x, adjacency: adjacency @ x, weights_as="dense", normalise="none"
+    )
+    found = explainer.explain_node(x, edge_index, 0, target=1, n_select=1)
+    assert found.order.tolist() == [[0]]
+
+
 def test_gradients_that_vanish_without_any_edge_are_told_of():
     x = torch.tensor([[0.0, 1.0], [3.0, 0.0], [0.0, 4.0], [5.0, 1.0]], dtype=torch.float64)
     edge_index = torch.tensor([[1, 2, 3], [0, 0, 0]])

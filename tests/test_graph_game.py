@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pyxai import PyxaiWarning
 from pyxai.attribution import IntegratedGradients
 from pyxai.graphs import GraphGame, graph_players, normalised_weights, weighted_adjacency
+from pyxai.graphs.questions import OUTPUTS
 
 RULES = ("renormalise", "frozen")
 WAYS = ("dense", "sparse", "edge_weight")
@@ -238,7 +239,7 @@ def test_a_node_without_weight_loses_its_edges_and_an_explained_one_is_kept():
         torch.testing.assert_close(value, expected)
 
 
-@pytest.mark.parametrize("output", ["log_probability", "probability", "logit", "kl", torch.sigmoid])
+@pytest.mark.parametrize("output", [*OUTPUTS, torch.sigmoid])
 def test_objectives_are_means_over_the_asked_nodes(output):
     edge_index = random_graph(6)
     game = a_game(edge_index, output=output, nodes=[1, 4])
@@ -253,6 +254,11 @@ def test_objectives_are_means_over_the_asked_nodes(output):
         "kl": lambda o: (
             -torch.nn.functional.kl_div(
                 o.log_softmax(1), full.log_softmax(1), reduction="batchmean", log_target=True
+            )
+        ),
+        "reverse_kl": lambda o: (
+            -torch.nn.functional.kl_div(
+                full.log_softmax(1), o.log_softmax(1), reduction="batchmean", log_target=True
             )
         ),
         torch.sigmoid: lambda o: o.sigmoid().gather(1, said).mean(),

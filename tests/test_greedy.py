@@ -277,6 +277,24 @@ def test_adaptive_rounds_look_at_short_prefixes_first():
     assert late.n_rounds.tolist() == [2]
 
 
+def test_who_is_still_and_who_is_flat():
+    """Scores of 3 players: some; none at first; none at all; none, but all together change G."""
+    table = torch.tensor([[0.0, 0.0, -1.0], [0.0, 0.0, 5.0], [0.0] * 3, [0.0] * 3])
+
+    def scores(selected, examples):
+        first = (selected == 0).all(1, keepdim=True)
+        return torch.where(first & (examples[:, None] == 1), 0.0, table[examples])
+
+    def value(selected, examples):
+        shown = unpack_masks(selected, 3)
+        return (shown[:, 2] & (examples != 2)).double() + (shown.all(1) & (examples == 3))
+
+    for count, ask in ((3, value), (1, value), (3, None)):
+        found = greedy_rounds(scores, 4, 3, rounds=1, n_select=count, value=ask)
+        assert found.flat.tolist() == [False, True, True, True]
+        assert found.still.tolist() == [False, False, True, ask is None]
+
+
 def test_kinds_of_scores():
     game = Quadratic(3, 9, seed=2)
     result = greedy_rounds(game.path, 3, 9, value=game.value)

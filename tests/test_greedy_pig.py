@@ -462,6 +462,38 @@ def test_errors(options, error, message):
         GreedyPIG(mlp()).attribute(call.pop("inputs"), **call)
 
 
+def test_an_order_that_means_nothing_is_told():
+    x = torch.tensor([[1.0, 2.0], [0.0, 0.0], [3.0, 0.0], [0.0, 0.0]])
+    message = r"no feature changes the output at example\(s\) 1, 3; their order means nothing"
+    for masks in (None, torch.tensor([[0, 1], [0, 0], [0, 1], [0, 1]])):
+        for scores in ("rank", "telescoped"):
+            with pytest.warns(PyxaiWarning, match=message):
+                found = GreedyPIG(lambda x: x.sum(1)).attribute(
+                    x, output="logit", feature_mask=masks, scores=scores
+                )
+            if scores == "telescoped":
+                torch.testing.assert_close(found, x)
+    with pytest.warns(PyxaiWarning, match=r"no feature changes .* example\(s\) 0;"):
+        GreedyPIG(lambda x: (x * 0).sum(1)).select(x[:1], output="logit")
+
+
+def test_zeros_at_the_end_are_not_told():
+    """Features at their baselines, and one that is worth less than nothing."""
+    x = torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.0, -1.0, 0.0, 0.0]])
+    result = GreedyPIG(lambda x: x.sum(1)).select(x, output="logit", rounds=1, n_select=1)
+    assert result.order[:, 0].tolist() == [0, 0]
+
+
+def test_a_gradient_that_starts_flat_is_told():
+    def model(x):
+        return (x.sum(1) - 1).clamp(min=0)  # nothing happens before the sum is 1
+
+    x = torch.tensor([[1.5, 0.5]])
+    with pytest.warns(PyxaiWarning, match=r"first round are 0 at example\(s\) 0.*midpoint"):
+        GreedyPIG(model).attribute(x, output="logit", method="start", rounds=1)
+    GreedyPIG(model).attribute(x, output="logit", rounds=1)
+
+
 def test_models_that_cannot_be_explained():
     x = rows(2, 6)
     with pytest.raises(ValueError, match="model output must depend on the inputs in a way that"):

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from pyxai import PyxaiWarning
 from pyxai.selection import (
     baseline_feature_selection,
     greedy_feature_selection,
@@ -195,6 +196,12 @@ def test_columns_that_cannot_matter_score_zero(table):
     assert scores[2] == 0
     assert scores[4] == 0
     assert (scores[[0, 1, 3, 5]] != 0).all()
+
+
+def test_an_order_that_means_nothing_is_told(table):
+    rows, labels = table
+    with pytest.warns(PyxaiWarning, match="no feature changes the output over the data set"):
+        greedy_feature_selection(lambda x: 0 * x[:, :3], (rows, labels % 3), curve=False)
 
 
 def test_scores_of_a_round_sum_to_what_is_left(table):

@@ -43,7 +43,7 @@ class GraphExplainer:
         ``"rank"``: n - position. ``"telescoped"``: each round's gain, shared in proportion to its
         integrals; sums to the whole gain. ``"raw"``: the integrals, not comparable between rounds.
     epsilon : float, optional
-        Stop at ``v(S) >= v(N) - epsilon |v(N)|``.
+        Stop at ``v(S) >= v(N) - epsilon |v(N)|``. Not for a divergence, which is 0 at N.
     shortlist : int, optional
         Order so many candidates of a round by their exact gains.
 

@@ -71,7 +71,7 @@ class GraphGame:
         Whether nodes get self loops, where the normalisation is ours.
     output : str or callable
         ``"log_probability"``, ``"probability"``, ``"logit"``, ``"kl"`` (minus the divergence
-        ``KL(p_full || p)``), or a function of the outputs.
+        ``KL(p_full || p)``), ``"reverse_kl"`` (``-KL(p || p_full)``), or a function of the outputs.
     model_kwargs : mapping, optional
         Further keyword arguments of the model.
     max_rows : int, optional

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pyxai.greedy.divergence import DIVERGENCES, divergence
 from pyxai.runner.target import apply_output
 
 __all__ = ["OUTPUTS", "Output", "Questions", "in_unit", "is_single", "predictions"]
 
-OUTPUTS = ("logit", "probability", "log_probability", "kl")
+OUTPUTS = ("logit", "probability", "log_probability", *DIVERGENCES)
 
 Output = str | Callable[[Tensor], Tensor]
 
@@ -28,8 +29,8 @@ class Questions:
     targets : tuple of Tensor or None, each of shape [n_asked]
         int64 classes; None where the model has one output for each node.
     output : str or callable
-        ``"logit"``, ``"probability"``, ``"log_probability"``, ``"kl"``, or a function of the
-        outputs.
+        ``"logit"``, ``"probability"``, ``"log_probability"``, ``"kl"``, ``"reverse_kl"``, or a
+        function of the outputs.
     full : Tensor, shape [n_rows, n_classes]
         Outputs at the whole graph.
     """
@@ -42,9 +43,9 @@ class Questions:
     def __call__(self, outputs: Tensor, example: int) -> Tensor:
         """Return the mean of the asked outputs of one question, a scalar."""
         nodes, targets = self.nodes[example], self.targets[example]
-        if self.output == "kl":
+        if isinstance(self.output, str) and self.output in DIVERGENCES:
             there, here = (in_unit("log_probability", o[nodes]) for o in (self.full, outputs))
-            return -(there.exp() * (there - here)).sum(1).mean()
+            return -divergence(self.output, there, here).mean()
         values = in_unit(self.output, outputs[nodes])
         if targets is None:
             return values.reshape(len(nodes), -1)[:, 0].mean()

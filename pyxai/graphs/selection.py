@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from pyxai._checks import check_choice, check_int
-from pyxai._errors import warn
 from pyxai.graphs.game import GraphGame
 from pyxai.graphs.result import GraphExplanation
 from pyxai.greedy import (
-    GreedyRounds,
     greedy_rounds,
     path_nodes,
     round_sizes,
     selection_scores,
 )
+from pyxai.greedy.divergence import check_epsilon
 from pyxai.greedy.schedule import is_adaptive
+from pyxai.greedy.silence import warn_of_silence
 from pyxai.ops import unpack_masks
 
 __all__ = ["select_players"]
@@ -53,9 +53,15 @@ def select_players(
     ------
     ValueError
         If an option does not fit, more rounds than players among them.
+
+    Warns
+    -----
+    PyxaiWarning
+        If no player changes the output, or no score of the first round tells who is first.
     """
     check_choice("scores", scores, ("rank", "raw", "telescoped"))
     check_int("n_steps", n_steps, minimum=1)
+    check_epsilon(epsilon, game.questions.output)
     nodes, weights = path_nodes(method, n_steps)
     if not is_adaptive(rounds):
         round_sizes(rounds, game.n_players, n_select)  # complain before the model runs
@@ -73,7 +79,10 @@ def select_players(
         device=game.device,
     )
     assert found.values is not None
-    _warn_of_silence(game, found, path.flat)
+    assert found.still is not None
+    assert found.flat is not None
+    player = game.players.kind[:-1]
+    warn_of_silence(found.still, found.flat, player=player, names=_names(game), rule=method)
     by_player = selection_scores(found, scores)
     options = {"rounds": rounds, "method": method, "n_steps": n_steps, "scores": scores}
     return GraphExplanation(
@@ -87,24 +96,14 @@ def select_players(
     )
 
 
-def _warn_of_silence(game: GraphGame, found: GreedyRounds, flat: Tensor | None) -> None:
-    """Warn of questions that no player has anything to do with, and of gradients that are 0."""
-    assert found.values is not None
-    still = (found.raw == 0).all(1) & (found.values == found.values[:, :1]).all(1)
-    if flat is not None and bool((flat := flat & ~still).any()):
-        asked = [game.questions.nodes[int(row)].tolist() for row in flat.nonzero()[:, 0]]
-        warn(
-            f"all scores of the first round are 0 at node(s) "
-            f"{', '.join(str(nodes)[1:-1] for nodes in asked)}, whose first "
-            f"{game.players.kind[:-1]} is that of the lowest number; where gradients vanish "
-            'without any, method="midpoint" looks further along the path'
-        )
-    if bool(still.any()):
-        asked = [game.questions.nodes[int(row)].tolist() for row in still.nonzero()[:, 0]]
-        warn(
-            f"no {game.players.kind[:-1]} changes the output at node(s) "
-            f"{', '.join(str(nodes)[1:-1] for nodes in asked)}; their order means nothing"
-        )
+def _names(game: GraphGame) -> Callable[[list[int]], str]:
+    """Return what some questions are called."""
+
+    def names(rows: list[int]) -> str:
+        asked = [str(game.questions.nodes[row].tolist())[1:-1] for row in rows]
+        return f"at node(s) {', '.join(asked)}"
+
+    return names
 
 
 class _Path:
@@ -115,17 +114,13 @@ class _Path:
         self.game = game
         self.nodes = nodes.to(game.device, dtype)[:, None]  # [n_steps, 1]
         self.weights = weights.to(game.device, torch.float64)
-        self.flat: Tensor | None = None  # [batch], where all scores of the first round are 0
 
     def score(self, selected: Tensor, examples: Tensor) -> Tensor:
         """Return ``sum_j weights_j dv/dw(1_S + t_j 1_rest)``, [active, n_players]."""
         shown = unpack_masks(selected, self.game.n_players)[:, None].to(self.nodes.dtype)
         points = shown + self.nodes * (1 - shown)
         gradients = self.game.gradients(points, examples).double()
-        scores = torch.einsum("s,esp->ep", self.weights, gradients)
-        if self.flat is None:
-            self.flat = (scores == 0).all(1)
-        return scores
+        return torch.einsum("s,esp->ep", self.weights, gradients)
 
     def value(self, selected: Tensor, examples: Tensor) -> Tensor:
         """Return v(S) of masks [rows, n_words] of the examples of the rows."""

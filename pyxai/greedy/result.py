@@ -35,6 +35,11 @@ class GreedyRounds:
         float64 sum of the scores of all open players minus ``G([n]) - G(S)``, at the start of each
         round, which is 0 for scores that are complete; 0 after an example's last round. None
         without ``value``.
+    flat : Tensor, shape [batch], or None
+        bool, whether all scores of the first round are 0, which then tell nothing of who is first.
+    still : Tensor, shape [batch], or None
+        bool, whether nothing tells one player from another: all scores and exact gains are 0 in all
+        rounds, and so are all differences of the values, if there are any.
     """
 
     order: Tensor
@@ -44,6 +49,8 @@ class GreedyRounds:
     n_players: int
     values: Tensor | None = None
     residuals: Tensor | None = None
+    flat: Tensor | None = None
+    still: Tensor | None = None
 
     def masks(self, n_selected: int) -> Tensor:
         """Return who the first ``n_selected`` are, bool [batch, n_players]."""

@@ -31,6 +31,8 @@ class State:
         self.values: list[Tensor] = []
         self.residuals: list[Tensor] = []
         self.full: Tensor | None = None
+        self.flat = torch.ones(batch, dtype=torch.bool, device=device)
+        self.still = torch.ones(batch, dtype=torch.bool, device=device)
         self.n_done = 0
 
     def start(self, value: Value | None) -> None:
@@ -42,6 +44,7 @@ class State:
         ).expand_as(self.selected)
         ends = values_of(value, torch.stack([self.selected, everyone], 1), self.active)
         self.values, self.full = [ends[:, 0]], ends[:, 1]
+        self.still &= self.full == self.values[0]
 
     def see(self, scores: Tensor) -> None:
         """Keep the scores of a round."""
@@ -49,8 +52,12 @@ class State:
             self.last = scores.new_zeros(len(self.order), self.n_players)
             self.raw = scores.new_zeros(self.order.shape)
         self.last[self.active] = scores.to(self.last.dtype)
+        chosen = unpack_masks(self.selected[self.active], self.n_players)
+        silent = ((scores == 0) | chosen).all(1)
+        self.still[self.active] &= silent
+        if self.n_done == 0:
+            self.flat = silent
         if self.full is not None:
-            chosen = unpack_masks(self.selected[self.active], self.n_players)
             total = scores.double().masked_fill(chosen, 0).sum(1)
             gap = torch.zeros_like(self.full)
             gap[self.active] = total - (self.full - self.values[-1])[self.active]
@@ -67,6 +74,7 @@ class State:
         where = self.active[row], self.taken[self.active][row] + column
         self.order[where] = choice.players[row, column]
         self.raw[where] = choice.scores[row, column].to(self.raw.dtype)
+        self.still[self.active] &= ((choice.scores == 0) | ~fits).all(1)
         self.round_index[where] = self.n_done
         added = torch.zeros(
             len(rows), 32 * self.selected.shape[1], dtype=torch.bool, device=self.device
@@ -85,6 +93,7 @@ class State:
             now = self.values[-1].clone()
             masks = self.selected[self.active][:, None]
             now[self.active] = values_of(value, masks, self.active)[:, 0]
+            self.still &= now == self.values[0]
             self.values.append(now)
             if epsilon is not None:
                 enough = now >= self.full - epsilon * self.full.abs()
@@ -119,4 +128,6 @@ class State:
             self.n_players,
             torch.stack(self.values, 1) if self.values else None,
             torch.stack(self.residuals, 1) if self.residuals else None,
+            self.flat,
+            self.still,
         )

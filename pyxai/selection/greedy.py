@@ -9,8 +9,15 @@ from typing import Any
 from torch import Tensor
 
 from pyxai._checks import check_int
-from pyxai.greedy import GreedyRounds, Score, greedy_rounds, path_nodes, round_sizes
+from pyxai.greedy import (
+    GreedyRounds,
+    Score,
+    greedy_rounds,
+    path_nodes,
+    round_sizes,
+)
 from pyxai.greedy.schedule import is_adaptive
+from pyxai.greedy.silence import warn_of_silence
 from pyxai.selection.curve import loss_curve
 from pyxai.selection.growing import GrowingScores
 from pyxai.selection.losses import Loss
@@ -118,6 +125,12 @@ def greedy_feature_selection(
     TypeError
         If an argument is of another kind.
 
+    Warns
+    -----
+    PyxaiWarning
+        If all scores are 0, in all rounds or in the first, which then do not tell one feature from
+        another.
+
     Notes
     -----
     Columns that equal the baseline everywhere score exactly 0. Sums over rows are in float64.
@@ -177,6 +190,11 @@ def greedy_feature_selection(
         epsilon=epsilon,
         shortlist=shortlist,
         device=objective.device,
+    )
+    assert found.still is not None
+    assert found.flat is not None
+    warn_of_silence(
+        found.still, found.flat, player="feature", names=lambda _: "over the data set", rule=method
     )
     result = selection_of(objective, found, "greedy", curve)
     return replace(result, n_rows=score.n_rows) if isinstance(score, GrowingScores) else result

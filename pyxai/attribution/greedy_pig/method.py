@@ -15,8 +15,15 @@ from pyxai.attribution.greedy_pig.objective import make_objective
 from pyxai.attribution.greedy_pig.path_game import PathGame
 from pyxai.attribution.greedy_pig.prefix_game import prefix_game
 from pyxai.attribution.greedy_pig.scorer import Scorer
-from pyxai.greedy import GreedyRounds, greedy_rounds, path_nodes, selection_scores
+from pyxai.greedy import (
+    GreedyRounds,
+    greedy_rounds,
+    path_nodes,
+    selection_scores,
+)
+from pyxai.greedy.divergence import DIVERGENCES, check_epsilon
 from pyxai.greedy.schedule import is_adaptive
+from pyxai.greedy.silence import warn_of_silence
 
 __all__ = ["GreedyPIG"]
 
@@ -181,7 +188,8 @@ class GreedyPIG(GradientAttribution):
         Warns
         -----
         PyxaiWarning
-            If the tolerance is not met with ``max_steps`` nodes.
+            If the tolerance is not met with ``max_steps`` nodes; if all scores of an example are
+            0, in all rounds or in the first, which then do not tell one feature from another.
 
         Notes
         -----
@@ -246,7 +254,9 @@ class GreedyPIG(GradientAttribution):
                 "feature_mask must have the same numbers for all examples, whose rounds come back "
                 f"in one table, got {len(groups)} sets of numbers; select for each set by itself"
             )
-        return call.run(full, n_order=None, with_values=with_values)
+        found = call.run(full, n_order=None, with_values=with_values)
+        _warn_of_silence(_silence(found), full)
+        return found
 
     def _call(
         self,
@@ -283,6 +293,7 @@ class _Call(NamedTuple):
         """Return scores of the features and, where values were asked for, the deltas."""
         found: tuple[Tensor, ...] = ()
         deltas = torch.zeros(())
+        silence = torch.zeros(2, self.game.n_examples, dtype=torch.bool)
         for rows, game in self.game.by_players():
             call = self._replace(game=game)
             result = call.run(
@@ -290,6 +301,7 @@ class _Call(NamedTuple):
                 n_order=game.players.n_players,
                 with_values=with_values,
             )
+            silence[:, rows.cpu()] = _silence(result)
             parts = game.to_features(selection_scores(result, scores))
             if not found:
                 found = tuple(
@@ -301,6 +313,7 @@ class _Call(NamedTuple):
                 whole[rows] = part
             if result.residuals is not None:
                 deltas[rows] = result.residuals.abs().amax(1).to(deltas.dtype)
+        _warn_of_silence(silence, options)
         return found, deltas
 
     def run(
@@ -363,22 +376,33 @@ def _options(arguments: dict[str, Any]) -> dict[str, Any]:
     return {name: arguments[name] for name in _OPTIONS}
 
 
+def _silence(found: GreedyRounds) -> Tensor:
+    """Return which examples are still and which are flat, [2, batch]."""
+    assert found.still is not None
+    assert found.flat is not None
+    return torch.stack([found.still, found.flat]).cpu()
+
+
+def _warn_of_silence(silence: Tensor, options: dict[str, Any]) -> None:
+    def names(rows: list[int]) -> str:
+        return f"at example(s) {', '.join(map(str, rows))}"
+
+    rule = options["rule"] or options["method"]
+    warn_of_silence(*silence, player="feature", names=names, rule=rule)
+
+
 def _check_options(options: dict[str, Any]) -> None:
     """Raise before the model is run if an option does not fit."""
     nodes, _ = path_nodes(options["rule"] or options["method"], options["n_steps"])
     output = options["output"]
     if not callable(output):
-        known = ("probability", "log_probability", "logit", "kl", "reverse_kl")
+        known = ("probability", "log_probability", "logit", *DIVERGENCES)
         if output not in known:
             listed = ", ".join(repr(name) for name in known)
             raise ValueError(
                 f"output must be one of {listed} or a function, got {describe(output)}"
             )
-    if output in ("kl", "reverse_kl") and options["epsilon"] is not None:
-        raise ValueError(
-            f"epsilon must be None for output={output!r}, whose share of 0 nothing reaches, "
-            f"got {options['epsilon']!r}"
-        )
+    check_epsilon(options["epsilon"], output)
     tolerance = options["tolerance"]
     if tolerance is not None:
         if not tolerance > 0:

@@ -9,12 +9,11 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from pyxai.explanation.rows import take_arguments, take_target
+from pyxai.greedy.divergence import DIVERGENCES, divergence
 from pyxai.runner import EveryOutput, Output, Runner, Target
 from pyxai.runner.target import apply_output
 
-__all__ = ["KL_OUTPUTS", "Objective", "make_objective"]
-
-KL_OUTPUTS = ("kl", "reverse_kl")
+__all__ = ["Objective", "make_objective"]
 
 
 class Forms(NamedTuple):
@@ -98,8 +97,8 @@ class Objective:
         """Return G from the model's outputs, [batch, count, n_outputs] -> [batch, count]."""
         batch, count = outputs.shape[:2]
         if self.reference is not None:
-            reference = self.reference[:, None]
-            return -_divergence(reference, outputs.double(), self.output == "reverse_kl")
+            shown = outputs.double().log_softmax(-1)
+            return -divergence(str(self.output), self.reference[:, None], shown)
         flat = apply_output(self.output, outputs.flatten(0, 1))
         target = Target(self.target)
         return target.select(flat, slice(0, batch), count, True).view(batch, count)
@@ -117,13 +116,8 @@ def make_objective(
     if arguments is None:
         arguments = ()
     arguments = arguments if isinstance(arguments, tuple) else (arguments,)
-    forms = Forms(
-        model,
-        _Divergence(model, output == "reverse_kl"),
-        _Flat(model),
-        _Product(model, len(inputs)),
-    )
-    if output not in KL_OUTPUTS:
+    forms = _forms(model, len(inputs), output)
+    if not isinstance(output, str) or output not in DIVERGENCES:
         return Objective(forms, target, arguments, output, max_rows=max_rows)
     objective = Objective(forms, None, arguments, output, max_rows=max_rows)
     logits = objective.logits_runner().outputs(inputs)
@@ -136,26 +130,18 @@ def make_objective(
 
 
 def _forms(model: Callable[..., Any], n_inputs: int, output: Output) -> Forms:
-    divergence = _Divergence(model, output == "reverse_kl")
-    return Forms(model, divergence, _Flat(model), _Product(model, n_inputs))
-
-
-def _divergence(full: Tensor, logits: Tensor, reverse: bool) -> Tensor:
-    """Return KL(full || shown), or with ``reverse`` KL(shown || full), of the last dimension."""
-    shown = logits.log_softmax(-1)
-    p, q = (shown, full) if reverse else (full, shown)
-    return (p.exp() * (p - q)).sum(-1)
+    return Forms(model, _Divergence(model, str(output)), _Flat(model), _Product(model, n_inputs))
 
 
 class _Divergence:
     """Minus the divergence between the classes of a row and those that follow the arguments."""
 
-    def __init__(self, model: Callable[..., Any], reverse: bool) -> None:
-        self.model, self.reverse = model, reverse
+    def __init__(self, model: Callable[..., Any], output: str) -> None:
+        self.model, self.output = model, output
 
     def __call__(self, *given: Any) -> Tensor:
         *arguments, full = given
-        return -_divergence(full, self.model(*arguments).double(), self.reverse)
+        return -divergence(self.output, full, self.model(*arguments).double().log_softmax(-1))
 
 
 class _Flat:

@@ -1,0 +1,38 @@
+"""Minus the divergence of classes as what a subset is worth: at most 0, which is its value at x."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+__all__ = ["DIVERGENCES", "check_epsilon", "divergence"]
+
+DIVERGENCES = ("kl", "reverse_kl")
+
+
+def divergence(output: str, full: Tensor, shown: Tensor) -> Tensor:
+    """Return how far classes are from those of the whole.
+
+    Parameters
+    ----------
+    output : str
+        ``"kl"``: ``KL(full || shown)``; ``"reverse_kl"``: ``KL(shown || full)``.
+    full, shown : Tensor, shape [..., n_classes]
+        Log-probabilities.
+
+    Returns
+    -------
+    Tensor, shape [...]
+    """
+    p, q = (full, shown) if output == "kl" else (shown, full)
+    return (p.exp() * (p - q)).sum(-1)
+
+
+def check_epsilon(epsilon: float | None, output: Any) -> None:
+    """Raise if an early stop is asked of a divergence."""
+    if epsilon is not None and isinstance(output, str) and output in DIVERGENCES:
+        raise ValueError(
+            f"epsilon must be None for output={output!r}, whose share of 0 nothing reaches, "
+            f"got {epsilon!r}"
+        )
