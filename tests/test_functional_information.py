@@ -381,10 +381,10 @@ class TestErrors:
     def test_singular_covariance(self):
         singular = SampleCovariance(torch.randn(3, D, dtype=torch.float64))
         method = FunctionalInformation(net(), covariance=singular)
-        with pytest.raises(ValueError, match="covariance must be positive definite, got rank 3"):
+        with pytest.raises(ValueError, match="covariance must be positive definite, got rank 2"):
             method.attribute(inputs(), 0, score="conditional", n_samples=4)
 
-        with pytest.raises(ValueError, match="covariance must be positive definite, got rank 3"):
+        with pytest.raises(ValueError, match="covariance must be positive definite, got rank 2"):
             method.local_conditional(inputs(), 0, n_samples=4)
 
     def test_negative_output_of_one_group(self):

@@ -104,9 +104,15 @@ def _parity(x: Tensor, kind: str) -> Layout:
 
 
 def pairing(
-    antithetic: bool | None, return_error: bool, n_samples: int, names: Sequence[str]
+    antithetic: bool | None,
+    return_error: bool,
+    relative: bool,
+    n_samples: int,
+    names: Sequence[str],
 ) -> bool:
     """Tell whether samples come in opposite pairs; variances and errors need independent ones."""
+    if relative and return_error:
+        raise ValueError("return_error must be False with relative=True, got True")
     if antithetic and return_error:
         raise ValueError("antithetic must be False with return_error=True, got True")
     variances = [name for name in names if name in VARIANCE_SCORES]

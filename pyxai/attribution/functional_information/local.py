@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pyxai._inputs import flat_features
 from pyxai.attribution.functional_information.noise import Noise
+from pyxai.attribution.functional_information.running import Moments, Units
 from pyxai.attribution.functional_information.scores import Groups
 from pyxai.covariance import Covariance
 from pyxai.covariance.base import symmetric_root
@@ -43,9 +44,13 @@ class LocalInformation:
         Partition of the features.
     n_samples : int
         Samples of each group.
+    errors : bool
+        Whether standard errors are asked for.
     """
 
-    def __init__(self, noise: Noise, groups: Groups, n_samples: int) -> None:
+    def __init__(
+        self, noise: Noise, groups: Groups, n_samples: int, *, errors: bool = False
+    ) -> None:
         self.noise, self.groups, self.n_samples = noise, groups, n_samples
         self.members: list[Tensor] = [torch.empty(0)] * groups.n_groups
         for ids, members in groups.by_size():
@@ -54,10 +59,9 @@ class LocalInformation:
         self.laws = {
             id(covariance): self._laws_of(covariance) for covariance in noise.by_example or ()
         }
-        batch = len(noise.inputs)
-        self.moments = torch.zeros(
-            2, batch, groups.n_groups, dtype=torch.float64, device=noise.inputs.device
-        )
+        shape, device = (len(noise.inputs), groups.n_groups), noise.inputs.device
+        self.units = Units(*shape, device)  # every group has its own samples
+        self.moments = Moments(shape, 2 if errors else 1, device)
 
     def points(self, examples: slice, repeats: slice, *, seed: int, paired: bool) -> Tensor:
         """Return the samples, node-major ``[repeats * examples, *features]``."""
@@ -75,22 +79,21 @@ class LocalInformation:
     def add(self, examples: slice, repeats: slice, grads: Tensor, log_values: Tensor) -> None:
         """Take in gradients [repeats, batch, *features] of ``log f`` and its values."""
         grads = grads.reshape(*log_values.shape, -1).double()
-        weights = log_values.double().exp()
+        log_values, start = log_values.double(), examples.indices(len(self.noise.inputs))[0]
         for group, places, _ in self._spans(repeats):
-            part = grads[places][..., self.members[group]]
+            part, values = grads[places][..., self.members[group]], log_values[places]
             for covariance, at in self.noise.members(examples):
-                block = self.laws[id(covariance)][group].block
-                own = part[:, at]
-                forms = weights[places][:, at] * ((own @ block) * own).sum(-1)
-                found = self.moments[:, examples, group]
-                found.index_add_(1, at, torch.stack([forms.sum(0), forms.square().sum(0)]))
+                index = (at + start, group)
+                weights, fall = self.units.weigh(index, values[:, at])
+                block, own = self.laws[id(covariance)][group].block, part[:, at]
+                self.moments.scale(index, fall)
+                forms = weights * ((own @ block) * own).sum(-1)
+                self.moments.add(index, self.units.counts[index], forms)
+            self.units.counts[examples, group] += len(values)
 
-    def score(self) -> tuple[Tensor, Tensor]:
-        """Return the score and its standard error, [batch, n_groups] each."""
-        n = self.n_samples
-        mean, square = self.moments / n
-        variance = (square - mean.square()).clamp(min=0) * n / (n - 1)
-        return mean, (variance / n).sqrt()
+    def score(self, relative: bool = False) -> tuple[Tensor, ...]:
+        """Return the score and, if asked for, its standard error, [batch, n_groups] each."""
+        return self.units.restore(self.moments.mean(self.units.counts), 1, relative)
 
     def _laws_of(self, covariance: Covariance) -> list[_Law]:
         laws: list[_Law | None] = [None] * self.groups.n_groups

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from pyxai.attribution.functional_information.arguments import (
     pairing,
 )
 from pyxai.attribution.functional_information.classes import by_example, of_several_outputs
+from pyxai.attribution.functional_information.entropy import EntropyBound
 from pyxai.attribution.functional_information.local import LocalInformation
 from pyxai.attribution.functional_information.moments import fitted_covariances
 from pyxai.attribution.functional_information.noise import Noise
@@ -34,21 +35,6 @@ from pyxai.runner import Runner
 __all__ = ["EntropyBound", "FunctionalInformation"]
 
 REDUCTIONS = ("square_then_sum", "sum_then_square")
-
-
-class EntropyBound(NamedTuple):
-    """Functional entropy of an output and what bounds it; all in units of the output."""
-
-    entropy: Tensor  # [batch]
-    entropy_error: Tensor  # [batch], standard error
-    information: Tensor  # [batch]
-    information_error: Tensor  # [batch], standard error
-    mean: Tensor  # [batch], mean output; entropy and information are homogeneous in it
-
-    @property
-    def bound(self) -> Tensor:
-        """Half of the information: the log-Sobolev bound of the entropy."""
-        return self.information / 2
 
 
 class FunctionalInformation(GradientAttribution):
@@ -255,7 +241,8 @@ class FunctionalInformation(GradientAttribution):
         internal_batch_size : int, optional
             Upper bound of the rows in one call of the model.
         return_error : bool
-            Whether to return the standard error as well; needs independent samples.
+            Whether to return the standard error as well; needs independent samples. It is that of
+            many samples, whatever their law: a variance with heavy tails needs more of them.
         show_progress : bool
             Whether to show a progress bar.
 
@@ -344,14 +331,12 @@ antithetic, seed, internal_batch_size, return_error, show_progress
         check_choice("reduction", reduction, REDUCTIONS)
         check_int("n_samples", n_samples, minimum=2)
         x = one_tensor(inputs)
-        if relative and return_error:
-            raise ValueError("return_error must be False with relative=True, got True")
         placing = grouping(x, feature_mask, parity, layout)
         needs = any(name in COVARIANCE_SCORES for name in names)
         law = self._noise(
             x, target, scale, noise or ("covariance" if needs else "isotropic"), needs, labels
         )
-        paired = pairing(antithetic, return_error, n_samples, names)
+        paired = pairing(antithetic, return_error, relative, n_samples, names)
         sum_first = reduction == "sum_then_square" or parity
         result = Accumulator(names, x, law, placing.groups, sum_first, errors=return_error)
         self._sample(
@@ -382,6 +367,7 @@ antithetic, seed, internal_batch_size, return_error, show_progress
         scale: float = 0.15,
         noise: str = "covariance",
         labels: int | Tensor | None = None,
+        relative: bool = False,
         seed: int = 0,
         internal_batch_size: int | None = None,
     ) -> EntropyBound:
@@ -395,11 +381,14 @@ antithetic, seed, internal_batch_size, return_error, show_progress
         inputs, target, additional_forward_args, n_samples, scale, noise, labels, seed, \
 internal_batch_size
             As for `attribute`; samples are independent.
+        relative : bool
+            Whether to divide by the mean of the output, which does not underflow.
 
         Returns
         -------
         EntropyBound
-            Tensors of shape [batch], float64, in units of the output.
+            Tensors of shape [batch], float64, in units of the output, or with ``relative`` of its
+            mean.
 
         Raises
         ------
@@ -422,7 +411,7 @@ internal_batch_size
             max_rows=internal_batch_size,
             progress=False,
         )
-        return EntropyBound(*result.entropy())
+        return result.entropy(relative)
 
     def local_conditional(
         self,
@@ -434,6 +423,7 @@ internal_batch_size
         scale: float = 0.15,
         labels: int | Tensor | None = None,
         feature_mask: Tensor | None = None,
+        relative: bool = False,
         seed: int = 0,
         internal_batch_size: int | None = None,
         return_error: bool = False,
@@ -454,11 +444,15 @@ return_error
             Samples of each group; every group has its own, so the cost grows with their number.
         feature_mask : Tensor, shape of ``inputs`` or first dimension 1, optional
             Groups; default: single features.
+        relative : bool
+            Whether to divide by the mean of ``f`` over the samples of the group; not with
+            ``return_error``.
 
         Returns
         -------
         Tensor, shape of ``inputs``
-            Scores in units of the output; with ``return_error`` a pair of such tensors.
+            Scores in units of the output, or with ``relative`` of its mean; with
+            ``return_error`` a pair of such tensors.
 
         Raises
         ------
@@ -471,12 +465,12 @@ return_error
         features = x[0].numel()
         owners = placing.groups or Groups(torch.arange(features, device=x.device), features)
         noise = self._noise(x, target, scale, "covariance", True, labels)
-        law = LocalInformation(noise, owners, n_samples)
+        law = LocalInformation(noise, owners, n_samples, errors=return_error)
         runner = self._runner(noise, target, additional_forward_args, internal_batch_size, False)
-        paired = pairing(None, return_error, n_samples, ("conditional",))
+        paired = pairing(None, return_error, relative, n_samples, ("conditional",))
         repeats = owners.n_groups * n_samples
         self._gradients(runner, law, law.add, len(x), repeats, seed, paired)
-        placed = [placing.place(values, x.dtype) for values in law.score()]
+        placed = [placing.place(values, x.dtype) for values in law.score(relative)]
         return tuple(placed) if return_error else placed[0]
 
     def _noise(
