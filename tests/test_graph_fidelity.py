@@ -119,6 +119,13 @@ def test_nodes_that_play():
         (torch.ones(5), {"measure": "loss"}, ValueError, "measure must be one of 'agreement', 'l"),
         (torch.ones(5), {"measure": "accuracy"}, ValueError, "labels must be given for accuracy"),
         (torch.ones(5), {"fractions": [0, 1.5]}, ValueError, r"fractions must be in \[0, 1\], got"),
+        (
+            torch.ones(5),
+            {"fractions": [0, torch.nan]},
+            ValueError,
+            r"fractions must be in \[0, 1\]",
+        ),
+        (torch.ones(5), {"fractions": "a"}, TypeError, "fractions must be numbers in .*, got 'a'"),
         (torch.ones(5), {"fractions": []}, ValueError, r"fractions must be in \[0, 1\], got \[\]"),
         (torch.ones(5), {"n_points": 1}, ValueError, "n_points must be at least 2, got 1"),
     ],

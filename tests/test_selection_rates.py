@@ -34,6 +34,15 @@ def test_attributions():
     check(metrics.selection_rates(images, TRUTH.view(2, 1, 1, 5), k=0), [0, 0], [0, 0], [0, 0])
 
 
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int16, torch.int32, torch.int64])
+def test_the_least_whole_number_is_large(dtype):
+    values = torch.tensor([[torch.iinfo(dtype).min, 3, -2, 1, 0]], dtype=dtype)
+    found = metrics.selection_rates(values, TRUTH[:1], k=2, absolute=True)
+    check(found, [1], [0], [0])
+    above = metrics.selection_rates(values, TRUTH[:1], threshold=2.5, absolute=True)
+    check(above, [1], [0], [0])
+
+
 @pytest.mark.parametrize(
     ("values", "truth", "options", "error", "message"),
     [

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_real, check_tensor, describe
+from pyxai.metrics._options import check_fractions
 from pyxai.metrics.blur import Mask
 
 __all__ = ["check_images", "check_maps", "check_masks", "check_target", "check_thresholds"]
@@ -46,9 +47,8 @@ def check_target(target: Any, batch: int) -> Tensor:
 
 def check_thresholds(thresholds: Sequence[float]) -> list[float]:
     """Return ascending fractions."""
-    found = [float(value) for value in thresholds]
-    rising = found == sorted(set(found))
-    if not found or not rising or not (found[0] > 0 and found[-1] <= 1):
+    found: list[float] = check_fractions("thresholds", thresholds).tolist()
+    if found != sorted(set(found)):
         raise ValueError(f"thresholds must ascend in (0, 1], got {found}")
     return found
 

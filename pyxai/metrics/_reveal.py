@@ -12,6 +12,7 @@ from pyxai._checks import check_int
 from pyxai._inputs import format_inputs
 from pyxai.game import Game
 from pyxai.metrics._attributions import player_scores, rank_players
+from pyxai.metrics._options import check_fractions
 from pyxai.metrics.curve import Curve
 from pyxai.runner import Output
 
@@ -113,11 +114,9 @@ def reveal_curve(ranked: Ranked, n_points: int | None, *, hide: bool, name: str)
     return Curve(x, values.double(), name, axis)
 
 
-def mean_drop(ranked: Ranked, fractions: Sequence[float], *, hide: bool) -> Tensor:
+def mean_drop(ranked: Ranked, fractions: float | Sequence[float], *, hide: bool) -> Tensor:
     """Return the mean fall of the output over fractions of the players."""
-    shares = torch.tensor(list(fractions), dtype=torch.float64)
-    if not len(shares) or bool((shares <= 0).any()) or bool((shares > 1).any()):
-        raise ValueError(f"fractions must be in (0, 1], got {list(fractions)}")
+    shares = check_fractions("fractions", fractions)
     # A product such as 0.1 * 30 may lie a rounding error above the whole number it stands for.
     sizes = ranked.sizes_of(lambda n: (shares * n - 1e-9).ceil().long().clamp(1, n))
     masks = top_masks(ranked.order, sizes)

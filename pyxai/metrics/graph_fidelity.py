@@ -12,6 +12,7 @@ from pyxai.graphs import GraphExplanation, GraphGame
 from pyxai.graphs.asked import check_targets
 from pyxai.graphs.questions import in_unit, predictions
 from pyxai.metrics._attributions import rank_players
+from pyxai.metrics._options import check_fractions
 from pyxai.metrics._reveal import curve_sizes, top_masks
 from pyxai.metrics.curve import Curve
 
@@ -46,7 +47,7 @@ def graph_fidelity(
         ``"accuracy"``: share of the nodes whose prediction is the label.
     labels : Tensor, shape [n_nodes], optional
         int64 classes, or one for each node that is looked at.
-    fractions : sequence of float, optional
+    fractions : float or sequence of float, optional
         Fractions of the players to keep, in [0, 1].
     n_points : int, optional
         Number of evenly spaced fractions otherwise; default: all sizes up to 256 players, else 101.
@@ -155,9 +156,7 @@ def _sizes(n_ordered: int, n_players: int, fractions: Any, n_points: int | None)
     if fractions is None:
         sizes = curve_sizes(n_players, n_points)
         return sizes[sizes <= n_ordered]
-    shares = torch.as_tensor(fractions, dtype=torch.float64).reshape(-1)
-    if not len(shares) or bool((shares < 0).any()) or bool((shares > 1).any()):
-        raise ValueError(f"fractions must be in [0, 1], got {shares.tolist()}")
+    shares = check_fractions("fractions", fractions, zero=True)
     sizes = (shares.sort().values * n_players).round().long()
     if int(sizes[-1]) > n_ordered:
         raise ValueError(

@@ -6,9 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from pyxai._inputs import format_inputs
+from pyxai.metrics._options import refuse
+from pyxai.metrics._outputs import log_probabilities, log_probabilities_of_each
 from pyxai.metrics._reveal import (
     as_tuple,
     game_options,
@@ -18,7 +21,7 @@ from pyxai.metrics._reveal import (
     reveal_curve,
 )
 from pyxai.metrics.curve import Curve
-from pyxai.runner import EveryOutput, Output, Runner
+from pyxai.runner import Output
 
 __all__ = [
     "comprehensiveness",
@@ -180,7 +183,9 @@ def softmax_auc(
     ----------
     .. [1] K. Axiotis et al., "Greedy PIG: Adaptive Integrated Gradients", arXiv 2311.06192, 2023.
     """
+    refuse(options, "output")
     curve = insertion(model, inputs, attributions, target=target, output="probability", **options)
+    curve = replace(curve, name="softmax probability")
     return curve.running_max() if running_max else curve
 
 
@@ -214,27 +219,29 @@ def kl_auc(
     Raises
     ------
     ValueError, TypeError
-        As for `insertion`; also if the model does not return classes.
+        As for `insertion`; also if the model does not return classes, or the divergence is
+        infinite: a class has no probability with some features shown and some with others.
 
     References
     ----------
     .. [1] K. Axiotis et al., "Greedy PIG: Adaptive Integrated Gradients", arXiv 2311.06192, 2023.
     """
+    refuse(options, "target", "output")
     tensors, _ = format_inputs(inputs)
     extra = as_tuple(additional_forward_args)
-    logits = Runner(model, target=EveryOutput(), additional_forward_args=extra).outputs(tensors)
-    if logits.dim() != 2 or logits.shape[1] < 2:
-        raise ValueError(
-            "model must return logits of shape [rows, n_classes] with at least 2 classes, "
-            f"got {list(logits.shape)}"
-        )
-    full = logits.double().log_softmax(1)
+    full = log_probabilities_of_each(model, tensors, extra, options.get("max_rows"))
 
     def divergence(*arguments: Any) -> Tensor:
         *given, reference = arguments
-        shown = model(*given).double().log_softmax(1)
+        shown = log_probabilities(model(*given))
         p, q = (shown, reference) if reverse else (reference, shown)
-        total: Tensor = (p.exp() * (p - q)).sum(1)
+        # A class without probability adds nothing: x log x is 0 at 0.
+        total: Tensor = torch.where(p == -torch.inf, 0.0, p.exp() * (p - q)).sum(1)
+        if bool(total.isposinf().any()):
+            raise ValueError(
+                "model must give the same classes a probability of 0 whatever is shown, got an "
+                "infinite divergence"
+            )
         return total
 
     curve = insertion(
@@ -253,7 +260,7 @@ def comprehensiveness(
     inputs: Tensor | tuple[Tensor, ...],
     attributions: Tensor | tuple[Tensor, ...],
     *,
-    fractions: Sequence[float] = DEFAULT_FRACTIONS,
+    fractions: float | Sequence[float] = DEFAULT_FRACTIONS,
     target: Any = None,
     baselines: Any = None,
     imputer: Any = None,
@@ -268,7 +275,7 @@ def comprehensiveness(
 
     Parameters
     ----------
-    fractions : sequence of float
+    fractions : float or sequence of float
         In (0, 1]; of n features the first ``ceil(q n)`` are hidden, and the drops are averaged.
     model, inputs, attributions, target, baselines, imputer, feature_mask, \
 additional_forward_args, output, absolute, max_rows, seed
@@ -299,7 +306,7 @@ def sufficiency(
     inputs: Tensor | tuple[Tensor, ...],
     attributions: Tensor | tuple[Tensor, ...],
     *,
-    fractions: Sequence[float] = DEFAULT_FRACTIONS,
+    fractions: float | Sequence[float] = DEFAULT_FRACTIONS,
     target: Any = None,
     baselines: Any = None,
     imputer: Any = None,
@@ -314,7 +321,7 @@ def sufficiency(
 
     Parameters
     ----------
-    fractions : sequence of float
+    fractions : float or sequence of float
         In (0, 1]; of n features the first ``ceil(q n)`` are shown, and the drops are averaged.
     model, inputs, attributions, target, baselines, imputer, feature_mask, \
 additional_forward_args, output, absolute, max_rows, seed

@@ -110,7 +110,7 @@ def _chosen(selected: Any, k: int | None, threshold: float | None, absolute: boo
             f"one of k and threshold must be given for attributions, got k={k} and "
             f"threshold={threshold}"
         )
-    flat = flat.abs() if absolute else flat
+    flat = _magnitudes(flat) if absolute else flat
     if threshold is not None:
         return flat > threshold
     n_features = flat.shape[1]
@@ -118,3 +118,10 @@ def _chosen(selected: Any, k: int | None, threshold: float | None, absolute: boo
         raise ValueError(f"k must be at most {n_features}, all features, got {k}")
     best = flat.argsort(dim=1, descending=True, stable=True)[:, :k]
     return torch.zeros_like(flat, dtype=torch.bool).scatter_(1, best, True)
+
+
+def _magnitudes(values: Tensor) -> Tensor:
+    """Return absolute values; the least whole number of a type has none in that type."""
+    if values.is_floating_point():
+        return values.abs()
+    return values.long().clamp(min=-torch.iinfo(torch.int64).max).abs()

@@ -27,7 +27,8 @@ def curve(curves: Curve | Mapping[str, Curve], *, ax: Any = None, title: str | N
     Returns
     -------
     matplotlib Axes
-        Labelled with the area under each mean curve; NaN rows (skipped images) are left out.
+        Labelled with the area under each mean curve; NaN rows (skipped images) are left out. Where
+        no row is left the label says so.
 
     Raises
     ------
@@ -45,6 +46,9 @@ def curve(curves: Curve | Mapping[str, Curve], *, ax: Any = None, title: str | N
     for name, each in named.items():
         even = each.on_one_axis()
         x, y = even.x.cpu().numpy(), even.y[~even.y.isnan().any(1)].cpu()
+        if not len(y):
+            ax.plot([], [], label=f"{name} (no curve: {len(each)} of {len(each)} skipped)")
+            continue
         mean = y.mean(0).numpy()
         label = f"{name} (area {each.auc.nanmean().item():.3f})"
         (line,) = ax.plot(x, mean, label=label, linewidth=1.8)
