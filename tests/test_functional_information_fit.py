@@ -7,6 +7,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from pyxai._loader import quiet_batches
 from pyxai.attribution import FunctionalInformation
+from pyxai.attribution.functional_information.scatter import Rows
 from pyxai.covariance import BandedCovariance, Covariance, ToeplitzCovariance
 
 EYE = torch.eye(6, dtype=torch.float64)
@@ -126,6 +127,14 @@ def test_fit_leaves_the_random_state(shuffle):
         ({"form": "dense", "bandwidth": 2}, "bandwidth must be None for form 'dense', got 2"),
         ({"form": "banded", "bandwidth": -1}, "bandwidth must be at least 0, got -1"),
         ({"form": "toeplitz", "rank": 2}, "rank must be None for form 'toeplitz', got 2"),
+        ({"form": "diagonal", "shrinkage": 2.0}, r"shrinkage must be in \[0, 1\], got 2.0"),
+        ({"form": "diagonal", "ridge": -2}, "ridge must not be negative, got -2"),
+        ({"shrinkage": "a"}, "shrinkage must be a number, got 'a'"),
+        ({"ridge": float("nan")}, "ridge must be finite, got nan"),
+        ({"max_rows": -3}, "max_rows must be at least 2, got -3"),
+        ({"max_rows": 1}, "max_rows must be at least 2, got 1"),
+        ({"max_rows": 2.5}, "max_rows must be an integer, got 2.5"),
+        ({"seed": -1}, "seed must be at least 0, got -1"),
     ],
 )
 def test_options_are_named(options, message):
@@ -136,3 +145,51 @@ def test_options_are_named(options, message):
 def test_one_example_is_too_few():
     with pytest.raises(ValueError, match="loader must give at least 2 examples, got 1"):
         FunctionalInformation(nn.Linear(6, 2)).fit([data(1)], per="data")
+
+
+def test_empty_batches_hold_no_rows():
+    x, labels = data(), torch.arange(60) % 2
+    method = FunctionalInformation(nn.Linear(6, 2))
+    expected = method.fit([(x, labels)]).covariance[1].product(EYE)
+    found = method.fit([(x[:0], labels[:0]), (x, labels), (x[:0], labels[:0])]).covariance[1]
+    torch.testing.assert_close(found.product(EYE), expected)
+    with pytest.raises(ValueError, match="loader must give at least one example, got none"):
+        method.fit([(x[:0], labels[:0])])
+
+
+@pytest.mark.parametrize("form", ["sample", "low_rank"])
+@pytest.mark.parametrize("structure", ["joint", "per_channel"])
+def test_rows_kept_of_a_class_do_not_depend_on_the_batches(form, structure):
+    x, labels = data(90).view(90, 2, 3), torch.arange(90) % 2
+    found = []
+    for size in (1, 7, 90):
+        method = FunctionalInformation(nn.Identity()).fit(
+            batches(x, labels, size),
+            form=form,
+            structure=structure,
+            rank=3 if form == "low_rank" else None,
+            max_rows=11,
+        )
+        found.append(torch.stack([method.covariance[c].product(EYE) for c in range(2)]))
+    torch.testing.assert_close(found[1:], [found[0]] * 2, rtol=0, atol=0)
+    all_rows = torch.stack([torch.cov(x[labels == c].flatten(1).T) for c in range(2)])
+    assert not torch.allclose(found[0][:, :3, :3], all_rows[:, :3, :3])
+
+
+@pytest.mark.parametrize("size", [3, 40])
+def test_every_row_is_kept_as_often(size):
+    """20 of 40 rows in 400 draws: binomial counts, and no pair of neighbours is preferred."""
+    rows, counts, both = torch.arange(40.0)[:, None], torch.zeros(40), 0.0
+    for seed in range(400):
+        kept = Rows(20, seed)
+        for part in rows.split(size):
+            kept.update(part)
+        places = kept.rows()[:, 0].long()
+        assert (places.diff() > 0).all()
+        assert len(places) == 20
+        counts[places] += 1
+        both += float((places.diff() == 1).sum())
+    z = (counts - 200) / (400 * 0.25) ** 0.5
+    assert z.abs().max() < 3.8
+    assert abs(z.std() - 1) < 0.34  # 3 standard errors
+    assert abs(both / 400 - 39 * (20 * 19) / (40 * 39)) < 0.5

@@ -9,12 +9,13 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_dtype, check_finite, check_tensor
+from pyxai._checks import check_dtype, check_finite, check_number, check_tensor
 
 __all__ = [
     "Covariance",
     "added_variance",
     "check_matrix",
+    "check_ridge",
     "check_shrinkage",
     "pivot_of",
     "symmetric_root",
@@ -167,16 +168,21 @@ def pivot_of(values: Tensor) -> float:
 
 def check_shrinkage(value: float) -> float:
     """Check a shrinkage intensity."""
-    if not 0.0 <= value <= 1.0:
+    if not 0.0 <= check_number("shrinkage", value) <= 1.0:
         raise ValueError(f"shrinkage must be in [0, 1], got {value}")
+    return float(value)
+
+
+def check_ridge(value: float) -> float:
+    """Check a ridge, a fraction of the mean variance."""
+    if check_number("ridge", value) < 0.0:
+        raise ValueError(f"ridge must not be negative, got {value}")
     return float(value)
 
 
 def added_variance(variances: Tensor, shrinkage: float, ridge: float) -> Tensor:
     """Return what shrinkage and ridge add to the diagonal: ``a var_i + ridge * mean(var)``."""
-    if not ridge >= 0.0:
-        raise ValueError(f"ridge must not be negative, got {ridge}")
-    return check_shrinkage(shrinkage) * variances + ridge * variances.mean()
+    return check_shrinkage(shrinkage) * variances + check_ridge(ridge) * variances.mean()
 
 
 def symmetric_root(matrix: Tensor, name: str = "covariance") -> Tensor:

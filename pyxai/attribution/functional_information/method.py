@@ -112,6 +112,7 @@ class FunctionalInformation(GradientAttribution):
         rank: int | None = None,
         bandwidth: int | None = None,
         max_rows: int | None = 4096,
+        seed: int = 0,
     ) -> FunctionalInformation:
         """Estimate the covariance of each class, or of all inputs, in one pass over a data set.
 
@@ -142,7 +143,11 @@ class FunctionalInformation(GradientAttribution):
             For forms ``"banded"`` and ``"toeplitz"``; default for the latter: all lags. Cutting a
             covariance can cost it positive definiteness; ``shrinkage`` restores it.
         max_rows : int, optional
-            Rows kept of each class for ``"sample"`` and ``"low_rank"``: the first ones.
+            Rows kept of each class for ``"sample"`` and ``"low_rank"``, at least 2: all of its rows
+            are equally likely, and batches do not matter. The other forms read all rows; with None
+            so do these.
+        seed : int
+            Of the choice of rows.
 
         Returns
         -------
@@ -167,6 +172,7 @@ class FunctionalInformation(GradientAttribution):
             rank=rank,
             bandwidth=bandwidth,
             max_rows=max_rows,
+            seed=seed,
         )
         return self
 

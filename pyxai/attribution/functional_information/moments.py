@@ -27,6 +27,7 @@ from pyxai.covariance import (
     ToeplitzCovariance,
 )
 from pyxai.covariance import SampleCovariance as _Sample
+from pyxai.covariance.base import check_ridge, check_shrinkage
 
 __all__ = ["FORMS", "PER", "STRUCTURES", "fitted_covariances"]
 
@@ -44,10 +45,16 @@ class _Form(NamedTuple):
     rank: int | None
     bandwidth: int | None
     max_rows: int | None
+    seed: int
 
     def check(self) -> None:
         """Check the options against the form."""
         check_choice("form", self.name, FORMS)
+        check_shrinkage(self.shrinkage)
+        check_ridge(self.ridge)
+        check_int("seed", self.seed, minimum=0)
+        if self.max_rows is not None:
+            check_int("max_rows", self.max_rows, minimum=2)
         if self.name == "low_rank":
             check_int("rank", self.rank, minimum=1)
         elif self.rank is not None:
@@ -60,7 +67,7 @@ class _Form(NamedTuple):
     def start(self, features: int) -> Scatter | Rows:
         """Return what to keep of the rows of one block."""
         if self.name in ("sample", "low_rank"):
-            return Rows(self.max_rows)
+            return Rows(self.max_rows, self.seed)
         if self.name == "banded":
             assert self.bandwidth is not None
             return Band(features, self.bandwidth)
@@ -72,7 +79,7 @@ class _Form(NamedTuple):
         """Return the covariance of one block."""
         options = {"shrinkage": self.shrinkage, "ridge": self.ridge}
         if isinstance(kept, Rows):
-            return _Sample(torch.cat(kept.parts), rank=self.rank, **options)
+            return _Sample(kept.rows(), rank=self.rank, **options)
         found = kept.covariance()
         if self.name == "dense":
             return DenseCovariance(found, **options)
@@ -118,6 +125,8 @@ def fitted_covariances(
     shape: tuple[int, ...] | None = None
     for batch in quiet_batches(loader):
         inputs, labels = _unpack(batch, per)
+        if not len(inputs):
+            continue
         shape = tuple(inputs.shape[1:]) if shape is None else shape
         if tuple(inputs.shape[1:]) != shape:
             raise ValueError(
@@ -127,7 +136,7 @@ def fitted_covariances(
         for label in torch.unique(labels).tolist():
             models.setdefault(label, _Model(sizes, chosen)).update(rows[labels == label])
     if shape is None:
-        raise ValueError("loader must give at least one batch, got none")
+        raise ValueError("loader must give at least one example, got none")
     few = {label: model.count for label, model in models.items() if model.count < 2}
     if few:
         raise ValueError(

@@ -7,6 +7,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+from pyxai.ops import philox_uniform
+
 __all__ = ["Band", "Diagonal", "Full", "Lags", "Rows", "Scatter"]
 
 
@@ -88,16 +90,55 @@ class Lags(Scatter):
 
 
 class Rows:
-    """The first ``limit`` rows themselves."""
+    """At most ``limit`` of the rows themselves, each as likely as any other.
 
-    def __init__(self, limit: int | None) -> None:
-        self.limit = limit
-        self.parts: list[Tensor] = []
+    Row k has a random key of its own, and those of the smallest keys are kept: which ones they are
+    does not depend on the batches that they came in.
+    """
+
+    def __init__(self, limit: int | None, seed: int) -> None:
+        self.limit, self.seed = limit, seed
         self.count = 0
+        self.parts: list[Tensor] = []
+        self.keys = torch.empty(0, dtype=torch.float64)
+        self.order = torch.empty(0, dtype=torch.int64)  # which row each one kept is
 
     def update(self, rows: Tensor) -> None:
         """Take in rows [n, features]."""
-        if self.limit is not None:
-            rows = rows[: max(0, self.limit - self.count)]
-        self.parts.append(rows.clone())
+        order = torch.arange(self.count, self.count + len(rows))
         self.count += len(rows)
+        if self.limit is None:
+            self.parts.append(rows.clone())
+            return
+        keys = self._keys(order)
+        free = self.limit - len(self.keys)
+        if free > 0:
+            self.parts.append(rows[:free].clone())
+            self.keys = torch.cat([self.keys, keys[:free]])
+            self.order = torch.cat([self.order, order[:free]])
+        if len(rows) > free:
+            self._replace(rows[free:], keys[free:], order[free:])
+
+    def rows(self) -> Tensor:
+        """Return the rows kept, in the order in which they came."""
+        kept = torch.cat(self.parts)
+        whole = self.limit is None or self.count <= self.limit
+        return kept if whole else kept[self.order.argsort()]
+
+    def _keys(self, order: Tensor) -> Tensor:
+        one = torch.zeros(1, dtype=torch.int64)
+        start, size = int(order[0]), len(order)
+        drawn = philox_uniform(
+            (1,), size, seed=self.seed, example_ids=one, start=start, dtype=torch.float64
+        )
+        return drawn.view(size)
+
+    def _replace(self, rows: Tensor, keys: Tensor, order: Tensor) -> None:
+        """Put rows with smaller keys in the place of those with the largest."""
+        size = len(self.keys)
+        chosen = torch.zeros(size + len(keys), dtype=torch.bool)
+        chosen[torch.cat([self.keys, keys]).topk(size, largest=False).indices] = True
+        gone, come = (~chosen[:size]).nonzero()[:, 0], chosen[size:].nonzero()[:, 0]
+        self.parts = [torch.cat(self.parts)] if len(self.parts) > 1 else self.parts
+        for kept, new in ((self.parts[0], rows), (self.keys, keys), (self.order, order)):
+            kept[gone] = new[come].to(kept.dtype)
