@@ -68,7 +68,7 @@ def plan(
         # Nothing is known of how the model treats them; an earlier job may have been of gradients.
         forward.copy_rows, forward.inference = True, False
         return Measure(), Schedule(job.n_examples, 1, total)
-    measure, device = _measured(job, forward)
+    measure, device = _measured(job, forward, max_rows)
     forward.copy_rows, forward.inference = measure.writes_inputs, measure.inference
     rows = job.n_examples
     if not measure.whole_batch:
@@ -81,7 +81,7 @@ def plan(
     return measure, Schedule(job.n_examples, job.n_repeats, rows, measure.whole_batch)
 
 
-def _measured(job: Job, forward: Forward) -> tuple[Measure, torch.device]:
+def _measured(job: Job, forward: Forward, max_rows: int | None) -> tuple[Measure, torch.device]:
     """Look up or take the measure of the model on rows of this form."""
     rows = job.build(slice(0, 1), slice(0, 1))
     tensors = (*rows, *pytree.tree_leaves(forward.arguments))
@@ -93,21 +93,22 @@ def _measured(job: Job, forward: Forward) -> tuple[Measure, torch.device]:
     cache = _cache_of(forward.forward_func)
     if key in cache:
         return cache[key], rows[0].device
+    longest = max(job.n_examples, job.n_repeats)
+    longest = longest if max_rows is None else min(longest, max_rows)
     try:
-        measure = _probe(job, forward, sum(row.nbytes for row in rows))
+        measure = _probe(job, forward, longest, sum(row.nbytes for row in rows))
     except Exception as error:
         # Short of memory: go row by row. Else: a model that fails on some rows of the batch may
         # yet run on the batch that the user gave; if not, its error comes from there.
         no_room = is_out_of_memory(error)
         return Measure(float("inf") if no_room else 0.0, whole_batch=not no_room), rows[0].device
-    if max(job.n_examples, job.n_repeats) >= _PROBE_ROWS[0]:
+    if longest >= _PROBE_ROWS[0]:
         cache[key] = measure
     return measure, rows[0].device
 
 
-def _probe(job: Job, forward: Forward, input_bytes: int) -> Measure:
-    """Run the model on two and on four rows and see what lives at once."""
-    longest = max(job.n_examples, job.n_repeats)
+def _probe(job: Job, forward: Forward, longest: int, input_bytes: int) -> Measure:
+    """Run the model on two and on four rows, if so many may be, and see what lives at once."""
     small, large = (min(size, longest) for size in _PROBE_ROWS)
     forward.copy_rows, forward.inference = True, False
     first, found = _observe(job, forward, small)

@@ -14,7 +14,13 @@ from pyxai.runner.forward import Forward, Pass, Rows
 from pyxai.runner.memory import is_out_of_memory
 from pyxai.runner.plan import Build, Consume, Job, plan
 from pyxai.runner.progress import Progress, ProgressOption, check_progress
-from pyxai.runner.state import left_as_found, warn_if_training
+from pyxai.runner.state import (
+    devices_of,
+    left_as_found,
+    random_states,
+    warn_if_random,
+    warn_if_training,
+)
 from pyxai.runner.target import Output, Target, check_output
 
 __all__ = ["Build", "Consume", "Estimate", "Runner"]
@@ -87,7 +93,8 @@ class Runner:
         )
         # Rows of a pass after memory ran out, without and with gradients; the next job starts so.
         self._went: dict[bool, int] = {}
-        warn_if_training(self._forward.modules, forward_func)
+        # Whether the next pass tells if the model draws random numbers.
+        self._watch = not warn_if_training(self._forward.modules, forward_func)
 
     def outputs(self, inputs: Rows) -> Tensor:
         """Return the explained output of each example.
@@ -102,7 +109,8 @@ class Runner:
         """
 
         def build(examples: slice, _: slice) -> Rows:
-            return tuple(value[examples] for value in inputs)
+            # Copies, since the model may have learned to write into its rows since it was measured.
+            return tuple(value[examples].clone() for value in inputs)
 
         return self.values(build, inputs[0].shape[0], 1)[:, 0]
 
@@ -169,8 +177,8 @@ class Runner:
         TypeError
             If a row tensor is not floating point.
         ValueError
-            As for `values`, and if the output does not depend on the rows in a way that autograd
-            can see.
+            As for `values`, if a gradient is NaN or infinite, and if the output does not depend on
+            the rows in a way that autograd can see.
         """
         return self._run(Job(build, n_examples, n_repeats, consume, example_major, with_values))
 
@@ -222,6 +230,7 @@ class Runner:
     def _run(self, job: Job) -> Tensor:
         self._check(job)
         values: Tensor | None = None
+        ranges: list[Tensor] = []  # looked at once, since that waits for the device
         with self._prepared(job), Progress(self.progress, job.n_examples * job.n_repeats) as bar:
             _, schedule = plan(job, self._forward, self.max_rows)
             went = self._went.get(job.consume is None)
@@ -239,21 +248,21 @@ class Runner:
                     values = _empty_values(job, part, found)
                 _store(values, part, found)
                 if job.consume is not None:
+                    ranges += [end for grad in grads if grad.numel() for end in grad.aminmax()]
                     also = (_grid(part, found),) if job.with_values else ()
                     job.consume(part.examples, part.repeats, grads, *also)
                 schedule.succeeded()
                 bar.advance(part.rows)
         assert values is not None
         check_finite("model output", values)
+        _check_gradients(ranges)
         return values
 
     def _attempt(self, job: Job, part: Pass) -> tuple[Tensor, Rows] | Exception:
         """Run one pass; an error that says that memory ran out is returned, not raised."""
         try:
             rows = job.build(part.examples, part.repeats)
-            if job.consume is None:
-                return self._forward.values(rows, part), ()
-            return self._forward.gradients(rows, part)
+            return self._watched(rows, part, job.consume is not None)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -263,6 +272,19 @@ class Runner:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         return failure
+
+    def _watched(self, rows: Rows, part: Pass, gradients: bool) -> tuple[Tensor, Rows]:
+        """Run the model; the first time, see whether it draws random numbers."""
+        devices = devices_of(self._forward.modules) if self._watch else set()
+        before = random_states(devices) if self._watch else []
+        if gradients:
+            found = self._forward.gradients(rows, part)
+        else:
+            found = self._forward.values(rows, part), ()
+        if self._watch:
+            warn_if_random(before, devices)
+        self._watch = False
+        return found
 
 
 def _grid(part: Pass, found: Tensor) -> Tensor:
@@ -275,6 +297,15 @@ def _grid(part: Pass, found: Tensor) -> Tensor:
 
 def _ignore(examples: slice, repeats: slice, grads: Rows) -> None:
     """Take gradients and do nothing with them."""
+
+
+def _check_gradients(ranges: list[Tensor]) -> None:
+    """Raise unless the smallest and largest gradients of all passes are finite."""
+    if ranges and not bool(torch.stack([end.double() for end in ranges]).isfinite().all()):
+        raise ValueError(
+            "gradients of the model must be finite, got NaN or infinite ones; a root or logarithm "
+            "at 0, or torch.where over a branch that is not defined, has such gradients"
+        )
 
 
 def _empty_values(job: Job, part: Pass, found: Tensor) -> Tensor:

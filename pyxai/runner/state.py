@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,7 +17,15 @@ from torch import Tensor, nn
 
 from pyxai._errors import warn
 
-__all__ = ["find_modules", "left_as_found", "random_state_kept", "warn_if_training"]
+__all__ = [
+    "devices_of",
+    "find_modules",
+    "left_as_found",
+    "random_state_kept",
+    "random_states",
+    "warn_if_random",
+    "warn_if_training",
+]
 
 _MAX_HELD = 1000  # things that are looked at to find modules
 _MAX_ENTRIES = 64  # of a list or a dict
@@ -38,17 +47,34 @@ def find_modules(forward_func: Any) -> tuple[nn.Module, ...]:
     return tuple(found.values())
 
 
-def warn_if_training(modules: tuple[nn.Module, ...], forward_func: Any) -> None:
-    """Warn if layers that act otherwise in training mode are in it; the warning names them."""
+def warn_if_training(modules: tuple[nn.Module, ...], forward_func: Any) -> bool:
+    """Warn if layers that act otherwise in training mode are in it, by name; return whether."""
     noisy = {id(module): module for module in modules if module.training and _is_noisy(module)}
     if not noisy:
-        return
+        return False
     names = _names_of(noisy, forward_func)
     listed = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     warn(
         f"the model is in training mode, where these layers are random or mix the examples: "
         f"{listed}; call model.eval() first"
     )
+    return True
+
+
+def random_states(devices: Iterable[torch.device]) -> list[Tensor]:
+    """Return the random state of the CPU and of CUDA devices."""
+    cuda = [torch.cuda.get_rng_state(d) for d in devices if d.type == "cuda"]
+    return [torch.get_rng_state(), *cuda]
+
+
+def warn_if_random(before: list[Tensor], devices: Iterable[torch.device]) -> None:
+    """Warn if the random state is another than before a pass of the model."""
+    if not all(map(torch.equal, before, random_states(devices))):
+        warn(
+            "the model draws random numbers, so results depend on the global random state and on "
+            "which rows it gets together; if this is dropout, call model.eval() first and pass "
+            "training=self.training to functional dropout"
+        )
 
 
 @contextmanager
@@ -72,21 +98,16 @@ def left_as_found(modules: tuple[nn.Module, ...]) -> Iterator[None]:
     and their values, train/eval flags, tensors that a forward in inference mode has left in a
     module, and the random state of the CPU and of the devices that the modules are on.
     """
-    devices = {p.device for m in modules for p in m.parameters(False)}
-    parameters = [(p, p.requires_grad, p.grad) for m in modules for p in m.parameters(False)]
+    parameters = [p for m in modules for p in m.parameters(False)]
+    grads = [p.grad for p in parameters]
     training = [(module, module.training) for module in modules]
     buffers = [(module, _buffers(module), _copies(module)) for module in modules]
     tensors = [(module, _tensor_attributes(module)) for module in modules]
     try:
-        for parameter, requires_grad, _ in parameters:
-            if requires_grad:
-                parameter.requires_grad_(False)
-        with random_state_kept(devices):
+        with random_state_kept(devices_of(modules)), _frozen(parameters):
             yield
     finally:
-        for parameter, requires_grad, grad in parameters:
-            if parameter.requires_grad != requires_grad:
-                parameter.requires_grad_(requires_grad)
+        for parameter, grad in zip(parameters, grads, strict=True):
             if parameter.grad is not grad:
                 parameter.grad = grad
         for module, flag in training:
@@ -96,6 +117,41 @@ def left_as_found(modules: tuple[nn.Module, ...]) -> Iterator[None]:
             _restore_buffers(module, originals, copies)
         for module, before in tensors:
             _drop_inference_tensors(module, before)
+
+
+def devices_of(modules: tuple[nn.Module, ...]) -> set[torch.device]:
+    """Return the devices that the parameters of modules are on."""
+    return {p.device for m in modules for p in m.parameters(False)}
+
+
+_freezing = threading.Lock()
+# Parameters in use: the parameter, whether it needed a gradient, and how many runs use it.
+_in_use: dict[int, tuple[nn.Parameter, bool, int]] = {}
+
+
+@contextmanager
+def _frozen(parameters: list[nn.Parameter]) -> Iterator[None]:
+    """Run a block in which parameters need no gradient.
+
+    Threads may explain one model at once: the first to come notes the flags, the last to leave
+    puts them back.
+    """
+    with _freezing:
+        for parameter in parameters:
+            _, flag, users = _in_use.get(id(parameter), (parameter, parameter.requires_grad, 0))
+            _in_use[id(parameter)] = parameter, flag, users + 1
+            if parameter.requires_grad:
+                parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        with _freezing:
+            for parameter in parameters:
+                _, flag, users = _in_use.pop(id(parameter))
+                if users > 1:
+                    _in_use[id(parameter)] = parameter, flag, users - 1
+                elif parameter.requires_grad != flag:
+                    parameter.requires_grad_(flag)
 
 
 def _candidates(forward_func: Any) -> Iterator[Any]:
@@ -160,10 +216,11 @@ def _is_noisy(module: nn.Module) -> bool:
 
 
 def _names_of(noisy: dict[int, nn.Module], forward_func: Any) -> list[str]:
-    if isinstance(forward_func, nn.Module):
-        named = {id(module): name for name, module in forward_func.named_modules()}
-    else:
-        named = {}
+    named: dict[int, str] = {}
+    for candidate in _candidates(forward_func):
+        if isinstance(candidate, nn.Module):
+            for name, module in candidate.named_modules():
+                named.setdefault(id(module), name)
     names = []
     for key, module in noisy.items():
         kind = type(module).__name__
@@ -184,8 +241,11 @@ def _restore_buffers(
     module: nn.Module, originals: dict[str, Tensor | None], copies: dict[str, Tensor]
 ) -> None:
     if not isinstance(module, torch.jit.ScriptModule):  # these cannot swap their buffers
-        module._buffers.clear()
-        module._buffers.update(originals)
+        now = list(module._buffers.items())
+        same = len(now) == len(originals) and all(originals.get(n) is value for n, value in now)
+        if not same:  # only then, since another thread may be reading them
+            module._buffers.clear()
+            module._buffers.update(originals)
     with torch.no_grad():
         for name, copy in copies.items():
             original = originals[name]
