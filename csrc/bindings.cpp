@@ -38,20 +38,24 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   m.attr("backends") = backends;
   m.def("loop_threads", &loop_threads);
 
-  m.def("masked_perturb", &pyxai::masked_perturb);
-  m.def("greedy_select", &pyxai::greedy_select);
-  m.def("path_accumulate", &pyxai::path_accumulate);
-  m.def("path_moments", &pyxai::path_moments);
-  m.def("path_points", &pyxai::path_points);
-  m.def("player_sum", &pyxai::player_sum);
-  m.def("soft_perturb", &pyxai::soft_perturb);
-  m.def("soft_perturb_backward", &pyxai::soft_perturb_backward);
-  m.def("philox_random", &pyxai::philox_random);
-  m.def("sample_coalitions", &pyxai::sample_coalitions);
-  m.def("sample_permutations", &pyxai::sample_permutations);
-  m.def("permutation_prefixes", &pyxai::permutation_prefixes);
-  m.def("moebius_transform", &pyxai::moebius_transform);
-  m.def("table_sums", &pyxai::table_sums);
-  m.def("pairwise_taylor_values", &pyxai::pairwise_taylor_values);
-  m.def("pairwise_taylor_hessian", &pyxai::pairwise_taylor_hessian);
+  // Kernels touch no Python object, so other Python threads go on meanwhile.
+  const auto def = [&m](const char* name, auto function) {
+    m.def(name, function, pybind11::call_guard<pybind11::gil_scoped_release>());
+  };
+  def("masked_perturb", &pyxai::masked_perturb);
+  def("greedy_select", &pyxai::greedy_select);
+  def("path_accumulate", &pyxai::path_accumulate);
+  def("path_moments", &pyxai::path_moments);
+  def("path_points", &pyxai::path_points);
+  def("player_sum", &pyxai::player_sum);
+  def("soft_perturb", &pyxai::soft_perturb);
+  def("soft_perturb_backward", &pyxai::soft_perturb_backward);
+  def("philox_random", &pyxai::philox_random);
+  def("sample_coalitions", &pyxai::sample_coalitions);
+  def("sample_permutations", &pyxai::sample_permutations);
+  def("permutation_prefixes", &pyxai::permutation_prefixes);
+  def("moebius_transform", &pyxai::moebius_transform);
+  def("table_sums", &pyxai::table_sums);
+  def("pairwise_taylor_values", &pyxai::pairwise_taylor_values);
+  def("pairwise_taylor_hessian", &pyxai::pairwise_taylor_hessian);
 }

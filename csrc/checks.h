@@ -24,11 +24,6 @@ inline void check_dtype(const at::Tensor& tensor, at::ScalarType expected, const
                    tensor.scalar_type());
 }
 
-inline void check_numel(const at::Tensor& tensor, int64_t expected, const char* name) {
-  TORCH_CHECK_VALUE(tensor.numel() == expected, name, " must have ", expected, " elements, got ",
-                    tensor.numel());
-}
-
 inline void check_shape(const at::Tensor& tensor, std::initializer_list<int64_t> expected,
                         const char* name) {
   TORCH_CHECK_VALUE(tensor.sizes() == at::IntArrayRef(expected), name, " must have shape ",

@@ -39,8 +39,9 @@ struct DeviceScope::State {
 DeviceScope::DeviceScope(const at::Tensor& tensor)
     : state_(tensor.is_cuda() ? std::make_unique<State>(tensor) : nullptr) {}
 void* DeviceScope::stream() const { return state_ ? state_->stream.stream() : nullptr; }
-void DeviceScope::check_launch(const char*) {
-  if (state_) C10_CUDA_KERNEL_LAUNCH_CHECK();
+void DeviceScope::check_launch(const char* op) {
+  const cudaError_t error = cudaGetLastError();
+  TORCH_CHECK(error == cudaSuccess, op, " could not be launched: ", cudaGetErrorString(error));
 }
 
 #else

@@ -24,7 +24,7 @@ inline Backend resolve_backend(const at::Tensor& tensor, const std::string& requ
   TORCH_CHECK_VALUE(requested == "cpu" || requested == "cuda" || requested == "host_run",
                     "backend must be one of 'cpu', 'cuda', 'host_run', got '", requested, "'");
   const bool wants_cuda = requested == "cuda";
-  TORCH_CHECK_VALUE(wants_cuda != on_cpu, "backend '", requested, "' must get ",
+  TORCH_CHECK_VALUE(wants_cuda ? tensor.is_cuda() : on_cpu, "backend '", requested, "' must get ",
                     wants_cuda ? "CUDA" : "CPU", " tensors, got a tensor on ", tensor.device());
   if (wants_cuda) return Backend::cuda;
   return requested == "cpu" ? Backend::cpu : Backend::host_run;

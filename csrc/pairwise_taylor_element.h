@@ -1,6 +1,7 @@
 // Effects of single players and of pairs; in double, because second differences cancel.
 #pragma once
 
+#include "pairs.h"
 #include "pairwise_taylor.h"
 
 namespace pyxai {
@@ -16,9 +17,6 @@ PYXAI_HD double pair_effect(double both, double first, double second, double non
 PYXAI_HD double single_effect(double one, double none, bool from_input) {
   return from_input ? none - one : one - none;
 }
-
-// Where the pairs i < j of row i begin, less i + 1, so that + j finds a pair.
-PYXAI_HD int64_t pair_row(int64_t i, int64_t n) { return i * (2 * n - i - 1) / 2 - i - 1; }
 
 // Tiles (row, column) with row <= column, row by row.
 PYXAI_HD void pair_tile(int64_t index, int64_t side, int64_t* row, int64_t* column) {

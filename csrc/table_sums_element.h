@@ -4,6 +4,7 @@
 // sets that contain each low player, which is enough for the rest.
 #pragma once
 
+#include "pairs.h"
 #include "table_sums.h"
 
 namespace pyxai {
@@ -28,11 +29,6 @@ PYXAI_HD TableShape table_shape(int64_t n_players) {
 
 // Chunks of group g: g * chunks / groups and following.
 PYXAI_HD int64_t group_chunks(const TableShape& shape) { return shape.chunks / shape.groups; }
-
-// Position of the pair i < j among all pairs of n players, row by row.
-PYXAI_HD int64_t pair_index(int64_t i, int64_t j, int64_t n) {
-  return i * (2 * n - i - 1) / 2 + j - i - 1;
-}
 
 PYXAI_HD int64_t result_width(int32_t order, int64_t n) {
   return 1 + (order > 0 ? n : 0) + (order > 1 ? n * (n - 1) / 2 : 0);

@@ -159,7 +159,7 @@ void finish(const TableSumsParams& p, const TableShape& shape, int64_t table, in
     bit_sums(sums, low, low_parts);
     bit_sums(take(low), high, high_parts);
   } else {
-    const auto pair = [&](int64_t i, int64_t j, double sum) { pairs[pair_index(i, j, n)] = sum; };
+    const auto pair = [&](int64_t i, int64_t j, double sum) { pairs[pair_row(i, n) + j] = sum; };
     for (int64_t i = 0; i < low; ++i) {
       bit_sums(take(i), high, high_parts);
       for (int64_t b = 0; b < high; ++b) pair(i, low + b, high_parts[b]);

@@ -230,7 +230,3 @@ static inline T atomicAdd(T* address, T value) {
   return old;
 }
 static inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
-static inline int __ffs(int bits) { return __builtin_ffs(bits); }
-static inline unsigned __umulhi(unsigned a, unsigned b) {
-  return static_cast<unsigned>((static_cast<uint64_t>(a) * b) >> 32);
-}
