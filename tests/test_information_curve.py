@@ -8,8 +8,10 @@ import pytest
 import torch
 from scipy.interpolate import griddata, interp1d
 from threadpoolctl import threadpool_limits
+from torch import nn
 
 from pyxai import metrics
+from pyxai._errors import PyxaiWarning
 from pyxai.metrics.blur import blurred, webp_bytes
 from pyxai.metrics.information_curve import THRESHOLDS, InformationCurves
 
@@ -232,6 +234,21 @@ def test_random_masks_do_not_depend_on_the_batch():
         ({"masks": torch.zeros(2, 40, 40)}, TypeError, "masks must have dtype torch.bool"),
         ({"target": [0, 1, 0]}, ValueError, "target must have 2 entries, got 3"),
         ({"thresholds": (0.5, 0.1)}, ValueError, "thresholds must ascend"),
+        ({"thresholds": (0.1, float("nan"), 0.5)}, ValueError, r"thresholds must be in \(0, 1\]"),
+        (
+            {"attributions": torch.rand(2, 17, 40, 40)},
+            ValueError,
+            r"or \[2, 1, 40, 40\] or \[2, 3, 40, 40\], got \[2, 17, 40, 40\]",
+        ),
+        ({"target": True}, TypeError, "target must be one class or one per image, got True"),
+        ({"target": "a"}, TypeError, "target must be one class or one per image, got 'a'"),
+        ({"output": "accuracy"}, TypeError, "output must not be given, as this metric sets it"),
+        ({"min_prediction": float("nan")}, ValueError, "min_prediction must be a number, got nan"),
+        (
+            {"images": torch.zeros(2, 3, 1, 40, dtype=torch.uint8)},
+            ValueError,
+            r"images must have a height and a width of at least 2, got \[2, 3, 1, 40\]",
+        ),
     ],
 )
 def test_bad_input_is_named(scene, change, error, message):
@@ -239,6 +256,63 @@ def test_bad_input_is_named(scene, change, error, message):
     given = {"images": images, "attributions": maps, "target": 0, **change}
     with pytest.raises(error, match=message):
         metrics.softmax_information_curve(model, **given)
+
+
+def test_accuracy_is_not_another_output(scene):
+    images, maps, _ = scene
+    with pytest.raises(TypeError, match="output must not be given, as this metric sets it"):
+        metrics.accuracy_information_curve(model, images, maps, target=0, output="probability")
+
+
+def test_maps_may_have_the_channels_that_the_model_gets(scene):
+    images, maps, _ = scene
+    options = {"target": 0, "min_prediction": 0.0, "preprocess": lambda x: x[:, :2].float() / 255}
+    prepared = InformationCurves(model, images, **options)
+    two = torch.stack([maps, maps], 1) / 2
+    torch.testing.assert_close(prepared.curve(two).y, prepared.curve(maps).y)
+    with pytest.raises(ValueError, match=r"\[2, 2, 40, 40\] or \[2, 3, 40, 40\], got \[2, 4"):
+        prepared.curve(two.repeat(1, 2, 1, 1))
+
+
+@pytest.mark.parametrize("output", ["probability", "accuracy"])
+def test_a_single_output_is_that_of_a_binary_model(scene, output):
+    images, maps, masks = scene
+
+    middle = 0.8 * (images.float() / 255).var((1, 2, 3)).min()
+
+    def above(x):
+        return 40 * (x.var((1, 2, 3)) - middle)[:, None]
+
+    def both(x):
+        return torch.cat([above(x), torch.zeros(len(x), 1)], 1)
+
+    options = {"target": 0, "masks": masks, "min_prediction": 0.0, "output": output}
+    single = InformationCurves(above, images, **options).curve(maps)
+    double = InformationCurves(both, images, **options).curve(maps)
+    assert single.skipped == double.skipped == {}
+    torch.testing.assert_close(single.y, double.y, rtol=1e-5, atol=1e-6)
+
+
+def test_training_mode_is_named_once(scene):
+    images, maps, _ = scene
+    noisy = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(4800, 2))
+    with pytest.warns(PyxaiWarning, match="Dropout") as seen:
+        metrics.softmax_information_curve(noisy, images, maps, target=0, min_prediction=0.0)
+    assert len(seen) == 1
+
+
+def test_a_curve_of_the_largest_so_far_can_fall():
+    """Points are put in order after it, as in the authors' procedure."""
+    prepared = object.__new__(InformationCurves)
+    prepared.keep_monotonous = True
+    prepared._entropy = np.array([[100.0], [0.0]])
+    prepared._value = np.array([[1.0], [0.0]])
+    sizes, outputs = np.array([80.0, 20.0]), np.array([0.3, 0.6])
+    grid = np.array([0.0, 0.2, 0.8, 1.0])
+    rising = prepared._interpolated(0, sizes, outputs, grid)
+    np.testing.assert_allclose(rising, [0.0, 0.6, 0.3, 1.0])
+    outputs = np.array([0.9, 0.6])  # the second counts as 0.9 as well
+    np.testing.assert_allclose(prepared._interpolated(0, sizes, outputs, grid)[1:3], [0.9, 0.9])
 
 
 def test_points_of_the_axis(scene):

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_int
+from pyxai._checks import check_bool, check_int, check_number
 from pyxai._inputs import format_inputs
 from pyxai.attribution._gaussian_blur import blur_matrices, blurred
 from pyxai.attribution.base import GradientAttribution, TensorOrTuple
@@ -68,6 +68,8 @@ class BlurIG(GradientAttribution):
         sqrt: bool = False,
         internal_batch_size: int | None = None,
         return_convergence_delta: bool = False,
+        *,
+        show_progress: bool = False,
     ) -> Any:
         """Return blur integrated gradients for each image.
 
@@ -92,6 +94,8 @@ class BlurIG(GradientAttribution):
             Upper bound of the rows in one call of the model; default: chosen from its memory.
         return_convergence_delta : bool
             Whether to return the delta as well.
+        show_progress : bool
+            Whether to show a progress bar.
 
         Returns
         -------
@@ -111,8 +115,10 @@ class BlurIG(GradientAttribution):
         images, is_tuple = _images(inputs)
         check_int("n_steps", n_steps, minimum=1)
         for name, value in (("max_sigma", max_sigma), ("grad_step", grad_step)):
-            if not value > 0:
+            if not check_number(name, value) > 0:
                 raise ValueError(f"{name} must be positive, got {value!r}")
+        check_bool("sqrt", sqrt)
+        check_bool("return_convergence_delta", return_convergence_delta)
         if internal_batch_size is not None:
             check_int("internal_batch_size", internal_batch_size, minimum=1)
         runner = Runner(
@@ -120,6 +126,7 @@ class BlurIG(GradientAttribution):
             target=target,
             additional_forward_args=additional_forward_args,
             max_rows=internal_batch_size,
+            progress=show_progress,
         )
         sigmas = torch.arange(n_steps + 1, dtype=torch.float64) * max_sigma / n_steps
         sigmas = sigmas.sqrt() if sqrt else sigmas

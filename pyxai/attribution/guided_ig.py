@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_int
+from pyxai._checks import check_bool, check_int, check_number
 from pyxai._inputs import flat_features, format_baselines, format_inputs, restore_form
 from pyxai.attribution._guided_path import GuidedPath
 from pyxai.attribution.base import (
@@ -17,6 +17,7 @@ from pyxai.attribution.base import (
     convergence_delta,
 )
 from pyxai.runner import Runner
+from pyxai.runner.progress import Progress, check_progress
 
 __all__ = ["GuidedIG"]
 
@@ -70,6 +71,8 @@ class GuidedIG(GradientAttribution):
         max_dist: float = 0.02,
         internal_batch_size: int | None = None,
         return_convergence_delta: bool = False,
+        *,
+        show_progress: bool = False,
     ) -> Any:
         """Return guided integrated gradients for each example.
 
@@ -94,6 +97,8 @@ class GuidedIG(GradientAttribution):
             Upper bound of the rows in one call of the model; default: chosen from its memory.
         return_convergence_delta : bool
             Whether to return the delta as well.
+        show_progress : bool
+            Whether to show a progress bar.
 
         Returns
         -------
@@ -119,8 +124,9 @@ class GuidedIG(GradientAttribution):
         starts = format_baselines(baselines, tensors)
         check_int("n_steps", n_steps, minimum=1)
         for name, value in (("fraction", fraction), ("max_dist", max_dist)):
-            if not 0 <= value <= 1:
+            if not 0 <= check_number(name, value) <= 1:
                 raise ValueError(f"{name} must be in [0, 1], got {value!r}")
+        check_bool("return_convergence_delta", return_convergence_delta)
         if internal_batch_size is not None:
             check_int("internal_batch_size", internal_batch_size, minimum=1)
         runner = Runner(
@@ -135,8 +141,10 @@ class GuidedIG(GradientAttribution):
             fraction,
             max_dist,
         )
-        for step in range(n_steps):
-            path.move(_gradients(runner, path.point, tensors), step, n_steps)
+        with Progress(check_progress(show_progress), len(tensors[0]) * n_steps) as bar:
+            for step in range(n_steps):
+                path.move(_gradients(runner, path.point, tensors), step, n_steps)
+                bar.advance(len(tensors[0]))
         found = tuple(
             part.reshape(tensor.shape).to(
                 torch.float64 if tensor.dtype == torch.float64 else torch.float32

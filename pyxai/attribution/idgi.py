@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_int
+from pyxai._checks import check_bool, check_int
 from pyxai._inputs import flat_features, format_baselines, format_inputs, restore_form
 from pyxai.attribution._path import rows_of
 from pyxai.attribution.base import GradientAttribution, TensorOrTuple
@@ -64,6 +64,8 @@ class IDGI(GradientAttribution):
         n_steps: int = 50,
         internal_batch_size: int | None = None,
         return_convergence_delta: bool = False,
+        *,
+        show_progress: bool = False,
     ) -> Any:
         """Return a share of the difference of the outputs for each feature.
 
@@ -83,6 +85,8 @@ class IDGI(GradientAttribution):
             Upper bound of the rows in one call of the model; default: chosen from its memory.
         return_convergence_delta : bool
             Whether to return the delta as well.
+        show_progress : bool
+            Whether to show progress bars, one for the outputs and one for the gradients.
 
         Returns
         -------
@@ -101,6 +105,7 @@ class IDGI(GradientAttribution):
         """
         tensors, is_tuple = format_inputs(inputs, gradients=True)
         check_int("n_steps", n_steps, minimum=1)
+        check_bool("return_convergence_delta", return_convergence_delta)
         if internal_batch_size is not None:
             check_int("internal_batch_size", internal_batch_size, minimum=1)
         runner = Runner(
@@ -108,6 +113,7 @@ class IDGI(GradientAttribution):
             target=target,
             additional_forward_args=additional_forward_args,
             max_rows=internal_batch_size,
+            progress=show_progress,
         )
         path = _Path(runner, tensors, format_baselines(baselines, tensors), n_steps)
         outputs = path.outputs()  # [batch, n_steps + 1]
@@ -163,9 +169,17 @@ class _Path:
 
         def consume(examples: slice, repeats: slice, grads: tuple[Tensor, ...]) -> None:
             count = examples.stop - examples.start
-            squares = [
-                grad.reshape(-1, count, *grad.shape[1:]).to(total.dtype).square()
+            wide = [
+                grad.reshape(-1, count, *grad.shape[1:]).to(total.dtype)
                 for grad, total in zip(grads, totals, strict=True)
+            ]
+            # Shares do not depend on the scale of the gradients, whose squares may not be numbers.
+            sizes = [flat_features(grad, 2).abs().amax(2).double() for grad in wide]
+            largest = torch.stack(sizes).amax(0)
+            largest = torch.where(largest > 0, largest, 1)
+            squares = [
+                (grad / largest.to(grad.dtype).view(-1, count, *[1] * (grad.dim() - 2))).square_()
+                for grad in wide
             ]
             norm = torch.stack([flat_features(part, 2).double().sum(2) for part in squares]).sum(0)
             change = steps[examples, repeats].T

@@ -24,7 +24,7 @@ def blurred_baseline(
     Parameters
     ----------
     images : Tensor, shape [batch, channels, height, width] or [batch, height, width]
-        uint8; 1, 3 or 4 channels.
+        uint8; 1, 3 or 4 channels, at least 2 pixels high and wide.
     masks : Tensor, shape [batch, height, width], optional
         bool: the pixels that are known, besides the four corners; default: those of
         `InformationCurves` of the same seed.

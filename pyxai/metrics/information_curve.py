@@ -92,7 +92,7 @@ class InformationCurves:
     model : callable
         Takes what ``preprocess`` returns and gives logits ``[rows, n_classes]``.
     images : Tensor, shape [batch, channels, height, width] or [batch, height, width]
-        uint8; 1, 3 or 4 channels.
+        uint8; 1, 3 or 4 channels, at least 2 pixels high and wide.
     target : int or Tensor, shape [batch]
         Explained class.
     preprocess : callable, optional
