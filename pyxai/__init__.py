@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyxai import attribution, imputers, ops, plot, registry
+from pyxai import attribution, imputers, masks, ops, plot, registry
 from pyxai._backends import backends
 from pyxai._errors import BackendUnavailableError, PyxaiWarning, UnsupportedOperationError
 from pyxai.explain import explain
@@ -22,6 +22,7 @@ __all__ = [
     "backends",
     "explain",
     "imputers",
+    "masks",
     "ops",
     "plot",
     "registry",

@@ -123,9 +123,7 @@ def test_without_scikit_image(monkeypatch):
             raise ImportError(name)
         return found(name, *arguments, **options)
 
-    monkeypatch.setattr(
-        "pyxai.attribution._regions.importlib.import_module", lambda name: missing(name)
-    )
+    monkeypatch.setattr("pyxai._skimage.importlib.import_module", lambda name: missing(name))
     with pytest.raises(ImportError, match=r"pip install 'pyxai-torch\[regions\]', or give"):
         XRAI(conv()).attribute(rows(1, 2, 7, 8), target=0)
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
+
+from pyxai._skimage import skimage
 
 __all__ = ["grow_regions", "image_segments"]
 
@@ -83,7 +82,7 @@ def image_segments(image: Tensor) -> Tensor:
        International Journal of Computer Vision 59, 2004.
     """
     segmentation, morphology, transform = (
-        _skimage(part) for part in ("segmentation", "morphology", "transform")
+        skimage(part, "give segments") for part in ("segmentation", "morphology", "transform")
     )
     array = image.detach().cpu().double().permute(1, 2, 0).numpy()
     low, high = array.min(), array.max()
@@ -114,13 +113,3 @@ def image_segments(image: Tensor) -> Tensor:
             for label in range(labels.min(), labels.max() + 1)
         ]
     return torch.from_numpy(np.stack(masks).astype(bool))
-
-
-def _skimage(part: str) -> Any:
-    try:
-        return importlib.import_module(f"skimage.{part}")
-    except ImportError as error:
-        raise ImportError(
-            "scikit-image is needed to segment images: pip install 'pyxai-torch[regions]', or give "
-            "segments"
-        ) from error
