@@ -6,6 +6,8 @@ import torch
 from captum_peer import TwoInputs, conv, mlp, rows
 
 from pyxai.attribution import IDGI, BlurIG, GuidedIG, IntegratedGradients
+from pyxai.attribution._guided_path import GuidedPath
+from pyxai.runner import progress
 
 WIDE = torch.float64
 
@@ -67,6 +69,43 @@ def test_guided_ig_on_the_straight_path_is_integrated_gradients():
     torch.testing.assert_close(ours, straight, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("max_dist", [0.0, 0.02, 1.0])
+@pytest.mark.parametrize("offset", [1.0, 1e6, 1.7e9])
+def test_guided_ig_far_from_zero(offset, max_dist):
+    """Coordinates whose last digit is far larger than what is left of the way, as of dates."""
+    weights = torch.rand(6, generator=torch.Generator().manual_seed(0), dtype=WIDE) + 0.1
+    start = torch.full((6,), offset, dtype=WIDE)
+    x = start + 10 * rows(2, 6, dtype=WIDE).abs()
+    call = {"n_steps": 50, "max_dist": max_dist}
+    near = GuidedIG(lambda z: torch.tanh(z @ weights)).attribute(x - start, **call)
+    far = GuidedIG(lambda z: torch.tanh((z - start) @ weights)).attribute(x, start, **call)
+    rounding = offset * torch.finfo(WIDE).eps  # of a coordinate
+    torch.testing.assert_close(far, near, rtol=1e-9, atol=8 * rounding)
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1.0, 1e12])
+@pytest.mark.parametrize("max_dist", [0.02, 1.0])
+def test_guided_ig_does_not_depend_on_the_unit(unit, max_dist):
+    x, weights = torch.tensor([[1.0, 2.0]], dtype=WIDE), torch.tensor([1.0, 2.0], dtype=WIDE)
+    values = GuidedIG(lambda z: z / unit @ weights).attribute(
+        x * unit, n_steps=10, max_dist=max_dist
+    )
+    torch.testing.assert_close(values, x * weights)
+
+
+@pytest.mark.parametrize("bad", [torch.inf, -torch.inf, torch.nan])
+def test_a_guided_path_ends_whatever_the_gradients(bad):
+    start, end = torch.zeros(3, 4, dtype=WIDE), torch.ones(3, 4, dtype=WIDE)
+    gradients = torch.ones(3, 4, dtype=WIDE)
+    gradients[0] = bad
+    gradients[1, 2] = bad
+    path = GuidedPath(start, end, 0.25, 0.02)
+    for step in range(4):
+        path.move(gradients, step, 4)
+    assert torch.equal(path.point[2], end[2])
+    torch.testing.assert_close(path.attributions[2], end[2])
+
+
 @pytest.mark.parametrize("method", [GuidedIG, IDGI])
 def test_paths_are_complete(method):
     model, x = mlp(WIDE, activation=torch.nn.Tanh), rows(4, 6, dtype=WIDE)
@@ -115,6 +154,17 @@ def test_idgi_equals_its_formula():
     torch.testing.assert_close(ours, total, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1e-25, 1e20, 1e30])
+def test_idgi_squares_no_gradient_beyond_its_dtype(scale):
+    x, weights = torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([1.0, -2.0, 0.5])
+    values, delta = IDGI(lambda z: z @ (scale * weights)).attribute(
+        x / scale, n_steps=4, return_convergence_delta=True
+    )
+    share = weights.square() / weights.square().sum()
+    torch.testing.assert_close(values, share[None] * (x @ weights))
+    torch.testing.assert_close(delta, torch.zeros(1), atol=1e-6, rtol=0)
+
+
 def test_idgi_leaves_out_steps_without_a_gradient():
     values = IDGI(lambda x: x.clamp(min=0.5).sum(1)).attribute(
         torch.tensor([[0.4, 1.0], [0.1, 0.2]]), n_steps=10
@@ -156,11 +206,50 @@ def test_blur_ig_sums_to_the_difference_of_image_and_blur():
         (BlurIG, {"max_sigma": 0.0}, r"max_sigma must be positive, got 0\.0"),
         (BlurIG, {"grad_step": -1.0}, r"grad_step must be positive, got -1\.0"),
         (BlurIG, {"n_steps": 0}, "n_steps must be at least 1, got 0"),
+        (BlurIG, {"max_sigma": torch.inf}, "max_sigma must be finite, got inf"),
+        (BlurIG, {"grad_step": torch.inf}, "grad_step must be finite, got inf"),
     ],
 )
 def test_errors(method, options, message):
     with pytest.raises(ValueError, match=message):
         method(conv()).attribute(rows(1, 2, 7, 8), target=0, **options)
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "message"),
+    [
+        (GuidedIG, {"fraction": "0.5"}, "fraction must be a number, got '0.5'"),
+        (GuidedIG, {"max_dist": True}, "max_dist must be a number, got True"),
+        (BlurIG, {"max_sigma": None}, "max_sigma must be a number, got None"),
+        (BlurIG, {"grad_step": "x"}, "grad_step must be a number, got 'x'"),
+        (BlurIG, {"sqrt": "no"}, "sqrt must be True or False, got 'no'"),
+        *(
+            (
+                method,
+                {"return_convergence_delta": "no"},
+                "return_convergence_delta must be True or False, got 'no'",
+            )
+            for method in (GuidedIG, BlurIG, IDGI)
+        ),
+        *(
+            (method, {"show_progress": 3}, "progress must be True, False or a function .* got 3")
+            for method in (GuidedIG, BlurIG, IDGI)
+        ),
+    ],
+)
+def test_type_errors(method, options, message):
+    with pytest.raises(TypeError, match=message):
+        method(conv()).attribute(rows(1, 2, 7, 8), target=0, **options)
+
+
+@pytest.mark.parametrize("method", [GuidedIG, BlurIG, IDGI])
+def test_progress_can_be_shown(monkeypatch, capsys, method):
+    monkeypatch.setattr(progress, "_DELAY_SECONDS", 0.0)
+    pytest.importorskip("tqdm")
+    method(conv()).attribute(rows(2, 2, 7, 8), target=0, n_steps=5)
+    assert capsys.readouterr().err == ""
+    method(conv()).attribute(rows(2, 2, 7, 8), target=0, n_steps=5, show_progress=True)
+    assert "/10.0" in capsys.readouterr().err
 
 
 def test_blur_needs_images():
