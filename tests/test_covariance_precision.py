@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from pyxai.covariance import (
+    BandedCovariance,
     DenseCovariance,
     LowRankCovariance,
     SampleCovariance,
@@ -90,3 +91,22 @@ def test_rank_in_the_message_is_that_after_centring():
 def test_extra_variances_are_checked(extra, message):
     with pytest.raises((ValueError, TypeError), match=message):
         LowRankCovariance(torch.ones(2, 3), extra)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("seed", [9, 16, 58])
+def test_valid_singular_bands_are_drawn_from(seed, dtype):
+    """The upper blocks are close to singular: what they leave to the lower ones is rounding."""
+    factor = torch.zeros(50, 49, dtype=torch.float64)
+    order = torch.arange(49)
+    factor[order, order], factor[order + 1, order] = draws(49, seed=seed), draws(49)
+    matrix = factor @ factor.T
+    bands = torch.stack([matrix.diagonal(), torch.nn.functional.pad(matrix.diagonal(1), (0, 1))])
+    covariance = BandedCovariance(bands.to(dtype))
+    for each in (covariance, covariance.to("cpu", torch.float32)):
+        root = each.color(torch.eye(each.n_normals, dtype=torch.float64))
+        torch.testing.assert_close(root.T @ root, matrix, rtol=1e-6, atol=1e-5)
+    bands[0] -= 1e-2 * matrix.diagonal().max()
+    indefinite = BandedCovariance(bands.to(dtype))
+    with pytest.raises(ValueError, match="covariance must be positive semi-definite, got a band"):
+        indefinite.color(torch.ones(1, indefinite.n_normals))

@@ -9,7 +9,7 @@ from torch import nn
 
 from pyxai._errors import PyxaiWarning
 from pyxai.attribution import FunctionalInformation
-from pyxai.covariance import DenseCovariance
+from pyxai.covariance import BandedCovariance, DenseCovariance
 
 WEIGHT = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
 
@@ -146,3 +146,26 @@ def test_scores_that_became_zero_are_told():
         assert (zeros == 0).all()
         found = method.attribute(inputs, 0, n_samples=4, relative=True)
         torch.testing.assert_close(found.double(), WEIGHT.square().expand(2, 3), rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_singular_band_is_drawn_from_with_float32_inputs(seed):
+    """Rounded to float32 such a band has a negative eigenvalue; draws are rounded instead."""
+    d = 50
+    factor = torch.zeros(d, d - 1, dtype=torch.float64)
+    order = torch.arange(d - 1)
+    factor[order, order], factor[order + 1, order] = draws(d - 1, seed=seed), draws(d - 1)
+    sigma = factor @ factor.T
+    bands = torch.stack([sigma.diagonal(), torch.nn.functional.pad(sigma.diagonal(1), (0, 1))])
+    weight, x = draws(d, 2, seed=1) / 7, draws(2, d, seed=2)
+    method = FunctionalInformation(
+        lambda rows: rows @ weight.to(rows.dtype), covariance=BandedCovariance(bands)
+    )
+    law = method._noise(x.float(), 0, 1.0, "covariance", needs=True)
+    points = law.points(slice(0, 2), slice(0, 6), seed=0, paired=False)
+    assert points.dtype == torch.float32
+    reach = (points.view(6, 2, d) - x.float()).flatten(0, 1).double()
+    flat = torch.linalg.svd(factor).U[:, -1]  # no draw goes there
+    assert (reach @ flat).abs().max() < 1e-5 * reach.norm(dim=1).max()
+    found = method.attribute(x.float(), 0, score="additive", n_samples=6)
+    assert found.isfinite().all()

@@ -9,7 +9,13 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_dtype, check_finite, check_tensor
-from pyxai.covariance.base import Covariance, added_variance, pivot_of
+from pyxai.covariance.base import (
+    MAX_DENSE_ROOT,
+    Covariance,
+    added_variance,
+    pivot_of,
+    symmetric_root,
+)
 
 __all__ = ["BandedCovariance"]
 
@@ -73,9 +79,22 @@ class BandedCovariance(Covariance):
         return self._factorise(self._pivoted)
 
     @cached_property
-    def _root(self) -> tuple[Tensor, Tensor]:
-        """As `_blocks`, of a root that a singular covariance has too."""
-        return self._factorise(_semidefinite)
+    def _root(self) -> tuple[Tensor, Tensor] | Tensor:
+        """As `_blocks`, of a root that a singular covariance has too, or a dense root.
+
+        Going down the blocks magnifies rounding where the upper ones are close to singular, so that
+        a valid band can be refused; the eigenvalues of the whole are safe.
+        """
+        try:
+            return self._factorise(_semidefinite)
+        except ValueError as refused:
+            if self.features > MAX_DENSE_ROOT:
+                raise
+            try:
+                eye = torch.eye(self.features).to(self.diagonals.double())
+                return symmetric_root(self.product(eye))
+            except ValueError:
+                raise refused from None
 
     def _factorise(
         self, split: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -110,6 +129,9 @@ class BandedCovariance(Covariance):
 
     def color(self, normals: Tensor) -> Tensor:
         """Return draws of covariance Sigma; it may be singular."""
+        if isinstance(self._root, Tensor):
+            drawn: Tensor = normals[..., : self.features].double() @ self._root.T
+            return drawn.to(normals.dtype)
         roots, below = self._root
         z = self._pad(normals)
         draws = torch.einsum("kij,...kj->...ki", roots, z)

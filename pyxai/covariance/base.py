@@ -25,6 +25,8 @@ __all__ = [
 # before it, that is no larger than this fraction of the feature's variance counts as zero.
 PIVOT = 1e-12
 
+MAX_DENSE_ROOT = 2048  # most features whose draws may come from a dense root of another form
+
 
 class Covariance(ABC):
     """Covariance matrix ``Sigma`` of flattened features, never formed unless its form is dense.

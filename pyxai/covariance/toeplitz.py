@@ -8,11 +8,15 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_dtype, check_finite, check_int, check_tensor
-from pyxai.covariance.base import Covariance, added_variance, pivot_of, symmetric_root
+from pyxai.covariance.base import (
+    MAX_DENSE_ROOT,
+    Covariance,
+    added_variance,
+    pivot_of,
+    symmetric_root,
+)
 
 __all__ = ["ToeplitzCovariance"]
-
-MAX_DENSE_ROOT = 2048  # largest signal whose draws may come from a dense root
 
 
 class ToeplitzCovariance(Covariance):

@@ -11,6 +11,8 @@ from pyxai.ops import philox_normal
 
 __all__ = ["Noise"]
 
+BLOCK = 2**21  # numbers of correlated draws that are held in float64 at a time
+
 
 class Noise:
     """The law ``N(x, scale * Var(x) I)`` or ``N(x, scale * Sigma)`` of every example.
@@ -40,8 +42,8 @@ class Noise:
     ) -> None:
         self.inputs, self.scale, self.kind, self.by_target = inputs, scale, kind, by_target
         self.dtype = torch.float64 if inputs.dtype == torch.float64 else torch.float32
-        # The scores read the covariance as it is given; only draws are rounded like the inputs: a
-        # singular matrix is not singular any more in float32.
+        # Only draws are rounded like the inputs: in float32 a singular matrix is not singular any
+        # more, and may have no root.
         self.by_example = by_example and [c.to(inputs.device, torch.float64) for c in by_example]
         flat = flat_features(inputs).to(self.dtype)
         # One feature has no variance between entries; the noise is then of no size.
@@ -80,8 +82,11 @@ class Noise:
             if self.kind == "covariance":
                 assert covariance is not None
                 normals = self.normals(covariance.n_normals, repeats, seed, paired)
-                drawn = covariance.to(centres.device, self.dtype)
-                noise[:, at] = drawn.color(normals).mul(self.scale**0.5).unsqueeze(1)
+                step = max(1, BLOCK // max(normals.shape[1], noise.shape[-1]))
+                for start in range(0, width, step):
+                    part = slice(start, start + step)
+                    drawn = covariance.color(normals[part].double()).mul_(self.scale**0.5)
+                    noise[part, at] = drawn.to(self.dtype).unsqueeze(1)
             else:
                 normals = self.normals(noise.shape[-1], repeats, seed, paired)
                 noise[:, at] = normals.unsqueeze(1) * self.deviation[examples][at, None]
