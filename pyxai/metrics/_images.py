@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_real, check_tensor, describe
+from pyxai._checks import check_finite, check_real, check_tensor, describe
 from pyxai.metrics._options import check_fractions
 from pyxai.metrics.blur import Mask
 
@@ -29,15 +29,23 @@ def check_images(images: Any) -> Tensor:
         )
     if images.dim() == 4 and images.shape[1] not in (1, 3, 4):
         raise ValueError(f"images must have 1, 3 or 4 channels, got {images.shape[1]}")
+    if min(images.shape[-2:]) < 2:  # no triangle lies between pixels of one line
+        raise ValueError(
+            f"images must have a height and a width of at least 2, got {list(images.shape)}"
+        )
     result: Tensor = images.detach().cpu()
     return result
 
 
 def check_target(target: Any, batch: int) -> Tensor:
     """Return one class per image."""
-    labels = torch.as_tensor(target)
-    if labels.is_floating_point() or labels.dim() > 1:
-        raise TypeError(f"target must be one class or one per image, got {describe(target)}")
+    message = f"target must be one class or one per image, got {describe(target)}"
+    try:
+        labels = torch.as_tensor(target)
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(message) from None
+    if labels.is_floating_point() or labels.dtype == torch.bool or labels.dim() > 1:
+        raise TypeError(message)
     if labels.numel() == 1:
         labels = labels.reshape(1).expand(batch)
     if labels.shape != (batch,):
@@ -63,19 +71,19 @@ def check_masks(masks: Any, shape: tuple[int, int, int]) -> list[Mask]:
     return list(masks.cpu().numpy())
 
 
-def check_maps(attributions: Any, images: Tensor) -> list[npt.NDArray[np.float64]]:
-    """Return one float64 map per image; channels are summed."""
+def check_maps(
+    attributions: Any, images: Tensor, channels: set[int]
+) -> list[npt.NDArray[np.float64]]:
+    """Return one float64 map per image; channels, of which there may be so many, are summed."""
     check_tensor("attributions", attributions)
     check_real("attributions", attributions)
-    maps = attributions.detach().cpu().double()
-    if maps.dim() == 4:
-        maps = maps.sum(1)
-    wanted = [len(images), *images.shape[-2:]]
-    if list(maps.shape) != wanted:
+    check_finite("attributions", attributions)
+    batch, height, width = len(images), *images.shape[-2:]
+    shapes = [[batch, height, width], *([batch, c, height, width] for c in sorted(channels))]
+    if list(attributions.shape) not in shapes:
         raise ValueError(
-            f"attributions must have shape {wanted}, with or without channels, "
+            f"attributions must have shape {' or '.join(map(str, shapes))}, "
             f"got {list(attributions.shape)}"
         )
-    if not bool(torch.isfinite(maps).all()):
-        raise ValueError("attributions must be finite, got NaN or infinite values")
-    return list(maps.numpy())
+    maps = attributions.detach().cpu().double()
+    return list((maps.sum(1) if maps.dim() == 4 else maps).numpy())

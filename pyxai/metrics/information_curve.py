@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,8 @@ from pyxai.metrics._images import (
     check_target,
     check_thresholds,
 )
+from pyxai.metrics._options import refuse
+from pyxai.metrics._outputs import quiet_runner
 from pyxai.metrics.blur import Image, Mask, blurred, random_pixel_masks, webp_bytes
 from pyxai.metrics.curve import Curve
 from pyxai.runner import Runner
@@ -101,13 +104,16 @@ class InformationCurves:
         bool: the pixels that are known from the start; default: `random_pixel_masks` with ``seed``,
         by the content of each image. The same masks must serve all methods that are compared.
     output : "probability" or "accuracy"
-        Softmax of the target, or whether the target is the largest.
+        Softmax of the target, or 1 where the target is the largest output, else 0. A model of a
+        single output is binary: the logistic function of it, or whether it is above 0.
     thresholds : sequence of float
         Fractions of the pixels to reveal, ascending.
     min_prediction : float
         Images with a lower output are skipped.
     keep_monotonous : bool
-        Whether a curve may not fall.
+        Whether each output counts as the largest so far, in the order of the thresholds. As in the
+        original procedure the points are put in the order of their information after that, so
+        that a curve still falls where an image of more pixels is the smaller file.
     fast : bool
         Whether to triangulate a mask once for all channels, and masks in parallel. Pixels can
         differ from the original procedure by one level in 255.
@@ -164,6 +170,10 @@ class InformationCurves:
             ids = example_ids(None, (self.images,))
             masks = random_pixel_masks(batch, height, width, seed=seed, example_ids=ids)
         self.masks = check_masks(masks, (batch, height, width))
+        if math.isnan(min_prediction):
+            raise ValueError("min_prediction must be a number, got nan")
+        # Channels that attributions may have: those of the images, or of what the model gets.
+        self._channels = {1, self.images.shape[1]} if self.images.dim() == 4 else {1}
         self._prepare(min_prediction)
 
     def _prepare(self, min_prediction: float) -> None:
@@ -193,7 +203,8 @@ class InformationCurves:
         Parameters
         ----------
         attributions : Tensor, shape [batch, height, width] or [batch, channels, height, width]
-            Channels are summed; take absolute values before, if they are meant.
+            Channels, one or those of ``images`` or of the model's input, are summed; take absolute
+            values before, if they are meant.
         n_points : int
             Points on the information axis, besides the one at 1.
 
@@ -209,7 +220,7 @@ class InformationCurves:
         TypeError
             If ``attributions`` is not a tensor.
         """
-        maps = check_maps(attributions, self.images)
+        maps = check_maps(attributions, self.images, self._channels)
         check_int("n_points", n_points, minimum=1)
         valid = [i for i in range(len(maps)) if i not in self.skipped]
         jobs = [
@@ -224,7 +235,7 @@ class InformationCurves:
 
         shown = self._parallel(show, jobs)
         rows = torch.tensor(valid, dtype=torch.int64).repeat_interleave(len(self.thresholds))
-        outputs = self._outputs([picture for picture, _ in shown], rows)
+        outputs = self._outputs([picture for picture, _ in shown], rows, quiet_runner)
         grid = np.append(np.linspace(0.0, 1.0, n_points, endpoint=False), 1.0)
         y = np.full((len(maps), len(grid)), np.nan)
         for place, i in enumerate(valid):
@@ -274,7 +285,9 @@ class InformationCurves:
             # The last are the longest: triangulation takes its time where much is revealed.
             return list(pool.map(function, jobs[::-1]))[::-1]
 
-    def _outputs(self, pictures: list[Image], rows: Tensor) -> npt.NDArray[np.float64]:
+    def _outputs(
+        self, pictures: list[Image], rows: Tensor, runner: Callable[..., Runner] = Runner
+    ) -> npt.NDArray[np.float64]:
         """Return the output of the target of image ``rows[k]`` at picture k."""
         if not pictures:
             return np.zeros(0)
@@ -283,13 +296,14 @@ class InformationCurves:
         target = self.target[rows]
 
         def build(examples: slice, _: slice) -> tuple[Tensor, ...]:
-            return (self.preprocess(batch[examples]),)
+            given = self.preprocess(batch[examples])
+            if given.dim() == 4:
+                self._channels.add(given.shape[1])
+            return (given,)
 
-        if self.output == "probability":
-            runner = Runner(self.model, target=target, output="probability", max_rows=self.max_rows)
-        else:
-            runner = Runner(self.model, target=target, output=_is_largest, max_rows=self.max_rows)
-        values: npt.NDArray[np.float64] = runner.values(build, len(batch), 1)[:, 0].cpu().numpy()
+        output = "probability" if self.output == "probability" else _is_largest
+        ask = runner(self.model, target=target, output=output, max_rows=self.max_rows)
+        values: npt.NDArray[np.float64] = ask.values(build, len(batch), 1)[:, 0].cpu().numpy()
         return values.astype(np.float64)
 
 
@@ -313,7 +327,7 @@ def softmax_information_curve(
     model, images, target
         As for `InformationCurves`, which serves several methods at less cost.
     attributions : Tensor, shape [batch, height, width] or [batch, channels, height, width]
-        Channels are summed.
+        As for `InformationCurves.curve`.
     n_points : int
         As for `InformationCurves.curve`.
     **options : any
@@ -334,6 +348,7 @@ def softmax_information_curve(
     .. [1] A. Kapishnikov, T. Bolukbasi, F. Viegas, M. Terry, "XRAI: Better Attributions Through
        Regions", ICCV 2019, section 4.
     """
+    refuse(options, "output")
     prepared = InformationCurves(model, images, target=target, **options)
     return prepared.curve(attributions, n_points=n_points)
 
@@ -369,12 +384,18 @@ def accuracy_information_curve(
     .. [1] A. Kapishnikov, T. Bolukbasi, F. Viegas, M. Terry, "XRAI: Better Attributions Through
        Regions", ICCV 2019, section 4.
     """
+    refuse(options, "output")
     prepared = InformationCurves(model, images, target=target, output="accuracy", **options)
     return prepared.curve(attributions, n_points=n_points)
 
 
 def _is_largest(outputs: Tensor) -> Tensor:
-    """Return 1 for the column that is the largest (the first of equals), else 0."""
+    """Return 1 for the column that is the largest (the first of equals), else 0.
+
+    A single output is that of a binary model: the other class has 0.
+    """
+    if outputs.dim() < 2 or outputs.shape[1] == 1:
+        return (outputs > 0).to(outputs.dtype)
     best = outputs.argmax(1, keepdim=True)
     return torch.zeros_like(outputs).scatter_(1, best, 1.0)
 
