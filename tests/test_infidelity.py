@@ -157,12 +157,12 @@ class TestRows:
             sizes.append(len(rows))
             return rows - baselines, (rows + baselines) / 2
 
-        options = {"target": [0, 1, 2], "baselines": base, "n_perturb_samples": 5}
+        options = {"target": [0, 1, 2], "baselines": base, "n_perturb_samples": 17}
         found = metrics.infidelity(net, perturb, x, scores, max_examples_per_batch=limit, **options)
-        assert sum(sizes) == 15
-        assert max(sizes) <= (limit or 15)
+        assert sum(sizes) == 51
+        assert max(sizes) <= (limit or 51)
         if limit is None:
-            assert sizes == [15]
+            assert sizes == [51]
         change = net(x) - net((x + base) / 2)
         expected = ((x - base) * scores).sum(1) - change.gather(1, torch.arange(3)[:, None])[:, 0]
         torch.testing.assert_close(found, expected.detach().square())

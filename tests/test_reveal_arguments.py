@@ -87,22 +87,11 @@ class TestDivergence:
         with pytest.raises(ValueError, match="at least 2 classes, got " + shape):
             metrics.kl_auc(model, *case[1:])
 
-    def test_no_call_has_more_rows_than_another_metric(self, case):
+    def test_no_call_has_more_rows_than_allowed(self, case):
         net, x, scores = case
-        most = {}
-        for metric, options in ((metrics.kl_auc, {}), (metrics.insertion, {"target": 0})):
-            seen = []
-            metric(
-                lambda rows, seen=seen: seen.append(len(rows)) or net(rows),
-                x,
-                scores,
-                max_rows=1,
-                **options,
-            )
-            most[metric] = sorted(seen)
-        probes = [size for size in most[metrics.insertion] if size > 1]
-        # What is learned from a few rows is learned for each of two questions.
-        assert [size for size in most[metrics.kl_auc] if size > 1] == sorted(probes * 2)
+        seen = []
+        metrics.kl_auc(lambda rows: seen.append(len(rows)) or net(rows), x, scores, max_rows=1)
+        assert set(seen) == {1}
 
     def test_training_mode_is_named_once(self, case):
         _, x, scores = case

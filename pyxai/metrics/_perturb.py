@@ -15,6 +15,8 @@ from pyxai.explanation.rows import take_baselines
 
 __all__ = ["Perturb", "takes_two"]
 
+Rows = tuple[tuple[Tensor, ...], ...]  # perturbations and perturbed inputs, one of each input
+
 
 class Perturb:
     """A user's perturbation with its arguments, called for a limited number of rows at a time."""
@@ -32,21 +34,23 @@ class Perturb:
         self.baselines = format_baselines(baselines, tensors) if given else None
         self.limit = limit
 
-    def __call__(self, count: int) -> tuple[tuple[Tensor, ...], ...]:
-        """Return perturbations and perturbed inputs, ``count`` rows of each example."""
+    def __call__(self, count: int) -> Rows:
+        """Return perturbations and perturbed inputs, ``[batch, count, *features]`` each."""
         batch = len(self.tensors[0])
-        width = batch if self.limit is None else min(batch, self.limit)
-        parts = [
-            self._part(torch.arange(start, min(start + width, batch)).repeat_interleave(count))
-            for start in range(0, batch, width)
-        ]
-        if len(parts) == 1:
-            return parts[0]
-        both = zip(*parts, strict=True)
-        return tuple(tuple(map(torch.cat, zip(*each, strict=True))) for each in both)
+        limit = batch * count if self.limit is None else self.limit
+        width, depth = min(batch, limit), max(1, limit // batch)
+        everyone = torch.arange(batch).split(width)
+        return _join(
+            [
+                _join([self._part(part, min(depth, count - done)) for part in everyone], 0)
+                for done in range(0, count, depth)
+            ],
+            1,
+        )
 
-    def _part(self, examples: Tensor) -> tuple[tuple[Tensor, ...], ...]:
-        """Perturb copies of some examples."""
+    def _part(self, part: Tensor, count: int) -> Rows:
+        """Perturb ``count`` copies of some examples."""
+        examples = part.repeat_interleave(count)
         rows = tuple(tensor[examples.to(tensor.device)] for tensor in self.tensors)
         arguments: list[Any] = [restore_form(rows, self.is_tuple)]
         if self.baselines is not None:
@@ -59,7 +63,18 @@ class Perturb:
                 f"{describe(result)}; see infidelity_perturb_func_decorator"
             )
         names = ("perturbations", "perturbed_inputs")
-        return tuple(_check_rows(*each, rows) for each in zip(names, result, strict=True))
+        return tuple(
+            tuple(each.reshape(len(part), count, *each.shape[1:]) for each in given)
+            for given in (_check_rows(*each, rows) for each in zip(names, result, strict=True))
+        )
+
+
+def _join(parts: list[Rows], dim: int) -> Rows:
+    """Put the results of several calls together."""
+    if len(parts) == 1:
+        return parts[0]
+    both = zip(*parts, strict=True)
+    return tuple(tuple(torch.cat(each, dim) for each in zip(*one, strict=True)) for one in both)
 
 
 def takes_two(perturb_func: Callable[..., Any]) -> bool:

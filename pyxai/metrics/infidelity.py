@@ -10,13 +10,15 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_int
-from pyxai._inputs import format_baselines, format_inputs
+from pyxai._inputs import flat_features, format_baselines, format_inputs
 from pyxai.metrics._attributions import shares_of_players
 from pyxai.metrics._outputs import output_of_each
 from pyxai.metrics._perturb import Perturb, takes_two
 from pyxai.runner import Runner
 
 __all__ = ["infidelity", "infidelity_perturb_func_decorator"]
+
+_TOGETHER = 16  # calls of a bounded perturb_func whose rows are held at a time
 
 
 def infidelity(
@@ -91,7 +93,8 @@ def infidelity(
     limit, batch = max_examples_per_batch, len(tensors[0])
     width = n_perturb_samples
     if limit is not None:
-        width = min(width, max(1, check_int("max_examples_per_batch", limit, minimum=1) // batch))
+        check_int("max_examples_per_batch", limit, minimum=1)
+        width = max(1, _TOGETHER * limit // batch)
     runner = Runner(
         forward_func,
         target=target,
@@ -106,27 +109,23 @@ def infidelity(
         perturbations, rows = perturb(count)
         said = [_dot(*each) for each in zip(perturbations, shares, strict=True)]
         predicted.append(torch.stack(said).sum(0))
-        changes.append(outputs - _outputs_of_rows(runner, rows, batch, count))
+        changes.append(outputs - _outputs_of_rows(runner, rows))
     errors = _errors(torch.cat(predicted, 1), torch.cat(changes, 1), normalize)
     return errors.square().mean(1)
 
 
 def _dot(perturbations: Tensor, shares: Tensor) -> Tensor:
     """Return what attributions say of perturbations, [batch, samples]."""
-    changes = perturbations.reshape(len(shares), -1, shares.shape[1]).to(shares)
-    return (changes * shares.unsqueeze(1)).sum(2)
+    return (flat_features(perturbations, 2).to(shares) * shares.unsqueeze(1)).sum(2)
 
 
-def _outputs_of_rows(runner: Runner, rows: tuple[Tensor, ...], batch: int, count: int) -> Tensor:
-    """Return the explained outputs of example-major rows, float64 [batch, count]."""
+def _outputs_of_rows(runner: Runner, rows: tuple[Tensor, ...]) -> Tensor:
+    """Return the outputs of rows ``[batch, count, *features]``: [batch, count], float64."""
 
     def build(examples: slice, repeats: slice) -> tuple[Tensor, ...]:
-        return tuple(
-            row.reshape(batch, count, *row.shape[1:])[examples, repeats].flatten(0, 1)
-            for row in rows
-        )
+        return tuple(row[examples, repeats].flatten(0, 1) for row in rows)
 
-    return runner.values(build, batch, count).double()
+    return runner.values(build, *rows[0].shape[:2]).double()
 
 
 def _errors(predicted: Tensor, changes: Tensor, normalize: bool) -> Tensor:

@@ -115,7 +115,8 @@ def sensitivity_max(
     norm_ord : "fro", float
         Norm of a flattened explanation: "fro" is 2.
     max_examples_per_batch : int, optional
-        Upper bound of the rows in one call of ``explanation_func``, at least the batch size.
+        Upper bound of the rows in one call of ``explanation_func``. A batch is never divided, as
+        baselines may be a distribution for all its rows: a smaller bound acts as the batch size.
     seed : int
         Of `default_perturb_func`. The noise of an example depends on its content, not on the batch
         or on ``max_examples_per_batch``.
