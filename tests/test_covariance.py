@@ -314,3 +314,9 @@ def test_bad_input_is_named():
         ToeplitzCovariance(torch.tensor([1.0, 2.0, 0.0]))
     with pytest.raises(ValueError, match="variances must not be negative, got -1"):
         DiagonalCovariance(torch.tensor([-1.0]))
+    with pytest.raises(TypeError, match="blocks must be a sequence of covariances, got a torch"):
+        BlockCovariance(torch.eye(2))
+    with pytest.raises(TypeError, match="blocks must be a sequence of covariances, got one with a"):
+        BlockCovariance([torch.eye(2)])
+    with pytest.raises(ValueError, match="blocks must hold at least one covariance, got none"):
+        BlockCovariance([])

@@ -221,7 +221,7 @@ def test_stable_where_the_probability_underflows():
     model = nn.Linear(2, 2, bias=False)
     with torch.no_grad():
         model.weight.copy_(torch.tensor([[70.0, 0.0], [-70.0, 0.0]]))
-    x = torch.tensor([[1.0, 1.0], [0.05, 1.0]])
+    x = torch.tensor([[1.0, 0.9], [0.05, 1.0]])
     noiseless = {"n_samples": 2, "scale": 1e-12}
     with pytest.warns(PyxaiWarning, match="scores of 1 examples are too small for torch.float32"):
         single = FunctionalInformation(model).attribute(x, 1, **noiseless)

@@ -1,6 +1,7 @@
 """Arguments of functional information: groups, precision and forms of the inputs."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from pyxai._errors import PyxaiWarning
 from pyxai.attribution import FunctionalInformation
 from pyxai.covariance import BandedCovariance, DenseCovariance
 
+EYE = DenseCovariance(torch.eye(3, dtype=torch.float64))
 WEIGHT = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
 
 
@@ -19,8 +21,7 @@ def draws(*shape, seed=0):
 
 
 def linear():
-    eye = DenseCovariance(torch.eye(3, dtype=torch.float64))
-    return FunctionalInformation(lambda rows: rows @ WEIGHT, output="exp", covariance=eye)
+    return FunctionalInformation(lambda rows: rows @ WEIGHT, output="exp", covariance=EYE)
 
 
 @pytest.mark.parametrize("score", ["plain", "additive", "marginal", "conditional"])
@@ -169,3 +170,79 @@ def test_singular_band_is_drawn_from_with_float32_inputs(seed):
     assert (reach @ flat).abs().max() < 1e-5 * reach.norm(dim=1).max()
     found = method.attribute(x.float(), 0, score="additive", n_samples=6)
     assert found.isfinite().all()
+
+
+@pytest.mark.parametrize("reduction", ["square_then_sum", "sum_then_square"])
+def test_reduction_of_groups(reduction):
+    """Every score that squares by its definition, one sample at a time, dividing by f."""
+    mask, x, sigma = torch.tensor([[0, 1, 0]]), draws(2, 3), draws(3, 3, seed=3)
+    sigma = sigma @ sigma.T
+    method = FunctionalInformation(
+        lambda rows: (rows @ WEIGHT).tanh(), output="exp", covariance=DenseCovariance(sigma)
+    )
+    names, n = ("plain", "additive", "smoothgrad_sq", "vargrad"), 6
+    found = method.scores(
+        x, names=names, n_samples=n, feature_mask=mask, reduction=reduction, antithetic=False
+    )
+    law = method._noise(x, None, 0.15, "covariance", needs=True)
+    points = law.points(slice(0, 2), slice(0, n), seed=0, paired=False).requires_grad_()
+    f = (points @ WEIGHT).tanh().exp()
+    (g,) = torch.autograd.grad(f.sum(), points)
+    f, g = f.detach().view(n, 2, 1), g.view(n, 2, 3)
+    members = torch.tensor([[1.0, 0, 1], [0, 1, 0]], dtype=torch.float64).T
+
+    def reduced(left, right):
+        if reduction == "sum_then_square":
+            return (left @ members) * (right @ members)
+        return (left * right) @ members
+
+    expected = {
+        "plain": (reduced(g, g) / f).mean(0),
+        "additive": (reduced(g @ sigma, g) / f).mean(0),
+        "smoothgrad_sq": reduced(g, g).mean(0),
+        "vargrad": (g @ members).var(0),
+    }
+    for name in names:
+        torch.testing.assert_close(found[name], expected[name][:, [0, 1, 0]])
+
+
+@pytest.mark.parametrize("shape", [(), (1,)])
+@pytest.mark.parametrize("call", ["attribute", "local_conditional"])
+def test_one_scalar_for_several_examples_is_refused(call, shape):
+    method = FunctionalInformation(
+        lambda rows: (rows @ WEIGHT).sum().reshape(shape), output="exp", covariance=EYE
+    )
+    with pytest.raises(ValueError, match="model must return one value for each of 4 examples, got"):
+        getattr(method, call)(draws(4, 3), n_samples=4)
+    alone = getattr(method, call)(draws(1, 3), n_samples=4)
+    torch.testing.assert_close(alone, getattr(linear(), call)(draws(1, 3), n_samples=4))
+
+
+def test_noise_of_size_zero_is_told():
+    x = draws(8, 3)
+    x[[1, 2, 3, 4, 5, 7]] = 0.5
+    for inputs, told in ((x, r"\[1, 2, 3, 4, 5\] and 1 more is 0"), (x[:2], r"\[1\] is 0")):
+        with pytest.warns(PyxaiWarning, match="the noise around examples " + told) as found:
+            scores = linear().attribute(inputs, score="vargrad", n_samples=8)
+        assert len(found) == 1
+        assert (scores[1] == 0).all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert (linear().attribute(x, score="vargrad", n_samples=8, noise="covariance") > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scale": "a"}, "scale must be a number, got 'a'"),
+        ({"scale": torch.tensor([0.1, 0.2])}, "scale must be a number, got a torch.float32 tensor"),
+        ({"scale": 0.0}, "scale must be positive, got 0.0"),
+        ({"scale": math.inf}, "scale must be finite, got inf"),
+        ({"names": "plain"}, "names must be a sequence of names of scores, got 'plain'"),
+        ({"names": ()}, "names must be a sequence of names of scores, got a tuple of 0"),
+        ({"names": ("plain", "fancy")}, "score must be one of .*, got 'fancy'"),
+    ],
+)
+def test_wrong_options_are_named(options, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        linear().scores(draws(1, 3), **{"names": ("plain",), "n_samples": 4, **options})

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_dtype, check_finite, check_int, check_tensor
+from pyxai._checks import check_dtype, check_finite, check_int, check_tensor, describe
 from pyxai.covariance.base import (
     Covariance,
     added_variance,
@@ -165,6 +166,8 @@ class BlockCovariance(Covariance):
     """
 
     def __init__(self, blocks: Sequence[Covariance], *, repeats: int = 1) -> None:
+        if not isinstance(blocks, Sequence) or not all(isinstance(b, Covariance) for b in blocks):
+            raise TypeError(f"blocks must be a sequence of covariances, got {_kinds(blocks)}")
         if not blocks:
             raise ValueError("blocks must hold at least one covariance, got none")
         self.parts, self.repeats = list(blocks), check_int("repeats", repeats, minimum=1)
@@ -201,3 +204,10 @@ class BlockCovariance(Covariance):
 
     def _moved(self, device: torch.device, dtype: torch.dtype) -> BlockCovariance:
         return BlockCovariance([b.to(device, dtype) for b in self.parts], repeats=self.repeats)
+
+
+def _kinds(blocks: Any) -> str:
+    """Say what stands in the place of covariances."""
+    if not isinstance(blocks, (tuple, list)):
+        return describe(blocks)
+    return "one with " + next(describe(b) for b in blocks if not isinstance(b, Covariance))

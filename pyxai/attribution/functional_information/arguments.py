@@ -9,12 +9,20 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_choice
+from pyxai._checks import check_choice, describe
 from pyxai._errors import warn
 from pyxai._inputs import format_feature_mask, format_inputs
-from pyxai.attribution.functional_information.scores import VARIANCE_SCORES, Groups
+from pyxai.attribution.functional_information.scores import SCORES, VARIANCE_SCORES, Groups
 
-__all__ = ["Layout", "grouping", "one_tensor", "pairing", "warn_if_lost"]
+__all__ = ["Layout", "check_names", "grouping", "one_tensor", "pairing", "warn_if_lost"]
+
+
+def check_names(names: Any) -> None:
+    """Check the names of scores."""
+    if isinstance(names, str) or not isinstance(names, Sequence) or not names:
+        raise TypeError(f"names must be a sequence of names of scores, got {describe(names)}")
+    for name in names:
+        check_choice("score", name, SCORES)
 
 
 def one_tensor(inputs: Any) -> Tensor:

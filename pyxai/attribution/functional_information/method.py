@@ -8,13 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_choice, check_int
+from pyxai._checks import check_choice, check_int, check_number
 from pyxai.attribution.base import GradientAttribution
 from pyxai.attribution.functional_information.accumulate import (
     Accumulator,
     of_logarithm,
 )
 from pyxai.attribution.functional_information.arguments import (
+    check_names,
     grouping,
     one_tensor,
     pairing,
@@ -26,7 +27,6 @@ from pyxai.attribution.functional_information.moments import fitted_covariances
 from pyxai.attribution.functional_information.noise import Noise
 from pyxai.attribution.functional_information.scores import (
     COVARIANCE_SCORES,
-    SCORES,
     Groups,
 )
 from pyxai.covariance import Covariance
@@ -63,7 +63,8 @@ class FunctionalInformation(GradientAttribution):
 
     For a group S of features: additive is the sum of its members, marginal is
     ``E[f u' Sigma_SS u]`` and conditional ``E[f u' ((Sigma^-1)_SS)^-1 u]`` with
-    ``u = (grad log f)_S``.
+    ``u = (grad log f)_S``. The variances are those of the summed gradient of the group; what
+    ``reduction`` says goes for ``plain``, ``additive`` and ``smoothgrad_sq``.
 
     Parameters
     ----------
@@ -225,8 +226,9 @@ class FunctionalInformation(GradientAttribution):
         feature_mask : Tensor, shape of ``inputs`` or first dimension 1, optional
             Groups, one for all examples; each member gets the score of its group.
         reduction : str
-            For groups of ``plain`` and ``additive``: ``"square_then_sum"`` follows the theory,
-            ``"sum_then_square"`` sums the members first.
+            For groups of ``plain``, ``additive`` and ``smoothgrad_sq``: ``"square_then_sum"``
+            follows the theory, ``"sum_then_square"`` sums the members first. The other scores of a
+            group have one form.
         parity : bool
             Follow the authors' code: the channels of an image (dimension 1) or the embedding of a
             token (the last dimension) form a group, summed first, and that dimension is dropped
@@ -332,8 +334,7 @@ antithetic, seed, internal_batch_size, return_error, show_progress
         ValueError, TypeError
             As for `attribute`.
         """
-        for name in names:
-            check_choice("score", name, SCORES)
+        check_names(names)
         check_choice("reduction", reduction, REDUCTIONS)
         check_int("n_samples", n_samples, minimum=2)
         x = one_tensor(inputs)
@@ -483,7 +484,7 @@ return_error
         self, x: Tensor, target: Any, scale: float, kind: str, needs: bool, labels: Any = None
     ) -> Noise:
         check_choice("noise", kind, ("isotropic", "covariance"))
-        if not scale > 0:
+        if check_number("scale", scale) <= 0:
             raise ValueError(f"scale must be positive, got {scale}")
         of_example = None
         if needs or kind == "covariance":
@@ -549,6 +550,11 @@ return_error
         def take(
             examples: slice, repeats: slice, grads: tuple[Tensor, ...], values: Tensor
         ) -> None:
+            if values.numel() != len(grads[0]):
+                raise ValueError(
+                    f"model must return one value for each of {n_examples} examples, got one "
+                    "scalar for all"
+                )
             of_f = self.output == "identity"
             found = of_logarithm(grads[0], values) if of_f else (grads[0], values)
             consume(examples, repeats, *found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pyxai._errors import warn
 from pyxai._inputs import flat_features
 from pyxai.covariance import Covariance
 from pyxai.ops import philox_normal
@@ -46,9 +47,11 @@ class Noise:
         # more, and may have no root.
         self.by_example = by_example and [c.to(inputs.device, torch.float64) for c in by_example]
         flat = flat_features(inputs).to(self.dtype)
-        # One feature has no variance between entries; the noise is then of no size.
+        # One feature has no variance between entries.
         variance = flat.var(1) if flat.shape[1] > 1 else torch.zeros_like(flat[:, 0])
         self.deviation = (scale * variance).sqrt()
+        if kind == "isotropic":
+            _warn_if_still(self.deviation)
 
     def members(self, examples: slice) -> list[tuple[Covariance | None, Tensor]]:
         """Return (covariance, positions in the slice) for the classes in a slice of examples."""
@@ -107,3 +110,15 @@ class Noise:
         return philox_normal(
             (size,), stop - start, seed=seed, example_ids=ids, start=start, dtype=self.dtype
         )[0]
+
+
+def _warn_if_still(deviation: Tensor) -> None:
+    """Warn of examples around which isotropic noise has size 0."""
+    still = (deviation == 0).nonzero()[:, 0].tolist()
+    if still:
+        some = f"{still[:5]}" if len(still) < 6 else f"{still[:5]} and {len(still) - 5} more"
+        warn(
+            f"the noise around examples {some} is 0: it has the variance of the entries of an "
+            "example, and theirs do not vary; all samples are the input itself. Pass "
+            "noise='covariance'"
+        )

@@ -130,6 +130,12 @@ class Sample:
         """Return the gradients of ``f``, reduced over groups."""
         return self.weights * self.group(self.log_grads)
 
+    def squares(self) -> Tensor:
+        """Return the squares of the gradients of ``f``, in the order of reduction asked for."""
+        if self.sum_first:
+            return self.gradients().square()
+        return self.group((self.weights * self.log_grads).square())
+
     def diagonal_form(self, scale: Tensor) -> Tensor:
         """Return ``f g_i^2 scale_i`` of single features."""
         return self.weights * self.log_grads.square() * scale
@@ -175,7 +181,7 @@ _RULES: dict[str, Callable[[Sample], Tensor]] = {
     "conditional": _conditional,
     "marginal": _marginal,
     "smoothgrad": Sample.gradients,
-    "smoothgrad_sq": lambda sample: sample.gradients().square(),
+    "smoothgrad_sq": Sample.squares,
     "vargrad": Sample.gradients,
     "vargrad_sq": lambda sample: sample.gradients().square(),
     "covariance_gradients": _covariance_gradients,
