@@ -39,7 +39,7 @@ class Perturb:
         batch = len(self.tensors[0])
         limit = batch * count if self.limit is None else self.limit
         width, depth = min(batch, limit), max(1, limit // batch)
-        everyone = torch.arange(batch).split(width)
+        everyone = torch.split(torch.arange(batch), width)
         return _join(
             [
                 _join([self._part(part, min(depth, count - done)) for part in everyone], 0)
