@@ -3,31 +3,37 @@
 The loop integrates from what is selected to the input, takes the best pixel, and starts over. It is
 given whole batches and few nodes already: 64 rounds of 8 midpoints. ``captum, its defaults`` takes
 50 Gauss-Legendre nodes. The claim is at least 10 times the speed, with an AUC within 0.005.
+
+And what the method is for, on 120 digits and four nets: above integrated gradients on each, the
+geometric rounds near the full loop at 28 gradients an image instead of 512, and the divergence as
+target best on the curve of the divergence. Deletion is noted, not claimed: greedy selection leaves
+redundant evidence behind, which deletion then finds.
 """
 
 import captum.attr
+import pytest
 import torch
 from _timing import compare
 from sklearn.datasets import load_digits
 from torch import nn
 
 from pyxai import metrics
-from pyxai.attribution import GreedyPIG
+from pyxai.attribution import GreedyPIG, IntegratedGradients
 
 N_IMAGES = 40
 
 
-def trained():
+def trained(seed=0, n_images=N_IMAGES):
     """Return a net for the digits of scikit-learn, images that it has not seen, and their classes.
 
     Of 1437 digits it learns for 12 epochs; the classes are those it predicts.
     """
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     digits = load_digits()
     images = torch.tensor(digits.images, dtype=torch.float32)[:, None] / 16
     labels = torch.tensor(digits.target)
     order = torch.randperm(len(images))
-    train, rest = order[:1437], order[1437 : 1437 + N_IMAGES]
+    train, rest = order[:1437], order[1437 : 1437 + n_images]
     model = nn.Sequential(
         *(nn.Conv2d(1, 32, 3, padding=1), nn.ReLU()),
         *(nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
@@ -85,6 +91,41 @@ def test_greedy_pig(benchmark):
     )
     benchmark.extra_info["softmax AUC"] = f"{ours:.4f}, loop {theirs:.4f}"
     assert ratios["captum, 64 rounds of 8 nodes"] < 0.1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_greedy_pig_of_digits(benchmark, seed):
+    torch.set_num_threads(1)
+    model, x, target = trained(seed, n_images=120)
+    greedy, call = GreedyPIG(model), {"target": target}
+    integrated = IntegratedGradients(lambda rows: model(rows).softmax(1))
+    full = {"rounds": 1, "n_steps": 8}
+    ranks = {
+        "integrated gradients": integrated.attribute(
+            x, n_steps=32, method="riemann_middle", **call
+        ),
+        "full loop": greedy.attribute(x, **full, **call),
+        "geometric rounds": benchmark.pedantic(greedy.attribute, (x,), call, rounds=1),
+        "full loop, divergence": greedy.attribute(x, output="kl", **full),
+    }
+    curves = {"softmax": metrics.softmax_auc, "deletion": metrics.deletion}
+    areas = {
+        kind: {
+            name: float(curve(model, x, rank, **call).auc.mean()) for name, rank in ranks.items()
+        }
+        for kind, curve in curves.items()
+    }
+    areas["divergence"] = {
+        name: float(metrics.kl_auc(model, x, rank).auc.mean()) for name, rank in ranks.items()
+    }
+    for kind, by_name in areas.items():
+        for name, area in by_name.items():
+            benchmark.extra_info[f"{kind} AUC, {name}"] = round(area, 4)
+    shown = areas["softmax"]
+    for name in ("full loop", "geometric rounds"):
+        assert shown[name] > shown["integrated gradients"] + 0.02
+    assert abs(shown["full loop"] - shown["geometric rounds"]) < 0.008
+    assert min(areas["divergence"], key=areas["divergence"].get) == "full loop, divergence"
 
 
 def test_greedy_pig_of_a_table(benchmark):
