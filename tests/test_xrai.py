@@ -13,6 +13,7 @@ from pyxai.attribution import XRAI, GreedyPIG, IntegratedGradients
 from pyxai.attribution._regions import grow_regions, image_segments
 
 WIDE = torch.float64
+GIVEN = torch.zeros(2, 2, 7, 8)
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +26,11 @@ def photograph():
     """Return a part of a photograph that ships with scikit-learn, [3, 60, 80]."""
     flower = pytest.importorskip("sklearn.datasets").load_sample_image("flower.jpg")
     return torch.tensor(flower[100:340:4, 200:520:4], dtype=WIDE).permute(2, 0, 1) / 255
+
+
+@pytest.fixture(scope="module")
+def segments(photograph):
+    return image_segments(photograph)
 
 
 @pytest.mark.parametrize("min_pixels", [1, 5])
@@ -41,11 +47,25 @@ def test_regions_equal_the_authors_package(peer, min_pixels, area):
     np.testing.assert_allclose(ours.numpy(), theirs, rtol=1e-12, atol=1e-14)
 
 
-def test_segments_equal_the_authors_package(peer, photograph):
+def test_regions_of_a_photograph_equal_the_authors_package(peer, photograph, segments):
+    draw = torch.Generator().manual_seed(0)
+    pixels = photograph.amax(0) * torch.randn(60, 80, generator=draw, dtype=WIDE)
+    theirs, _ = peer.XRAI._xrai(pixels.numpy(), list(segments.numpy()), min_pixel_diff=50)
+    ours = grow_regions(pixels, segments, 50, 1.0)
+    np.testing.assert_allclose(ours.numpy(), theirs, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 5])
+@pytest.mark.filterwarnings("error")
+def test_any_number_of_channels_is_segmented_in_silence(channels):
+    pytest.importorskip("skimage")
+    assert bool(image_segments(rows(channels, 20, 24)).any(0).all())
+
+
+def test_segments_equal_the_authors_package(peer, photograph, segments):
     theirs = peer._get_segments_felzenszwalb(photograph.permute(1, 2, 0).numpy())
-    ours = image_segments(photograph)
-    assert torch.equal(ours, torch.from_numpy(np.stack(theirs).astype(bool)))
-    assert bool(ours.any(0).all())  # together they cover the image
+    assert torch.equal(segments, torch.from_numpy(np.stack(theirs).astype(bool)))
+    assert bool(segments.any(0).all())  # together they cover the image
     flat = image_segments(torch.full((3, 7, 8), 0.5))
     assert torch.equal(flat, torch.ones(1, 7, 8, dtype=torch.bool))
 
@@ -75,12 +95,13 @@ def test_forms_of_segments_agree():
     labels = torch.arange(7)[:, None] // 3 * 4 + torch.arange(8) // 2
     masks = labels == torch.arange(12)[:, None, None]
     call = {"target": 0, "min_pixels": 1, "n_steps": 5}
+    gather = {"target": 0, "min_pixels": 1}
     expected = XRAI(model).attribute(x, segments=labels, **call)
     for form in (labels.expand(2, 7, 8), [labels, labels], masks, [masks, masks]):
         assert torch.equal(XRAI(model).attribute(x, segments=form, **call), expected)
     given = IntegratedGradients(model).attribute(x, 0.0, target=0, n_steps=5, method="midpoint")
     from_zero = XRAI(model).attribute(x, 0.0, segments=labels, **call)
-    gathered = XRAI(model).attribute(x, segments=labels, attributions=given, **call)
+    gathered = XRAI(model).attribute(x, segments=labels, attributions=given, **gather)
     torch.testing.assert_close(from_zero, gathered)
 
 
@@ -137,7 +158,15 @@ def test_without_scikit_image(monkeypatch):
         ({"segments": torch.zeros(7, 8)}, TypeError, "segments must hold integers or be bool"),
         ({"segments": [torch.zeros(7, 8).long()]}, ValueError, "one tensor for each of 2 examples"),
         ({"segments": 3}, TypeError, "segments must be a tensor, got 3"),
+        ({"segments": torch.zeros(0, 7, 8).bool()}, ValueError, "segments must hold at least one"),
+        ({"min_pixels": 57}, ValueError, "min_pixels must be at most 56, the pixels .* got 57"),
         ({"attributions": torch.zeros(2, 7, 8)}, ValueError, "attributions must have shape"),
+        ({"attributions": torch.zeros(2, 2, 7, 8) / 0}, ValueError, "attributions must be finite"),
+        ({"attributions": GIVEN, "n_steps": 0}, ValueError, "n_steps must be at least 1, got 0"),
+        ({"attributions": GIVEN, "target": [0]}, ValueError, "target must have"),
+        ({"attributions": GIVEN, "baselines": 0.0}, ValueError, "baselines must be None where"),
+        ({"area": "1"}, TypeError, "area must be a number, got '1'"),
+        ({"show_progress": 3}, TypeError, "progress must be True, False or a function"),
     ],
 )
 def test_errors(options, error, message):

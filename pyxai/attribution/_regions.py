@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import warnings
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from pyxai._skimage import skimage
 
-__all__ = ["grow_regions", "image_segments"]
+__all__ = ["grow_regions", "image_segments", "take_segments"]
 
 # Those of the authors' package.
 _SCALES = (50, 100, 150, 250, 500, 1200)
@@ -16,6 +20,25 @@ _SIGMA = 0.8
 _MIN_SIZE = 150
 _SIZE = (224, 224)
 _DILATION = 5
+
+
+def take_segments(segments: Any, rows: Tensor, batch: int) -> Any:
+    """Return the segments of some of the examples; those that all share stay as they are.
+
+    Parameters
+    ----------
+    segments : Tensor, or list or tuple of Tensor
+        In any of the forms that `pyxai.attribution.XRAI` takes.
+    rows : Tensor, shape [n]
+        int64 numbers of examples.
+    batch : int
+        How many examples there are.
+    """
+    if isinstance(segments, (tuple, list)):
+        return [segments[row] for row in rows.tolist()] if len(segments) == batch else segments
+    if not isinstance(segments, Tensor) or segments.dtype == torch.bool or segments.dim() != 3:
+        return segments
+    return segments[rows] if len(segments) == batch else segments
 
 
 def grow_regions(pixels: Tensor, masks: Tensor, min_pixels: int, area: float) -> Tensor:
@@ -37,25 +60,33 @@ def grow_regions(pixels: Tensor, masks: Tensor, min_pixels: int, area: float) ->
     Tensor, shape [height, width]
         float64. Equal means are added in the order of the segments.
     """
-    values, table = pixels.flatten(), masks.flatten(1).double()
-    open_pixels = torch.ones_like(values)
+    values, table = pixels.flatten(), masks.flatten(1)
+    is_open = torch.ones_like(values, dtype=torch.bool)
     result = torch.zeros_like(values)
-    usable = torch.ones(len(table), dtype=torch.bool, device=values.device)
-    while float(1 - open_pixels.mean()) <= area:
-        counts = table @ open_pixels
-        usable &= counts >= min_pixels
-        if not bool(usable.any()):
+    # What each segment would add, as positions; only those that lose a pixel are counted anew.
+    adds = [segment.nonzero()[:, 0] for segment in table]
+    means = torch.tensor([_mean(values, added, min_pixels) for added in adds], dtype=values.dtype)
+    n_closed = 0
+    while len(adds) and n_closed / len(values) <= area:
+        chosen = int(means.argmax())
+        if means[chosen] == -torch.inf:
             break
-        means = (table @ (values * open_pixels)) / counts.clamp(min=1)
-        chosen = int(means.masked_fill(~usable, -torch.inf).argmax())
-        new = (table[chosen] * open_pixels).bool()
+        new = adds[chosen]
         result[new] = values[new].mean()
-        open_pixels[new] = 0
-        usable[chosen] = False
-    rest = open_pixels.bool()
-    if bool(rest.any()):
-        result[rest] = values[rest].mean()
+        is_open[new] = False
+        n_closed += len(new)
+        met = table[:, new].any(1).cpu() & (means > -torch.inf)
+        for number in met.nonzero()[:, 0].tolist():
+            adds[number] = adds[number][is_open[adds[number]]]
+            means[number] = _mean(values, adds[number], min_pixels)
+    if n_closed < len(values):
+        result[is_open] = values[is_open].mean()
     return result.view_as(pixels)
+
+
+def _mean(values: Tensor, added: Tensor, min_pixels: int) -> float:
+    """Return the mean of the pixels that a segment adds, -inf if they are too few."""
+    return float(values[added].mean()) if len(added) >= min_pixels else -math.inf
 
 
 def image_segments(image: Tensor) -> Tensor:
@@ -96,10 +127,14 @@ def image_segments(image: Tensor) -> Tensor:
         preserve_range=True,
         anti_aliasing=True,
     )
-    footprint = morphology.disk(_DILATION)
     masks = []
     for scale in _SCALES:
-        labels = segmentation.felzenszwalb(scaled, scale=scale, sigma=_SIGMA, min_size=_MIN_SIZE)
+        with warnings.catch_warnings():
+            # Any number of channels is meant; scikit-image doubts more than three.
+            warnings.filterwarnings("ignore", "Got image with third dimension", RuntimeWarning)
+            labels = segmentation.felzenszwalb(
+                scaled, scale=scale, sigma=_SIGMA, min_size=_MIN_SIZE
+            )
         labels = transform.resize(
             labels,
             array.shape[:2],
@@ -109,7 +144,16 @@ def image_segments(image: Tensor) -> Tensor:
             anti_aliasing=False,
         ).astype(int)
         masks += [
-            morphology.dilation(labels == label, footprint=footprint)
-            for label in range(labels.min(), labels.max() + 1)
+            _wider(labels == label, morphology) for label in range(labels.min(), labels.max() + 1)
         ]
-    return torch.from_numpy(np.stack(masks).astype(bool))
+    return torch.from_numpy(np.stack(masks))
+
+
+def _wider(mask: np.ndarray[Any, Any], morphology: Any) -> np.ndarray[Any, Any]:
+    """Return a segment with all pixels near it; only the box that they may lie in is looked at."""
+    result = np.zeros_like(mask)
+    lines = [np.flatnonzero(mask.any(axis)) for axis in (1, 0)]
+    if len(lines[0]):
+        box = tuple(slice(max(at[0] - _DILATION, 0), at[-1] + _DILATION + 1) for at in lines)
+        result[box] = morphology.dilation(mask[box], footprint=morphology.disk(_DILATION))
+    return result

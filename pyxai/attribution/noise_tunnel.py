@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_choice, check_int, describe
+from pyxai._checks import check_bool, check_choice, check_int, check_number, describe
 from pyxai._example_ids import example_ids as name_examples
 from pyxai._inputs import format_background, format_baselines, format_inputs, restore_form
+from pyxai.attribution._regions import take_segments
 from pyxai.attribution.base import Attribution, TensorOrTuple
 from pyxai.explanation.rows import take_arguments, take_baselines, take_target
 from pyxai.ops import philox_normal, philox_uniform
@@ -115,8 +116,8 @@ class NoiseTunnel(Attribution):
         return_error : bool
             Whether to return the standard error of the result as well.
         **kwargs
-            Arguments of the wrapped method: ``target``, ``baselines``, ``feature_mask``, ...
-            Those with one row for each example follow the copies.
+            Arguments of the wrapped method: ``target``, ``baselines``, ``feature_mask``,
+            ``segments``, ... Those with one row for each example follow the copies.
 
         Returns
         -------
@@ -144,6 +145,8 @@ class NoiseTunnel(Attribution):
         check_int("nt_samples", nt_samples, minimum=2 if return_error else 1)
         if nt_samples_batch_size is not None:
             check_int("nt_samples_batch_size", nt_samples_batch_size, minimum=1)
+        check_bool("draw_baseline_from_distrib", draw_baseline_from_distrib)
+        check_bool("return_error", return_error)
         self._check_options(kwargs)
         Target(kwargs.get("target")).check_examples(len(tensors[0]))
         noise = _Noise(tensors, _stdevs(stdevs, tensors), seed, name_examples(example_ids, tensors))
@@ -231,10 +234,8 @@ def _stdevs(stdevs: Any, inputs: tuple[Tensor, ...]) -> tuple[float, ...]:
             f"stdevs must have {len(inputs)} entries, one per input tensor, got {len(given)}"
         )
     for each in given:
-        if isinstance(each, bool) or not isinstance(each, (int, float)):
-            raise TypeError(f"stdevs must be a number or a tuple of them, got {describe(each)}")
-        if not 0 <= each < float("inf"):
-            raise ValueError(f"stdevs must be finite and at least 0, got {each}")
+        if check_number("stdevs", each) < 0:
+            raise ValueError(f"stdevs must be at least 0, got {each}")
     return tuple(float(each) for each in given)
 
 
@@ -255,6 +256,8 @@ def _expand(
         given = masks if isinstance(masks, (tuple, list)) else (masks,)
         expanded = take_baselines(given, noise.inputs, rows)
         result["feature_mask"] = expanded
+    if result.get("segments") is not None:
+        result["segments"] = take_segments(result["segments"], rows, batch)
     if result.get("baselines") is None:
         return result
     if draw:

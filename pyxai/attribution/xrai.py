@@ -7,11 +7,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_int, check_shape, check_tensor, describe
-from pyxai._inputs import format_inputs
+from pyxai._checks import (
+    check_device,
+    check_finite,
+    check_int,
+    check_number,
+    check_real,
+    check_shape,
+    check_tensor,
+    describe,
+)
+from pyxai._inputs import format_baselines, format_inputs
+from pyxai._quadrature import nodes_and_weights
+from pyxai.attribution._path import path_attributions
 from pyxai.attribution._regions import grow_regions, image_segments
 from pyxai.attribution.base import GradientAttribution, TensorOrTuple
-from pyxai.attribution.integrated_gradients import IntegratedGradients
+from pyxai.runner import Runner, Target
 
 __all__ = ["XRAI"]
 
@@ -66,6 +77,7 @@ class XRAI(GradientAttribution):
         internal_batch_size: int | None = None,
         *,
         attributions: Tensor | None = None,
+        show_progress: bool = False,
     ) -> Any:
         """Return the mean attribution of the region of each pixel.
 
@@ -87,14 +99,17 @@ class XRAI(GradientAttribution):
         n_steps : int
             Number of nodes of integrated gradients (midpoints), for each baseline.
         min_pixels : int
-            Segments that would add fewer pixels are left out.
+            Segments that would add fewer pixels are left out; at least one must have as many.
         area : float
             Stop when regions cover more than this share of the image. All pixels that are left get
             the mean of their attributions.
         internal_batch_size : int, optional
             Upper bound of the rows in one call of the model; default: chosen from its memory.
         attributions : Tensor, shape of ``inputs``, optional
-            Attributions to gather in place of integrated gradients.
+            Attributions to gather in place of integrated gradients. The model is not run, so
+            ``baselines`` must not be given, and which output is meant was settled before.
+        show_progress : bool
+            Whether to show a progress bar for each baseline.
 
         Returns
         -------
@@ -119,16 +134,22 @@ class XRAI(GradientAttribution):
             )
         images = tensors[0]
         check_int("min_pixels", min_pixels, minimum=1)
-        if not 0 < area <= 1:
+        if not 0 < check_number("area", area) <= 1:
             raise ValueError(f"area must be in (0, 1], got {area!r}")
-        masks = [_masks(segments, row, images) for row in range(len(images))]
+        check_int("n_steps", n_steps, minimum=1)
+        Target(target).check_examples(len(images))
+        if attributions is not None:
+            _check_attributions(attributions, baselines, images)
+        masks = [_masks(segments, row, images, min_pixels) for row in range(len(images))]
         if attributions is None:
-            given = (target, additional_forward_args, n_steps, "midpoint", internal_batch_size)
-            attributions = self._integrated(images, baselines, given)
-        else:
-            check_shape(
-                "attributions", check_tensor("attributions", attributions), list(images.shape)
+            runner = Runner(
+                self.forward_func,
+                target=target,
+                additional_forward_args=additional_forward_args,
+                max_rows=internal_batch_size,
+                progress=show_progress,
             )
+            attributions = _integrated(runner, images, baselines, n_steps)
         pixels = attributions.detach().amax(1).double()  # [batch, height, width]
         found = torch.stack(
             [
@@ -142,24 +163,52 @@ class XRAI(GradientAttribution):
         )
         return (result,) if is_tuple else result
 
-    def _integrated(self, images: Tensor, baselines: Any, given: tuple[Any, ...]) -> Tensor:
-        """Return integrated gradients, averaged over the baselines."""
-        explainer = IntegratedGradients(self.forward_func)
-        if baselines is not None:
-            only: Tensor = explainer.attribute(images, baselines, *given)
-            return only
+
+def _integrated(runner: Runner, images: Tensor, baselines: Any, n_steps: int) -> Tensor:
+    """Return integrated gradients, from both ends of each image's range unless told otherwise."""
+    if baselines is None:
         flat = images.flatten(1)
-        total: Tensor = torch.zeros((), device=images.device)
-        for value in (flat.amin(1), flat.amax(1)):
-            start = value.view(-1, 1, 1, 1).expand_as(images)
-            total = total + explainer.attribute(images, start, *given)
-        return total / 2
+        ends = (flat.amin(1), flat.amax(1))
+        starts = [
+            format_baselines(end.view(-1, 1, 1, 1).expand_as(images), (images,)) for end in ends
+        ]
+    else:
+        starts = [format_baselines(baselines, (images,))]
+    nodes, weights = nodes_and_weights("midpoint", n_steps)
+    found = [
+        path_attributions(runner, (images,), start, nodes, weights, multiply_by_inputs=True)[0]
+        for start in starts
+    ]
+    return torch.stack(found).mean(0)
 
 
-def _masks(segments: Any, row: int, images: Tensor) -> Tensor:
+def _check_attributions(attributions: Any, baselines: Any, images: Tensor) -> None:
+    check_real("attributions", check_tensor("attributions", attributions))
+    check_shape("attributions", attributions, list(images.shape))
+    check_device("attributions", attributions, images.device)
+    check_finite("attributions", attributions)
+    if baselines is not None:
+        raise ValueError(
+            "baselines must be None where attributions are given, whose baselines were chosen "
+            f"before, got {describe(baselines)}"
+        )
+
+
+def _masks(segments: Any, row: int, images: Tensor, min_pixels: int) -> Tensor:
     """Return the segments of one image, bool [n_segments, height, width]."""
-    if segments is None:
-        return image_segments(images[row])
+    masks = image_segments(images[row]) if segments is None else _given(segments, row, images)
+    if len(masks) == 0:
+        raise ValueError(f"segments must hold at least one segment, got shape {list(masks.shape)}")
+    largest = int(masks.flatten(1).sum(1).max())
+    if largest < min_pixels:
+        raise ValueError(
+            f"min_pixels must be at most {largest}, the pixels of the largest segment of example "
+            f"{row}, got {min_pixels}"
+        )
+    return masks
+
+
+def _given(segments: Any, row: int, images: Tensor) -> Tensor:
     batch, size = len(images), list(images.shape[2:])
     if isinstance(segments, (list, tuple)):
         if len(segments) != batch:
