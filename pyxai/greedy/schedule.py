@@ -146,7 +146,7 @@ def _cut(sizes: list[int], total: int) -> list[int]:
     """Cut sizes off where they reach a total."""
     kept: list[int] = []
     for size in sizes:
-        size = min(size, total - sum(kept))
-        if size > 0:
-            kept.append(size)
+        if total > 0 and size > 0:
+            kept.append(min(size, total))
+            total -= kept[-1]
     return kept
