@@ -13,41 +13,12 @@ redundant evidence behind, which deletion then finds.
 import captum.attr
 import pytest
 import torch
+from _digits import trained
 from _timing import compare
-from sklearn.datasets import load_digits
 from torch import nn
 
 from pyxai import metrics
 from pyxai.attribution import GreedyPIG, IntegratedGradients
-
-N_IMAGES = 40
-
-
-def trained(seed=0, n_images=N_IMAGES):
-    """Return a net for the digits of scikit-learn, images that it has not seen, and their classes.
-
-    Of 1437 digits it learns for 12 epochs; the classes are those it predicts.
-    """
-    torch.manual_seed(seed)
-    digits = load_digits()
-    images = torch.tensor(digits.images, dtype=torch.float32)[:, None] / 16
-    labels = torch.tensor(digits.target)
-    order = torch.randperm(len(images))
-    train, rest = order[:1437], order[1437 : 1437 + n_images]
-    model = nn.Sequential(
-        *(nn.Conv2d(1, 32, 3, padding=1), nn.ReLU()),
-        *(nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
-        *(nn.Conv2d(64, 64, 3, padding=1), nn.ReLU()),
-        *(nn.Flatten(), nn.Linear(1024, 128), nn.ReLU(), nn.Linear(128, 10)),
-    )
-    optimizer = torch.optim.Adam(model.parameters(), 2e-3)
-    for _ in range(12):
-        for rows in torch.randperm(len(train)).split(64):
-            optimizer.zero_grad()
-            nn.functional.cross_entropy(model(images[train[rows]]), labels[train[rows]]).backward()
-            optimizer.step()
-    model.eval()
-    return model, images[rest], model(images[rest]).argmax(1)
 
 
 def naive(model, x, target, **rule):
@@ -66,7 +37,7 @@ def naive(model, x, target, **rule):
 
 def test_greedy_pig(benchmark):
     torch.set_num_threads(1)
-    model, x, target = trained()
+    model, x, target = trained(n_images=40)[:3]
     few = {"n_steps": 8, "method": "riemann_middle"}
 
     def auc(ranks):
@@ -96,7 +67,7 @@ def test_greedy_pig(benchmark):
 @pytest.mark.parametrize("seed", range(4))
 def test_greedy_pig_of_digits(benchmark, seed):
     torch.set_num_threads(1)
-    model, x, target = trained(seed, n_images=120)
+    model, x, target = trained(seed, n_images=120)[:3]
     greedy, call = GreedyPIG(model), {"target": target}
     integrated = IntegratedGradients(lambda rows: model(rows).softmax(1))
     full = {"rounds": 1, "n_steps": 8}
