@@ -19,6 +19,7 @@ from torch import nn
 
 from pyxai import metrics
 from pyxai.attribution import GreedyPIG, IntegratedGradients
+from pyxai.selection import greedy_feature_selection
 
 
 def naive(model, x, target, **rule):
@@ -99,14 +100,19 @@ def test_greedy_pig_of_digits(benchmark, seed):
     assert min(areas["divergence"], key=areas["divergence"].get) == "full loop, divergence"
 
 
-def test_greedy_pig_of_a_table(benchmark):
-    """A wide first layer, run at every node or once a round."""
-    torch.set_num_threads(1)
+def wide_network():
+    """Return a net for tables of 1000 columns, most of whose work is its first layer."""
     torch.manual_seed(0)
-    model = nn.Sequential(
+    return nn.Sequential(
         *(nn.Linear(1000, 768), nn.ReLU(), nn.Linear(768, 256), nn.ReLU()),
         *(nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 2)),
     )
+
+
+def test_greedy_pig_of_a_table(benchmark):
+    """A wide first layer, run at every node or once a round."""
+    torch.set_num_threads(1)
+    model = wide_network()
     explainer, x = GreedyPIG(model.eval()), torch.randn(64, 1000)
     call = {"target": 0, "n_steps": 8, "scores": "raw"}
     model.double()  # in float32 a unit may stand on the other side of its kink at some node
@@ -118,4 +124,25 @@ def test_greedy_pig_of_a_table(benchmark):
         benchmark,
         lambda: explainer.attribute(x, affine_prefix=True, **call),
         {"at every node": lambda: explainer.attribute(x, **call)},
+    )
+
+
+def test_selection_of_a_table(benchmark):
+    """The same layer, for features that are selected over a data set."""
+    torch.set_num_threads(1)
+    model = wide_network().eval()
+    rows = torch.randn(512, 1000)
+    labels = model(rows).argmax(1)
+    call = {"rounds": "geometric", "n_steps": 8, "curve": False}
+    model.double()
+    direct = greedy_feature_selection(model, (rows.double(), labels), **call)
+    once = greedy_feature_selection(model, (rows.double(), labels), affine_prefix=True, **call)
+    assert once.order.tolist() == direct.order.tolist()
+    torch.testing.assert_close(once.scores, direct.scores, rtol=1e-9, atol=1e-12)
+    model.float()
+    compare(
+        benchmark,
+        lambda: greedy_feature_selection(model, (rows, labels), affine_prefix=True, **call),
+        {"at every node": lambda: greedy_feature_selection(model, (rows, labels), **call)},
+        rounds=5,
     )

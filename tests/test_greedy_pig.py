@@ -234,8 +234,8 @@ def test_affine_first_layers_run_once_a_round():
     with CountingProducts(40) as once:
         GreedyPIG(model).attribute(x, affine_prefix=True, **call)
     assert direct.rows >= 4 * 4 * 8
-    # At the inputs, then in each round at the selection, and once more on the way back.
-    assert once.rows == 4 + 4 * 4 * 2
+    # At the inputs, whose record leads back in all rounds, then in each round at the selection.
+    assert once.rows == 4 + 4 * 4
 
 
 @pytest.mark.parametrize(
@@ -447,6 +447,7 @@ def test_a_duplicated_column_is_not_selected_twice():
         ({"tolerance": 0.0}, ValueError, r"tolerance must be positive, got 0\.0"),
         ({"tolerance": 0.1, "method": "start"}, ValueError, "several nodes for tolerance"),
         ({"tolerance": 0.1, "max_steps": 2}, ValueError, "max_steps must be at least 4, got 2"),
+        ({"affine_prefix": "auto"}, TypeError, "affine_prefix must be True or False, got 'auto'"),
         ({"epsilon": -0.1}, ValueError, "epsilon must be at least 0"),
         ({"epsilon": 0.1, "output": "kl"}, ValueError, "epsilon must be None for output='kl'"),
         ({"shortlist": 0}, ValueError, "shortlist must be at least 1, got 0"),
@@ -500,7 +501,7 @@ def test_models_that_cannot_be_explained():
         GreedyPIG(lambda x: x.detach().sum(1)).attribute(x, output="logit")
     with pytest.raises(ValueError, match="model output must be finite"):
         GreedyPIG(lambda x: x.sum(1) / 0).attribute(x, output="logit")
-    with pytest.raises(ValueError, match="score must be finite"):
+    with pytest.raises(ValueError, match="gradients of the model must be finite"):
         GreedyPIG(lambda x: (x - x).sqrt().sum(1)).attribute(x, output="logit")
     with pytest.raises(ValueError, match=r"model must return logits \[rows, n_classes\]"):
         GreedyPIG(lambda x: x.sum(1)).attribute(x, output="kl")

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from pyxai._checks import check_int
+from pyxai._checks import check_bool, check_int
 from pyxai.greedy import (
     GreedyRounds,
     Score,
@@ -50,6 +50,7 @@ def greedy_feature_selection(
     max_sample_size: int | None = None,
     seed: int = 0,
     curve: bool = True,
+    affine_prefix: bool = False,
 ) -> FeatureSelection:
     """Order the features of a data set by what they are worth to a trained model.
 
@@ -112,6 +113,10 @@ def greedy_feature_selection(
         Of that sample.
     curve : bool
         Whether to compute the loss over the number of features, one forward pass per row for each.
+    affine_prefix : bool
+        Whether to run what the model does before its first nonlinearity once a round, instead of at
+        every node; see `pyxai.attribution.GreedyPIG`. The result is the same but for rounding; it
+        pays for a wide first layer. The model, an ``nn.Module`` of one input, is traced for it.
 
     Returns
     -------
@@ -164,6 +169,8 @@ def greedy_feature_selection(
         seed=seed,
         sample_name="sample_size" if max_sample_size is None else "max_sample_size",
     )
+    if check_bool("affine_prefix", affine_prefix):
+        objective = objective.with_affine_prefix()
     check_int("n_steps", n_steps, minimum=1)
     nodes, weights = path_nodes(method, n_steps)
 

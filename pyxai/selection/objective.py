@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pyxai._inputs import format_baselines
+from pyxai.attribution._split_model import SplitModel, split_model
 from pyxai.ops import masked_perturb, path_accumulate, path_points
 from pyxai.runner import Runner
 from pyxai.selection.data import Batch, DataSet
@@ -51,6 +52,8 @@ class Objective:
         self.data, self.features = data, features
         self.gains = RowGains(model, loss)
         self.max_rows = max_rows
+        self.split: SplitModel | None = None
+        self.rest_gains = self.gains
         one = tuple(value[:1] for value in data.first().inputs)
         self.baselines = data.mean() if baselines is None else format_baselines(baselines, one)
 
@@ -69,6 +72,18 @@ class Objective:
         """Return the same objective of another model."""
         other = copy(self)
         other.gains = RowGains(model, self.gains.loss)
+        other.split = None
+        return other
+
+    def with_affine_prefix(self) -> Objective:
+        """Return the same objective, which runs the model's affine first layers once for a path.
+
+        Raises as `split_model` does.
+        """
+        first = tuple(value[:2] for value in self.data.first().inputs)  # any rows: to be traced
+        other = copy(self)
+        other.split = split_model(self.gains.model, first, ())
+        other.rest_gains = RowGains(other.split.rest(), self.gains.loss)
         return other
 
     def values(self, masks: Tensor) -> Tensor:
@@ -76,7 +91,7 @@ class Objective:
         total = torch.zeros(len(masks), dtype=torch.float64, device=self.device)
         count = 0
         for batch in self.data.batches():
-            runner = self._runner(batch)
+            runner = self._runner(self.gains, batch)
             found = runner.values(self._shown(batch, masks), len(batch.labels), len(masks))
             total += found.double().sum(0)
             count += len(batch.labels)
@@ -86,7 +101,7 @@ class Objective:
         """Return ``model``'s one number per row for each mask, [N, n_masks], and the labels."""
         found = []
         for batch in self.data.batches():
-            runner = Runner(model, additional_forward_args=batch.labels, max_rows=self.max_rows)
+            runner = self._runner(model, batch)
             rows = runner.values(self._shown(batch, masks), len(batch.labels), len(masks))
             found.append((rows, batch.labels))
         columns = list(zip(*found, strict=True))
@@ -130,6 +145,18 @@ class Objective:
     ) -> Tensor:
         """Return attributions of the rows of a batch, float64 [rows, n_features]."""
         rows, n_features = len(batch.labels), self.features.count
+        if self.split is not None:
+            return self.split.path_sums(
+                self._runner(self.rest_gains, batch),
+                batch.inputs[0],
+                self.baselines[0],
+                self.features.owners[0],
+                selected.expand(rows, -1).contiguous(),
+                (),
+                nodes,
+                weights,
+                n_players=n_features,
+            ).double()
         sums = torch.zeros(rows, n_features, dtype=torch.float64, device=self.device)
         parts = list(zip(batch.inputs, self.baselines, self.features.owners, strict=True))
 
@@ -154,7 +181,7 @@ class Objective:
                     n_players=n_features,
                 ).double()
 
-        self._runner(batch).gradients(build, rows, len(nodes), consume)
+        self._runner(self.gains, batch).gradients(build, rows, len(nodes), consume)
         return sums
 
     def _shown(self, batch: Batch, masks: Tensor) -> Callable[[slice, slice], tuple[Tensor, ...]]:
@@ -170,5 +197,5 @@ class Objective:
 
         return build
 
-    def _runner(self, batch: Batch) -> Runner:
-        return Runner(self.gains, additional_forward_args=batch.labels, max_rows=self.max_rows)
+    def _runner(self, function: Callable[..., Any], batch: Batch) -> Runner:
+        return Runner(function, additional_forward_args=batch.labels, max_rows=self.max_rows)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_choice, check_int, describe
+from pyxai._checks import check_bool, check_choice, check_int, describe
 from pyxai._inputs import format_baselines, format_feature_mask, format_inputs, restore_form
 from pyxai.attribution.base import GradientAttribution, TensorOrTuple
 from pyxai.attribution.greedy_pig.objective import make_objective
@@ -165,9 +165,11 @@ class GreedyPIG(GradientAttribution):
             For ``rounds="adaptive"``: which share of their scores features must gain together.
         affine_prefix : bool
             Whether to run what the model does before its first nonlinearity once a round, instead
-            of at every node. The result is the same; it pays for a wide first layer, such as that
-            of a table with a thousand columns. The model, an ``nn.Module`` of one input, is traced
-            for it.
+            of at every node. The result is the same but for rounding; it pays for a wide first
+            layer, such as that of a table with a thousand columns. The model, an ``nn.Module`` of
+            one input, is traced for it. Not chosen by itself: a trace can fail where the model
+            runs, holds fixed what Python decides while it runs, and in float32 another rounding
+            can put a unit on the other side of its kink.
 
         Returns
         -------
@@ -403,6 +405,8 @@ def _check_options(options: dict[str, Any]) -> None:
                 f"output must be one of {listed} or a function, got {describe(output)}"
             )
     check_epsilon(options["epsilon"], output)
+    for name in ("absolute", "softmax_aware", "affine_prefix"):
+        check_bool(name, options[name])
     tolerance = options["tolerance"]
     if tolerance is not None:
         if not tolerance > 0:
