@@ -118,6 +118,10 @@ def test_local_scores_and_entropies_that_became_zero_are_told():
     for call in ("local_conditional", "entropy"):
         with pytest.warns(PyxaiWarning, match="scores of 2 examples are too small for torch.float"):
             getattr(tilted(-900.0), call)(draws(2, 3), n_samples=4)
+    for call in ("local_conditional", "attribute"):  # once, not for the errors again
+        with pytest.warns(PyxaiWarning) as told:
+            getattr(tilted(-200.0), call)(draws(2, 3).float(), n_samples=4, return_error=True)
+        assert len(told) == 1
 
 
 def test_entropy_over_the_mean():

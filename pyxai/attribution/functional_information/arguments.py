@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_choice, describe
+from pyxai._checks import check_bool, check_choice, describe
 from pyxai._errors import warn
 from pyxai._inputs import format_feature_mask, format_inputs
 from pyxai.attribution.functional_information.scores import SCORES, VARIANCE_SCORES, Groups
@@ -53,20 +53,25 @@ class Layout(NamedTuple):
     shape: list[int]  # of the result
     spread: bool  # whether each feature gets the score of its group, else one score per group
 
-    def place(self, values: Tensor, dtype: torch.dtype) -> Tensor:
-        """Put scores [batch, groups] into the result, in the precision for inputs of ``dtype``."""
+    def place(self, found: Sequence[Tensor], dtype: torch.dtype) -> Any:
+        """Put scores [batch, groups], and their errors if there are any, into the result.
+
+        In the precision for inputs of ``dtype``.
+        """
+        wide = torch.float64 if dtype == torch.float64 else torch.float32
+        results = [values.to(wide) for values in found]
+        warn_if_lost(found[0], results[0])
         if self.spread and self.groups is not None:
-            values = values[:, self.groups.owner]
-        result = values.to(torch.float64 if dtype == torch.float64 else torch.float32)
-        warn_if_lost(values, result)
-        return result.reshape(self.shape)
+            results = [values[:, self.groups.owner] for values in results]
+        placed = tuple(values.reshape(self.shape) for values in results)
+        return placed if len(placed) > 1 else placed[0]
 
 
 def grouping(
     x: Tensor, feature_mask: Tensor | None, parity: bool, layout: str | None = None
 ) -> Layout:
     """Return the groups and the shape of the result."""
-    if parity:
+    if check_bool("parity", parity):
         if feature_mask is not None:
             raise ValueError("feature_mask must be None with parity=True, which groups channels")
         return _parity(x, _kind(x, layout))
@@ -119,7 +124,10 @@ def pairing(
     names: Sequence[str],
 ) -> bool:
     """Tell whether samples come in opposite pairs; variances and errors need independent ones."""
-    if relative and return_error:
+    check_bool("return_error", return_error)
+    if antithetic is not None:
+        check_bool("antithetic", antithetic)
+    if check_bool("relative", relative) and return_error:
         raise ValueError("return_error must be False with relative=True, got True")
     if antithetic and return_error:
         raise ValueError("antithetic must be False with return_error=True, got True")

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_choice, check_int, check_number
+from pyxai._checks import check_bool, check_choice, check_int, check_number
 from pyxai.attribution.base import GradientAttribution
 from pyxai.attribution.functional_information.accumulate import (
     Accumulator,
@@ -358,11 +358,7 @@ antithetic, seed, internal_batch_size, return_error, show_progress
             max_rows=internal_batch_size,
             progress=show_progress,
         )
-        found = {}
-        for name in names:
-            placed = [placing.place(values, x.dtype) for values in result.score(name, relative)]
-            found[name] = tuple(placed) if return_error else placed[0]
-        return found
+        return {name: placing.place(result.score(name, relative), x.dtype) for name in names}
 
     def entropy(
         self,
@@ -403,6 +399,7 @@ internal_batch_size
             As for `attribute`.
         """
         check_int("n_samples", n_samples, minimum=2)
+        check_bool("relative", relative)
         x = one_tensor(inputs)
         law = self._noise(x, target, scale, noise, noise == "covariance", labels)
         result = Accumulator((), x, law, None, False, information=True)
@@ -477,8 +474,7 @@ return_error
         paired = pairing(None, return_error, relative, n_samples, ("conditional",))
         repeats = owners.n_groups * n_samples
         self._gradients(runner, law, law.add, len(x), repeats, seed, paired)
-        placed = [placing.place(values, x.dtype) for values in law.score(relative)]
-        return tuple(placed) if return_error else placed[0]
+        return placing.place(law.score(relative), x.dtype)
 
     def _noise(
         self, x: Tensor, target: Any, scale: float, kind: str, needs: bool, labels: Any = None
