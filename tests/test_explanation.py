@@ -320,3 +320,46 @@ def test_all_outputs_fit_the_plots_of_shap():
     assert made.values.shape == (3, 6, 3)
     np.testing.assert_allclose(made.base_values, model(torch.zeros_like(x)), atol=1e-12)
     np.testing.assert_allclose(made.values.sum(1) + made.base_values, result.outputs, atol=1e-12)
+
+
+PLAYERS = torch.tensor([[3, 0, 3], [0, 8, 3]])  # of the 6 features of an example
+
+
+def test_top_lists_each_player_once():
+    values = torch.tensor([1.0, -5.0, 2.0])[torch.searchsorted(torch.tensor([0, 3, 8]), PLAYERS)]
+    result = Explanation(
+        values[None], torch.ones(1, 2, 3), method="by_hand", options={"feature_mask": PLAYERS[None]}
+    )
+    assert result.top() == [
+        ("feature [0, 0] and 2 more", -5.0),
+        ("feature [1, 1]", 2.0),
+        ("feature [0, 1] and 1 more", 1.0),
+    ]
+    assert "top 3 features by attribution" in str(result)
+    unequal = Explanation(  # not what a method makes of groups
+        torch.arange(6.0).view(1, 2, 3), torch.ones(1, 2, 3), options={"feature_mask": PLAYERS}
+    )
+    assert len(unequal.top(9)) == 6
+
+
+def test_top_lists_each_region_of_xrai_once():
+    values = torch.tensor([[0.5, 0.5, -2.0], [0.5, 1.5, -2.0]]).expand(2, 3, 2, 3)
+    result = Explanation(values, torch.ones(2, 3, 2, 3), method="xrai")
+    assert result[0].top() == [
+        ("feature [0, 0, 2] and 5 more", -2.0),
+        ("feature [0, 1, 1] and 2 more", 1.5),
+        ("feature [0, 0, 0] and 8 more", 0.5),
+    ]
+    assert [name for name, _ in result.top()] == [name for name, _ in result[0].top()]
+
+
+def test_players_of_each_example_follow_it():
+    masks = torch.stack([PLAYERS, torch.zeros_like(PLAYERS)])
+    values = torch.stack([PLAYERS.float(), torch.full((2, 3), 7.0)])
+    result = Explanation(values, torch.ones(2, 2, 3), options={"feature_mask": masks, "n": 2})
+    assert result[1].top() == [("feature [0, 0] and 5 more", 7.0)]
+    assert torch.equal(result[[1, 0]].options["feature_mask"], masks.flip(0))
+    assert result[0].options["n"] == 2
+    assert len(result.top(9)) == 3  # both examples together: what no mask tells apart
+    listed = Explanation(values, torch.ones(2, 2, 3), options={"segments": [1, 2]})
+    assert listed[1].options["segments"] == [2]

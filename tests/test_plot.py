@@ -74,6 +74,34 @@ def test_heatmap_limit_and_channel():
     np.testing.assert_allclose(ax.images[0].get_array(), expected, atol=1 / 128)
 
 
+PATCHES = torch.tensor([[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 3, 3], [2, 2, 3, 3]])
+RGB = torch.tensor([0, 1, 0])[:, None, None] * 4 + PATCHES  # red and blue are one player
+
+
+@pytest.mark.parametrize(
+    ("fields", "times"),
+    [
+        ({"method": "xrai"}, 1),
+        ({"method": "noise_tunnel", "options": {"segments": PATCHES}}, 1),
+        ({"method": "greedy_pig", "options": {"feature_mask": PATCHES[None, None]}}, 1),
+        ({"method": "shapley_values", "options": {"feature_mask": PATCHES.expand(2, 3, 4, 4)}}, 1),
+        ({"method": "shapley_values", "options": {"feature_mask": RGB[None]}}, 2),
+        ({"method": "occlusion", "options": {"sliding_window_shapes": (3, 2, 2)}}, 1),
+        ({"method": "occlusion", "options": {"sliding_window_shapes": (1, 2, 2)}}, 3),
+        ({"method": "integrated_gradients"}, 3),
+    ],
+)
+def test_heatmap_counts_a_player_of_several_channels_once(fields, times):
+    values = torch.tensor([1.0, -2.0, 3.0, -4.0])[PATCHES].expand(2, 3, 4, 4)
+    result = Explanation(values, torch.ones(2, 3, 4, 4), **fields)
+    ax = plot.heatmap(result, example=1, overlay=False)
+    assert drawn_scale(ax).get_ylim() == (-4.0 * times, 4.0 * times)
+    expected = mpl.colormaps["RdBu_r"]((values[0, 0].numpy() / 4 + 1) / 2)
+    np.testing.assert_allclose(ax.images[0].get_array(), expected, atol=1 / 128)
+    label = "rank" if fields["method"] == "greedy_pig" else "attribution"
+    assert drawn_scale(ax).get_ylabel() == label
+
+
 def test_heatmap_of_zeros_draws():
     assert drawn_scale(plot.heatmap(torch.zeros(3, 3))).get_ylim() == (-1.0, 1.0)
 
@@ -118,6 +146,33 @@ def test_bar_shows_standard_errors():
     assert np.ptp(segments[0][:, 0]) == 1.0  # the bar of -4, plus and minus 0.5
 
 
+def test_bar_of_regions_has_no_rest():
+    result = table_explanation([[1.0, 4.0, 2.0, 4.0]], method="xrai")
+    assert [bar.get_width() for bar in plot.bar(result, top=2).patches] == [4.0, 2.0]
+
+
+def test_bar_of_ranks_has_no_rest():
+    result = table_explanation([[1.0, 4.0, 2.0, 3.0]], method="greedy_pig")
+    ax = plot.bar(result, top=2)
+    assert [bar.get_width() for bar in ax.patches] == [4.0, 3.0]
+    assert ax.get_xlabel() == "rank"
+    scores = table_explanation(
+        [[1.0, 4.0, 2.0, 3.0]], method="greedy_pig", options={"scores": "telescoped"}
+    )
+    assert [bar.get_width() for bar in plot.bar(scores, top=2).patches] == [4.0, 3.0, 3.0]
+
+
+def test_bar_draws_groups():
+    mask = torch.tensor([[0, 5, 0, 7, 5]])
+    result = table_explanation(
+        [[1.0, -4.0, 1.0, 2.0, -4.0]], feature_names=list("abcde"), options={"feature_mask": mask}
+    )
+    ax = plot.bar(result, top=2)
+    assert [bar.get_width() for bar in ax.patches] == [-4.0, 2.0, 1.0]
+    labels = [label.get_text() for label in ax.get_yticklabels()]
+    assert labels == ["b and 1 more", "d = 20", "rest (1 group)"]
+
+
 def test_bar_takes_tensors_and_arrays():
     names = ["a", "b"]
     ax = plot.bar(np.array([1.0, -2.0]), feature_names=names)
@@ -139,6 +194,12 @@ def test_bad_input_is_named():
         plot.heatmap(result, channel=3)
     with pytest.raises(ValueError, match="limit must be positive, got 0"):
         plot.heatmap(result, limit=0)
+    with pytest.raises(TypeError, match="limit must be a number, got 'a'"):
+        plot.heatmap(result, limit="a")
+    with pytest.raises(ValueError, match="limit must be finite, got nan"):
+        plot.heatmap(result, limit=float("nan"))
+    with pytest.raises(TypeError, match="overlay must be True or False, got 'no'"):
+        plot.heatmap(result, overlay="no")
     with pytest.raises(ValueError, match=r"image must have the height .* \[4, 4\], got \[2, 2\]"):
         plot.heatmap(result, torch.zeros(2, 2))
     with pytest.raises(ValueError, match=r"explanation must have shape \[height, width\]"):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pyxai._skimage import skimage
 
-__all__ = ["grow_regions", "image_segments", "take_segments"]
+__all__ = ["grow_regions", "image_segments"]
 
 # Those of the authors' package.
 _SCALES = (50, 100, 150, 250, 500, 1200)
@@ -20,25 +20,6 @@ _SIGMA = 0.8
 _MIN_SIZE = 150
 _SIZE = (224, 224)
 _DILATION = 5
-
-
-def take_segments(segments: Any, rows: Tensor, batch: int) -> Any:
-    """Return the segments of some of the examples; those that all share stay as they are.
-
-    Parameters
-    ----------
-    segments : Tensor, or list or tuple of Tensor
-        In any of the forms that `pyxai.attribution.XRAI` takes.
-    rows : Tensor, shape [n]
-        int64 numbers of examples.
-    batch : int
-        How many examples there are.
-    """
-    if isinstance(segments, (tuple, list)):
-        return [segments[row] for row in rows.tolist()] if len(segments) == batch else segments
-    if not isinstance(segments, Tensor) or segments.dtype == torch.bool or segments.dim() != 3:
-        return segments
-    return segments[rows] if len(segments) == batch else segments
 
 
 def grow_regions(pixels: Tensor, masks: Tensor, min_pixels: int, area: float) -> Tensor:

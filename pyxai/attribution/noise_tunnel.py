@@ -11,9 +11,8 @@ from torch import Tensor
 from pyxai._checks import check_bool, check_choice, check_int, check_number, describe
 from pyxai._example_ids import example_ids as name_examples
 from pyxai._inputs import format_background, format_baselines, format_inputs, restore_form
-from pyxai.attribution._regions import take_segments
 from pyxai.attribution.base import Attribution, TensorOrTuple
-from pyxai.explanation.rows import take_arguments, take_baselines, take_target
+from pyxai.explanation.rows import take_arguments, take_baselines, take_segments, take_target
 from pyxai.ops import philox_normal, philox_uniform
 from pyxai.runner import Target
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from pyxai._checks import check_int, check_tensor, describe
 from pyxai._inputs import flat_features
 from pyxai.explanation import file, text
-from pyxai.explanation.rows import take_baselines, take_rows, take_target
+from pyxai.explanation.rows import take_baselines, take_options, take_rows, take_target
 
 __all__ = ["Explanation"]
 
@@ -124,7 +124,8 @@ class Explanation:
     def __getitem__(self, index: Any) -> Explanation:
         """Return the chosen examples; an int gives a batch of one, so that all methods still work.
 
-        ``options`` stay those of the call that was made.
+        ``options`` stay those of the call that was made, but for a ``feature_mask`` and
+        ``segments``: where each example has its own, they follow.
         """
         rows = len(self)
         if rows != self._tuple(self.inputs)[0].shape[0]:
@@ -141,6 +142,7 @@ class Explanation:
             if self.shared_baselines
             else take_baselines(self.baselines, self.inputs, chosen),
             target=take_target(self.target, chosen, rows),
+            options=take_options(self.options, self.inputs, chosen),
             convergence_delta=take_rows(self.convergence_delta, chosen, rows),
             error=take_rows(self.error, chosen, rows),
             outputs=take_rows(self.outputs, chosen, rows),
@@ -158,7 +160,8 @@ class Explanation:
         """Return the ``n`` features of largest absolute attribution with their values.
 
         For one example the values are its signed attributions, for several the means over the
-        examples of the absolute attribution. ``ValueError`` if ``n`` is negative.
+        examples of the absolute attribution. Features that were one player, by a ``feature_mask``
+        or as a region of XRAI, are one entry. ``ValueError`` if ``n`` is negative.
         """
         return text.top_features(self, check_int("n", n, minimum=0))
 

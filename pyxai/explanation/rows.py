@@ -8,7 +8,14 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-__all__ = ["take_arguments", "take_baselines", "take_rows", "take_target"]
+__all__ = [
+    "take_arguments",
+    "take_baselines",
+    "take_options",
+    "take_rows",
+    "take_segments",
+    "take_target",
+]
 
 
 def take_rows(value: Any, rows: Tensor, batch: int) -> Any:
@@ -61,3 +68,28 @@ def take_arguments(arguments: Any, rows: Tensor, batch: int) -> Any:
         return leaf[rows.to(leaf.device)] if follows else leaf
 
     return pytree.tree_map(take, arguments)
+
+
+def take_segments(segments: Any, rows: Tensor, batch: int) -> Any:
+    """Take rows of segments that are given per example, in a form that `XRAI` takes.
+
+    That is a list, or integers [batch, height, width]; others are for all examples.
+    """
+    if isinstance(segments, (tuple, list)):
+        return [segments[row] for row in rows.tolist()] if len(segments) == batch else segments
+    if not isinstance(segments, Tensor) or segments.dtype == torch.bool or segments.dim() != 3:
+        return segments
+    return segments[rows.to(segments.device)] if len(segments) == batch else segments
+
+
+def take_options(
+    options: dict[str, Any], inputs: Tensor | tuple[Tensor, ...], rows: Tensor
+) -> dict[str, Any]:
+    """Take rows of the options that name the players of each example; the others stay."""
+    batch = len(inputs[0] if isinstance(inputs, tuple) else inputs)
+    taken = dict(options)
+    if "feature_mask" in taken:
+        taken["feature_mask"] = take_baselines(taken["feature_mask"], inputs, rows)
+    if "segments" in taken:
+        taken["segments"] = take_segments(taken["segments"], rows, batch)
+    return taken

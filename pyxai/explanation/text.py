@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyxai._inputs import flat_features
+from pyxai.explanation.groups import Groups, flat_attributions, groups_of, quantity
 
 if TYPE_CHECKING:
     from pyxai.explanation.result import Explanation
 
-__all__ = ["feature_label", "one_line", "summary", "top_features"]
+__all__ = ["feature_label", "group_label", "one_line", "summary", "top_features"]
 
 WIDTH = 96  # characters of a line, so that log prefixes fit into 120
 
@@ -36,7 +36,8 @@ def summary(explanation: Explanation) -> str:
     lines = [title, *(_field(name.ljust(width), text) for name, text in facts)]
     rows = len(explanation)
     if rows:
-        what = "attribution" if rows == 1 else f"mean |attribution| over {rows} examples"
+        what = quantity(explanation)
+        what = what if rows == 1 else f"mean |{what}| over {rows} examples"
         best = top_features(explanation, 5)
         lines.append(f"  top {len(best)} features by {what}")
         width = max((len(name) for name, _ in best), default=0)
@@ -99,14 +100,22 @@ def _value(value: Any) -> str:
 
 def top_features(explanation: Explanation, n: int) -> list[tuple[str, float]]:
     """Return names and values of the ``n`` features of largest absolute attribution."""
-    parts = _parts(explanation.attributions)
     if not len(explanation):
         return []
-    rows = torch.cat([flat_features(part.detach()).double().cpu() for part in parts], 1)
+    groups, rows = groups_of(explanation), flat_attributions(explanation)
+    rows = rows[:, groups.first]
     values = rows[0] if len(rows) == 1 else rows.abs().mean(0)
     # A stable sort gives ties to the lower index.
     order = values.abs().nan_to_num(torch.inf).sort(descending=True, stable=True).indices[:n]
-    return [(feature_label(explanation, index), float(values[index])) for index in order.tolist()]
+    return [
+        (group_label(explanation, groups, index), float(values[index])) for index in order.tolist()
+    ]
+
+
+def group_label(explanation: Explanation, groups: Groups, index: int) -> str:
+    """Return the name of a group: that of its first feature, and how many more there are."""
+    label, size = feature_label(explanation, int(groups.first[index])), int(groups.sizes[index])
+    return label if size == 1 else f"{label} and {size - 1} more"
 
 
 def feature_label(explanation: Explanation, index: int) -> str:

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from pyxai._checks import check_int
-from pyxai.explanation import Explanation, feature_label
+from pyxai._checks import check_bool, check_int
+from pyxai.explanation import Explanation
+from pyxai.explanation.groups import adds_up, flat_attributions, groups_of, quantity
+from pyxai.explanation.text import group_label
 from pyxai.plot._axes import NEGATIVE, POSITIVE, as_array, as_explanation, new_axes, one_example
 
 __all__ = ["bar"]
@@ -21,11 +23,13 @@ def bar(
     example: int | None = None,
     feature_names: Sequence[str] | None = None,
     top: int = 10,
-    rest: bool = True,
+    rest: bool | None = None,
     title: str | None = None,
     ax: Any = None,
 ) -> Any:
     """Draw the features of largest absolute attribution, largest on top.
+
+    Features that were one player, by a ``feature_mask`` or as a region of XRAI, are one bar.
 
     Parameters
     ----------
@@ -39,8 +43,9 @@ def bar(
         Names of the flattened features; default: those of the explanation, else positions.
     top : int
         How many features to draw.
-    rest : bool
-        Whether what the other features add up to is one more bar.
+    rest : bool, optional
+        Whether what the other features add up to is one more bar; default: unless they are ranks or
+        means of regions, whose sums mean nothing.
     title : str, optional
         Default: the method's name.
     ax : matplotlib Axes, optional
@@ -49,7 +54,7 @@ def bar(
     Returns
     -------
     matplotlib Axes
-        Horizontal axis in output units.
+        Horizontal axis in output units, or in ranks.
 
     Raises
     ------
@@ -69,11 +74,13 @@ def bar(
         shown = one_example(shown, example)
     if len(shown) == 0:
         raise ValueError("explanation must have at least one example, got 0")
+    rest = adds_up(shown) if rest is None else check_bool("rest", rest)
     labels, values, errors = _bars(shown, top, rest, with_inputs)
     ax = new_axes(ax, (6.4, 1.2 + 0.3 * len(values)))
     single = len(shown) == 1
     _draw(ax, labels, values, errors, "+.3g" if single else ".3g")
-    ax.set_xlabel("attribution" if single else f"mean |attribution| over {len(shown)} examples")
+    what = quantity(shown)
+    ax.set_xlabel(what if single else f"mean |{what}| over {len(shown)} examples")
     ax.set_title(shown.method.replace("_", " ") if title is None else title)
     return ax
 
@@ -82,20 +89,25 @@ def _bars(
     explanation: Explanation, top: int, rest: bool, with_inputs: bool
 ) -> tuple[list[str], Any, Any]:
     """Return labels, lengths and standard errors of the bars, the rest last."""
-    rows = _flat(explanation.attributions)
+    groups = groups_of(explanation)
+    rows = flat_attributions(explanation).numpy()[:, groups.first]
     single = len(rows) == 1
     values = rows[0] if single else np.abs(rows).mean(0)
     order = np.argsort(-np.abs(values), kind="stable")[:top]
-    labels = [feature_label(explanation, index) for index in order.tolist()]
+    labels = [group_label(explanation, groups, index) for index in order.tolist()]
     if single and with_inputs:
         inputs = _flat(explanation.inputs)[0]
-        labels = [f"{label} = {inputs[at]:.3g}" for label, at in zip(labels, order, strict=True)]
+        labels = [
+            f"{label} = {inputs[groups.first[at]]:.3g}" if groups.sizes[at] == 1 else label
+            for label, at in zip(labels, order, strict=True)
+        ]
     errors = None
     if single and explanation.error is not None:
-        errors = _flat(explanation.error)[0][order]
+        errors = _flat(explanation.error)[0][groups.first][order]
     bars, others = values[order], len(values) - len(order)
     if rest and others:
-        labels.append(f"rest ({others} features)")
+        noun = "group" if bool((groups.sizes > 1).any()) else "feature"
+        labels.append(f"rest ({others} {noun}{'s' * (others > 1)})")
         bars = np.append(bars, np.delete(values, order).sum())
         # The errors of the features are not independent, so the rest has no known error.
         errors = None if errors is None else np.append(errors, np.nan)

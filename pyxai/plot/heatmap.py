@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from pyxai._checks import describe
+from pyxai._checks import check_bool, check_number, describe
 from pyxai.explanation import Explanation
+from pyxai.explanation.groups import groups_of, quantity
 from pyxai.plot._axes import as_array, new_axes, one_example
 
 __all__ = ["heatmap"]
@@ -42,7 +43,8 @@ def heatmap(
     example : int
         Which example of the explanation to draw.
     channel : "sum", "mean" or int
-        How the channels become one map: their sum, their mean, or one of them.
+        How the channels become one map: their sum, in which a player that a ``feature_mask`` or
+        XRAI makes of several channels counts once; their mean, or one of them.
     limit : float, optional
         Attribution at the ends of the colour scale, larger ones saturate; default: the largest
         absolute value of the map. Give the same number to compare several maps.
@@ -70,7 +72,9 @@ def heatmap(
     TypeError
         If ``explanation`` is neither an explanation nor a tensor nor an array.
     """
-    method = ""
+    check_bool("overlay", overlay)
+    check_bool("colorbar", colorbar)
+    method, label = "", "attribution"
     if isinstance(explanation, Explanation):
         chosen = one_example(explanation, example)
         if isinstance(chosen.attributions, tuple) or isinstance(chosen.inputs, tuple):
@@ -79,6 +83,9 @@ def heatmap(
                 f"got {describe(chosen.attributions)}; give one of its tensors"
             )
         values = as_array(chosen.attributions[0], "explanation")
+        if channel == "sum":
+            values = _each_player_once(values, groups_of(chosen).of_features.numpy())
+        label = quantity(chosen)
         image = chosen.inputs[0] if image is None else image
         method = chosen.method
     else:
@@ -94,9 +101,21 @@ def heatmap(
             )
     end = _limit(flat, limit)
     ax = new_axes(ax, (5.0, 4.0))
-    _draw(ax, flat, picture, end, cmap, colorbar)
+    scale = _draw(ax, flat, picture, end, cmap)
+    if colorbar:
+        ax.figure.colorbar(scale, ax=ax, fraction=0.046, pad=0.04).set_label(label)
     ax.set_title(method.replace("_", " ") if title is None else title)
     return ax
+
+
+def _each_player_once(values: np.ndarray[Any, Any], players: Any) -> np.ndarray[Any, Any]:
+    """Keep of the channels of a pixel that belong to one player the first, set the others to 0."""
+    if values.ndim != 3:
+        return values
+    players = players.reshape(values.shape)
+    again = [(players[:at] == players[at]).any(0) for at in range(len(players))]
+    kept: np.ndarray[Any, Any] = np.where(np.stack(again), 0, values)
+    return kept
 
 
 def _one_map(values: np.ndarray[Any, Any], channel: str | int, name: str) -> Any:
@@ -123,12 +142,13 @@ def _limit(values: np.ndarray[Any, Any], limit: float | None) -> float:
     if limit is None:
         # All zero is a legitimate map; any positive limit draws it white.
         return float(np.nanmax(np.abs(values), initial=0.0)) or 1.0
-    if not limit > 0:
+    if not check_number("limit", limit) > 0:
         raise ValueError(f"limit must be positive, got {limit}")
     return float(limit)
 
 
-def _draw(ax: Any, flat: Any, picture: Any, limit: float, cmap: str, colorbar: bool) -> None:
+def _draw(ax: Any, flat: Any, picture: Any, limit: float, cmap: str) -> Any:
+    """Draw the map and return its scale."""
     scalar_mappable = importlib.import_module("matplotlib.cm").ScalarMappable
     colours = scalar_mappable(cmap=cmap)
     colours.set_clim(-limit, limit)
@@ -141,6 +161,4 @@ def _draw(ax: Any, flat: Any, picture: Any, limit: float, cmap: str, colorbar: b
     ax.imshow(pixels, interpolation="nearest")
     ax.set_xticks([])
     ax.set_yticks([])
-    if colorbar:
-        scale = ax.figure.colorbar(colours, ax=ax, fraction=0.046, pad=0.04)
-        scale.set_label("attribution")
+    return colours
