@@ -77,9 +77,11 @@ def ranked_game(
 ) -> Ranked:
     """Return the game and each example's players from best to worst."""
     tensors, _ = format_inputs(inputs)
-    scores, _ = player_scores(attributions, tensors, options["feature_mask"], absolute=absolute)
+    scores, mask = player_scores(attributions, tensors, options["feature_mask"], absolute=absolute)
     counts = (scores > -torch.inf).sum(1)
-    return Ranked(Game(model, inputs, **options), rank_players(scores), counts)
+    return Ranked(
+        Game(model, inputs, **options | {"feature_mask": mask}), rank_players(scores), counts
+    )
 
 
 def curve_sizes(n_players: int, n_points: int | None) -> Tensor:

@@ -52,7 +52,8 @@ def infidelity(
     inputs : Tensor or tuple of Tensor, shape [batch, *features]
         Examples.
     attributions : Tensor or tuple of Tensor, shape of ``inputs``
-        In output units per unit of perturbation.
+        In output units per unit of perturbation. A map of one channel of an image, ``[batch, 1,
+        height, width]`` or ``[batch, height, width]``, has the scores of whole pixels.
     baselines : float, Tensor or tuple, optional
         Given to ``perturb_func``.
     additional_forward_args : any, optional

@@ -46,7 +46,8 @@ def completeness(
     inputs : Tensor or tuple of Tensor, shape [batch, *features]
         Examples.
     attributions : Tensor or tuple of Tensor, shape of ``inputs``
-        In output units.
+        In output units. A map of one channel of an image, ``[batch, 1, height, width]`` or
+        ``[batch, height, width]``, has the scores of whole pixels.
     baselines : float, Tensor or tuple, optional
         Default 0.
     target : int, tuple, list or Tensor, optional

@@ -60,7 +60,9 @@ def insertion(
     inputs : Tensor or tuple of Tensor, shape [batch, *features]
         Examples.
     attributions : Tensor or tuple of Tensor, shape of ``inputs``
-        What ranks the features; ties go to the lower index.
+        What ranks the features; ties go to the lower index. A map of one channel of an image,
+        ``[batch, 1, height, width]`` or ``[batch, height, width]``, ranks whole pixels: without
+        ``feature_mask`` all channels of a pixel are shown together.
     target : int, tuple, list or Tensor, optional
         Which output, in any form that methods take.
     baselines : float, Tensor or tuple, optional
@@ -91,7 +93,8 @@ def insertion(
     Raises
     ------
     ValueError
-        If attributions have another shape than inputs, or an argument is out of range.
+        If attributions have another shape, ``feature_mask`` divides the pixels of such a map, or
+        an argument is out of range.
     TypeError
         If a type does not fit.
 
