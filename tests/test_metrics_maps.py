@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from pyxai import metrics
-from pyxai.attribution import FunctionalInformation, GradCam, ShapleyValues
+from pyxai.attribution import FunctionalInformation, GradCam, LayerAttribution, ShapleyValues
 
 CURVES = [metrics.insertion, metrics.deletion, metrics.softmax_auc, metrics.kl_auc]
 NUMBERS = [metrics.comprehensiveness, metrics.sufficiency, metrics.completeness]
@@ -87,7 +87,8 @@ class TestPixels:
 class TestMethods:
     def test_grad_cam(self, case):
         net, x, _ = case
-        scores = GradCam(net, net[0]).attribute(x, target=0)
+        cam = GradCam(net, net[0]).attribute(x, target=0)
+        scores = LayerAttribution.interpolate(cam, (3, 4), "bilinear")
         assert scores.shape == (2, 1, 3, 4)
         assert metrics.deletion(net, x, scores, target=0).y.shape == (2, 13)
 
