@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-__all__ = ["GuidedPath"]
+from pyxai._checks import check_number
+from pyxai._inputs import flat_features
+from pyxai.attribution.base import baseline_rows
+from pyxai.runner import Runner
+from pyxai.runner.progress import Progress, ProgressOption
+
+__all__ = ["GuidedPath", "check_guidance", "flat", "flat_starts", "from_flat", "walk"]
 
 
 class GuidedPath:
@@ -77,3 +84,73 @@ class GuidedPath:
         moved = torch.where(pace > 1, high, share + (high - share) * pace)
         done = (pace[:, 0] <= 1) | ~chosen.any(1)
         return torch.where(chosen, moved, share), done
+
+
+def check_guidance(fraction: float, max_dist: float) -> None:
+    """Raise unless both are in [0, 1]."""
+    for name, value in (("fraction", fraction), ("max_dist", max_dist)):
+        if not 0 <= check_number(name, value) <= 1:
+            raise ValueError(f"{name} must be in [0, 1], got {value!r}")
+
+
+def walk(
+    path: GuidedPath,
+    runner: Runner,
+    inputs: tuple[Tensor, ...],
+    n_steps: int,
+    show_progress: ProgressOption,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Lead a path to its end; at the start of each step yield what the model gives there.
+
+    Yields
+    ------
+    outputs, gradients : Tensor, shape [batch, 1], [batch, features]
+        Gradients are float64.
+    """
+    batch = len(path.start)
+    with Progress(show_progress, batch * n_steps) as bar:
+        for step in range(n_steps):
+            outputs, gradients = _gradients(runner, path.point, inputs)
+            yield outputs, gradients
+            path.move(gradients, step, n_steps)
+            bar.advance(batch)
+
+
+def flat(tensors: tuple[Tensor, ...]) -> Tensor:
+    """Put the features of all inputs side by side, float64 [batch, features]."""
+    return torch.cat([flat_features(tensor).double() for tensor in tensors], 1)
+
+
+def flat_starts(baselines: tuple[Tensor | float, ...], inputs: tuple[Tensor, ...]) -> Tensor:
+    """Do the same for the baselines, a row for each example."""
+    return flat(tuple(baseline_rows(b, x) for b, x in zip(baselines, inputs, strict=True)))
+
+
+def from_flat(flat_values: Tensor, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Return attributions in the shapes of the inputs, float64 for float64 and float32 else."""
+    return tuple(
+        part.to(torch.float64 if tensor.dtype == torch.float64 else torch.float32)
+        for part, tensor in zip(_shaped(flat_values, inputs), inputs, strict=True)
+    )
+
+
+def _shaped(values: Tensor, inputs: tuple[Tensor, ...]) -> list[Tensor]:
+    sizes = [tensor[0].numel() for tensor in inputs]
+    parts = torch.split(values, sizes, 1)
+    return [part.reshape(x.shape) for part, x in zip(parts, inputs, strict=True)]
+
+
+def _gradients(runner: Runner, point: Tensor, inputs: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+    """Return the outputs and the gradients at one point of each example."""
+    rows = tuple(
+        part.to(tensor.dtype) for part, tensor in zip(_shaped(point, inputs), inputs, strict=True)
+    )
+    found = torch.empty_like(point)
+
+    def build(examples: slice, _: slice) -> tuple[Tensor, ...]:
+        return tuple(row[examples] for row in rows)
+
+    def consume(examples: slice, _: slice, grads: tuple[Tensor, ...]) -> None:
+        found[examples] = flat(grads)
+
+    return runner.gradients(build, len(point), 1, consume), found

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_bool, check_int, check_number
-from pyxai._inputs import format_inputs
-from pyxai.attribution._gaussian_blur import blur_matrices, blurred
+from pyxai.attribution._gaussian_blur import Blurs, blur_sigmas, blurred
+from pyxai.attribution._images import format_images
 from pyxai.attribution.base import GradientAttribution, TensorOrTuple
 from pyxai.runner import Runner
 
@@ -112,7 +112,7 @@ class BlurIG(GradientAttribution):
         TypeError
             If an argument is not of the kind asked for.
         """
-        images, is_tuple = _images(inputs)
+        images, is_tuple = format_images(inputs)
         check_int("n_steps", n_steps, minimum=1)
         for name, value in (("max_sigma", max_sigma), ("grad_step", grad_step)):
             if not check_number(name, value) > 0:
@@ -128,9 +128,7 @@ class BlurIG(GradientAttribution):
             max_rows=internal_batch_size,
             progress=show_progress,
         )
-        sigmas = torch.arange(n_steps + 1, dtype=torch.float64) * max_sigma / n_steps
-        sigmas = sigmas.sqrt() if sqrt else sigmas
-        path = _Blurs(images, sigmas, grad_step)
+        path = _Path(images, blur_sigmas(max_sigma, n_steps, sqrt=sqrt), grad_step)
         total = path.integrate(runner)
         found = total.to(torch.float64 if images.dtype == torch.float64 else torch.float32)
         result = (found,) if is_tuple else found
@@ -141,23 +139,12 @@ class BlurIG(GradientAttribution):
         return result, delta.to(found.dtype)
 
 
-class _Blurs:
-    """An image at all scales."""
+class _Path(Blurs):
+    """A path of blurs, and the gradients along it."""
 
     def __init__(self, images: Tensor, sigmas: Tensor, grad_step: float) -> None:
-        self.images, self.wide = images, images.double()
-        self.sigmas, self.grad_step = sigmas, grad_step
-
-    def _matrices(self, sigmas: Tensor) -> tuple[Tensor, Tensor]:
-        height, width = self.images.shape[2:]
-        rows, columns = blur_matrices(sigmas, height), blur_matrices(sigmas, width)
-        return rows.to(self.images.device), columns.to(self.images.device)
-
-    def at(self, first: int, last: int | None = None, examples: slice = slice(None)) -> Tensor:
-        """Return the images at some steps, [n, batch, channels, H, W], as the model sees them."""
-        sigmas = self.sigmas[first : first + 1 if last is None else last]
-        found = blurred(self.wide[examples], *self._matrices(sigmas))
-        return found.to(self.images.dtype)
+        super().__init__(images, sigmas)
+        self.grad_step = grad_step
 
     def integrate(self, runner: Runner) -> Tensor:
         """Return what the pixels get, float64 in the shape of the images."""
@@ -169,8 +156,8 @@ class _Blurs:
 
         def consume(examples: slice, repeats: slice, grads: tuple[Tensor, ...]) -> None:
             some, sigmas = self.wide[examples], self.sigmas[repeats]
-            here = blurred(some, *self._matrices(sigmas))
-            there = blurred(some, *self._matrices(sigmas + self.grad_step))
+            here = blurred(some, *self.matrices(sigmas))
+            there = blurred(some, *self.matrices(sigmas + self.grad_step))
             change = (there - here) / self.grad_step
             weights = steps[repeats].to(change.device)
             product = grads[0].double().view_as(change) * change
@@ -178,13 +165,3 @@ class _Blurs:
 
         runner.gradients(build, len(self.images), len(steps), consume)
         return total
-
-
-def _images(inputs: Any) -> tuple[Tensor, bool]:
-    tensors, is_tuple = format_inputs(inputs, gradients=True)
-    if len(tensors) != 1 or tensors[0].dim() != 4:
-        shapes = ", ".join(str(list(tensor.shape)) for tensor in tensors)
-        raise ValueError(
-            f"inputs must be images of shape [batch, channels, height, width], got {shapes}"
-        )
-    return tensors[0], is_tuple

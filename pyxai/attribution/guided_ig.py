@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from pyxai._checks import check_bool, check_int, check_number
-from pyxai._inputs import flat_features, format_baselines, format_inputs, restore_form
-from pyxai.attribution._guided_path import GuidedPath
-from pyxai.attribution.base import (
-    GradientAttribution,
-    TensorOrTuple,
-    baseline_rows,
-    convergence_delta,
+from pyxai._checks import check_bool, check_int
+from pyxai._inputs import format_baselines, format_inputs, restore_form
+from pyxai.attribution._guided_path import (
+    GuidedPath,
+    check_guidance,
+    flat,
+    flat_starts,
+    from_flat,
+    walk,
 )
+from pyxai.attribution.base import GradientAttribution, TensorOrTuple, convergence_delta
 from pyxai.runner import Runner
-from pyxai.runner.progress import Progress, check_progress
+from pyxai.runner.progress import check_progress
 
 __all__ = ["GuidedIG"]
 
@@ -123,9 +122,7 @@ class GuidedIG(GradientAttribution):
         tensors, is_tuple = format_inputs(inputs, gradients=True)
         starts = format_baselines(baselines, tensors)
         check_int("n_steps", n_steps, minimum=1)
-        for name, value in (("fraction", fraction), ("max_dist", max_dist)):
-            if not 0 <= check_number(name, value) <= 1:
-                raise ValueError(f"{name} must be in [0, 1], got {value!r}")
+        check_guidance(fraction, max_dist)
         check_bool("return_convergence_delta", return_convergence_delta)
         if internal_batch_size is not None:
             check_int("internal_batch_size", internal_batch_size, minimum=1)
@@ -135,50 +132,11 @@ class GuidedIG(GradientAttribution):
             additional_forward_args=additional_forward_args,
             max_rows=internal_batch_size,
         )
-        path = GuidedPath(
-            _flat(tuple(baseline_rows(b, x) for b, x in zip(starts, tensors, strict=True))),
-            _flat(tensors),
-            fraction,
-            max_dist,
-        )
-        with Progress(check_progress(show_progress), len(tensors[0]) * n_steps) as bar:
-            for step in range(n_steps):
-                path.move(_gradients(runner, path.point, tensors), step, n_steps)
-                bar.advance(len(tensors[0]))
-        found = tuple(
-            part.reshape(tensor.shape).to(
-                torch.float64 if tensor.dtype == torch.float64 else torch.float32
-            )
-            for part, tensor in zip(_split(path.attributions, tensors), tensors, strict=True)
-        )
+        path = GuidedPath(flat_starts(starts, tensors), flat(tensors), fraction, max_dist)
+        for _ in walk(path, runner, tensors, n_steps, check_progress(show_progress)):
+            pass  # the path adds up what its movements bring
+        found = from_flat(path.attributions, tensors)
         result = restore_form(found, is_tuple)
         if not return_convergence_delta:
             return result
         return result, convergence_delta(runner, found, tensors, starts)
-
-
-def _flat(tensors: tuple[Tensor, ...]) -> Tensor:
-    """Put the features of all inputs side by side, float64 [batch, features]."""
-    return torch.cat([flat_features(tensor).double() for tensor in tensors], 1)
-
-
-def _split(flat: Tensor, tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    return torch.split(flat, [tensor[0].numel() for tensor in tensors], 1)
-
-
-def _gradients(runner: Runner, point: Tensor, tensors: tuple[Tensor, ...]) -> Tensor:
-    """Return the gradient at one point of each example, float64 [batch, features]."""
-    rows = tuple(
-        part.reshape(tensor.shape).to(tensor.dtype)
-        for part, tensor in zip(_split(point, tensors), tensors, strict=True)
-    )
-    found = torch.empty_like(point)
-
-    def build(examples: slice, _: slice) -> tuple[Tensor, ...]:
-        return tuple(row[examples] for row in rows)
-
-    def consume(examples: slice, _: slice, grads: tuple[Tensor, ...]) -> None:
-        found[examples] = _flat(grads)
-
-    runner.gradients(build, len(point), 1, consume)
-    return found

@@ -17,8 +17,9 @@ from pyxai._checks import (
     check_tensor,
     describe,
 )
-from pyxai._inputs import format_baselines, format_inputs
+from pyxai._inputs import format_baselines
 from pyxai._quadrature import nodes_and_weights
+from pyxai.attribution._images import format_images
 from pyxai.attribution._path import path_attributions
 from pyxai.attribution._regions import grow_regions, image_segments
 from pyxai.attribution.base import GradientAttribution, TensorOrTuple
@@ -126,13 +127,7 @@ class XRAI(GradientAttribution):
         ImportError
             If scikit-image is not installed and no segments are given.
         """
-        tensors, is_tuple = format_inputs(inputs, gradients=True)
-        if len(tensors) != 1 or tensors[0].dim() != 4:
-            shapes = ", ".join(str(list(tensor.shape)) for tensor in tensors)
-            raise ValueError(
-                f"inputs must be images of shape [batch, channels, height, width], got {shapes}"
-            )
-        images = tensors[0]
+        images, is_tuple = format_images(inputs)
         check_int("min_pixels", min_pixels, minimum=1)
         if not 0 < check_number("area", area) <= 1:
             raise ValueError(f"area must be in (0, 1], got {area!r}")
