@@ -99,6 +99,7 @@ def test_a_runner_repeats_rows_within_dicts():
     torch.testing.assert_close(runner.values(build, 3, 4), expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore:the noise around examples")  # one number has no variance
 @pytest.mark.parametrize("name", CALLABLE)
 def test_one_number_per_example_is_one_feature(name):
     x = make_table(0)[:, 0]

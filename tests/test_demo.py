@@ -84,6 +84,7 @@ def linear_task(weights: torch.Tensor, inputs: torch.Tensor) -> Task:
 
 # Two of the methods say that a model without ReLUs gives them nothing to change.
 @pytest.mark.filterwarnings("ignore:.*changes the gradient of ReLUs")
+@pytest.mark.filterwarnings("ignore:the noise around examples")  # row 0 has no variance
 def test_the_measurements_of_a_linear_model_are_those_on_paper():
     weights = torch.tensor([4.0, 3.0, 2.0, 1.0])
     inputs = torch.tensor([[1.0, 1.0, 1.0, 1.0], [2.0, 0.0, 1.0, 5.0]])
