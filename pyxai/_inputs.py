@@ -14,8 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import prod
+from numbers import Real
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -121,7 +123,7 @@ def format_baselines(
     ValueError
         If the count, a shape or a device does not fit, or a value is NaN or infinite.
     """
-    given = _per_input(name, baselines, inputs, spread=(type(None), bool, int, float))
+    given = _per_input(name, baselines, inputs, spread=(type(None), np.bool_, Real))
     names = _names(name, len(inputs), isinstance(baselines, (tuple, list)))
     return tuple(
         _format_baseline(label, value, tensor)
@@ -276,7 +278,7 @@ def _check_input(name: str, value: Tensor, gradients: bool, rows: str = "example
 def _format_baseline(name: str, value: Any, tensor: Tensor) -> Tensor | float:
     if value is None:
         return 0.0
-    if isinstance(value, (bool, int, float)):
+    if isinstance(value, (Real, np.bool_)):
         number = float(value)
         if number != number or number in (float("inf"), float("-inf")):
             raise ValueError(f"{name} must be finite, got {value!r}")

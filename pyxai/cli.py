@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import pickle
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,10 +16,25 @@ from torch import Tensor
 
 import pyxai
 from pyxai import registry
+from pyxai._checks import check_real, describe
 from pyxai.explanation import Explanation
 from pyxai.report import Report
 
 __all__ = ["main"]
+
+_TENSOR_FILES = (".npy", ".npz", ".pt", ".safetensors")
+_FIXED_SIZE = (
+    "; the program was exported for batches of one size: export it with dynamic_shapes, or give "
+    "--rows and --option internal_batch_size of that size"
+)
+# What `explain` takes beside the arguments of the method, and where it comes from here.
+_OWN_OPTIONS = {
+    "model": "the first argument",
+    "inputs": "the second argument",
+    "method": "--method",
+    "target": "--target",
+    "baselines": "--baselines",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,7 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ) as error:
         if options.debug:
             raise
-        print(f"pyxai {options.command}: {error}", file=sys.stderr)
+        hint = _FIXED_SIZE if isinstance(error, AssertionError) else ""
+        print(f"pyxai {options.command}: {error}{hint}", file=sys.stderr)
         return 1
     return 0
 
@@ -90,7 +107,8 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="argument of the method, its value in JSON: n_steps=20, sliding_window_shapes=[1,3,3]",
+        help="argument of the method, its value in JSON or a file with a tensor: n_steps=20, "
+        "sliding_window_shapes=[1,3,3], feature_mask=patches.npy",
     )
     explain.add_argument("--rows", type=_count, help="explain only so many rows")
     explain.add_argument("--save", type=Path, help="write the explanation (.safetensors)")
@@ -120,6 +138,9 @@ def _methods(_: argparse.Namespace) -> None:
 def _explain(options: argparse.Namespace) -> None:
     registry.get(options.method)  # an unknown name fails before the files are read
     more = dict(map(_option, options.option))
+    for path in (options.save, options.report):
+        if path is not None:  # rather now than after the work
+            path.parent.mkdir(parents=True, exist_ok=True)
     model, inputs = _load_model(options.model), _load_inputs(options.inputs)
     dtype = _dtype(model, inputs)
     inputs = inputs[: options.rows].to(dtype)
@@ -131,6 +152,8 @@ def _explain(options: argparse.Namespace) -> None:
     if target is None:
         with torch.no_grad():
             outputs = model(inputs)
+        if not isinstance(outputs, Tensor):
+            raise TypeError(f"model must return a tensor, got {describe(outputs)}")
         target = outputs.argmax(1) if outputs.dim() == 2 and outputs.shape[1] > 1 else None
     explanation = pyxai.explain(model, inputs, method=options.method, target=target, **more)
     print(explanation)
@@ -148,10 +171,17 @@ def _count(text: str) -> int:
 
 
 def _option(text: str) -> tuple[str, Any]:
-    """Read ``name=value``; lists become tuples, as methods expect."""
+    """Read ``name=value``; lists become tuples, as methods expect, and files tensors."""
     name, found, value = text.partition("=")
     if not (name and found):
         raise ValueError(f"--option must be NAME=VALUE, got {text!r}")
+    if name in _OWN_OPTIONS:
+        raise ValueError(
+            f"--option must name an argument of the method, got {name}, which is given by "
+            f"{_OWN_OPTIONS[name]}"
+        )
+    if Path(value).suffix in _TENSOR_FILES:
+        return name, _load_tensor(Path(value), name)
     try:
         read = json.loads(value)
     except json.JSONDecodeError:
@@ -200,10 +230,25 @@ def _load_model(path: Path) -> Any:
         raise FileNotFoundError(f"model must be a file, got {str(path)!r}")
     if path.suffix == ".pt2":
         return torch.export.load(str(path)).module()
-    return torch.jit.load(str(path), map_location="cpu").eval()  # type: ignore[no-untyped-call]
+    try:
+        return torch.jit.load(str(path), map_location="cpu").eval()  # type: ignore[no-untyped-call]
+    except RuntimeError as error:
+        raise ValueError(
+            "model must be an exported program (.pt2, from torch.export.save) or a TorchScript "
+            f"file, got {str(path)!r}; torch.save keeps no program"
+        ) from error
 
 
 def _load_inputs(path: Path, name: str = "inputs") -> Tensor:
+    """Read one floating tensor; integers are converted."""
+    tensor = _load_tensor(path, name)
+    check_real(name, tensor)
+    if tensor.numel() == 0:
+        raise ValueError(f"{name} must hold numbers, got shape {list(tensor.shape)}")
+    return tensor if tensor.is_floating_point() else tensor.float()
+
+
+def _load_tensor(path: Path, name: str) -> Tensor:
     """Read one tensor; nothing that is unpickled is run."""
     if not path.is_file():
         raise FileNotFoundError(f"{name} must be a file, got {str(path)!r}")
@@ -215,12 +260,14 @@ def _load_inputs(path: Path, name: str = "inputs") -> Tensor:
     elif path.suffix == ".safetensors":
         found = importlib.import_module("safetensors.torch").load_file(str(path))
     else:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            found = torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:
+            raise ValueError(f"{name} must be a file of one tensor, got {str(path)!r}") from error
     if isinstance(found, dict):
         if len(found) != 1:
             raise ValueError(
                 f"{name} must hold one tensor, got {len(found)}: {', '.join(map(str, found))}"
             )
         (found,) = found.values()
-    tensor = torch.as_tensor(found)
-    return tensor if tensor.is_floating_point() else tensor.float()
+    return torch.as_tensor(found)

@@ -11,6 +11,7 @@ from torch import Tensor
 from pyxai._checks import describe
 from pyxai._inputs import format_inputs
 from pyxai.attribution import Attribution
+from pyxai.attribution.grad_cam import LayerAttribution
 from pyxai.explanation import Explanation
 from pyxai.registry import Method, find
 from pyxai.runner import EveryOutput, Runner
@@ -81,7 +82,7 @@ def explain(
     """
     entry = find(method)
     explainer, rest = _make(method, entry, model, options)
-    name = entry.name if entry else _plain_name(type(explainer))
+    name = _name(entry, type(explainer))
     arguments = _arguments(explainer, name, target, baselines, rest)
     promised = explainer.multiplies_by_inputs and (
         explainer.has_convergence_delta() or (entry is not None and entry.complete)
@@ -96,6 +97,7 @@ def explain(
     )
     # First, as it is cheap and most of what can be wrong with model and target shows here.
     outputs = runner.outputs(format_inputs(inputs)[0])
+    _check_names(feature_names, inputs, explainer, outputs.shape[1:].numel())
     attributions, delta, error = _parts(
         explainer.attribute(inputs, **arguments), asked, bool(options.get("return_error"))
     )
@@ -128,7 +130,7 @@ def _make(
                 "method must be made for the model that is explained, "
                 f"got a {type(method).__name__} of {describe(method.forward_func)}"
             )
-        _check_options(method, options, ())
+        _check_options(method, entry, options, ())
         return method, options
     if entry is None and not (isinstance(method, type) and issubclass(method, Attribution)):
         raise TypeError(
@@ -137,15 +139,18 @@ def _make(
     factory = method if entry is None else entry.factory
     parameters = list(inspect.signature(factory).parameters)[1:]  # the first is the model
     first = {name: options[name] for name in parameters if name in options}
-    _check_required(factory, entry.name if entry else _plain_name(method), first)
+    _check_required(factory, _name(entry, method), first)
     explainer = factory(model, **first)
     rest = {name: value for name, value in options.items() if name not in first}
-    _check_options(explainer, rest, parameters)
+    _check_options(explainer, entry, rest, parameters)
     return explainer, rest
 
 
 def _check_options(
-    explainer: Attribution, options: dict[str, Any], constructor: Sequence[str]
+    explainer: Attribution,
+    entry: Method | None,
+    options: dict[str, Any],
+    constructor: Sequence[str],
 ) -> None:
     """Raise if ``attribute`` does not take an option; list the constructor's options as well."""
     set_here = ("target", "baselines", *_RESERVED)
@@ -153,7 +158,7 @@ def _check_options(
     for name in options:
         if name not in known:
             raise TypeError(
-                f"options of {_plain_name(type(explainer))} must be among "
+                f"options of {_name(entry, type(explainer))} must be among "
                 f"{', '.join((*constructor, *known))}, got {name!r}"
             )
 
@@ -182,6 +187,17 @@ def _check_required(function: Callable[..., Any], name: str, given: dict[str, An
             raise TypeError(f"{parameter.name} must be given as an option of {name}, got none")
 
 
+def _check_names(names: Any, inputs: Any, explainer: Attribution, n_outputs: int) -> None:
+    """Raise if the names will not fit; how many a layer's map has is only known in the end."""
+    if names is None or isinstance(explainer, LayerAttribution):
+        return
+    count = n_outputs * sum(part[0].numel() for part in format_inputs(inputs)[0])
+    if len(names) != count:
+        raise ValueError(
+            f"feature_names must have one name for each of {count} features, got {len(names)}"
+        )
+
+
 def _parts(result: Any, with_delta: bool, with_error: bool) -> tuple[Any, Any, Any]:
     """Split what `attribute` returned: attributions, then the delta, then the error."""
     if not (with_delta or with_error):
@@ -204,6 +220,8 @@ def _detached(value: Any) -> Any:
     return value
 
 
-def _plain_name(cls: type) -> str:
-    """Turn a class name into the form of the registry's names."""
+def _name(entry: Method | None, cls: Any) -> str:
+    """Return the registry's name of a method, or that of its class in the same form."""
+    if entry is not None:
+        return entry.name
     return "".join(f"_{c.lower()}" if c.isupper() else c for c in cls.__name__).lstrip("_")

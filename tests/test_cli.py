@@ -182,6 +182,9 @@ def test_lists_are_given_as_tuples(exported, rows, capsys):
         (["--rows", "0"], 2, "argument --rows: must be at least 1, got 0"),
         (["--option", "n_steps"], 1, "--option must be NAME=VALUE, got 'n_steps'"),
         (["--baselines", "nowhere.npy"], 1, "baselines must be a file, got 'nowhere.npy'"),
+        (["--option", "target=1"], 1, "--option must name an argument of the method, got target"),
+        (["--option", "method=lime"], 1, "got method, which is given by --method"),
+        (["--option", "feature_mask=no.npy"], 1, "feature_mask must be a file, got 'no.npy'"),
     ],
 )
 def test_bad_arguments_of_explain_are_named(exported, rows, capsys, arguments, status, message):
@@ -203,4 +206,62 @@ def test_inputs_that_are_not_finite_and_batches_that_a_program_refuses(
     torch.export.save(torch.export.export(model, (inputs,)), fixed)
     np.save(rows, inputs[:3].numpy())
     assert cli.main(["explain", str(fixed), str(rows)]) == 1
-    assert capsys.readouterr().err.startswith("pyxai explain: ")
+    error = capsys.readouterr().err
+    assert error.startswith("pyxai explain: ")
+    assert "exported for batches of one size: export it with dynamic_shapes, or" in error
+
+
+def test_tensors_reach_the_method_as_files(exported, rows, model, inputs, tmp_path):
+    mask, saved = tmp_path / "mask.npy", tmp_path / "new" / "folder" / "out.safetensors"
+    np.save(mask, np.array([0, 1, 1, 0]))
+    arguments = ["--method", "feature_ablation", "--target", "1", "--save", str(saved)]
+    command = ["explain", str(exported), str(rows), *arguments, "--option", f"feature_mask={mask}"]
+    assert cli.main(command) == 0
+    expected = pyxai.explain(
+        model, inputs, method="feature_ablation", target=1, feature_mask=torch.tensor([0, 1, 1, 0])
+    )
+    found = pyxai.Explanation.load(saved)
+    torch.testing.assert_close(found.attributions, expected.attributions)
+    assert torch.equal(found.options["feature_mask"], torch.tensor([0, 1, 1, 0]))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("content", ["model", "weights"])
+def test_what_torch_save_writes_is_no_model(model, rows, tmp_path, capsys, content):
+    path = tmp_path / "model.pt"
+    torch.save(model if content == "model" else model.state_dict(), path)
+    assert cli.main(["explain", str(path), str(rows)]) == 1
+    error = capsys.readouterr().err
+    assert "model must be an exported program (.pt2, from torch.export.save) or a Torch" in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((0, 4)), r"inputs must hold numbers, got shape [0, 4]"),
+        (np.ones((2, 4), dtype=complex), "inputs must be real, got torch.complex128"),
+    ],
+)
+def test_arrays_that_are_no_inputs(exported, tmp_path, capsys, array, message):
+    np.save(tmp_path / "x.npy", array)
+    assert cli.main(["explain", str(exported), str(tmp_path / "x.npy")]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_files_of_something_else_are_no_inputs(exported, tmp_path, capsys):
+    (tmp_path / "x.bin").write_bytes(b"`something else")
+    assert cli.main(["explain", str(exported), str(tmp_path / "x.bin")]) == 1
+    assert "inputs must be a file of one tensor, got " in capsys.readouterr().err
+
+
+def test_a_model_of_several_results(rows, inputs, tmp_path, capsys):
+    class Two(nn.Module):
+        def forward(self, x):
+            return x.sum(1), x
+
+    path, batch = tmp_path / "two.pt2", torch.export.Dim("batch")
+    program = torch.export.export(Two(), (inputs,), dynamic_shapes=({0: batch},))
+    torch.export.save(program, path)
+    assert cli.main(["explain", str(path), str(rows)]) == 1
+    assert "model must return a tensor, got a tuple of 2 item(s)" in capsys.readouterr().err

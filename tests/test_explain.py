@@ -215,3 +215,26 @@ def test_delta_of_a_path_from_a_blurred_image():
     result = pyxai.explain(model, x, method="blur_ig", target=0, n_steps=20)
     _, delta = BlurIG(model).attribute(x, 0, n_steps=20, return_convergence_delta=True)
     torch.testing.assert_close(result.convergence_delta, delta)
+
+
+def test_names_that_do_not_fit_are_refused_before_the_work():
+    model, rows_seen = mlp(), []
+
+    def counted(x):
+        rows_seen.append(len(x))
+        return model(x)
+
+    call = {"method": "integrated_gradients", "target": 1}
+    with pytest.raises(ValueError, match="feature_names must have one name for each of 6 features"):
+        pyxai.explain(counted, rows(3, 6), feature_names=["a"], **call)
+    assert sum(rows_seen) == 3  # the outputs
+    every = pyxai.explain(
+        model, rows(2, 6), method="shapley_values", feature_names=[str(i) for i in range(18)]
+    )
+    assert every.attributions.shape == (2, 3, 6)
+
+
+@pytest.mark.parametrize("method", ["greedy_pig", "guided_ig", "blur_ig", "idgi", "xrai", "lrp"])
+def test_unknown_options_name_the_method_as_the_registry_does(method):
+    with pytest.raises(TypeError, match=rf"options of {method} must be among .*, got 'foo'"):
+        pyxai.explain(mlp(), rows(2, 6), method=method, target=0, foo=2)

@@ -363,3 +363,9 @@ def test_players_of_each_example_follow_it():
     assert len(result.top(9)) == 3  # both examples together: what no mask tells apart
     listed = Explanation(values, torch.ones(2, 2, 3), options={"segments": [1, 2]})
     assert listed[1].options["segments"] == [2]
+
+
+def test_files_have_the_permissions_of_new_files(tmp_path):
+    (tmp_path / "new").touch()
+    path = Explanation(torch.ones(1, 2), torch.ones(1, 2)).save(tmp_path / "e.safetensors")
+    assert path.stat().st_mode == (tmp_path / "new").stat().st_mode

@@ -123,6 +123,12 @@ BAD_BASELINES = {
 }
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64, np.bool_])
+def test_numbers_of_numpy_are_baselines(kind):
+    assert format_baselines(kind(1), (X, Y)) == (1.0, 1.0)
+    assert format_baselines((kind(1), 0), (X, Y)) == (1.0, 0.0)
+
+
 @pytest.mark.parametrize("case", BAD_BASELINES)
 def test_bad_baselines_are_named(case):
     given, error, message = BAD_BASELINES[case]

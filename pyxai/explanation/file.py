@@ -27,7 +27,11 @@ def save(fields: dict[str, Any], path: Path) -> Path:
     header = {"format": FORMAT, "fields": _encode(fields, "", tensors)}
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
+        # The writer leaves its files to their owner alone; this one is to be as any new file.
+        partial.touch()
+        mode = partial.stat().st_mode & 0o777
         writer.save_file(_separate(tensors), str(partial), metadata={KEY: json.dumps(header)})
+        partial.chmod(mode)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
