@@ -238,6 +238,15 @@ def test_affine_first_layers_run_once_a_round():
     assert once.rows == 4 + 4 * 4
 
 
+def test_affine_first_layers_in_inference_mode():
+    call, model = {"target": 0, "scores": "raw"}, mlp(WIDE)
+    expected = GreedyPIG(model).attribute(rows(3, 6, dtype=WIDE), **call)
+    with torch.inference_mode():
+        x = rows(3, 6, dtype=WIDE)
+        found = GreedyPIG(model).attribute(x, affine_prefix=True, **call)
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-13)
+
+
 @pytest.mark.parametrize(
     ("model", "inputs", "error", "message"),
     [

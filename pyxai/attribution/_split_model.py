@@ -45,7 +45,8 @@ class Ends:
         for leaf, values in self.parts:
             rows = slice(first, first + len(leaf))
             given = [g[rows].to(v.dtype) for g, v in zip(gradients, values, strict=True)]
-            found += torch.autograd.grad(values, leaf, given, retain_graph=True)
+            with torch.inference_mode(False):
+                found += torch.autograd.grad(values, leaf, given, retain_graph=True)
             first = rows.stop
         return found[0] if len(found) == 1 else torch.cat(found)
 
@@ -81,8 +82,9 @@ class SplitModel:
         parts: list[tuple[Tensor, tuple[Tensor, ...]]] = []
 
         def work(examples: slice) -> tuple[Tensor, ...]:
-            with torch.enable_grad():
-                leaf = x[examples].detach().requires_grad_()
+            # A record needs tensors of its own where the caller is in inference mode.
+            with torch.inference_mode(False), torch.enable_grad():
+                leaf = x[examples].detach().clone().requires_grad_()
                 values = self._run(leaf, take_rows(arguments, examples, len(x)))
             parts.append((leaf, values))
             return tuple(value.detach() for value in values)
