@@ -14,6 +14,8 @@ from pyxai.covariance import (
     SampleCovariance,
     ToeplitzCovariance,
 )
+from pyxai.covariance import base as covariance_base
+from pyxai.covariance import low_rank as covariance_low_rank
 
 
 def rows(n, d, seed=0):
@@ -166,6 +168,32 @@ def test_quadratic_forms_of_groups_are_those_of_their_blocks(case):
         expected = vectors @ getattr(covariance, blocks)(members) @ vectors.mT
         found = getattr(covariance, form)(vectors[..., 0, :], members)
         torch.testing.assert_close(found, expected[..., 0, 0], rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("limit", [0, 2**22])
+def test_what_groups_need_is_kept_while_they_live_unless_it_is_large(monkeypatch, limit):
+    for module in (covariance_base, covariance_low_rank):
+        monkeypatch.setattr(module, "MAX_KEPT", limit)
+    factored = 0
+    cholesky = torch.linalg.cholesky
+
+    def counting(*arguments, **options):
+        nonlocal factored
+        factored += 1
+        return cholesky(*arguments, **options)
+
+    covariance = LowRankCovariance(rows(3, 8), torch.linspace(0.5, 2, 8, dtype=torch.float64))
+    covariance.precision_diagonal()
+    monkeypatch.setattr(torch.linalg, "cholesky", counting)
+    members, vectors = torch.tensor([[0, 3], [4, 1]]), rows(5, 2).view(5, 1, 2).expand(5, 2, 2)
+    first = covariance.conditional_form(vectors, members)
+    assert torch.equal(covariance.conditional_form(vectors, members), first)
+    assert factored == (2 if limit else 4)
+    other = torch.tensor([[5, 2], [6, 7]])
+    expected = vectors[..., None, :] @ covariance.conditional_blocks(other) @ vectors[..., None]
+    torch.testing.assert_close(covariance.conditional_form(vectors, other), expected[..., 0, 0])
+    del members, other
+    assert not covariance._of_members
 
 
 def test_a_group_may_hold_all_features(case):

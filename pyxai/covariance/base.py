@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
 
 from pyxai._checks import check_dtype, check_finite, check_number, check_tensor
 
@@ -25,6 +26,7 @@ __all__ = [
 # before it, that is no larger than this fraction of the feature's variance counts as zero.
 PIVOT = 1e-12
 
+MAX_KEPT = 2**22  # most numbers that are kept for the groups of one size
 MAX_DENSE_ROOT = 2048  # most features whose draws may come from a dense root of another form
 
 
@@ -123,7 +125,21 @@ class Covariance(ABC):
 
     def conditional_form(self, vectors: Tensor, members: Tensor) -> Tensor:
         """Return ``v' C v`` with C the covariance of each row of ``members`` given all others."""
-        return _forms(self.conditional_blocks(members), vectors)
+        return _forms(self._kept(members, self.conditional_blocks), vectors)
+
+    def _kept(self, members: Tensor, make: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return ``make(members)``, kept as long as ``members`` lives: passes share the groups."""
+        if members not in self._of_members:
+            found = make(members)
+            if found.numel() > MAX_KEPT:
+                return found
+            self._of_members[members] = found
+        kept: Tensor = self._of_members[members]
+        return kept
+
+    @cached_property
+    def _of_members(self) -> WeakIdKeyDictionary:
+        return WeakIdKeyDictionary()
 
     def _units(self, indices: Tensor) -> Tensor:
         like = self.diagonal()

@@ -5,7 +5,7 @@ Nothing of size features x features is formed, so an image of 150,528 values is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pyxai._checks import check_dtype, check_finite, check_int, check_shape, check_tensor
 from pyxai.covariance.base import (
+    MAX_KEPT,
     Covariance,
     added_variance,
     check_matrix,
@@ -139,18 +140,30 @@ class LowRankCovariance(Covariance):
             return self._square.conditional_form(vectors.double(), members).to(vectors.dtype)
         inverse, _ = self._woodbury
         factor, wide = self.factor.double(), vectors.double()
-        eye = torch.eye(len(factor), dtype=torch.float64, device=factor.device)
+        few = len(members) * len(factor) ** 2 <= MAX_KEPT
+        roots: Iterable[Tensor] = (
+            self._kept(members, self._roots_without) if few else map(self._root_without, members)
+        )
         result = torch.empty(vectors.shape[:-1], dtype=torch.float64, device=vectors.device)
-        for k, inside in enumerate(members):
-            outside = inverse.clone()
-            outside[inside] = 0.0
-            told = torch.linalg.cholesky(eye + (factor * outside) @ factor.T)
+        for k, (inside, root) in enumerate(zip(members, roots, strict=True)):
             reach = wide[..., k, :] @ factor[:, inside].T
             flat = reach.reshape(-1, len(factor)).T
-            left = torch.linalg.solve_triangular(told, flat, upper=False)
+            left = torch.linalg.solve_triangular(root, flat, upper=False)
             result[..., k] = left.square().sum(0).view(reach.shape[:-1])
             result[..., k] += (wide[..., k, :].square() / inverse[inside]).sum(-1)
         return result.to(vectors.dtype)
+
+    def _roots_without(self, members: Tensor) -> Tensor:
+        return torch.stack([self._root_without(inside) for inside in members])
+
+    def _root_without(self, inside: Tensor) -> Tensor:
+        """Return the root of ``I + F_R e_R^-1 F_R'`` for the features R that are not ``inside``."""
+        outside = self._woodbury[0].clone()
+        outside[inside] = 0.0
+        factor = self.factor.double()
+        eye = torch.eye(len(factor), dtype=torch.float64, device=factor.device)
+        root: Tensor = torch.linalg.cholesky(eye + (factor * outside) @ factor.T)
+        return root
 
     def _moved(self, device: torch.device, dtype: torch.dtype) -> LowRankCovariance:
         factor = self.factor.to(device, dtype)

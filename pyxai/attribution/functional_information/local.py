@@ -53,7 +53,7 @@ class LocalInformation:
     ) -> None:
         self.noise, self.groups, self.n_samples = noise, groups, n_samples
         self.members: list[Tensor] = [torch.empty(0)] * groups.n_groups
-        for ids, members in groups.by_size():
+        for ids, members in groups.by_size:
             for group, indices in zip(ids.tolist(), members, strict=True):
                 self.members[group] = indices
         self.laws = {
@@ -97,7 +97,7 @@ class LocalInformation:
 
     def _laws_of(self, covariance: Covariance) -> list[_Law]:
         laws: list[_Law | None] = [None] * self.groups.n_groups
-        for ids, members in self.groups.by_size():
+        for ids, members in self.groups.by_size:
             if members.shape[1] == 1:
                 variances = covariance.precision_diagonal()[members[:, 0]].reciprocal()
                 blocks, roots = variances.view(-1, 1, 1), variances.sqrt().view(-1, 1, 1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -61,8 +62,9 @@ class Groups:
         result = values.new_zeros(*values.shape[:-1], self.n_groups)
         return result.index_add_(-1, self.owner, values)
 
+    @cached_property
     def by_size(self) -> list[tuple[Tensor, Tensor]]:
-        """Return (group ids [k], members [k, size]) for every size of group that occurs."""
+        """Give (group ids [k], members [k, size]) for every size of group that occurs."""
         order = torch.argsort(self.owner, stable=True)
         sizes = torch.bincount(self.owner, minlength=self.n_groups)
         starts = sizes.cumsum(0) - sizes
@@ -144,7 +146,7 @@ class Sample:
         """Return ``f g_S' B_S g_S`` of groups; ``form`` gives ``g_S' B_S g_S``."""
         assert self.groups is not None
         result = self.log_grads.new_zeros(*self.log_grads.shape[:-1], self.groups.n_groups)
-        for ids, members in self.groups.by_size():
+        for ids, members in self.groups.by_size:
             result[..., ids] = form(self.log_grads[..., members], members)
         return self.weights * result
 
