@@ -211,6 +211,35 @@ def test_methods_share_what_is_prepared(scene):
     torch.testing.assert_close(with_channels.y, alone.y, rtol=1e-6, atol=1e-3)
 
 
+@pytest.mark.parametrize("kind", ["parameter", "buffer"])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_rows_go_to_the_device_of_the_model(scene, kind, wrapped):
+    """The device ``meta`` holds no values: what is seen is where the rows of a model come."""
+    images, _, masks = scene
+    seen = set()
+
+    class Elsewhere(nn.Module):
+        def __init__(self):
+            super().__init__()
+            where = torch.zeros(1, device="meta")
+            if kind == "buffer":
+                self.register_buffer("where", where)
+            else:
+                self.where = nn.Parameter(where)
+
+        def forward(self, rows):
+            seen.add(rows.device.type)
+            return torch.zeros(len(rows), 2)
+
+    net = Elsewhere().eval()
+    asked = (lambda rows: net(rows)) if wrapped else net
+    InformationCurves(asked, images, target=0, masks=masks)
+    assert seen == {"meta"}
+    seen.clear()
+    InformationCurves(asked, images, target=0, masks=masks, preprocess=lambda rows: rows / 255)
+    assert seen == {"cpu"}
+
+
 def test_random_masks_do_not_depend_on_the_batch():
     masks = metrics.random_pixel_masks(3, 20, 30, fraction=0.1, seed=1)
     assert masks.flatten(1).sum(1).tolist() == [60, 60, 60]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -28,6 +29,7 @@ from pyxai.metrics._outputs import quiet_runner
 from pyxai.metrics.blur import Image, Mask, blurred, random_pixel_masks, webp_bytes
 from pyxai.metrics.curve import Curve
 from pyxai.runner import Runner
+from pyxai.runner.state import device_of, find_modules
 
 __all__ = [
     "THRESHOLDS",
@@ -99,7 +101,9 @@ class InformationCurves:
     target : int or Tensor, shape [batch]
         Explained class.
     preprocess : callable, optional
-        From a uint8 batch of that form to the model's input; default: ``images.float() / 255``.
+        From a uint8 batch of that form, on the CPU, to the model's input, where the model takes it;
+        default: ``images.float() / 255`` on the device of the first parameter or buffer of the
+        modules that can be seen in ``model``, or on the CPU where there is none.
     masks : Tensor, shape [batch, height, width], optional
         bool: the pixels that are known from the start; default: `random_pixel_masks` with ``seed``,
         by the content of each image. The same masks must serve all methods that are compared.
@@ -161,7 +165,8 @@ class InformationCurves:
         self.target = check_target(target, batch)
         check_choice("output", output, ("probability", "accuracy"))
         self.output, self.model, self.max_rows = output, model, max_rows
-        self.preprocess = preprocess or _to_unit
+        device = device_of(find_modules(model))
+        self.preprocess = preprocess or functools.partial(_to_unit, device=device)
         self.thresholds = check_thresholds(thresholds)
         self.keep_monotonous, self.fast = keep_monotonous, fast
         workers = (os.cpu_count() or 1) if workers is None else workers
@@ -400,8 +405,8 @@ def _is_largest(outputs: Tensor) -> Tensor:
     return torch.zeros_like(outputs).scatter_(1, best, 1.0)
 
 
-def _to_unit(images: Tensor) -> Tensor:
-    return images.float() / 255
+def _to_unit(images: Tensor, device: torch.device | None) -> Tensor:
+    return images.to(device).float() / 255
 
 
 def _picture(image: Tensor) -> Image:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from pyxai._errors import warn
 
 __all__ = [
+    "device_of",
     "devices_of",
     "find_modules",
     "left_as_found",
@@ -117,6 +118,12 @@ def left_as_found(modules: tuple[nn.Module, ...]) -> Iterator[None]:
             _restore_buffers(module, originals, copies)
         for module, before in tensors:
             _drop_inference_tensors(module, before)
+
+
+def device_of(modules: tuple[nn.Module, ...]) -> torch.device | None:
+    """Return where the first parameter or buffer is, as a model's first layer is; None if none."""
+    tensors = ((*m.parameters(False), *m.buffers(False)) for m in modules)
+    return next((each.device for each in itertools.chain.from_iterable(tensors)), None)
 
 
 def devices_of(modules: tuple[nn.Module, ...]) -> set[torch.device]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
-from torch import nn
-
 from pyxai._checks import check_int
+from pyxai.runner.state import device_of, find_modules
 from pyxai.selection.data import DataSet
 from pyxai.selection.features import name_features
 from pyxai.selection.losses import Loss
@@ -36,7 +34,7 @@ def objective_of(
 
     ``sample_name`` is what an error calls ``sample_size``.
     """
-    rows = DataSet(data, embed=embed, device=_device_of(model))
+    rows = DataSet(data, embed=embed, device=device_of(find_modules(model)))
     # The baseline is that of the whole set, so that a sample hides features as the set does.
     if sample_size is not None:
         baselines = rows.mean() if baselines is None else baselines
@@ -49,9 +47,3 @@ def objective_of(
     )
     bound = None if batch_size is None else check_int("batch_size", batch_size, minimum=1)
     return Objective(model, rows, features, loss=loss, baselines=baselines, max_rows=bound)
-
-
-def _device_of(model: Callable[..., Any]) -> torch.device | None:
-    """Return where a module's parameters are."""
-    first = next(model.parameters(), None) if isinstance(model, nn.Module) else None
-    return None if first is None else first.device
