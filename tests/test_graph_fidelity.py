@@ -148,7 +148,8 @@ def test_a_drawing_has_the_edges_that_stay():
     found = GraphExplainer(TwoLayers(), weights_as="dense").explain_node(features(5), ring(5), 3)
     whole = plot.graph(found)
     assert lines_of(whole) == [5]
-    assert whole.get_title() == "5 of 5 edges"
+    assert whole.get_title() == "5 edges, the earlier selected the darker"
+    assert plot.graph(found, count=2).get_title() == "2 of 5 edges"
     nodes, rings = whole.collections[-2:]
     assert nodes.get_offsets().shape == (5, 2)
     assert rings.get_offsets().shape == (1, 2)  # the explained node
@@ -161,6 +162,40 @@ def test_a_drawing_has_the_edges_that_stay():
     kept = {tuple(sorted(pair)) for pair in found.edge_index[:, found.kept(2)[0]].T.tolist()}
     expected = {tuple(sorted(map(tuple, places[list(pair)].tolist()))) for pair in kept}
     assert {tuple(sorted(map(tuple, line.tolist()))) for line in drawn} == expected
+
+
+def test_a_drawing_of_the_whole_graph_shows_the_order():
+    explainer = GraphExplainer(TwoLayers(), weights_as="dense")
+    found = explainer.explain_node(features(5), ring(5), 3)
+    lines = plot.graph(found).collections[0]
+    widths = dict(
+        zip(
+            (tuple(pair) for pair in ring_pairs(found)),
+            zip(lines.get_linewidths(), lines.get_alpha(), strict=True),
+            strict=True,
+        )
+    )
+    ends = found.game.players.ends[:, found.order[0]].T.tolist()
+    drawn = [widths[tuple(sorted(pair))] for pair in ends]  # in the order of the selection
+    assert drawn == sorted(drawn, reverse=True)
+    assert len(set(drawn)) == 5
+
+
+def test_a_drawing_of_players_that_are_nodes():
+    explainer = GraphExplainer(TwoLayers(), weights_as="dense", players="nodes")
+    found = explainer.compress(features(5), ring(5))
+    ax = plot.graph(found)
+    assert ax.get_title() == "5 nodes, the earlier selected the larger"
+    assert plot.graph(found, count=2).get_title() == "2 of 5 nodes"
+    sizes = ax.collections[-2].get_sizes()
+    drawn = [sizes[found.game.players.owners.tolist().index(player)] for player in found.order[0]]
+    assert drawn == sorted(drawn, reverse=True)
+    assert len(set(drawn)) == 5
+
+
+def ring_pairs(found):
+    """Return the edges in the order in which they are drawn."""
+    return found.edge_index.sort(0).values.unique(dim=1).T.tolist()
 
 
 def test_nodes_have_the_colours_of_their_classes():

@@ -229,6 +229,13 @@ def test_selection_curves_over_the_number_of_features():
     ]
     np.testing.assert_allclose(ax.lines[0].get_ydata(), [1.0, 0.4, 0.2])
     assert ax.get_ylabel() == "mean loss"
+    longer = SelectionCurve(torch.arange(5), torch.tensor([1.0, 0.6, 0.5, 0.1, 0.0]).double())
+    ax = plot.selection({"greedy": longer, "random": good})
+    assert [line.get_label() for line in ax.lines] == [
+        "greedy (mean 0.550 over 1 to 2)",
+        "random (mean 0.300 over 1 to 2)",
+    ]
+    assert good.plot().lines[0].get_label() == "mean 0.300"
     assert good.plot().lines
     with pytest.raises(TypeError, match="curves must be a FeatureSelection, a SelectionCurve"):
         plot.selection(torch.zeros(3))

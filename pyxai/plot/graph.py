@@ -18,6 +18,8 @@ __all__ = ["graph"]
 # Readable with colour blindness, in this order the most distant first; the order of Okabe and Ito.
 CLASSES = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#6c6c6c")
 
+_ALIKE = (0.45, 0.9, 1.0)  # opacity and width of edges, scale of nodes
+
 
 def graph(
     explanation: GraphExplanation,
@@ -32,6 +34,9 @@ def graph(
     ax: Any = None,
 ) -> Any:
     """Draw a graph, or what is left of it with the first players of a selection.
+
+    The whole graph shows the order: edges are the darker, nodes the larger, the earlier they were
+    selected.
 
     Parameters
     ----------
@@ -51,7 +56,7 @@ def graph(
     hidden : bool
         Whether the edges that are not kept are drawn faintly.
     title : str, optional
-        Heading; default: how many edges are drawn.
+        Heading; default: how many players are drawn.
     ax : matplotlib Axes, optional
         Where to draw; default: a new figure.
 
@@ -79,33 +84,68 @@ def graph(
     if positions is None:
         positions = graph_layout(players.edge_index, players.n_nodes)
     places = _of_nodes("positions", positions, players.n_nodes).double().numpy()
+    alpha, width, size = _order_shown(explanation, example) if count is None else _ALIKE
     if hidden:
         _draw_edges(ax, places[edges[:, ~kept]], alpha=0.1, width=0.5)
-    _draw_edges(ax, places[edges[:, kept]], alpha=0.45, width=0.9)
-    _draw_nodes(ax, places, _classes(explanation, classes), _marked(explanation, example, marked))
+    _draw_edges(ax, places[edges[:, kept]], alpha=alpha, width=width)
+    colours = _classes(explanation, classes)
+    _draw_nodes(ax, places, size, colours, _marked(explanation, example, marked))
     ax.set_aspect("equal")
     ax.set_axis_off()
-    ax.set_title(f"{int(kept.sum())} of {len(kept)} edges" if title is None else title)
+    ax.set_title(_title(explanation, count, kept) if title is None else title)
     return ax
+
+
+def _order_shown(explanation: GraphExplanation, example: int) -> tuple[Any, Any, Any]:
+    """Return opacity and width of each edge, and the size of each node over a common one.
+
+    The first player gets the most, those that were not selected the least.
+    """
+    players, order = explanation.game.players, explanation.order[example].cpu()
+    strength = torch.zeros(players.n_players + 1, dtype=torch.float64)
+    strength[order] = torch.linspace(1, 0, len(order) + 1, dtype=torch.float64)[:-1]
+    strength[-1] = 1  # what is always kept
+    owned = strength[players.owners.cpu()]
+    if players.kind == "nodes":
+        return *_ALIKE[:2], (0.3 + 1.2 * owned).numpy()
+    pairs, index, apart = _pairs(explanation)
+    edge = torch.zeros(pairs.shape[1], dtype=torch.float64)
+    edge.scatter_reduce_(0, index, owned[apart], "amax")
+    return (0.12 + 0.78 * edge).numpy(), (0.6 + 1.8 * edge).numpy(), 1.0
+
+
+def _title(explanation: GraphExplanation, count: int | None, kept: np.ndarray[Any, Any]) -> str:
+    players = explanation.game.players
+    if count is None:
+        n, how = (len(kept), "darker") if players.kind == "edges" else (players.n_nodes, "larger")
+        return f"{n} {players.kind}, the earlier selected the {how}"
+    if players.kind == "nodes":
+        return f"{count} of {players.n_players} nodes"
+    return f"{int(kept.sum())} of {len(kept)} edges"
+
+
+def _pairs(explanation: GraphExplanation) -> tuple[Tensor, Tensor, Tensor]:
+    """Return each edge once, [2, n_edges], the edge of each entry that is no loop, and these."""
+    source, target = explanation.game.players.edge_index.cpu()
+    ends = torch.stack([torch.minimum(source, target), torch.maximum(source, target)])
+    apart = source != target
+    pairs, index = torch.unique(ends[:, apart], dim=1, return_inverse=True)
+    return pairs, index, apart
 
 
 def _edges(
     explanation: GraphExplanation, example: int, count: int | None
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Return each edge once, [2, n_edges], and whether it is kept, [n_edges]."""
-    players = explanation.game.players
-    source, target = players.edge_index.cpu()
-    everything = torch.ones_like(source, dtype=torch.bool)
-    kept = everything if count is None else explanation.kept(count)[example].cpu()
-    ends = torch.stack([torch.minimum(source, target), torch.maximum(source, target)])
-    pairs, index = torch.unique(ends[:, source != target], dim=1, return_inverse=True)
+    pairs, index, apart = _pairs(explanation)
+    kept = torch.ones_like(apart) if count is None else explanation.kept(count)[example].cpu()
     shown = torch.zeros(pairs.shape[1], dtype=torch.bool)
-    shown[index[kept[source != target]]] = True
+    shown[index[kept[apart]]] = True
     return pairs.numpy(), shown.numpy()
 
 
-def _draw_edges(ax: Any, ends: np.ndarray[Any, Any], alpha: float, width: float) -> None:
-    """Draw lines between places [2, n_edges, 2]."""
+def _draw_edges(ax: Any, ends: np.ndarray[Any, Any], alpha: Any, width: Any) -> None:
+    """Draw lines between places [2, n_edges, 2]; opacity and width are one number or one each."""
     collections = importlib.import_module("matplotlib.collections")
     ink = importlib.import_module("matplotlib").rcParams["text.color"]
     lines = collections.LineCollection(
@@ -115,13 +155,13 @@ def _draw_edges(ax: Any, ends: np.ndarray[Any, Any], alpha: float, width: float)
 
 
 def _draw_nodes(
-    ax: Any, places: np.ndarray[Any, Any], classes: Tensor | None, marked: Tensor
+    ax: Any, places: np.ndarray[Any, Any], scale: Any, classes: Tensor | None, marked: Tensor
 ) -> None:
     colours = [CLASSES[0]] * len(places)
     if classes is not None:
         colours = [CLASSES[number % len(CLASSES)] for number in classes.tolist()]
     size = float(np.clip(7000 / len(places), 8, 160))
-    ax.scatter(*places.T, s=size, c=colours, linewidths=0, zorder=2)
+    ax.scatter(*places.T, s=scale * size, c=colours, linewidths=0, zorder=2)
     rings = places[marked.numpy()]
     ax.scatter(
         *rings.T, s=2.6 * size, facecolors="none", edgecolors=POSITIVE, linewidths=1.3, zorder=3

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+
 from pyxai._checks import describe
 from pyxai.plot._axes import new_axes
 from pyxai.selection import FeatureSelection, SelectionCurve
@@ -29,7 +31,8 @@ def selection(curves: Any, *, ax: Any = None, title: str | None = None) -> Any:
     Returns
     -------
     matplotlib Axes
-        Labelled with the mean of each curve from one feature on.
+        Labelled with the mean of each curve from one feature on, over those numbers of features
+        that all curves have.
 
     Raises
     ------
@@ -46,8 +49,9 @@ def selection(curves: Any, *, ax: Any = None, title: str | None = None) -> Any:
     if len(metrics) != 1:
         raise ValueError(f"curves must be of one metric, got {sorted(metrics) or 'none'}")
     ax = new_axes(ax)
-    for name, each in named.items():
-        label = f"{name} (mean {each.mean:.3f})".strip()
+    means = _means(list(named.values()))
+    for (name, each), mean in zip(named.items(), means, strict=True):
+        label = f"{name} ({mean})" if name else mean
         line = "--" if name.lower().startswith("random") else "-"
         ax.plot(each.sizes.numpy(), each.values.numpy(), line, label=label, linewidth=1.8)
     ax.set_xlabel("number of features shown")
@@ -58,6 +62,20 @@ def selection(curves: Any, *, ax: Any = None, title: str | None = None) -> Any:
     if title:
         ax.set_title(title)
     return ax
+
+
+def _means(curves: list[SelectionCurve]) -> list[str]:
+    """Say the mean of each curve over the sizes that all of them have."""
+    common = set.intersection(*(set(each.sizes.tolist()) for each in curves)) - {0}
+    if not common:
+        return ["no common sizes"] * len(curves)
+    sizes = torch.tensor(sorted(common))
+    cut = any(len(each.sizes[each.sizes > 0]) > len(common) for each in curves)
+    over = f" over {sizes[0]} to {sizes[-1]}" if cut else ""
+    return [
+        f"mean {float(each.values[torch.isin(each.sizes, sizes)].mean()):.3f}{over}"
+        for each in curves
+    ]
 
 
 def _curve_of(value: Any) -> SelectionCurve:
