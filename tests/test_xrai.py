@@ -165,6 +165,7 @@ def test_without_scikit_image(monkeypatch):
         ({"attributions": GIVEN, "n_steps": 0}, ValueError, "n_steps must be at least 1, got 0"),
         ({"attributions": GIVEN, "target": [0]}, ValueError, "target must have"),
         ({"attributions": GIVEN, "baselines": 0.0}, ValueError, "baselines must be None where"),
+        ({"internal_batch_size": 0}, ValueError, "internal_batch_size must be at least 1, got 0"),
         ({"area": "1"}, TypeError, "area must be a number, got '1'"),
         ({"show_progress": 3}, TypeError, "progress must be True, False or a function"),
     ],

@@ -132,6 +132,8 @@ class XRAI(GradientAttribution):
         if not 0 < check_number("area", area) <= 1:
             raise ValueError(f"area must be in (0, 1], got {area!r}")
         check_int("n_steps", n_steps, minimum=1)
+        if internal_batch_size is not None:
+            check_int("internal_batch_size", internal_batch_size, minimum=1)
         Target(target).check_examples(len(images))
         if attributions is not None:
             _check_attributions(attributions, baselines, images)
