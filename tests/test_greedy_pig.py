@@ -234,8 +234,9 @@ def test_affine_first_layers_run_once_a_round():
     with CountingProducts(40) as once:
         GreedyPIG(model).attribute(x, affine_prefix=True, **call)
     assert direct.rows >= 4 * 4 * 8
-    # At the inputs, whose record leads back in all rounds, then in each round at the selection.
-    assert once.rows == 4 + 4 * 4
+    # At the inputs, whose record leads back in all rounds, then in each round at the selection;
+    # and two rows in either way, whose gradients are compared.
+    assert once.rows == 4 + 4 * 4 + 2 + 2
 
 
 def test_affine_first_layers_in_inference_mode():
@@ -245,6 +246,65 @@ def test_affine_first_layers_in_inference_mode():
         x = rows(3, 6, dtype=WIDE)
         found = GreedyPIG(model).attribute(x, affine_prefix=True, **call)
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-13)
+
+
+class RoundedThrough(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return (4 * x).round() / 4
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad
+
+
+class Ends(nn.Module):
+    """Two affine maps with something in between."""
+
+    def __init__(self, between):
+        super().__init__()
+        self.first, self.last = nn.Linear(6, 16), nn.Linear(16, 3)
+        self.between = between
+
+    def forward(self, x):
+        return self.last(self.between(self.first(x)))
+
+
+def gated_without_gradient(h):
+    with torch.no_grad():
+        gate = h.sigmoid()
+    return h.relu() * gate
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        RoundedThrough.apply,
+        lambda h: h.relu() * h.sigmoid().detach(),
+        gated_without_gradient,
+        lambda h: (h - h.mean(0)).tanh(),
+    ],
+    ids=["straight through", "detach", "no_grad", "rows together"],
+)
+def test_models_with_other_gradients_than_their_operations_are_refused(between):
+    torch.manual_seed(0)
+    model, x = Ends(between).eval(), rows(2, 6)
+    with pytest.raises(ValueError, match=r"model must .*keep the rows of a batch apart"):
+        GreedyPIG(model).attribute(x, target=1, affine_prefix=True)
+
+
+def test_backward_hooks_are_seen():
+    model = mlp(WIDE)
+    model[1].register_full_backward_hook(lambda module, before, after: (2 * before[0],))
+    with pytest.raises(ValueError, match="backward hooks and custom functions cause this"):
+        GreedyPIG(model).attribute(rows(2, 6, dtype=WIDE), target=1, affine_prefix=True)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+def test_scripted_models_are_refused():
+    model = torch.jit.script(mlp())
+    with pytest.raises(TypeError, match=r"model must be an nn.Module that runs in Python, got a"):
+        GreedyPIG(model).attribute(rows(2, 6), target=0, affine_prefix=True)
 
 
 @pytest.mark.parametrize(

@@ -168,13 +168,16 @@ class SplitModel:
 def split_model(model: Any, inputs: tuple[Tensor, ...], arguments: tuple[Any, ...]) -> SplitModel:
     """Trace a model and cut it behind its affine first layers.
 
+    A traced graph knows nothing of ``detach``, backward hooks, and gradients that a custom function
+    makes up. So the gradients of two rows, each alone, are compared with those of the cut model.
+
     Raises
     ------
     TypeError
         If the model is no ``nn.Module``.
     ValueError
         If there are several inputs, or the model does not start with affine layers, or treats the
-        rows of a batch together.
+        rows of a batch together, or has other gradients than its operations.
     UnsupportedOperationError
         If the model cannot be traced.
     """
@@ -191,7 +194,57 @@ def split_model(model: Any, inputs: tuple[Tensor, ...], arguments: tuple[Any, ..
             "model must start with affine layers, and keep the rows of a batch apart, for "
             f"affine_prefix, got {graph}"
         )
-    return SplitModel(model, prefix)
+    split = SplitModel(model, prefix)
+    _check_gradients(split, inputs[0], arguments)
+    return split
+
+
+def _check_gradients(split: SplitModel, x: Tensor, arguments: tuple[Any, ...]) -> None:
+    count = min(2, len(x))
+    alone: list[Tensor] = []
+    for rows in (slice(i, i + 1) for i in range(count)):
+        given = take_rows(arguments, rows, len(x))
+        alone += _gradients(split.model, (x[rows],), given)
+    given = take_rows(arguments, slice(0, count), len(x))
+    ends = split.ends(x[:count], given)
+    together = ends.back(_gradients(split.rest(), ends.values, given))
+    direct = torch.cat(alone)
+    apart = (together - direct).abs().max()
+    # Far above rounding, far below what any of these causes changes.
+    if apart > 1e-3 * direct.abs().max():
+        raise ValueError(
+            "model must have the gradients of its operations, and keep the rows of a batch apart, "
+            f"for affine_prefix, got gradients {float(apart):.3g} off at the inputs (detach, "
+            "no_grad, backward hooks and custom functions cause this); pass affine_prefix=False"
+        )
+
+
+def _gradients(
+    model: Callable[..., Any], inputs: tuple[Tensor, ...], arguments: tuple[Any, ...]
+) -> tuple[Tensor, ...]:
+    """Return the gradients of a sum of all outputs at one or two rows, in one pass."""
+    found: list[Tensor] = []
+
+    def take(_: slice, __: slice, grads: tuple[Tensor, ...]) -> None:
+        found.extend(grads)
+
+    runner = Runner(_mixed(model), additional_forward_args=arguments)
+    runner.gradients(lambda *_: inputs, len(inputs[0]), 1, take)
+    return tuple(found)
+
+
+def _mixed(model: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a fixed sum of all outputs of a model, which has a part in the gradient of each."""
+
+    def call(*given: Any) -> Any:
+        outputs = model(*given)
+        if not isinstance(outputs, Tensor):
+            return outputs
+        flat = outputs.reshape(len(outputs), -1)
+        places = torch.arange(1, flat.shape[1] + 1, dtype=flat.dtype, device=flat.device)
+        return (flat * places.cos()).sum(1)
+
+    return call
 
 
 class _Resumed:

@@ -115,8 +115,8 @@ def _unwrapped(model: Any) -> nn.Module:
             model = model.module
         else:
             break
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be an nn.Module, got {describe(model)}")
+    if not isinstance(model, nn.Module) or isinstance(model, torch.jit.ScriptModule):
+        raise TypeError(f"model must be an nn.Module that runs in Python, got {describe(model)}")
     return model
 
 
