@@ -177,6 +177,37 @@ def test_conditional_imputer_sees_the_masks(max_rows):
         game.gradients(torch.ones(1, 4))
 
 
+class Known(Imputer):
+    """Draws that are known."""
+
+    def __init__(self, draws, antithetic):
+        self.values, self.n_draws = draws, draws.shape[0]
+        self.__dict__["antithetic"] = antithetic
+
+    def draw(self, inputs, masks, *, seed, example_ids):
+        return (self.values[None],)
+
+
+@pytest.mark.parametrize("n_draws", [2, 4, 5])
+@pytest.mark.parametrize("antithetic", [False, True])
+def test_standard_errors_are_those_of_independent_draws(n_draws, antithetic):
+    """Opposite draws count in pairs; the last of an odd number has no opposite."""
+    inputs, draws = draw(3, 4), draw(n_draws, 4, seed=1)
+    masks = torch.tensor([[True, False, False, True], [False] * 4])
+    _, errors = Game(linear, inputs, imputer=Known(draws, antithetic)).values_and_errors(masks)
+    rows = torch.where(masks[:, None], inputs[:, None, None], draws)
+    outputs = rows @ WEIGHTS  # [batch, n_masks, n_draws]
+    if antithetic:
+        outputs = outputs[..., : n_draws - n_draws % 2].unflatten(2, (-1, 2)).mean(3)
+    count = outputs.shape[2]
+    if count < 2:
+        assert errors.isposinf().all()
+        return
+    deviations = outputs - outputs.mean(2, keepdim=True)
+    expected = (deviations.square().sum(2) / (count - 1) / count).sqrt()
+    torch.testing.assert_close(errors, expected)
+
+
 def test_constant_and_mean_imputers():
     inputs, background, masks = draw(3, 4), draw(5, 4, seed=1), every_mask(4)
     mean = Game(product, inputs, imputer=Mean(background)).values(masks)

@@ -52,6 +52,23 @@ class TestBaselinesOfTheDecorator:
         expected = captum.metrics.infidelity(net, peer, x, scores, baselines=baselines, **options)
         torch.testing.assert_close(found, expected.detach())
 
+    @pytest.mark.parametrize("scaled", [False, True])
+    def test_features_of_zero_without_baselines(self, case, scaled):
+        """A feature that is 0 has nothing to divide its change by, which counts as it is."""
+        net, x, _, scores = case
+        x = x.clone()
+        x[0, 2], x[1] = 0.0, 0.0
+        options = {"target": 1, "n_perturb_samples": 4}
+        decorated = metrics.infidelity_perturb_func_decorator(scaled)(shifted)
+        found = metrics.infidelity(net, decorated, x, scores, **options)
+        change, moved = shifted(x.repeat_interleave(4, 0)), x.repeat_interleave(4, 0)
+        noise = moved - change
+        ratio = noise / moved if scaled else noise
+        ratio = torch.where(moved == 0, noise, ratio)
+        predicted = (ratio * scores.repeat_interleave(4, 0)).sum(1)
+        said = (net(moved) - net(change))[:, 1].detach()
+        torch.testing.assert_close(found, (predicted - said).square().view(3, 4).mean(1))
+
     @pytest.mark.parametrize("function", [shifted, between])
     def test_integrated_gradients_of_a_linear_model_are_faithful(self, case, function):
         _, x, base, _ = case

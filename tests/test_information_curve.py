@@ -142,6 +142,30 @@ def of_contrast(scene):
     return above
 
 
+def test_outputs_above_that_of_the_image_count_as_it(scene):
+    """The output peaks at the contrast of a picture that is shown before the whole image."""
+    images, maps, masks = scene
+    images, maps, masks = images[:1], maps[:1], masks[:1]
+    peak, seen = [], []
+
+    def near(x):
+        contrast = x.double().var((1, 2, 3))
+        seen.append(contrast)
+        score = -1e3 * (contrast - (peak[0] if peak else 0.0)).abs()
+        return torch.stack([score, torch.zeros_like(score)], 1)
+
+    options = {"target": 0, "masks": masks, "min_prediction": 0.0, "keep_monotonous": False}
+    InformationCurves(near, images, **options | {"target": 1}).curve(maps)
+    full = (images.float() / 255).double().var().item()
+    peak.append(max(c for c in torch.cat(seen).tolist() if c < full - 1e-9))
+    curve = InformationCurves(near, images, **options).curve(maps)
+    assert curve.skipped == {}
+    outputs = near(images.float() / 255).softmax(1)[0, 0]
+    assert outputs < 0.5  # that of the peak
+    assert curve.y.max() == 1
+    assert curve.y.min() >= 0
+
+
 def test_accuracy_curve_steps_from_0_to_1(scene):
     images, maps, masks = scene
     above = of_contrast(scene)

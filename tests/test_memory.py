@@ -14,7 +14,7 @@ from torch import nn
 from pyxai import attribution
 from pyxai.graph import trace
 from pyxai.graph.interpreter import Values
-from pyxai.runner.memory import Schedule
+from pyxai.runner.memory import Measure, Schedule, rows_for
 
 LIMIT, BATCH, N_FEATURES = 40, 60, 6
 
@@ -188,6 +188,43 @@ def test_steps_start_where_memory_last_sufficed(batch):
     failed = [place for place, count in enumerate(tried) if count > LIMIT]
     assert 1 <= len(failed) <= 4
     assert failed == list(range(failed[0], failed[0] + len(failed)))
+
+
+@pytest.mark.parametrize(
+    ("free", "reserved", "allocated", "rows"),
+    [
+        (64 * 2**30, 0, 0, 2048),  # 2 GiB of 1 MiB rows
+        (2**30, 0, 0, 512),  # half of what is free
+        (3 * 2**28, 0, 0, 256),  # down to a power of two
+        (2**28, 2**30, 2**28, 512),  # torch holds 3/4 GiB that it does not use
+        (2**10, 0, 0, 1),
+    ],
+)
+def test_passes_on_a_gpu_fit_what_is_free(monkeypatch, free, reserved, allocated, rows):
+    for name, value in (
+        ("mem_get_info", (free, 80 * 2**30)),
+        ("memory_reserved", reserved),
+        ("memory_allocated", allocated),
+    ):
+        monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
+    measure = Measure(bytes_per_row=2.0**20)
+    assert rows_for(measure, torch.device("cuda"), None) == rows
+    assert rows_for(measure, torch.device("cuda"), 7) == min(rows, 7)
+
+
+def test_a_halved_pass_grows_after_eight_that_went_well():
+    """One that fails as soon as it has grown waits twice as long the next time."""
+    schedule = Schedule(10_000, 1, 64)
+    sizes = []
+    for examples, _ in schedule:
+        size = examples.stop - examples.start
+        if size > 40:
+            assert schedule.halve(size)
+        else:
+            schedule.succeeded()
+        sizes.append(size > 40)
+    grown = [place for place, large in enumerate(sizes) if large][:4]
+    assert grown == [0, 9, 9 + 17, 9 + 17 + 33]
 
 
 def test_a_job_after_one_that_ran_out_grows_again():

@@ -195,6 +195,20 @@ def test_blur_ig_sums_to_the_difference_of_image_and_blur():
     assert values.flatten(1).sum(1).abs().min() > 0.05
 
 
+@pytest.mark.parametrize("sqrt", [False, True])
+def test_blur_ig_reports_how_far_the_sum_is_off(sqrt):
+    blur = pytest.importorskip("scipy.ndimage").gaussian_filter
+    sigma = 3.0**0.5 if sqrt else 3.0
+    model, x = conv(WIDE), rows(3, 2, 7, 8, dtype=WIDE)
+    values, delta = BlurIG(model).attribute(
+        x, target=0, max_sigma=3.0, n_steps=2, sqrt=sqrt, return_convergence_delta=True
+    )
+    start = torch.from_numpy(blur(x.numpy(), (0, 0, sigma, sigma), mode="constant"))
+    change = (model(x) - model(start))[:, 0].detach()
+    torch.testing.assert_close(delta, values.flatten(1).sum(1) - change, rtol=1e-9, atol=1e-12)
+    assert delta.abs().min() > 1e-3
+
+
 @pytest.mark.parametrize(
     ("method", "options", "message"),
     [

@@ -41,6 +41,15 @@ class TestStability:
         for other in (3 * a, -a / 7):
             assert metrics.stability(a, other, measure="pearson").abs().max() <= 1
 
+    @pytest.mark.parametrize(("top", "count"), [(0.18, 4), (0.17, 3), (0.01, 1), (0.92, 18)])
+    def test_shares_are_rounded_to_the_nearest_number(self, top, count):
+        """The last of ``count`` leading features is another one in one of two maps."""
+        a = torch.arange(20.0, 0.0, -1.0).double()[None]
+        b = a.clone()
+        b[0, count - 1] = 0.0
+        found = metrics.stability(a, b, measure="top", top=top)
+        assert found.item() == pytest.approx((count - 1) / count)
+
     def test_shapes_are_compared(self):
         a = maps(0)
         with pytest.raises(ValueError, match=r"attributions, \[4, 20\], got \[4, 3\]"):

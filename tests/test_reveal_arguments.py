@@ -42,6 +42,21 @@ class TestFractions:
         with pytest.raises(error, match="fractions must be " + message):
             metrics.comprehensiveness(*case, target=0, fractions=fractions)
 
+    @pytest.mark.parametrize(
+        ("fraction", "count"),
+        [(0.28, 7), (7 / 25, 7), (0.2804, 8), (0.2796, 7), (0.0004, 1), (1.0, 25)],
+    )
+    def test_shares_are_rounded_up_but_for_rounding_errors(self, fraction, count):
+        """0.28 * 25 is a little above 7 as a float; 0.2804 * 25 is 7.01, more than 7."""
+        assert 0.28 * 25 > 7
+
+        def shown(rows):  # how many features are there
+            return torch.stack([rows.sum(1), torch.zeros(len(rows))], 1)
+
+        x = torch.ones(1, 25)
+        drop = metrics.sufficiency(shown, x, x, target=0, output="logit", fractions=fraction)
+        assert drop.item() == 25 - count
+
 
 class TestDivergence:
     @pytest.mark.parametrize("reverse", [False, True])

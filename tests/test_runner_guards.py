@@ -9,6 +9,7 @@ from torch import nn
 from pyxai import Game, PyxaiWarning, metrics
 from pyxai.attribution import IntegratedGradients, Saliency
 from pyxai.runner import Runner
+from pyxai.runner.state import find_modules, left_as_found
 
 
 class Counting(nn.Module):
@@ -84,6 +85,63 @@ def test_functional_dropout_is_warned_of_at_the_users_line():
     with pytest.warns(PyxaiWarning, match="the model draws random numbers") as caught:
         IntegratedGradients(model).attribute(torch.ones(2, 3))
     assert caught[0].filename == __file__
+
+
+class Inside(nn.Module):
+    """A model that forgets gradients, or leaves some, as it differentiates inside itself."""
+
+    def __init__(self, leaves):
+        super().__init__()
+        self.linear, self.leaves = nn.Linear(4, 3), leaves
+
+    def forward(self, x):
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            self.zero_grad()
+            if self.leaves:
+                self.linear.requires_grad_()
+            self.linear(x).square().sum().backward()
+        return x.grad
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+@pytest.mark.parametrize("kept", [False, True])
+def test_gradients_stay_when_a_model_calls_backward(leaves, kept):
+    net, x = Inside(leaves).eval(), torch.rand(5, 4)
+    mine = torch.ones_like(net.linear.weight) if kept else None
+    net.linear.weight.grad = mine
+    found = Runner(net, target=0).outputs((x,))
+    assert net.linear.weight.grad is mine
+    assert net.linear.bias.grad is None
+    assert mine is None or bool((mine == 1).all())
+    assert found.shape == (5,)
+
+
+class Remembering(nn.Module):
+    """A model that keeps its last hidden values."""
+
+    def __init__(self, first):
+        super().__init__()
+        self.linear, self.out = nn.Linear(4, 3), nn.Linear(3, 1)
+        if first is not None:
+            self.hidden = first
+
+    def forward(self, x):
+        self.hidden = self.linear(x)
+        return self.out(self.hidden)
+
+
+@pytest.mark.parametrize("first", [None, torch.ones(1, 3)])
+def test_what_inference_mode_leaves_in_a_model_is_taken_out(first):
+    """A later training step could not use it; what was there before is there again."""
+    net = Remembering(first).eval()
+    with left_as_found(find_modules(net)), torch.inference_mode():
+        net(torch.rand(5, 4))
+        assert net.hidden.is_inference()
+    if first is None:
+        assert "hidden" not in vars(net)
+    else:
+        assert net.hidden is first
 
 
 def test_names_of_layers_in_training_mode_do_not_depend_on_how_the_model_is_wrapped():

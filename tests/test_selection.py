@@ -8,11 +8,14 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from pyxai import PyxaiWarning
+from pyxai.greedy import path_nodes
 from pyxai.selection import (
     baseline_feature_selection,
     greedy_feature_selection,
     selection_curve,
 )
+from pyxai.selection.growing import GrowingScores
+from pyxai.selection.problem import objective_of
 
 N, D = 50, 6
 WEIGHT = torch.tensor([0.5, -2.0, 0.0, 1.0, 3.0, -0.1], dtype=torch.float64)
@@ -145,6 +148,14 @@ class TestClosedForms:
         )
         expected = 2 * self.parts.square().mean(0)
         torch.testing.assert_close(found.scores, expected[found.order], rtol=0.04, atol=1e-9)
+
+    def test_permutation_counts_from_the_loss_of_whole_rows(self):
+        """Labels one above the outputs: the loss is 1 before any column is shuffled."""
+        found = baseline_feature_selection(
+            linear, (self.x, self.y + 1), order_by="permutation", loss="squared_error"
+        )
+        without_weight = found.scores[found.order == 2]
+        torch.testing.assert_close(without_weight, torch.zeros(1).double(), rtol=0, atol=1e-12)
 
 
 def test_quadratic_gain_with_one_node():
@@ -325,6 +336,33 @@ class TestGrowingSample:
         whole = self.select(gains, sample_size=found.n_rows, seed=1, rounds=[3], n_select=3)
         assert half.scores[0] - half.scores[1] < 2 * 1.6 / (found.n_rows // 2) ** 0.5
         torch.testing.assert_close(found.scores[0], whole.scores[0])
+
+    def rows_taken(self, gains, absolute=False):
+        """Return how many of 64 rows a round takes that begins with 16, in their order."""
+        objective = objective_of(
+            lambda rows: rows.sum(1),
+            (gains, torch.zeros(len(gains))),
+            loss=lambda outputs, labels: -outputs,
+            baselines=0.0,
+        )
+        scores = GrowingScores(objective, 16, *path_nodes("midpoint", 1), [1], absolute)
+        scores(torch.zeros(1, 1, dtype=torch.int32), torch.arange(1))
+        return scores.n_rows
+
+    @pytest.mark.parametrize(("errors", "n_rows"), [(2.05, 16), (1.95, 32), (1.6, 32), (1.3, 64)])
+    def test_clear_is_two_standard_errors(self, errors, n_rows):
+        """Gaps of 1 +- c, in turn: n of them have the standard error c / sqrt(n - 1)."""
+        c = 15**0.5 / errors
+        turns = torch.tensor([1.0, -1.0], dtype=torch.float64).repeat(32)
+        gains = torch.stack([1 + c * turns, 0 * turns, 0 * turns - 99], 1)
+        assert self.rows_taken(gains) == n_rows
+
+    def test_signs_do_not_count_where_sizes_are_compared(self):
+        gains = torch.tensor([-9.0, 1.0, 0.0]).double() + self.x[:64] / 10
+        assert self.rows_taken(gains, absolute=True) == 16
+        assert self.rows_taken(gains) == 16
+        equal = torch.stack([gains[:, 1], -gains[:, 1], gains[:, 2]], 1)
+        assert self.rows_taken(equal, absolute=True) == 64
 
     def test_errors(self):
         for options, message in (
