@@ -394,6 +394,12 @@ def test_errors_of_the_loop():
         run(epsilon=-1.0, value=game.value)
     with pytest.raises(ValueError, match=r"prefix_share must be in \[0, 1\], got 2"):
         run(prefix_share=2.0)
+    with pytest.raises(TypeError, match="absolute must be True or False, got 'no'"):
+        run(absolute="no")
+    with pytest.raises(TypeError, match="epsilon must be a number, got 'a'"):
+        run(epsilon="a", value=game.value)
+    with pytest.raises(TypeError, match="prefix_share must be a number, got 'a'"):
+        run(prefix_share="a")
     with pytest.raises(ValueError, match="value must be given to greedy_rounds for telescoped"):
         selection_scores(run(), "telescoped")
     with pytest.raises(ValueError, match="scores must be one of"):

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_choice, check_int, check_tensor
+from pyxai._checks import check_bool, check_choice, check_int, check_tensor
 
 __all__ = ["GraphPlayers", "check_edge_index", "graph_players"]
 
@@ -144,6 +144,8 @@ def graph_players(
 
     Raises
     ------
+    TypeError
+        If an argument is of another kind.
     ValueError
         If nobody is left to play, or ``undirected`` is asked of a graph with one-way entries.
     """
@@ -158,6 +160,8 @@ def graph_players(
     if bool(loops.all()):
         raise ValueError("edge_index must have an edge between two nodes, got self loops only")
     both_ways = _both_ways(edge_index[:, ~loops], n_nodes)
+    if undirected is not None:
+        check_bool("undirected", undirected)
     if undirected and not both_ways:
         raise ValueError("edge_index must hold both directions of every edge, got one-way entries")
     undirected = both_ways if undirected is None else undirected

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_choice, check_finite, check_int, check_shape, check_tensor
+from pyxai._checks import check_finite, check_int, check_shape, check_tensor
+from pyxai.greedy.options import check_options
 from pyxai.greedy.players import Choice, Score, Value, best, exact_gains, prefix_check
 from pyxai.greedy.result import GreedyRounds
 from pyxai.greedy.schedule import check_n_select, is_adaptive, round_sizes
@@ -102,8 +103,13 @@ def greedy_rounds(
     """
     check_int("n_examples", n_examples, minimum=1)
     count = check_n_select(n_select, n_players)
-    if isinstance(rounds, str):
-        check_choice("rounds", rounds, ("geometric", "adaptive"))
+    check_options(
+        rounds=rounds,
+        absolute=absolute,
+        epsilon=epsilon,
+        shortlist=shortlist,
+        prefix_share=prefix_share,
+    )
     adaptive = is_adaptive(rounds)
     options = _Options(absolute, value, epsilon, shortlist, prefix_share, adaptive)
     options.check()
@@ -133,15 +139,7 @@ class _Options:
     adaptive: bool
 
     def check(self) -> None:
-        """Raise if options do not go together."""
-        if self.epsilon is not None and not self.epsilon >= 0:
-            raise ValueError(f"epsilon must be at least 0, got {self.epsilon!r}")
-        if self.shortlist is not None:
-            check_int("shortlist", self.shortlist, minimum=1)
-            if self.adaptive:
-                raise ValueError("shortlist must be None for adaptive rounds, got both")
-        if not 0 <= self.prefix_share <= 1:
-            raise ValueError(f"prefix_share must be in [0, 1], got {self.prefix_share!r}")
+        """Raise if an option needs values that are not there."""
         needs = {"epsilon": self.epsilon, "shortlist": self.shortlist}
         needing = [name for name, given in needs.items() if given is not None]
         needing += ["adaptive rounds"] if self.adaptive else []

@@ -13,7 +13,7 @@ from torch import Tensor
 from pyxai._checks import check_choice, check_int, describe
 from pyxai._quadrature import RULES, nodes_and_weights
 
-__all__ = ["check_n_select", "is_adaptive", "path_nodes", "round_sizes"]
+__all__ = ["check_n_select", "check_rounds", "is_adaptive", "path_nodes", "round_sizes"]
 
 _PATH_RULES = (*RULES, "trapezoid", "start")
 
@@ -57,23 +57,15 @@ def round_sizes(
     ([1, 1, 2, 4, 2], [4, 4, 2])
     """
     n_select = check_n_select(n_select, n_players)
-    if isinstance(rounds, str):
-        check_choice("rounds", rounds, ("geometric",))
+    sizes = check_rounds(rounds, names=("geometric",))
+    if isinstance(sizes, str):
         return _cut([1, *(2**power for power in range(n_select.bit_length()))], n_select)
-    if isinstance(rounds, np.ndarray):
-        rounds = rounds.tolist()
-    if isinstance(rounds, Integral):
-        size = check_int("rounds", rounds, minimum=1)
-        if size > n_select:
+    if isinstance(sizes, int):
+        if sizes > n_select:
             raise ValueError(
-                f"rounds must add at most n_select={n_select} of {n_players} player(s), got {size}"
+                f"rounds must add at most n_select={n_select} of {n_players} player(s), got {sizes}"
             )
-        return _cut([size] * -(-n_select // size), n_select)
-    if not isinstance(rounds, Sequence):
-        raise TypeError(f"rounds must be a name, an integer or a list, got {describe(rounds)}")
-    sizes = [check_int("rounds", size, minimum=1) for size in rounds]
-    if not sizes:
-        raise ValueError("rounds must have at least one size, got an empty list")
+        return _cut([sizes] * -(-n_select // sizes), n_select)
     if len(sizes) > n_players:
         raise ValueError(
             f"rounds must be at most {n_players}, one for each player, got more rounds than "
@@ -85,6 +77,31 @@ def round_sizes(
             f"got sizes that sum to {sum(sizes)}"
         )
     return sizes
+
+
+def check_rounds(
+    rounds: Any, *, names: Sequence[str] = ("geometric", "adaptive")
+) -> str | int | list[int]:
+    """Return ``rounds`` if it is one of ``names``, a size or a list of sizes, each at least 1.
+
+    Raises
+    ------
+    TypeError
+        If it is of another kind.
+    ValueError
+        If it is another name, an empty list, or holds a size below 1.
+    """
+    if isinstance(rounds, str):
+        return check_choice("rounds", rounds, names)
+    if isinstance(rounds, np.ndarray):
+        rounds = rounds.tolist()
+    if isinstance(rounds, Integral):
+        return check_int("rounds", rounds, minimum=1)
+    if not isinstance(rounds, Sequence):
+        raise TypeError(f"rounds must be a name, an integer or a list, got {describe(rounds)}")
+    if not rounds:
+        raise ValueError("rounds must have at least one size, got an empty list")
+    return [check_int("rounds", size, minimum=1) for size in rounds]
 
 
 def is_adaptive(rounds: Any) -> bool:

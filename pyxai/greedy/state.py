@@ -111,11 +111,12 @@ class State:
         keys = (last.abs() if absolute else last).masked_fill(chosen, -torch.inf)
         # The selected come last, and there are as many open players as there are places or more.
         ranked = keys.sort(dim=1, descending=True, stable=True).indices
-        for row, open_players in zip(short.tolist(), ranked, strict=True):
-            first = int(self.taken[row])
-            rest = open_players[: self.places - first]
-            self.order[row, first:] = rest
-            self.raw[row, first:] = self.last[row, rest]
+        steps = torch.arange(self.places, device=self.device)
+        row, column = (steps < (self.places - self.taken[short])[:, None]).nonzero(as_tuple=True)
+        players = ranked[row, column]
+        where = short[row], self.taken[short][row] + column
+        self.order[where] = players
+        self.raw[where] = last[row, players]
 
     def result(self) -> GreedyRounds:
         """Return what was found."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_bool, check_choice, check_int, describe
+from pyxai._checks import check_bool, check_choice, check_int, check_number, describe
 from pyxai._inputs import format_baselines, format_feature_mask, format_inputs, restore_form
 from pyxai.attribution.base import GradientAttribution, TensorOrTuple
 from pyxai.attribution.greedy_pig.objective import make_objective
@@ -22,6 +22,7 @@ from pyxai.greedy import (
     selection_scores,
 )
 from pyxai.greedy.divergence import DIVERGENCES, check_epsilon
+from pyxai.greedy.options import check_options
 from pyxai.greedy.schedule import is_adaptive
 from pyxai.greedy.silence import warn_of_silence
 
@@ -205,6 +206,7 @@ class GreedyPIG(GradientAttribution):
         """
         options = _options(locals())
         check_choice("scores", scores, ("rank", "raw", "telescoped"))
+        check_bool("return_convergence_delta", return_convergence_delta)
         with_values = scores == "telescoped" or return_convergence_delta
         call = self._call(inputs, baselines, target, additional_forward_args, feature_mask, options)
         found, deltas = call.features(options, scores, with_values)
@@ -245,6 +247,7 @@ class GreedyPIG(GradientAttribution):
         ValueError, TypeError
             As for `attribute`.
         """
+        check_bool("with_values", with_values)
         unknown = sorted(set(options) - set(_OPTIONS))
         if unknown:
             raise TypeError(f"options must be among {', '.join(_OPTIONS)}, got {unknown[0]!r}")
@@ -405,11 +408,17 @@ def _check_options(options: dict[str, Any]) -> None:
                 f"output must be one of {listed} or a function, got {describe(output)}"
             )
     check_epsilon(options["epsilon"], output)
-    for name in ("absolute", "softmax_aware", "affine_prefix"):
+    check_options(
+        **{
+            name: options[name]
+            for name in ("rounds", "absolute", "epsilon", "shortlist", "prefix_share")
+        }
+    )
+    for name in ("softmax_aware", "affine_prefix"):
         check_bool(name, options[name])
     tolerance = options["tolerance"]
     if tolerance is not None:
-        if not tolerance > 0:
+        if not check_number("tolerance", tolerance) > 0:
             raise ValueError(f"tolerance must be positive, got {tolerance!r}")
         if (options["rule"] or options["method"]) == "start":
             raise ValueError("method must be a rule with several nodes for tolerance, got 'start'")
