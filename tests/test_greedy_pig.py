@@ -511,7 +511,7 @@ def test_a_duplicated_column_is_not_selected_twice():
         ({"rounds": "all"}, ValueError, "rounds must be one of 'geometric', 'adaptive', got 'all'"),
         ({"method": "simpson"}, ValueError, "method must be one of"),
         ({"n_steps": 0}, ValueError, "n_steps must be at least 1, got 0"),
-        ({"output": "softmax"}, ValueError, "output must be one of 'probability', .*'softmax'"),
+        ({"output": "softmax"}, ValueError, r"output must be one of 'probability', .*'softmax'"),
         ({"scores": "place"}, ValueError, "scores must be one of 'rank', 'raw', 'telescoped'"),
         ({"tolerance": 0.0}, ValueError, r"tolerance must be positive, got 0\.0"),
         ({"tolerance": 0.1, "method": "start"}, ValueError, "several nodes for tolerance"),
@@ -571,6 +571,18 @@ def test_a_gradient_that_starts_flat_is_told():
     GreedyPIG(model).attribute(x, output="logit", rounds=1)
 
 
+@pytest.mark.parametrize("output", ["kl", "reverse_kl"])
+@pytest.mark.parametrize("aware", [False, True])
+def test_a_divergence_of_one_logit_is_that_of_two_classes(output, aware):
+    column = nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 1)).to(WIDE)
+    x = torch.linspace(-1, 1, 12, dtype=WIDE).view(2, 6)
+    call = {"output": output, "softmax_aware": aware, "scores": "raw", "rounds": 2}
+    expected = GreedyPIG(lambda x: torch.cat([0 * column(x), column(x)], 1)).attribute(x, **call)
+    assert float(expected.abs().amax()) > 1e-3
+    for model in (column, lambda x: column(x)[:, 0]):
+        torch.testing.assert_close(GreedyPIG(model).attribute(x, **call), expected)
+
+
 def test_models_that_cannot_be_explained():
     x = rows(2, 6)
     with pytest.raises(ValueError, match="model output must depend on the inputs in a way that"):
@@ -579,12 +591,12 @@ def test_models_that_cannot_be_explained():
         GreedyPIG(lambda x: x.sum(1) / 0).attribute(x, output="logit")
     with pytest.raises(ValueError, match="gradients of the model must be finite"):
         GreedyPIG(lambda x: (x - x).sqrt().sum(1)).attribute(x, output="logit")
-    with pytest.raises(ValueError, match=r"model must return logits \[rows, n_classes\]"):
-        GreedyPIG(lambda x: x.sum(1)).attribute(x, output="kl")
     with pytest.raises(ValueError, match=r"model must return \[rows\] or \[rows, n_classes\]"):
         GreedyPIG(lambda x: x[:, :, None]).attribute(x, output="kl")
     with pytest.raises(ValueError, match="model must return one row for each of 2 examples"):
         GreedyPIG(lambda x: x.sum()).attribute(x, output="logit", scores="telescoped")
+    with pytest.raises(ValueError, match="model must return one row for each of 2 examples for ou"):
+        GreedyPIG(lambda x: x.sum()).attribute(x, output="kl")
     with pytest.raises(TypeError, match=r"options must be among n_steps, .*got 'scores'"):
         GreedyPIG(mlp()).select(x, scores="rank")
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from pyxai.greedy.divergence import DIVERGENCES, divergence
+from pyxai.greedy.divergence import DIVERGENCES, binary_logits, divergence
 from pyxai.runner.target import apply_output
 
 __all__ = ["OUTPUTS", "Output", "Questions", "in_unit", "is_single", "predictions"]
@@ -58,8 +57,7 @@ def in_unit(output: Output, outputs: Tensor) -> Tensor:
     That is for probabilities; other outputs of one column stay as they are.
     """
     if output in ("probability", "log_probability") and is_single(outputs):
-        column = outputs.reshape(-1, 1)
-        outputs = torch.cat([torch.zeros_like(column), column], 1)
+        outputs = binary_logits(outputs.reshape(-1, 1))
     return apply_output(output, outputs)
 
 

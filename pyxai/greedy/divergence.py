@@ -4,11 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
-__all__ = ["DIVERGENCES", "check_epsilon", "divergence"]
+__all__ = [
+    "DIVERGENCES",
+    "binary_logits",
+    "check_epsilon",
+    "class_log_probabilities",
+    "divergence",
+]
 
 DIVERGENCES = ("kl", "reverse_kl")
+
+
+def binary_logits(column: Tensor) -> Tensor:
+    """Return the logits of both classes, [..., 2], from that of class 1, [..., 1]."""
+    return torch.cat([torch.zeros_like(column), column], -1)
+
+
+def class_log_probabilities(outputs: Tensor) -> Tensor:
+    """Return log-probabilities of logits [..., n_classes]; one column is the logit of class 1."""
+    outputs = binary_logits(outputs) if outputs.shape[-1] == 1 else outputs
+    return outputs.log_softmax(-1)
 
 
 def divergence(output: str, full: Tensor, shown: Tensor) -> Tensor:

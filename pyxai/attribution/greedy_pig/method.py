@@ -141,7 +141,8 @@ class GreedyPIG(GradientAttribution):
             What G is: ``"probability"``, ``"log_probability"`` or ``"logit"`` of the target;
             ``"kl"``, minus the divergence of the classes at x from those shown by a subset,
             ``-KL(p(x) || p(x_S))``; ``"reverse_kl"``, ``-KL(p(x_S) || p(x))``; or a function of the
-            model's outputs, of which the target is then taken.
+            model's outputs, of which the target is then taken. A single output per row is the logit
+            of one of two classes, unless ``output`` is ``"logit"`` or a function.
         scores : str
             ``"rank"``: number of features minus position; use it for curves. ``"raw"``: the path
             integral in the round of selection, not comparable between rounds. ``"telescoped"``: the

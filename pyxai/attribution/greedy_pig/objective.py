@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from pyxai.explanation.rows import take_arguments, take_target
-from pyxai.greedy.divergence import DIVERGENCES, divergence
+from pyxai.greedy.divergence import DIVERGENCES, class_log_probabilities, divergence
 from pyxai.runner import EveryOutput, Output, Runner, Target
 from pyxai.runner.target import apply_output
 
@@ -97,7 +97,7 @@ class Objective:
         """Return G from the model's outputs, [batch, count, n_outputs] -> [batch, count]."""
         batch, count = outputs.shape[:2]
         if self.reference is not None:
-            shown = outputs.double().log_softmax(-1)
+            shown = class_log_probabilities(outputs.double())
             return -divergence(str(self.output), self.reference[:, None], shown)
         flat = apply_output(self.output, outputs.flatten(0, 1))
         target = Target(self.target)
@@ -121,12 +121,13 @@ def make_objective(
         return Objective(forms, target, arguments, output, max_rows=max_rows)
     objective = Objective(forms, None, arguments, output, max_rows=max_rows)
     logits = objective.logits_runner().outputs(inputs)
-    if logits.dim() != 2:
+    if len(logits) != len(inputs[0]):
         raise ValueError(
-            f"model must return logits [rows, n_classes] with at least 2 classes for output="
-            f"{output!r}, got {list(logits.shape)}"
+            f"model must return one row for each of {len(inputs[0])} examples for output="
+            f"{output!r}, got {len(logits)}"
         )
-    return replace(objective, reference=logits.double().log_softmax(1))
+    logits = logits.double().reshape(len(logits), -1)
+    return replace(objective, reference=class_log_probabilities(logits))
 
 
 def _forms(model: Callable[..., Any], n_inputs: int, output: Output) -> Forms:
@@ -141,7 +142,8 @@ class _Divergence:
 
     def __call__(self, *given: Any) -> Tensor:
         *arguments, full = given
-        return -divergence(self.output, full, self.model(*arguments).double().log_softmax(-1))
+        outputs = self.model(*arguments).double().reshape(len(full), -1)
+        return -divergence(self.output, full, class_log_probabilities(outputs))
 
 
 class _Flat:
