@@ -207,10 +207,12 @@ def test_an_isolated_node_is_told_of():
 
 @pytest.mark.parametrize("output", ["kl", "reverse_kl"])
 def test_a_divergence_does_not_stop_early(output):
-    explainer = GraphExplainer(TwoLayers(), weights_as="dense", output=output, epsilon=0.1)
     message = f"epsilon must be None for output='{output}', whose share of 0 nothing reaches, got"
     with pytest.raises(ValueError, match=message):
-        explainer.explain_node(block_x(5), ring(5), 2)
+        GraphExplainer(TwoLayers(), weights_as="dense", output=output, epsilon=0.1)
+    game = GraphGame(TwoLayers(), block_x(5), ring(5), weights_as="dense", output=output)
+    with pytest.raises(ValueError, match=message):
+        select_players(game, epsilon=0.1)
 
 
 def test_one_selected_edge_of_no_gain_is_not_silence():
@@ -241,13 +243,39 @@ def test_gradients_that_vanish_without_any_edge_are_told_of():
 
 
 @pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"n_steps": 0}, ValueError, "n_steps must be at least 1, got 0"),
+        ({"method": "simpson"}, ValueError, "method must be one of"),
+        ({"scores": "best"}, ValueError, "scores must be one of 'rank', 'raw', 'telescoped', got"),
+        ({"rounds": "geo"}, ValueError, "rounds must be one of 'geometric', 'adaptive', got 'geo'"),
+        ({"players": "edge"}, ValueError, "players must be one of 'edges', 'nodes', got 'edge'"),
+        ({"weights_as": "zzz"}, ValueError, r"weights_as must be one of .*, got 'zzz'"),
+        ({"output": "prob"}, ValueError, r"output must be one of .*, got 'prob'"),
+        ({"absolute": "no"}, TypeError, "absolute must be True or False, got 'no'"),
+        ({"undirected": "no"}, TypeError, "undirected must be True or False, got 'no'"),
+        ({"epsilon": "a"}, TypeError, "epsilon must be a number, got 'a'"),
+        ({"epsilon": 0.1, "output": "kl"}, ValueError, "epsilon must be None for output='kl'"),
+    ],
+)
+def test_options_that_fit_no_graph(options, error, message):
+    with pytest.raises(error, match=message):
+        GraphExplainer(TwoLayers(), **options)
+
+
+def test_a_node_is_named():
+    explainer = GraphExplainer(TwoLayers(), weights_as="dense")
+    with pytest.raises(
+        TypeError, match=r"node must be a node number.* got None; compress asks for"
+    ):
+        explainer.explain_node(block_x(5), ring(5), None)
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"rounds": [1] * 6}, "rounds must be at most 5.*more rounds than features: 6"),
         ({"rounds": 9}, "rounds must add at most n_select=5 of 5 player"),
-        ({"n_steps": 0}, "n_steps must be at least 1, got 0"),
-        ({"method": "simpson"}, "method must be one of"),
-        ({"scores": "best"}, "scores must be one of 'rank', 'raw', 'telescoped', got 'best'"),
     ],
 )
 def test_options_are_checked(options, message):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from conftest import assert_as_exact_as_torch
@@ -343,6 +344,9 @@ def test_training_mode_is_told_of():
 
 
 X, RING = features(5), ring(5)
+ONES = torch.ones(10, dtype=torch.float64)
+NAN = ONES.clone()
+NAN[2] = torch.nan
 
 
 @pytest.mark.parametrize(
@@ -358,8 +362,23 @@ X, RING = features(5), ring(5)
         (RING[:, :5], {"undirected": True}, ValueError, "both directions of every edge, got one-w"),
         (RING, {"node": 5}, ValueError, r"node must be in 0 \.\. 4, got 5"),
         (RING, {"node": -1}, ValueError, r"node must be in 0 \.\. 4, got -1"),
-        (RING, {"node": 1.5}, TypeError, "node must be a tensor, got 1.5"),
-        (RING, {"node": True}, TypeError, "node must be a node number, got True"),
+        (RING, {"node": 1.5}, TypeError, r"node must be a node number, a list of.* got 1.5"),
+        (RING, {"node": "2"}, TypeError, r"node must be a node number, a list of.* got '2'"),
+        (RING, {"node": ["a"]}, TypeError, r"node must be a node number.* a list of 1 item"),
+        (RING, {"node": [[1], [2, 3]]}, TypeError, r"node must be a node number.* 2 item"),
+        (RING, {"node": True}, TypeError, r"node must be a node number, a list of.* got True"),
+        (RING, {"target": True}, TypeError, r"target must be a class number, a list.* got True"),
+        (RING, {"target": "1"}, TypeError, r"target must be a class number, a list.* got '1'"),
+        (RING, {"undirected": "no"}, TypeError, "undirected must be True or False, got 'no'"),
+        (RING, {"self_loops": "no"}, TypeError, "self_loops must be True or False, got 'no'"),
+        (RING, {"model_kwargs": 3}, TypeError, "model_kwargs must be a mapping, got 3"),
+        (RING, {"edge_weight": NAN}, ValueError, "edge_weight must be finite, got 1 NaN"),
+        (
+            RING,
+            {"edge_weight": -ONES},
+            ValueError,
+            r"edge_weight must be at least 0 where degr.*-1",
+        ),
         (RING, {"node": 1, "nodes": [2]}, ValueError, "nodes must be None where node is given"),
         (RING, {"nodes": []}, ValueError, "nodes must have at least one node, got none"),
         (RING, {"nodes": X[0]}, TypeError, "nodes must hold integers, got torch.float64"),
@@ -408,6 +427,36 @@ def test_a_model_that_does_not_look_at_the_weights_is_told_of():
     game = GraphGame(steps, X, RING)  # has values, but no gradients
     with pytest.raises(ValueError, match="depend on the inputs in a way that autograd can follow"):
         game.gradients(torch.ones(1, game.n_players))
+
+
+def test_negative_edge_weights_where_no_degrees_are_summed():
+    def mixed(x, edge_index, edge_weight):
+        adjacency = torch.zeros(5, 5, dtype=x.dtype)
+        adjacency[edge_index[1], edge_index[0]] = edge_weight
+        return adjacency @ x
+
+    edge_weight = torch.linspace(-1, 1, 10, dtype=torch.float64)
+    game = GraphGame(mixed, X, RING, edge_weight=edge_weight, output="logit")
+    expected = mixed(X, RING, edge_weight)
+    torch.testing.assert_close(game.full, expected)
+    plain = {"weights_as": "dense", "normalise": "none", "self_loops": False, "output": "logit"}
+    same = GraphGame(lambda x, a: a @ x, X, RING, edge_weight=edge_weight, **plain)
+    torch.testing.assert_close(same.full, expected)
+
+    def rooted(x, edge_index, edge_weight):
+        return mixed(x, edge_index, edge_weight.sqrt())
+
+    with pytest.raises(ValueError, match=r"edge_weight must be at least 0 for a model whose .*-1"):
+        GraphGame(rooted, X, RING, edge_weight=edge_weight)
+
+
+def test_numbers_of_numpy_name_nodes_and_classes():
+    options = {"weights_as": "dense", "output": "logit"}
+    expected = GraphGame(TwoLayers(), X, RING, node=3, target=1, **options)
+    for node, target in ((np.int64(3), np.int64(1)), ([np.int32(3)], [1])):
+        found = GraphGame(TwoLayers(), X, RING, node=node, target=target, **options)
+        assert found.questions.nodes[0].tolist() == [3]
+        assert torch.equal(found.questions.targets[0], expected.questions.targets[0])
 
 
 def test_other_models_are_refused():

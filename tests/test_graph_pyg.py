@@ -213,6 +213,22 @@ def test_the_explainer_masks_nodes_and_several_targets():
     assert torch.equal(found.node_mask[:, 0], expected.scores[0].float())
 
 
+def test_an_explained_node_is_kept_where_nodes_play():
+    net = Net(GCNConv).eval()
+    explainer = Explainer(
+        net,
+        algorithm=pyg_algorithm(),
+        explanation_type="model",
+        node_mask_type="object",
+        model_config=CONFIG,
+    )
+    expected = GraphExplainer(net, weights_as="messages", players="nodes").explain_node(X, EDGES, 3)
+    for index in (3, torch.tensor([3]), torch.arange(len(X)) == 3):
+        found = explainer(X, EDGES, index=index).node_mask[:, 0]
+        assert torch.equal(found, expected.scores[0].to(found.dtype))
+        assert float(found[3]) == 0
+
+
 def test_a_binary_model_and_a_graph_model():
     net = Net(GCNConv, n_classes=1).eval()
     explainer = Explainer(
@@ -260,3 +276,7 @@ def test_options_of_the_algorithm_are_checked():
         pyg_algorithm(players="nodes")
     with pytest.raises(TypeError, match="n_stepz"):
         pyg_algorithm(n_stepz=3)
+    with pytest.raises(ValueError, match=r"weights_as must be one of .*, got 'zzz'"):
+        pyg_algorithm(weights_as="zzz")
+    with pytest.raises(ValueError, match=r"rounds must be one of .*, got 'geo'"):
+        pyg_algorithm(rounds="geo")

@@ -5,7 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pyxai._checks import FLOAT_DTYPES, check_choice, check_dtype, check_int, check_tensor
+from pyxai._checks import (
+    FLOAT_DTYPES,
+    check_choice,
+    check_dtype,
+    check_finite,
+    check_int,
+    check_tensor,
+)
 from pyxai.graphs.normalisation import Normalisation, normalisation
 from pyxai.graphs.players import check_edge_index
 
@@ -13,7 +20,9 @@ __all__ = [
     "DEGREES",
     "LAYOUTS",
     "NORMALISATIONS",
+    "check_base",
     "check_entries",
+    "check_not_negative",
     "normalised_weights",
     "plan_adjacency",
     "weighted_adjacency",
@@ -48,7 +57,7 @@ def normalised_weights(
     n_nodes : int
         Nodes of the graph.
     base : Tensor, shape [n_entries], optional
-        The graph's own edge weights, not negative; default 1.
+        The graph's own edge weights; not negative, unless ``normalise`` is ``"none"``. Default 1.
     degrees : str
         ``"renormalise"``: degrees are those of the weighted graph, and gradients flow through them.
         ``"frozen"``: degrees stay those of the whole graph.
@@ -150,7 +159,9 @@ def plan_adjacency(
     check_choice("degrees", degrees, DEGREES)
     check_choice("normalise", normalise, NORMALISATIONS)
     check_entries("weights", weights, edge_index)
-    full = torch.ones_like(weights) if base is None else check_entries("base", base, edge_index)
+    full = torch.ones_like(weights) if base is None else check_base("base", base, edge_index)
+    if normalise != "none":
+        check_not_negative("base", full)
     return normalisation(
         edge_index,
         n_nodes,
@@ -159,6 +170,20 @@ def plan_adjacency(
         normalise=normalise,
         self_loops=self_loops,
     )
+
+
+def check_base(name: str, base: Tensor, edge_index: Tensor) -> Tensor:
+    """Return a graph's own edge weights if there is a finite one for each entry."""
+    check_entries(name, base, edge_index)
+    check_finite(name, base)
+    return base
+
+
+def check_not_negative(name: str, base: Tensor) -> None:
+    """Raise ``ValueError`` if an edge weight is negative, of which degrees cannot be summed."""
+    least = float(base.min())
+    if least < 0:
+        raise ValueError(f"{name} must be at least 0 where degrees are summed of it, got {least:g}")
 
 
 def check_entries(name: str, weights: Tensor, edge_index: Tensor) -> Tensor:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_tensor, describe
+from pyxai._checks import describe
 from pyxai.graphs.questions import Output, is_single, predictions
 
 __all__ = ["check_nodes", "check_targets"]
 
 
 def check_nodes(name: str, nodes: Any, n_rows: int, device: torch.device) -> Tensor:
-    """Return node numbers as int64 [n_asked], from an int, a list, int64 numbers or a bool mask.
+    """Return node numbers as int64 [n_asked], from a number, a list, integers or a bool mask.
 
     Raises
     ------
@@ -23,11 +24,7 @@ def check_nodes(name: str, nodes: Any, n_rows: int, device: torch.device) -> Ten
     ValueError
         If there are none, or one is out of range.
     """
-    if isinstance(nodes, bool):
-        raise TypeError(f"{name} must be a node number, got {nodes}")
-    if isinstance(nodes, (int, list, tuple)):
-        nodes = torch.tensor([nodes] if isinstance(nodes, int) else list(nodes))
-    chosen = check_tensor(name, nodes).to(device)
+    chosen = _as_tensor(name, nodes, "node").to(device)
     if chosen.dtype == torch.bool:
         if chosen.shape != (n_rows,):
             raise ValueError(
@@ -51,9 +48,9 @@ def check_targets(target: Any, nodes: Tensor, full: Tensor, output: Output) -> T
 
     Parameters
     ----------
-    target : None, int or Tensor
-        None: what the model says of the whole graph. A tensor has one entry for each node of the
-        graph or for each asked one.
+    target : None, int, list or Tensor
+        None: what the model says of the whole graph. A list or tensor has one entry for each node
+        of the graph or for each asked one.
     nodes : Tensor, shape [n_asked]
         The asked nodes.
     full : Tensor, shape [n_rows, n_classes]
@@ -84,12 +81,12 @@ def check_targets(target: Any, nodes: Tensor, full: Tensor, output: Output) -> T
         )
     if target is None:
         return predictions(full)[nodes]
-    if isinstance(target, int) and not isinstance(target, bool):
-        target = torch.full_like(nodes, target)
-    chosen = check_tensor("target", target).to(nodes.device)
+    chosen = _as_tensor("target", target, "class").to(nodes.device)
     if chosen.is_floating_point() or chosen.dtype == torch.bool:
         raise TypeError(f"target must hold integers, got {chosen.dtype}")
-    if chosen.shape == (len(full),):
+    if isinstance(target, Integral):
+        chosen = chosen.expand_as(nodes)
+    elif chosen.shape == (len(full),):
         chosen = chosen[nodes]
     if chosen.shape != nodes.shape:
         raise ValueError(
@@ -101,3 +98,20 @@ def check_targets(target: Any, nodes: Tensor, full: Tensor, output: Output) -> T
         wrong = int(chosen.min()) if int(chosen.min()) < 0 else int(chosen.max())
         raise ValueError(f"target must be in 0 .. {n_classes - 1}, got {wrong}")
     return chosen.long()
+
+
+def _as_tensor(name: str, value: Any, kind: str) -> Tensor:
+    """Return a number, or a list of them, as a tensor; tensors as they are."""
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return torch.tensor([int(value)])
+    if isinstance(value, (list, tuple)):
+        try:
+            return torch.tensor(value)
+        except (TypeError, ValueError, RuntimeError):  # words, or lists of several lengths
+            pass
+    if not isinstance(value, Tensor):
+        raise TypeError(
+            f"{name} must be a {kind} number, a list of them or an integer tensor, "
+            f"got {describe(value)}"
+        )
+    return value

@@ -7,10 +7,11 @@ from typing import Any
 
 from torch import Tensor
 
-from pyxai.graphs.game import GraphGame
+from pyxai.graphs.game import GraphGame, check_question
 from pyxai.graphs.questions import Output
 from pyxai.graphs.result import GraphExplanation
-from pyxai.graphs.selection import select_players
+from pyxai.graphs.selection import check_selection, select_players
+from pyxai.graphs.wiring import Wiring
 
 __all__ = ["GraphExplainer"]
 
@@ -46,6 +47,11 @@ class GraphExplainer:
         Stop at ``v(S) >= v(N) - epsilon |v(N)|``. Not for a divergence, which is 0 at N.
     shortlist : int, optional
         Order so many candidates of a round by their exact gains.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an option does not fit, whatever the graph is.
 
     Notes
     -----
@@ -113,6 +119,9 @@ class GraphExplainer:
             "epsilon": epsilon,
             "shortlist": shortlist,
         }
+        check_question(players, undirected, output)
+        Wiring(weights_as, degrees, normalise, self_loops)  # checks its choices
+        check_selection(**self.options, output=output)
 
     def explain_node(
         self,
@@ -135,7 +144,7 @@ class GraphExplainer:
             int64 sources and targets.
         node : int, list or Tensor
             Explained alone; several make a batch.
-        target : int or Tensor, optional
+        target : int, list or Tensor, optional
             Class, or one for each node; default: what the model says of the whole graph.
         n_select : int, optional
             How many players to order; default: all.
@@ -154,6 +163,11 @@ class GraphExplainer:
         ValueError, TypeError
             If an argument is not as said above, or the model does not look at the edge weights.
         """
+        if node is None:
+            raise TypeError(
+                "node must be a node number, a list of them or an integer tensor, got None; "
+                "compress asks for the mean over nodes"
+            )
         game = GraphGame(
             self.model,
             x,
@@ -187,7 +201,7 @@ class GraphExplainer:
             int64 sources and targets.
         nodes : list, Tensor or bool Tensor, optional
             Whose predictions are to be kept; default: all.
-        target : int or Tensor, optional
+        target : int, list or Tensor, optional
             Labels of the nodes; default: what the model says of the whole graph.
         n_select, edge_weight, model_kwargs
             As for `explain_node`.

@@ -57,6 +57,7 @@ class GraphForward(nn.Module):
         self.run = model  # a module registers itself as a child
         self.seen = nn.ModuleList(() if isinstance(model, nn.Module) else find_modules(model))
         self.x, self.players, self.wiring, self.base, self.more = x, players, wiring, base, more
+        self.least = 0.0 if base is None else float(base.min())
         self.head = head
         self.plan: Normalisation | None = None  # once the dtype of the weights is known
 
@@ -107,6 +108,11 @@ class GraphForward(nn.Module):
             raise TypeError(
                 f"model must return a tensor, got {describe(found)}; "
                 "pass a function that picks the tensor out of what the model returns"
+            )
+        if self.least < 0 and not bool(found.isfinite().all()):
+            raise ValueError(
+                "edge_weight must be at least 0 for a model whose outputs are not finite "
+                f"otherwise, got {self.least:g}"
             )
         if found.dim() == 0:
             raise ValueError("model must return one row for each node or graph, got a scalar")

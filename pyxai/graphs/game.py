@@ -8,19 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_choice, check_finite, check_tensor
+from pyxai._checks import check_bool, check_choice, check_finite, check_tensor, describe
 from pyxai._errors import warn
 from pyxai.game import Game
-from pyxai.graphs.adjacency import check_entries
 from pyxai.graphs.asked import check_nodes, check_targets
 from pyxai.graphs.forward import GraphForward, Head
 from pyxai.graphs.messages import layers_without_weights
-from pyxai.graphs.players import graph_players
+from pyxai.graphs.players import KINDS, graph_players
 from pyxai.graphs.questions import OUTPUTS, Output, Questions
 from pyxai.graphs.wiring import Wiring
 from pyxai.runner import EveryOutput
 
-__all__ = ["GraphGame"]
+__all__ = ["GraphGame", "check_question"]
 
 
 class GraphGame:
@@ -43,11 +42,12 @@ class GraphGame:
         Nodes to explain: one question for each of them.
     nodes : list, Tensor or bool Tensor, optional
         Nodes of a single question, the mean over them. Without ``node`` and ``nodes`` all of them.
-    target : int or Tensor, optional
+    target : int, list or Tensor, optional
         Class, or one for each asked node or each node of the graph. Default: what the model says of
         the whole graph.
     edge_weight : Tensor, shape [n_entries], optional
-        The graph's own edge weights, which those of the players multiply.
+        The graph's own edge weights, which those of the players multiply; finite, and not negative
+        where degrees are summed of them.
     players : str
         ``"edges"``: every edge but self loops, which are always kept. ``"nodes"``: without a node
         all its edges are absent; an explained node is always kept, so there can be only one.
@@ -133,10 +133,11 @@ class GraphGame:
     ) -> None:
         if node is not None and nodes is not None:
             raise ValueError("nodes must be None where node is given, got both")
-        if not callable(output):
-            check_choice("output", output, OUTPUTS)
+        check_question(players, undirected, output)
         wiring = Wiring(weights_as, degrees, normalise, self_loops)
         wiring.check(model)
+        if model_kwargs is not None and not isinstance(model_kwargs, Mapping):
+            raise TypeError(f"model_kwargs must be a mapping, got {describe(model_kwargs)}")
         check_tensor("x", x)
         check_finite("x", x)
         n_nodes = x.shape[0] if x.dim() else 0
@@ -153,7 +154,7 @@ class GraphGame:
             always=kept,
         )
         if edge_weight is not None:
-            check_entries("edge_weight", edge_weight, edge_index)
+            wiring.check_base(edge_weight, edge_index)
         self.max_rows = max_rows
         self._dtype = x.dtype if x.is_floating_point() else torch.float32
         graph = GraphForward(
@@ -281,6 +282,15 @@ class GraphGame:
                 f"{names}; weights_as='messages' weighs the messages of all layers"
             )
         return full.reshape(shapes[0])
+
+
+def check_question(players: Any, undirected: Any, output: Any) -> None:
+    """Raise if a choice of what is asked does not fit, whatever the graph is."""
+    check_choice("players", players, KINDS)
+    if undirected is not None:
+        check_bool("undirected", undirected)
+    if not callable(output):
+        check_choice("output", output, OUTPUTS)
 
 
 def _as_is(outputs: Tensor, example: int) -> Tensor:

@@ -31,15 +31,16 @@ def pyg_algorithm(**options: Any) -> ExplainerAlgorithm:
     -------
     torch_geometric.explain.ExplainerAlgorithm
         Gives an edge mask (``edge_mask_type="object"``) or node mask (``node_mask_type="object"``),
-        one number for each edge or node: the scores of `GraphExplainer`. With several nodes asked
-        at once the question is the mean over them.
+        one number for each edge or node: the scores of `GraphExplainer`. One node is asked as
+        by `GraphExplainer.explain_node`, which always keeps it where nodes play; of several the
+        question is the mean over them.
 
     Raises
     ------
     ImportError
         If torch_geometric is not installed.
-    TypeError
-        If an option is not one of `GraphExplainer`.
+    TypeError, ValueError
+        If an option is not one of `GraphExplainer`, or does not fit.
 
     Notes
     -----
@@ -57,7 +58,7 @@ def pyg_algorithm(**options: Any) -> ExplainerAlgorithm:
             raise TypeError(f"options must not hold {name}, which the Explainer decides")
     base: Any = need_torch_geometric("torch_geometric.explain").ExplainerAlgorithm
     options = {"weights_as": "messages", **options}
-    GraphExplainer(_nothing, **options)  # complain now about options that there are not
+    GraphExplainer(_nothing, **options)  # complain now about options that do not fit
 
     class GreedyPIG(base):  # type: ignore[misc]  # known at run time only
         """Greedy PIG on the edges or nodes of a graph, see `pyxai.graphs.GraphExplainer`."""
@@ -103,6 +104,12 @@ def _output(algorithm: Any) -> Any:
     return units[config.return_type.value]
 
 
+def _numbers(index: int | Tensor) -> Tensor:
+    """Return the asked nodes or graphs as numbers, of a mask too."""
+    asked = torch.as_tensor(index).reshape(-1)
+    return asked.nonzero()[:, 0] if asked.dtype == torch.bool else asked
+
+
 def _explain(
     algorithm: Any,
     options: dict[str, Any],
@@ -124,14 +131,13 @@ def _explain(
     more = dict(kwargs)
     weight = more.pop("edge_weight", None)
     regression = algorithm.model_config.mode.value == "regression"
-    result = explainer.compress(
-        x,
-        edge_index,
-        nodes=None if index is None else torch.as_tensor(index).reshape(-1),
-        target=None if regression else target.reshape(-1),
-        edge_weight=weight,
-        model_kwargs=more,
-    )
+    target_of = None if regression else target.reshape(-1)
+    call = {"target": target_of, "edge_weight": weight, "model_kwargs": more}
+    nodes = None if index is None else _numbers(index)
+    if nodes is not None and len(nodes) == 1 and algorithm.model_config.task_level.value == "node":
+        result = explainer.explain_node(x, edge_index, nodes, **call)
+    else:
+        result = explainer.compress(x, edge_index, nodes=nodes, **call)
     made = need_torch_geometric("torch_geometric.explain").Explanation
     mask = result.scores[0].to(x.dtype)
     return made(edge_mask=mask) if edges else made(node_mask=mask[:, None])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from pyxai._checks import check_choice, check_int
 from pyxai.graphs.game import GraphGame
+from pyxai.graphs.questions import Output
 from pyxai.graphs.result import GraphExplanation
 from pyxai.greedy import (
     greedy_rounds,
@@ -17,11 +19,12 @@ from pyxai.greedy import (
     selection_scores,
 )
 from pyxai.greedy.divergence import check_epsilon
+from pyxai.greedy.options import check_options
 from pyxai.greedy.schedule import is_adaptive
 from pyxai.greedy.silence import warn_of_silence
 from pyxai.ops import unpack_masks
 
-__all__ = ["select_players"]
+__all__ = ["check_selection", "select_players"]
 
 
 def select_players(
@@ -53,15 +56,24 @@ def select_players(
     ------
     ValueError
         If an option does not fit, more rounds than players among them.
+    TypeError
+        If an option is of another kind.
 
     Warns
     -----
     PyxaiWarning
         If no player changes the output, or no score of the first round tells who is first.
     """
-    check_choice("scores", scores, ("rank", "raw", "telescoped"))
-    check_int("n_steps", n_steps, minimum=1)
-    check_epsilon(epsilon, game.questions.output)
+    check_selection(
+        rounds=rounds,
+        method=method,
+        n_steps=n_steps,
+        absolute=absolute,
+        scores=scores,
+        epsilon=epsilon,
+        shortlist=shortlist,
+        output=game.questions.output,
+    )
     nodes, weights = path_nodes(method, n_steps)
     if not is_adaptive(rounds):
         round_sizes(rounds, game.n_players, n_select)  # complain before the model runs
@@ -94,6 +106,17 @@ def select_players(
         game=game,
         options={**options, "absolute": absolute, "epsilon": epsilon, "shortlist": shortlist},
     )
+
+
+def check_selection(
+    *, method: Any, n_steps: Any, scores: Any, epsilon: Any, output: Output, **options: Any
+) -> None:
+    """Raise if an option of `select_players` does not fit, whatever the graph is."""
+    check_choice("scores", scores, ("rank", "raw", "telescoped"))
+    check_int("n_steps", n_steps, minimum=1)
+    check_epsilon(epsilon, output)
+    check_options(epsilon=epsilon, **options)
+    path_nodes(method, n_steps)
 
 
 def _names(game: GraphGame) -> Callable[[list[int]], str]:

@@ -10,8 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_choice, describe
-from pyxai.graphs.adjacency import DEGREES, NORMALISATIONS, plan_adjacency
+from pyxai._checks import check_bool, check_choice, describe
+from pyxai.graphs.adjacency import (
+    DEGREES,
+    NORMALISATIONS,
+    check_base,
+    check_not_negative,
+    plan_adjacency,
+)
 from pyxai.graphs.messages import masked_messages
 from pyxai.graphs.normalisation import Normalisation
 from pyxai.graphs.sparse import SparseProducts
@@ -46,6 +52,8 @@ class Wiring:
     ------
     ValueError
         If the choices do not go together.
+    TypeError
+        If ``self_loops`` is not a bool.
     """
 
     weights_as: str = "edge_weight"
@@ -58,6 +66,7 @@ class Wiring:
         """Check the choices and settle the degree rule."""
         check_choice("weights_as", self.weights_as, WEIGHTS_AS)
         check_choice("normalise", self.normalise, NORMALISATIONS)
+        check_bool("self_loops", self.self_loops)
         defaults = {"edge_weight": "model", "messages": "frozen"}
         rule = self.degrees or defaults.get(self.weights_as, "renormalise")
         check_choice("degrees", rule, (*DEGREES, "model"))
@@ -73,6 +82,17 @@ class Wiring:
                 "got 'model'; normalise='none' gives it the weights as they are"
             )
         object.__setattr__(self, "rule", rule)
+
+    @property
+    def plans(self) -> bool:
+        """Whether the model gets an adjacency that is made here."""
+        return self.rule != "model" and self.weights_as != "messages"
+
+    def check_base(self, base: Tensor, edge_index: Tensor) -> None:
+        """Raise if a graph's own edge weights ``edge_weight`` do not fit."""
+        check_base("edge_weight", base, edge_index)
+        if self.plans and self.normalise != "none":
+            check_not_negative("edge_weight", base)
 
     def check(self, model: Callable[..., Any]) -> None:
         """Raise if it shows before a run that weights cannot reach ``model``."""
@@ -103,7 +123,7 @@ class Wiring:
         self, edge_index: Tensor, weights: Tensor, base: Tensor | None, n_nodes: int
     ) -> Normalisation | None:
         """Work out once what weights of the form of ``weights`` [n_entries] do not change."""
-        if self.rule == "model" or self.weights_as == "messages":
+        if not self.plans:
             return None
         return plan_adjacency(
             edge_index, weights, n_nodes, base, self.rule, self.normalise, self.self_loops
