@@ -372,6 +372,21 @@ def test_works_whatever_grad_mode_the_caller_is_in():
         torch.testing.assert_close(gradients, expected[1])
 
 
+def test_arguments_may_be_made_in_inference_mode():
+    def model(rows, factors, more):
+        return (rows * factors).sum(1) * more["scale"]
+
+    inputs = sample_inputs(20)
+    with torch.inference_mode():
+        factors, scale = inputs.clone() + 1, torch.full((), 3.0, dtype=inputs.dtype)
+    arguments = (factors, {"scale": scale})
+    for mode in (torch.inference_mode, torch.enable_grad):
+        with mode():
+            runner = Runner(model, additional_forward_args=arguments)
+            gradients = collect(runner, inputs)[1]
+        torch.testing.assert_close(gradients, (3 * factors).expand_as(gradients))
+
+
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 def test_scripted_and_compiled_models():
     net = nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)).eval()

@@ -101,6 +101,8 @@ class Forward:
                     f"inputs must be floating point for gradients to be taken, got {row.dtype}"
                 )
         with torch.inference_mode(False), torch.enable_grad():
+            # Autograd refuses to save what was made in inference mode; copied once for all passes.
+            self.arguments = pytree.tree_map(_out_of_inference, self.arguments)
             try:
                 return self._gradients(rows, this)
             except RuntimeError as error:
@@ -110,9 +112,7 @@ class Forward:
             return self._gradients(rows, this)
 
     def _gradients(self, rows: Rows, this: Pass) -> tuple[Tensor, Rows]:
-        leaves = tuple(
-            (row.clone() if row.is_inference() else row.detach()).requires_grad_() for row in rows
-        )
+        leaves = tuple(_out_of_inference(row).detach().requires_grad_() for row in rows)
         given = tuple(leaf.clone() for leaf in leaves) if self._copy_leaves else leaves
         scalars = self._scalars(given, this)
         if not scalars.requires_grad:
@@ -186,6 +186,11 @@ def _as_result(scalars: Tensor) -> Tensor:
     if scalars.is_complex():
         raise TypeError(f"model output must be real, got {scalars.dtype}")
     return scalars.float()
+
+
+def _out_of_inference(value: Any) -> Any:
+    """Return a copy of a tensor that was made in inference mode, and anything else as it is."""
+    return value.clone() if isinstance(value, Tensor) and value.is_inference() else value
 
 
 def _writes_leaf(error: RuntimeError) -> bool:
