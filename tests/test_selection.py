@@ -557,6 +557,45 @@ class TestErrors:
         with pytest.raises(ValueError, match="model output must be finite"):
             greedy_feature_selection(lambda rows: net()(rows) * torch.nan, table)
 
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"fields": 3}, "fields must be a list of widths, or a mapping of .*, got 3"),
+            ({"fields": "ab"}, "fields must be a list of widths, or a mapping of .*, got 'ab'"),
+            ({"seed": None}, "seed must be an integer, got None"),
+            ({"curve": "no"}, "curve must be True or False, got 'no'"),
+            ({"absolute": "no"}, "absolute must be True or False, got 'no'"),
+            ({"epsilon": "a"}, "epsilon must be a number, got 'a'"),
+        ],
+    )
+    def test_kinds_of_options(self, table, options, message):
+        with pytest.raises(TypeError, match=message):
+            greedy_feature_selection(net(), table, **options)
+
+    def test_unknown_options(self, table):
+        message = "options must be among loss, baselines, .* seed, got 'rounds'"
+        with pytest.raises(TypeError, match=message):
+            baseline_feature_selection(net(), table, order_by="exact", rounds=2)
+        with pytest.raises(TypeError, match=message):
+            selection_curve(net(), table, [0, 1], rounds=2)
+        with pytest.raises(TypeError, match=r"options must be among .*, got 'sample_name'"):
+            selection_curve(net(), table, [0, 1], sample_name="rows")
+
+    @pytest.mark.parametrize("loss", ["cross_entropy", "squared_error"])
+    def test_labels_that_are_no_numbers(self, table, loss):
+        inputs, labels = table
+        lost = labels.double().where(labels > 0, torch.nan)
+        with pytest.raises(ValueError, match="labels must be finite, got"):
+            greedy_feature_selection(lambda rows: rows[:, 0], (inputs, lost), loss=loss)
+        with pytest.raises(ValueError, match="labels must be finite, got"):
+            selection_curve(net(), (inputs, lost), [0, 1], metric="accuracy")
+
+    def test_kinds_of_orders_and_sizes(self, table):
+        with pytest.raises(TypeError, match="order must be a list of feature numbers, got a list"):
+            selection_curve(net(), table, ["a", "b"])
+        with pytest.raises(TypeError, match="sizes must be a list of numbers of features, got 3"):
+            selection_curve(net(), table, [0, 1], sizes=3)
+
     @pytest.mark.parametrize("order", [[0, 0], [6], [-1]])
     def test_order(self, table, order):
         with pytest.raises(ValueError, match="order must hold"):

@@ -61,6 +61,31 @@ def test_several_inputs_may_lie_beside_the_labels(form):
     torch.testing.assert_close(found.scores, expected.scores)
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        (X.numpy(), LABELS.numpy()),
+        (X, LABELS.numpy()),
+        [(X.numpy(), LABELS.numpy())],
+        ((X.numpy(), Z.numpy()), LABELS),
+    ],
+)
+def test_arrays_are_told_from_batches(data):
+    with pytest.raises(TypeError, match=r"data must hold tensors, got a ndarray; torch.as"):
+        greedy_feature_selection(model, data)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared_error"])
+def test_labels_made_in_inference_mode(loss):
+    net = nn.Linear(4, 2 if loss == "cross_entropy" else 1).double()
+    labels = LABELS if loss == "cross_entropy" else X[:, 0]
+    expected = greedy_feature_selection(net, (X, labels), loss=loss)
+    with torch.inference_mode():
+        found = greedy_feature_selection(net, (X.clone(), labels.clone()), loss=loss)
+    assert torch.equal(found.order, expected.order)
+    torch.testing.assert_close(found.scores, expected.scores)
+
+
 def test_more_rows_than_there_are():
     with pytest.raises(ValueError, match="max_sample_size must be at most the 30 rows of data"):
         greedy_feature_selection(model, (X, Z, LABELS), sample_size=5, max_sample_size=31)

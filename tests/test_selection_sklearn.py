@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -87,16 +88,37 @@ def test_in_a_pipeline_and_cloned(table):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("options", "error", "message"),
     [
-        ({"n_features_to_select": 6}, r"must be in 1 .. 5, the features of X, got 6"),
-        ({"n_features_to_select": 1.5}, r"must be a number or in \(0, 1\], got 1.5"),
-        ({"loss": "hinge"}, "loss must be one of"),
+        ({"n_features_to_select": 6}, ValueError, "must be in 1 .. 5, the features of X, got 6"),
+        ({"n_features_to_select": 1.5}, ValueError, r"must be a number or in \(0, 1\], got 1.5"),
+        ({"n_features_to_select": True}, TypeError, "to_select must be an integer, got True"),
+        ({"n_features_to_select": "5"}, TypeError, "to_select must be an integer, got '5'"),
+        ({"random_state": None}, TypeError, "random_state must be an integer, got None"),
+        (
+            {"random_state": np.random.RandomState(0), "sample_size": 9},
+            TypeError,
+            "random_state must be an integer, got a RandomState",
+        ),
+        ({"loss": "hinge"}, ValueError, "loss must be one of"),
     ],
 )
-def test_errors(table, options, message):
-    with pytest.raises(ValueError, match=message):
+def test_errors(table, options, error, message):
+    with pytest.raises(error, match=message):
         GreedyFeatureSelector(model(), **options).fit(*table)
+
+
+def test_baselines_and_masks_that_may_not_be_written(table):
+    baselines, mask = np.full(5, 0.5), np.array([0, 1, 2, 1, 0])
+    call = {"n_features_to_select": 2}
+    expected = GreedyFeatureSelector(model(), baselines=0.5, feature_mask=mask, **call).fit(*table)
+    baselines, mask = baselines.copy(), mask.copy()
+    baselines.flags.writeable = mask.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = GreedyFeatureSelector(model(), baselines=baselines, feature_mask=mask, **call)
+        found.fit(*table)
+    assert torch.equal(found.selection_.scores, expected.selection_.scores)
 
 
 def test_words_for_classes_are_refused(table):

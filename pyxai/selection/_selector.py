@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from pyxai._checks import check_int
 from pyxai.selection.features import name_features
 from pyxai.selection.greedy import greedy_feature_selection
 
@@ -120,16 +121,19 @@ class GreedyFeatureSelector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         ------
         ValueError
             If shapes or numbers do not fit.
+        TypeError
+            If an argument is of another kind, a ``random_state`` that is no integer among them.
         """
         table, labels = validate_data(self, X, y, dtype="numeric", multi_output=True)
         rows = torch.from_numpy(np.array(table, dtype=np.float64)).to(_dtype_of(self.model))
-        mask = None if self.feature_mask is None else torch.as_tensor(self.feature_mask)
+        seed = check_int("random_state", self.random_state)
+        mask = None if self.feature_mask is None else _as_tensor(self.feature_mask)
         features = name_features((rows[:1],), feature_mask=mask, fields=self.fields)
         owners = features.owners[0][0].numpy()
         count = self._count(features.count)
         baselines = self.baselines
         if baselines is not None and not isinstance(baselines, (int, float)):
-            baselines = torch.as_tensor(np.asarray(baselines)).to(rows.dtype)
+            baselines = _as_tensor(baselines).to(rows.dtype)
         grouped = mask is not None or self.fields is not None
         names = None if grouped else getattr(self, "feature_names_in_", None)
         self.selection_ = greedy_feature_selection(
@@ -148,7 +152,7 @@ class GreedyFeatureSelector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
             shortlist=self.shortlist,
             batch_size=self.batch_size,
             sample_size=self.sample_size,
-            seed=self.random_state,
+            seed=seed,
             affine_prefix=self.affine_prefix,
             feature_names=None if names is None else list(names),
         )
@@ -168,7 +172,7 @@ class GreedyFeatureSelector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
                     f"n_features_to_select must be a number or in (0, 1], got {wanted}"
                 )
             return max(1, int(wanted * n_features))
-        if not 1 <= wanted <= n_features:
+        if not 1 <= check_int("n_features_to_select", wanted) <= n_features:
             raise ValueError(
                 f"n_features_to_select must be in 1 .. {n_features}, the features of X, "
                 f"got {wanted}"
@@ -191,6 +195,11 @@ def _dtype_of(model: Any) -> torch.dtype:
     parameters = model.parameters() if isinstance(model, nn.Module) else iter(())
     found = (p.dtype for p in parameters if p.is_floating_point())
     return next(found, torch.float32)
+
+
+def _as_tensor(values: Any) -> torch.Tensor:
+    # A copy: torch warns of arrays that it may not write to, such as rows of a data frame.
+    return values if isinstance(values, torch.Tensor) else torch.from_numpy(np.array(values))
 
 
 def _labels(labels: Any) -> torch.Tensor:

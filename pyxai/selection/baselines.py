@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_choice, check_int
+from pyxai._checks import check_bool, check_choice, check_int
 from pyxai.greedy import GreedyRounds, greedy_rounds, path_nodes
 from pyxai.ops import pack_masks, philox_uniform, sample_permutations, unpack_masks
 from pyxai.selection.data import Batch, DataSet
 from pyxai.selection.greedy import selection_of
 from pyxai.selection.objective import Objective
-from pyxai.selection.problem import objective_of
+from pyxai.selection.problem import check_options, objective_of
 from pyxai.selection.result import FeatureSelection
 
 __all__ = ["ORDERS", "baseline_feature_selection"]
@@ -79,6 +79,8 @@ def baseline_feature_selection(
     check_choice("order_by", order_by, ORDERS)
     check_int("n_steps", n_steps, minimum=1)
     check_int("n_repeats", n_repeats, minimum=1)
+    check_bool("curve", curve)
+    check_options(options)
     objective = objective_of(model, data, seed=seed, **options)
     if order_by == "exact":
         found = _exact(objective, n_select)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_choice, check_int, describe
+from pyxai._checks import check_choice, check_finite, check_int, describe
 from pyxai.ops import pack_masks
 from pyxai.selection.objective import Objective
-from pyxai.selection.problem import objective_of
+from pyxai.selection.problem import check_options, objective_of
 from pyxai.selection.result import FeatureSelection, SelectionCurve
 from pyxai.selection.scoring import Hit, Margin, roc_auc
 
@@ -50,8 +50,8 @@ def selection_curve(
         It is called once for each size. How well a model does that was trained without the others
         tells what they hold; the model as it is, also how it copes with baselines.
     **options : any
-        ``loss``, ``baselines``, ``feature_mask``, ``fields``, ``embed``, ``batch_size``,
-        ``sample_size`` and ``seed`` of `greedy_feature_selection`.
+        ``loss``, ``baselines``, ``feature_mask``, ``fields``, ``feature_names``, ``embed``,
+        ``batch_size``, ``sample_size`` and ``seed`` of `greedy_feature_selection`.
 
     Returns
     -------
@@ -65,6 +65,7 @@ def selection_curve(
         If an argument is of another kind.
     """
     check_choice("metric", metric, METRICS)
+    check_options(options)
     objective = objective_of(model, data, **options)
     found = _check_order(order, objective.features.count).to(objective.device)
     counts = _check_sizes(sizes, len(found))
@@ -84,6 +85,7 @@ def _values(objective: Objective, model: Callable[..., Any], masks: Tensor, metr
         return -objective.of_model(model).values(masks)
     score = Margin(model) if metric == "roc_auc" else Hit(model)
     rows, labels = objective.outputs(score, masks)
+    check_finite("labels", labels)
     values = [roc_auc(column, labels) for column in rows.T] if metric == "roc_auc" else rows.mean(0)
     return torch.as_tensor(values, dtype=torch.float64)
 
@@ -99,9 +101,12 @@ def _check_order(order: Any, n_features: int) -> Tensor:
     """Return distinct features, int64."""
     if isinstance(order, FeatureSelection):
         order = order.order
-    index = torch.as_tensor(order)
+    try:
+        index = torch.as_tensor(order)
+    except (TypeError, ValueError, RuntimeError):  # names, or lists of several lengths
+        raise TypeError(f"order must be a list of feature numbers, got {describe(order)}") from None
     if index.is_floating_point() or index.dtype == torch.bool or index.dim() != 1:
-        raise TypeError(f"order must be a list of features, got {describe(order)}")
+        raise TypeError(f"order must be a list of feature numbers, got {describe(order)}")
     fits = len(index) and int(index.min()) >= 0 and int(index.max()) < n_features
     if not fits or len(set(index.tolist())) < len(index):
         raise ValueError(
@@ -114,6 +119,8 @@ def _check_sizes(sizes: Sequence[int] | None, n_select: int) -> Tensor:
     if sizes is None:
         points = n_select + 1 if n_select <= _ALL_SIZES else 101
         return torch.linspace(0, n_select, points, dtype=torch.float64).round().long()
+    if isinstance(sizes, str) or not isinstance(sizes, Iterable):
+        raise TypeError(f"sizes must be a list of numbers of features, got {describe(sizes)}")
     counts = [check_int("sizes", size, minimum=0) for size in sizes]
     if len(counts) < 2 or counts != sorted(set(counts)) or counts[-1] > n_select:
         raise ValueError(

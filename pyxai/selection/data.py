@@ -61,6 +61,7 @@ class DataSet:
         self._embed = embed
         self._device = device
         self._modules = () if embed is None else find_modules(embed)
+        _check_no_arrays(data)
         self._pair = _is_pair(data)
         if not self._pair:
             if not isinstance(data, Iterable) or isinstance(data, (Tensor, str, dict)):
@@ -167,6 +168,19 @@ class DataSet:
                 f"inputs must have rows of one shape in all batches, {self._shapes}, got {shapes}"
             )
         return Batch(inputs, labels.detach())
+
+
+def _check_no_arrays(data: Any) -> None:
+    """Raise for arrays and tables of other packages, whose rows would be taken for batches."""
+    if not isinstance(data, (tuple, list)):
+        return
+    for part in data[:2]:
+        for value in part if isinstance(part, (tuple, list)) else (part,):
+            if hasattr(value, "__array__") and not isinstance(value, Tensor):
+                raise TypeError(
+                    f"data must hold tensors, got {describe(value)}; torch.as_tensor makes one of "
+                    "an array"
+                )
 
 
 def _is_pair(data: Any) -> bool:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_int
+from pyxai._checks import check_int, describe
 from pyxai._inputs import format_feature_mask
 
 __all__ = ["Features", "name_features"]
@@ -66,6 +66,8 @@ def name_features(
     ------
     ValueError
         If both are given, or sizes do not fit.
+    TypeError
+        If ``fields`` is of another kind.
     """
     if feature_mask is not None and fields is not None:
         raise ValueError("fields must be None where feature_mask is given, got both")
@@ -99,6 +101,11 @@ def _columns(fields: Any, total: int, device: torch.device) -> Tensor:
     """Return the feature of each entry of dimension 1, int32 [total]."""
     if fields is None:
         return torch.arange(total, dtype=torch.int32, device=device)
+    if isinstance(fields, str) or not isinstance(fields, (Mapping, Iterable)):
+        raise TypeError(
+            "fields must be a list of widths, or a mapping of names to widths, "
+            f"got {describe(fields)}"
+        )
     given = list(fields.values()) if isinstance(fields, Mapping) else list(fields)
     widths = [check_int("fields", width, minimum=1) for width in given]
     if sum(widths) != total:

@@ -169,6 +169,7 @@ def greedy_feature_selection(
         seed=seed,
         sample_name="sample_size" if max_sample_size is None else "max_sample_size",
     )
+    check_bool("curve", curve)
     if check_bool("affine_prefix", affine_prefix):
         objective = objective.with_affine_prefix()
     check_int("n_steps", n_steps, minimum=1)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pyxai._checks import check_choice, check_tensor, describe
+from pyxai._checks import check_choice, check_finite, check_tensor, describe
 
 __all__ = ["LOSSES", "Loss", "RowGains", "cross_entropy", "squared_error"]
 
@@ -60,6 +60,7 @@ def cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
         )
     single = outputs.dim() == 1 or outputs.shape[1] == 1
     n_classes = 2 if single else outputs.shape[1]
+    check_finite("labels", labels)
     if labels.is_floating_point() and bool((labels % 1 != 0).any()):
         raise ValueError("labels must be whole numbers for the cross-entropy, got fractions")
     low, high = (int(bound) for bound in labels.aminmax())
@@ -79,6 +80,7 @@ def cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
 def squared_error(outputs: Tensor, labels: Tensor) -> Tensor:
     """Return the squared error, the mean over the outputs of a row."""
     wanted = outputs.reshape(len(labels), -1)
+    check_finite("labels", labels)
     given = labels.to(wanted.dtype).reshape(len(labels), -1)
     if wanted.shape != given.shape:
         raise ValueError(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from pyxai._checks import check_int
@@ -12,7 +13,7 @@ from pyxai.selection.features import name_features
 from pyxai.selection.losses import Loss
 from pyxai.selection.objective import Objective
 
-__all__ = ["objective_of"]
+__all__ = ["check_options", "objective_of"]
 
 
 def objective_of(
@@ -34,6 +35,7 @@ def objective_of(
 
     ``sample_name`` is what an error calls ``sample_size``.
     """
+    check_int("seed", seed)
     rows = DataSet(data, embed=embed, device=device_of(find_modules(model)))
     # The baseline is that of the whole set, so that a sample hides features as the set does.
     if sample_size is not None:
@@ -47,3 +49,12 @@ def objective_of(
     )
     bound = None if batch_size is None else check_int("batch_size", batch_size, minimum=1)
     return Objective(model, rows, features, loss=loss, baselines=baselines, max_rows=bound)
+
+
+def check_options(options: Collection[str]) -> None:
+    """Raise ``TypeError`` if `objective_of` does not know an option that a user has given."""
+    parameters = inspect.signature(objective_of).parameters.values()
+    known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "sample_name"]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise TypeError(f"options must be among {', '.join(known)}, got {unknown[0]!r}")
