@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from pyxai import PyxaiWarning
 from pyxai.attribution import GreedyPIG, IntegratedGradients
 from pyxai.greedy import path_nodes
+from pyxai.runner import progress
 
 WIDE = torch.float64
 
@@ -518,6 +519,7 @@ def test_a_duplicated_column_is_not_selected_twice():
         ({"tolerance": 0.1, "max_steps": 2}, ValueError, "max_steps must be at least 4, got 2"),
         ({"affine_prefix": "auto"}, TypeError, "affine_prefix must be True or False, got 'auto'"),
         ({"absolute": "no"}, TypeError, "absolute must be True or False, got 'no'"),
+        ({"show_progress": 3}, TypeError, "progress must be True, False or a function"),
         ({"softmax_aware": "False"}, TypeError, "softmax_aware must be True or False, got 'False'"),
         ({"return_convergence_delta": "no"}, TypeError, "return_convergence_delta must be True or"),
         ({"tolerance": True}, TypeError, "tolerance must be a number, got True"),
@@ -569,6 +571,44 @@ def test_a_gradient_that_starts_flat_is_told():
     with pytest.warns(PyxaiWarning, match=r"first round are 0 at example\(s\) 0.*midpoint"):
         GreedyPIG(model).attribute(x, output="logit", method="start", rounds=1)
     GreedyPIG(model).attribute(x, output="logit", rounds=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "each"),
+    [
+        ({}, 6),
+        ({"n_select": 4}, 4),
+        ({"rounds": [1, 2]}, 3),
+        ({"rounds": "adaptive"}, 6),
+        ({"epsilon": 0.5}, 6),
+    ],
+)
+def test_progress_counts_to_what_rounds_select(options, each):
+    told = []
+
+    def tell(done, total):
+        told.append((done, total))
+
+    x, model = rows(3, 6), mlp()
+    found = GreedyPIG(model).attribute(x, target=0, show_progress=tell, **options)
+    assert told[-1] == (3 * each, 3 * each)
+    assert told == sorted(set(told))
+    assert torch.equal(found, GreedyPIG(model).attribute(x, target=0, **options))
+    told.clear()
+    GreedyPIG(model).select(x, target=0, show_progress=tell, **options)
+    assert told[-1] == (3 * each, 3 * each)
+    mask = torch.arange(6).expand(3, 6).clone()
+    mask[0] //= 2  # players of its own: three of them
+    told.clear()
+    GreedyPIG(model).attribute(x, target=0, feature_mask=mask, show_progress=tell, rounds=3)
+    assert told == [(3, 15), (9, 15), (15, 15)]
+
+
+def test_progress_can_be_shown(monkeypatch, capsys):
+    pytest.importorskip("tqdm")
+    monkeypatch.setattr(progress, "_DELAY_SECONDS", 0.0)
+    GreedyPIG(mlp()).attribute(rows(2, 6), target=0, show_progress=True)
+    assert "/12.0" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("output", ["kl", "reverse_kl"])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,6 +33,7 @@ def greedy_rounds(
     shortlist: int | None = None,
     prefix_share: float = 0.5,
     device: torch.device | str | None = None,
+    progress: Callable[[int], Any] | None = None,
 ) -> GreedyRounds:
     """Select players in rounds, for several examples at once.
 
@@ -66,6 +68,9 @@ def greedy_rounds(
         For ``"adaptive"``: which share of the sum of their scores players must gain together.
     device : torch.device, optional
         Where masks are kept and scores come from; default: the CPU.
+    progress : callable, optional
+        Called after each round with the number of players that it has added, over all examples; an
+        example that stops early counts as done. The numbers sum to what rounds were to select.
 
     Returns
     -------
@@ -118,11 +123,17 @@ def greedy_rounds(
     places = count if n_order is None else check_n_select(n_order, n_players, "n_order", count)
     state = State(n_examples, n_players, count, places, where)
     state.start(value)
+    planned = n_examples * (count if sizes is None else sum(sizes))
+    told = 0
     while state.active.numel() and (sizes is None or state.n_done < len(sizes)):
         found = score(state.selected[state.active], state.active)
         state.see(_checked(found, len(state.active), n_players))
         state.add(_choose(state, options, None if sizes is None else sizes[state.n_done]))
         state.measure(value, epsilon)
+        if progress is not None:
+            left = len(state.active) * planned // n_examples - int(state.taken[state.active].sum())
+            progress(planned - left - told)
+            told = planned - left
     state.order_rest(absolute)
     return state.result()
 

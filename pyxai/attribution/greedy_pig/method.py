@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -19,12 +19,14 @@ from pyxai.greedy import (
     GreedyRounds,
     greedy_rounds,
     path_nodes,
+    round_sizes,
     selection_scores,
 )
 from pyxai.greedy.divergence import DIVERGENCES, check_epsilon
 from pyxai.greedy.options import check_options
-from pyxai.greedy.schedule import is_adaptive
+from pyxai.greedy.schedule import check_n_select, is_adaptive
 from pyxai.greedy.silence import warn_of_silence
+from pyxai.runner.progress import Progress, check_progress
 
 __all__ = ["GreedyPIG"]
 
@@ -102,6 +104,7 @@ class GreedyPIG(GradientAttribution):
         shortlist: int | None = None,
         prefix_share: float = 0.5,
         affine_prefix: bool = False,
+        show_progress: bool = False,
     ) -> Any:
         """Return a score for each feature of each example.
 
@@ -172,6 +175,9 @@ class GreedyPIG(GradientAttribution):
             one input, is traced for it. Not chosen by itself: a trace can fail where the model
             runs, holds fixed what Python decides while it runs, and in float32 another rounding
             can put a unit on the other side of its kink.
+        show_progress : bool
+            Whether to show a bar of the features that rounds have selected, once two seconds have
+            passed.
 
         Returns
         -------
@@ -260,7 +266,8 @@ class GreedyPIG(GradientAttribution):
                 "feature_mask must have the same numbers for all examples, whose rounds come back "
                 f"in one table, got {len(groups)} sets of numbers; select for each set by itself"
             )
-        found = call.run(full, n_order=None, with_values=with_values)
+        with Progress(full["show_progress"], _planned(call.game, full)) as bar:
+            found = call.run(full, n_order=None, with_values=with_values, progress=bar.advance)
         _warn_of_silence(_silence(found), full)
         return found
 
@@ -300,13 +307,9 @@ class _Call(NamedTuple):
         found: tuple[Tensor, ...] = ()
         deltas = torch.zeros(())
         silence = torch.zeros(2, self.game.n_examples, dtype=torch.bool)
-        for rows, game in self.game.by_players():
-            call = self._replace(game=game)
-            result = call.run(
-                options,
-                n_order=game.players.n_players,
-                with_values=with_values,
-            )
+        games = self.game.by_players()
+        results = self._results(games, options, with_values)
+        for (rows, game), result in zip(games, results, strict=True):
             silence[:, rows.cpu()] = _silence(result)
             parts = game.to_features(selection_scores(result, scores))
             if not found:
@@ -322,12 +325,25 @@ class _Call(NamedTuple):
         _warn_of_silence(silence, options)
         return found, deltas
 
+    def _results(
+        self, games: list[tuple[Tensor, PathGame]], options: dict[str, Any], with_values: bool
+    ) -> Iterator[GreedyRounds]:
+        """Select in each game, which all count for one bar."""
+        total = sum(_planned(game, options) for _, game in games)
+        with Progress(options["show_progress"], total) as bar:
+            for _, game in games:
+                n_order = game.players.n_players
+                yield self._replace(game=game).run(
+                    options, n_order=n_order, with_values=with_values, progress=bar.advance
+                )
+
     def run(
         self,
         options: dict[str, Any],
         *,
         n_order: int | None,
         with_values: bool,
+        progress: Callable[[int], Any],
     ) -> GreedyRounds:
         """Select in rounds."""
         scorer = Scorer(
@@ -353,6 +369,7 @@ class _Call(NamedTuple):
             shortlist=shortlist,
             prefix_share=options["prefix_share"],
             device=self.game.inputs[0].device,
+            progress=progress,
         )
         scorer.warn()
         return result
@@ -374,12 +391,21 @@ _OPTIONS: dict[str, Any] = {
     "shortlist": None,
     "prefix_share": 0.5,
     "affine_prefix": False,
+    "show_progress": False,
 }
 
 
 def _options(arguments: dict[str, Any]) -> dict[str, Any]:
     """Pick the options of the rounds from the arguments of `GreedyPIG.attribute`."""
     return {name: arguments[name] for name in _OPTIONS}
+
+
+def _planned(game: PathGame, options: dict[str, Any]) -> int:
+    """Return how many features rounds are to select, over all examples."""
+    n_players, rounds = game.players.n_players, options["rounds"]
+    count = check_n_select(options["n_select"], n_players)
+    each = count if is_adaptive(rounds) else sum(round_sizes(rounds, n_players, count))
+    return game.n_examples * each
 
 
 def _silence(found: GreedyRounds) -> Tensor:
@@ -415,6 +441,7 @@ def _check_options(options: dict[str, Any]) -> None:
             for name in ("rounds", "absolute", "epsilon", "shortlist", "prefix_share")
         }
     )
+    check_progress(options["show_progress"])
     for name in ("softmax_aware", "affine_prefix"):
         check_bool(name, options[name])
     tolerance = options["tolerance"]
