@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from pyxai.selection import greedy_feature_selection
+from pyxai.selection import data, greedy_feature_selection
 from pyxai.selection.data import DataSet
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -91,3 +91,55 @@ def test_labels_made_in_inference_mode(loss):
 def test_more_rows_than_there_are():
     with pytest.raises(ValueError, match="max_sample_size must be at most the 30 rows of data"):
         greedy_feature_selection(model, (X, Z, LABELS), sample_size=5, max_sample_size=31)
+
+
+class TestPasses:
+    def checks(self, monkeypatch, **options):
+        """Return the rows of each check in a selection of all features."""
+        seen, check = [], data.format_inputs
+
+        def noted(inputs, **rest):
+            found = check(inputs, **rest)
+            seen.append(len(found[0][0]))
+            return found
+
+        monkeypatch.setattr(data, "format_inputs", noted)
+        found = greedy_feature_selection(model, ((X, Z), LABELS), rounds=6, **options)
+        assert len(found.order) == 6
+        return seen
+
+    def test_tensors_are_checked_once(self, monkeypatch):
+        assert self.checks(monkeypatch) == [30]
+
+    def test_samples_of_checked_rows_are_not_checked_again(self, monkeypatch):
+        assert self.checks(monkeypatch, sample_size=4, max_sample_size=20) == [30]
+
+    def test_embeddings_are_made_of_some_rows_at_a_time(self, monkeypatch):
+        codes = torch.arange(30)
+        seen = []
+
+        def embed(rows):
+            seen.append(len(rows))
+            return X[rows], Z[rows]
+
+        found = []
+        for chunk in (2**16, 8):
+            seen.clear()
+            monkeypatch.setattr(data, "_CHUNK", chunk)
+            found.append(greedy_feature_selection(model, (codes, LABELS), embed=embed))
+            assert max(seen) == min(chunk, 30)
+        plain = greedy_feature_selection(model, ((X, Z), LABELS))
+        for each in found:
+            assert torch.equal(each.order, plain.order)
+            torch.testing.assert_close(each.scores, plain.scores)
+
+    @pytest.mark.parametrize("count", [0, 23, 24, 25, 29, 31])
+    def test_embedded_rows_without_labels_are_refused(self, monkeypatch, count):
+        monkeypatch.setattr(data, "_CHUNK", 8)
+        labels = torch.zeros(count).long()
+        message = rf"labels must have one entry for each of 30 rows, got shape \[{count}\]"
+        with pytest.raises(ValueError, match=message):
+            list(DataSet((X, labels), embed=lambda rows: rows).batches())
+        nothing = DataSet((X[:0], labels[:0]), embed=lambda rows: rows)
+        with pytest.raises(ValueError, match="inputs must have at least one example"):
+            list(nothing.batches())

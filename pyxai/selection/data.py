@@ -16,7 +16,7 @@ from pyxai.runner.state import find_modules, left_as_found
 
 __all__ = ["Batch", "DataSet"]
 
-_CHUNK = 2**16  # rows of a tensor that are looked at together
+_CHUNK = 2**16  # rows of a tensor that are embedded and looked at together
 
 
 class Batch(NamedTuple):
@@ -39,7 +39,8 @@ class DataSet:
         that shuffles gives its rows in one order, unless it has a generator of its own.
     embed : callable, optional
         Turns the tensors of a batch into what the model takes, for instance integer categories
-        into their embeddings.
+        into their embeddings. It is called in every pass; of tensors, for at most 65,536 rows at a
+        time.
     device : torch.device, optional
         Where batches of a loader are moved to.
 
@@ -75,7 +76,15 @@ class DataSet:
                     f"iterator ({type(data).__name__})"
                 )
         self._data = data
+        self._whole: Batch | None = None  # rows of tensors, once they are checked
         self._shapes: list[Any] | None = None
+
+    @classmethod
+    def of_rows(cls, rows: Batch) -> DataSet:
+        """Return the data set of rows that were checked before."""
+        found = cls((rows.inputs, rows.labels))
+        found._whole = rows
+        return found
 
     def batches(self) -> Iterator[Batch]:
         """Go through all rows.
@@ -83,10 +92,7 @@ class DataSet:
         Raises ``ValueError`` if there are none, sizes differ, or a value is NaN or infinite.
         """
         if self._pair:
-            whole = self._batch(self._data)
-            for start in range(0, len(whole.labels), _CHUNK):
-                rows = slice(start, start + _CHUNK)
-                yield Batch(tuple(value[rows] for value in whole.inputs), whole.labels[rows])
+            yield from self._chunks()
             return
         empty = True
         for item in quiet_batches(self._data, seed=0):
@@ -131,23 +137,40 @@ class DataSet:
         if seen < size:
             raise ValueError(f"{name} must be at most the {seen} rows of data, got {size}")
         assert kept is not None
-        return DataSet((kept.inputs, kept.labels))
+        return DataSet.of_rows(kept)
 
     def part(self, rows: slice) -> DataSet:
         """Return some rows of a data set given as tensors."""
-        whole = self.gathered()
-        return DataSet((tuple(value[rows] for value in whole.inputs), whole.labels[rows]))
+        return DataSet.of_rows(_cut(self.gathered(), rows))
 
     def gathered(self) -> Batch:
         """Return all rows at once."""
+        if self._pair and self._embed is None:
+            return self._checked()
         return _joined(list(self.batches()))
 
+    def _checked(self) -> Batch:
+        """Return the rows of tensors, which are checked the first time only."""
+        if self._whole is None:
+            self._whole = self._batch(self._data)
+        return self._whole
+
+    def _chunks(self) -> Iterator[Batch]:
+        """Go through the rows of tensors; embeddings are made of some at a time, in each pass."""
+        if self._embed is None:
+            whole = self._checked()
+            for rows in _slices(len(whole.labels)):
+                yield _cut(whole, rows)
+            return
+        given, labels = _parts(self._data)
+        raw = given if isinstance(given, (tuple, list)) else (given,)
+        for value in raw:
+            _check_labels(labels, value)
+        for rows in _slices(len(labels)):
+            yield self._batch((tuple(value[rows] for value in raw), labels[rows]))
+
     def _batch(self, item: Any) -> Batch:
-        if not isinstance(item, (tuple, list)) or len(item) < 2:
-            raise TypeError(f"data must give pairs (inputs, labels), got {describe(item)}")
-        *several, labels = item
-        given = tuple(several) if len(several) > 1 else several[0]
-        check_tensor("labels", labels)
+        given, labels = _parts(item)
         if self._device is not None and not self._pair:
             labels = labels.to(self._device)
             given = _moved(given, self._device)
@@ -156,11 +179,7 @@ class DataSet:
             with left_as_found(self._modules), torch.no_grad():
                 given = self._embed(*parts)
         inputs, _ = format_inputs(given, gradients=True)
-        if labels.dim() == 0 or len(labels) != len(inputs[0]):
-            raise ValueError(
-                f"labels must have one entry for each of {len(inputs[0])} rows, "
-                f"got shape {list(labels.shape)}"
-            )
+        _check_labels(labels, inputs[0])
         shapes = [list(value.shape[1:]) for value in inputs]
         self._shapes = shapes if self._shapes is None else self._shapes
         if shapes != self._shapes:
@@ -181,6 +200,31 @@ def _check_no_arrays(data: Any) -> None:
                     f"data must hold tensors, got {describe(value)}; torch.as_tensor makes one of "
                     "an array"
                 )
+
+
+def _parts(item: Any) -> tuple[Any, Tensor]:
+    """Return the inputs, one or several, and the labels of a batch."""
+    if not isinstance(item, (tuple, list)) or len(item) < 2:
+        raise TypeError(f"data must give pairs (inputs, labels), got {describe(item)}")
+    *several, labels = item
+    return tuple(several) if len(several) > 1 else several[0], check_tensor("labels", labels)
+
+
+def _check_labels(labels: Tensor, rows: Tensor) -> None:
+    count = len(rows) if rows.dim() else 0
+    if labels.dim() == 0 or len(labels) != count:
+        raise ValueError(
+            f"labels must have one entry for each of {count} rows, got shape {list(labels.shape)}"
+        )
+
+
+def _slices(count: int) -> Iterator[slice]:
+    """Cut rows into chunks; no rows are one, whose check will say so."""
+    return (slice(start, start + _CHUNK) for start in range(0, max(count, 1), _CHUNK))
+
+
+def _cut(batch: Batch, rows: slice) -> Batch:
+    return Batch(tuple(value[rows] for value in batch.inputs), batch.labels[rows])
 
 
 def _is_pair(data: Any) -> bool:
