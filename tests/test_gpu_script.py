@@ -53,7 +53,7 @@ def test_tests_of_missing_packages_are_named(tmp_path):
     (tmp_path / "pytest.ini").write_text("[pytest]\ntimeout = 300\n")
     record = tmp_path / "record.jsonl"
     environment = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
         "PYTHONPATH": str(BENCHMARKS),
         "PYXAI_GPU_MISSING": "not_there",
         "PYXAI_GPU_TEST_RECORD": str(record),
