@@ -39,7 +39,7 @@ def _imports(node: ast.AST) -> set[str]:
 
 
 def _present(name: str, folder: Path) -> bool:
-    if name in sys.stdlib_module_names or (folder / f"{name}.py").exists():
+    if name in sys.stdlib_module_names or any(folder.rglob(f"{name}.py")):
         return True
     return name in ("pyxai", "tests", "benchmarks") or importlib.util.find_spec(name) is not None
 

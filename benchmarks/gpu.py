@@ -163,7 +163,7 @@ def step_sanitizer(seconds: float, result: dict[str, object]) -> bool:
         return True
     missing = missing_modules(ROOT / "tests")
     ops = sorted(path.stem for path in (ROOT / "csrc" / "cuda").glob("*.cu"))
-    files = {op: f"tests/test_{op}.py" for op in ops}
+    files = {op: f"tests/ops/test_{op}.py" for op in ops}
     files = {op: path for op, path in files.items() if (ROOT / path).exists()}
     deadline = time.monotonic() + seconds
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pyxai._registry import AXIOMS, Method, find, get, names, register
 from pyxai.attribution import (
     IDGI,
     LRP,
@@ -41,6 +40,7 @@ from pyxai.attribution import (
     ShapleyValues,
     ShapleyValueSampling,
 )
+from pyxai.methods.store import AXIOMS, Method, find, get, names, register
 
 __all__ = ["AXIOMS", "Method", "find", "get", "names", "register"]
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 import torch
+from backends import REQUIRED
 
 import pyxai
 from pyxai import _C
 
-REQUIRED = tuple(
-    name for name in os.environ.get("PYXAI_REQUIRE_BACKENDS", "cpu,host_run").split(",") if name
-)
 THREAD_ORDERS = {"cpu": (False,), "cuda": (False,), "host_run": (False, True)}
 
 
@@ -47,12 +43,3 @@ def backend(request: pytest.FixtureRequest):
 def device(backend: str) -> torch.device:
     """Where tensors of ``backend`` live."""
     return torch.device("cuda" if backend == "cuda" else "cpu")
-
-
-def assert_as_exact_as_torch(actual, reference, plain, floor=1e-7):
-    """Error against the float64 reference is at most twice that of plain torch."""
-    reference = reference.double().cpu()
-    own = (actual.double().cpu() - reference).abs().max() if reference.numel() else torch.zeros(())
-    peer = (plain.double().cpu() - reference).abs().max() if reference.numel() else torch.zeros(())
-    scale = reference.abs().max() if reference.numel() else torch.zeros(())
-    assert own <= 2 * peer + floor * scale, f"error {own:.3e}, plain torch {peer:.3e}"

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pyxai.demo.graphs import measure_graph
 from pyxai.demo.measure import measure
 from pyxai.demo.page import build
+from pyxai.demo.sections.graph import measure_graph
 from pyxai.demo.tasks import breast_cancer, digits
 
 __all__ = ["run"]

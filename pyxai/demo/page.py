@@ -11,9 +11,12 @@ import platform
 import torch
 
 import pyxai
-from pyxai.demo import columns, conclusions, figures, fourteen_page, graphs, reveal
-from pyxai.demo.fourteen import measure_fourteen
+from pyxai.demo import conclusions, figures
+from pyxai.demo.fourteen import page as fourteen_page
+from pyxai.demo.fourteen.comparison import measure_fourteen
 from pyxai.demo.measure import Measured
+from pyxai.demo.sections import columns, pixels
+from pyxai.demo.sections import graph as graph_section
 from pyxai.demo.words import listed, percent, title
 from pyxai.report import Bar, Report, format_number, format_seconds
 
@@ -21,7 +24,7 @@ __all__ = ["build"]
 
 
 def build(
-    digits: Measured, table: Measured, graph: graphs.MeasuredGraph, seconds: float, seed: int
+    digits: Measured, table: Measured, graph: graph_section.MeasuredGraph, seconds: float, seed: int
 ) -> Report:
     """Write the report of a finished demonstration.
 
@@ -53,11 +56,11 @@ def build(
     report.section("In short").text(*conclusions.for_summary(digits, table))
     _digits(report, digits)
     _mistake(report, digits)
-    reveal.section(report, reveal.measure_reveal(digits))
+    pixels.section(report, pixels.measure_reveal(digits))
     _table(report, table)
     columns.section(report, columns.measure_columns(table.task))
     fourteen_page.section(report, *measure_fourteen(digits.task, table.task))
-    graphs.section(report, graph)
+    graph_section.section(report, graph)
     _checks(report, digits, table)
     _methods(report, digits, table)
     return report

@@ -14,7 +14,7 @@ it too.
 
 from __future__ import annotations
 
-from pyxai.graphs.adjacency import normalised_weights, weighted_adjacency
+from pyxai.graphs.edge_weights.adjacency import normalised_weights, weighted_adjacency
 from pyxai.graphs.explainer import GraphExplainer
 from pyxai.graphs.game import GraphGame
 from pyxai.graphs.layout import graph_layout

@@ -7,11 +7,11 @@ from typing import Any
 
 from torch import Tensor
 
+from pyxai.graphs.edge_weights.wiring import Wiring
 from pyxai.graphs.game import GraphGame, check_question
 from pyxai.graphs.questions import Output
 from pyxai.graphs.result import GraphExplanation
 from pyxai.graphs.selection import check_selection, select_players
-from pyxai.graphs.wiring import Wiring
 
 __all__ = ["GraphExplainer"]
 

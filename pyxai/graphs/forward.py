@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from pyxai._checks import describe
-from pyxai.graphs.normalisation import Normalisation
+from pyxai.graphs.edge_weights.normalisation import Normalisation
+from pyxai.graphs.edge_weights.wiring import Wiring
 from pyxai.graphs.players import GraphPlayers
-from pyxai.graphs.wiring import Wiring
 from pyxai.runner.state import find_modules
 
 __all__ = ["GraphForward", "Head"]

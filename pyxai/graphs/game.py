@@ -11,12 +11,12 @@ from torch import Tensor
 from pyxai._checks import check_bool, check_choice, check_finite, check_tensor, describe
 from pyxai._errors import warn
 from pyxai.game import Game
-from pyxai.graphs.asked import check_nodes, check_targets
+from pyxai.graphs.edge_weights.messages import layers_without_weights
+from pyxai.graphs.edge_weights.wiring import Wiring
 from pyxai.graphs.forward import GraphForward, Head
-from pyxai.graphs.messages import layers_without_weights
 from pyxai.graphs.players import KINDS, graph_players
+from pyxai.graphs.question_checks import check_nodes, check_targets
 from pyxai.graphs.questions import OUTPUTS, Output, Questions
-from pyxai.graphs.wiring import Wiring
 from pyxai.runner import EveryOutput
 
 __all__ = ["GraphGame", "check_question"]

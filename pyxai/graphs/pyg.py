@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from pyxai._checks import describe
+from pyxai.graphs.edge_weights.messages import need_torch_geometric
 from pyxai.graphs.explainer import GraphExplainer
-from pyxai.graphs.messages import need_torch_geometric
 
 __all__ = ["pyg_algorithm"]
 

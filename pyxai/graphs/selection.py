@@ -19,9 +19,9 @@ from pyxai.greedy import (
     selection_scores,
 )
 from pyxai.greedy.divergence import check_epsilon
+from pyxai.greedy.flat_scores import warn_of_silence
 from pyxai.greedy.options import check_options
 from pyxai.greedy.schedule import is_adaptive
-from pyxai.greedy.silence import warn_of_silence
 from pyxai.ops import unpack_masks
 
 __all__ = ["check_selection", "select_players"]

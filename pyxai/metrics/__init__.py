@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from pyxai.metrics.blur import random_pixel_masks
-from pyxai.metrics.blurred_baseline import blurred_baseline
-from pyxai.metrics.curve import Curve
+from pyxai.metrics.information.partial_pictures import random_pixel_masks
+from pyxai.metrics.information.blurred_baseline import blurred_baseline
+from pyxai.explanation.curve import Curve
 from pyxai.metrics.graph_fidelity import graph_fidelity
 from pyxai.metrics.infidelity import infidelity, infidelity_perturb_func_decorator
-from pyxai.metrics.information_curve import (
+from pyxai.metrics.information.information_curve import (
     InformationCurve,
     InformationCurves,
     accuracy_information_curve,
     softmax_information_curve,
 )
-from pyxai.metrics.quality import (
+from pyxai.metrics.point_game import (
     completeness,
     grid_point_game,
     point_game,
     sparseness,
     stability,
 )
-from pyxai.metrics.reveal import (
+from pyxai.metrics.curves.insertion_deletion import (
     comprehensiveness,
     deletion,
     insertion,

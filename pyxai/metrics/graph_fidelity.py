@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_choice, check_finite, check_tensor, describe
+from pyxai.explanation.curve import Curve
 from pyxai.graphs import GraphExplanation, GraphGame
-from pyxai.graphs.asked import check_targets
+from pyxai.graphs.question_checks import check_targets
 from pyxai.graphs.questions import in_unit, predictions
-from pyxai.metrics._attributions import rank_players
-from pyxai.metrics._options import check_fractions
-from pyxai.metrics._reveal import curve_sizes, top_masks
-from pyxai.metrics.curve import Curve
+from pyxai.metrics.attributions import rank_players
+from pyxai.metrics.curves.ranked_game import curve_sizes, top_masks
+from pyxai.metrics.options import check_fractions
 
 __all__ = ["graph_fidelity"]
 

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from pyxai._checks import check_int
 from pyxai._inputs import flat_features, format_baselines, format_inputs
-from pyxai.metrics._attributions import shares_of_players
-from pyxai.metrics._outputs import output_of_each
-from pyxai.metrics._perturb import Perturb, takes_two
+from pyxai.metrics.attributions import shares_of_players
+from pyxai.metrics.outputs import output_of_each
+from pyxai.metrics.perturbation import Perturb, takes_two
 from pyxai.runner import Runner
 
 __all__ = ["infidelity", "infidelity_perturb_func_decorator"]

@@ -15,7 +15,7 @@ from pyxai._checks import check_int, describe
 from pyxai._example_ids import example_ids
 from pyxai._inputs import format_inputs
 from pyxai.explanation.rows import take_arguments, take_baselines, take_target
-from pyxai.metrics._perturb import takes_two
+from pyxai.metrics.perturbation import takes_two
 from pyxai.ops import philox_uniform
 
 __all__ = ["default_perturb_func", "sensitivity_max"]

@@ -12,7 +12,7 @@ from pyxai._checks import check_bool, check_int
 from pyxai.explanation import Explanation
 from pyxai.explanation.groups import adds_up, flat_attributions, groups_of, quantity
 from pyxai.explanation.text import group_label
-from pyxai.plot._axes import NEGATIVE, POSITIVE, as_array, as_explanation, new_axes, one_example
+from pyxai.plot.axes import NEGATIVE, POSITIVE, as_array, as_explanation, new_axes, one_example
 
 __all__ = ["bar"]
 

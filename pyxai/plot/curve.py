@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from pyxai._checks import describe
-from pyxai.metrics.curve import Curve
-from pyxai.plot._axes import new_axes
+from pyxai.explanation.curve import Curve
+from pyxai.plot.axes import new_axes
 
 __all__ = ["curve"]
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pyxai._checks import check_int, check_tensor, describe
 from pyxai.graphs import GraphExplanation, graph_layout
-from pyxai.plot._axes import POSITIVE, new_axes
+from pyxai.plot.axes import POSITIVE, new_axes
 
 __all__ = ["graph"]
 

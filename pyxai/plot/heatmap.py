@@ -10,7 +10,7 @@ import numpy as np
 from pyxai._checks import check_bool, check_number, describe
 from pyxai.explanation import Explanation
 from pyxai.explanation.groups import groups_of, quantity
-from pyxai.plot._axes import as_array, new_axes, one_example
+from pyxai.plot.axes import as_array, new_axes, one_example
 
 __all__ = ["heatmap"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pyxai._checks import check_int, describe
-from pyxai.plot._axes import as_array, new_axes
+from pyxai.plot.axes import as_array, new_axes
 from pyxai.taylor import HarsanyiDividends, IntegratedHessians, InteractionIndices, PairEffects
 
 __all__ = ["interactions"]

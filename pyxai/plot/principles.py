@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pyxai._checks import describe
-from pyxai.plot._axes import new_axes
+from pyxai.plot.axes import new_axes
 from pyxai.taylor import PrinciplesTable
 
 __all__ = ["principles"]
@@ -31,7 +31,7 @@ def principles(table: PrinciplesTable, *, title: str | None = None, ax: Any = No
     Parameters
     ----------
     table : PrinciplesTable
-        From `pyxai.taylor.principles_table`.
+        From `pyxai.taylor.allocation.principles_table`.
     title : str, optional
         Default: none.
     ax : matplotlib Axes, optional

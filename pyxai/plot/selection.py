@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from pyxai._checks import describe
-from pyxai.plot._axes import new_axes
+from pyxai.plot.axes import new_axes
 from pyxai.selection import FeatureSelection, SelectionCurve
 
 __all__ = ["selection"]

@@ -28,5 +28,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # Not in __all__: `import *` must not need scikit-learn.
     if name == "GreedyFeatureSelector":
-        return importlib.import_module("pyxai.selection._selector").GreedyFeatureSelector
+        return importlib.import_module("pyxai.selection.selector").GreedyFeatureSelector
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

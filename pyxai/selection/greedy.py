@@ -16,8 +16,8 @@ from pyxai.greedy import (
     path_nodes,
     round_sizes,
 )
+from pyxai.greedy.flat_scores import warn_of_silence
 from pyxai.greedy.schedule import is_adaptive
-from pyxai.greedy.silence import warn_of_silence
 from pyxai.selection.curve import loss_curve
 from pyxai.selection.growing import GrowingScores
 from pyxai.selection.losses import Loss

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from pyxai._inputs import format_baselines
-from pyxai.attribution._split_model import SplitModel, split_model
 from pyxai.ops import masked_perturb, path_accumulate, path_points
+from pyxai.propagation.split_model import SplitModel, split_model
 from pyxai.runner import Runner
 from pyxai.selection.data import Batch, DataSet
 from pyxai.selection.features import Features

@@ -9,20 +9,20 @@ method shares them out. `interaction_indices` of game theory are something else:
 
 from __future__ import annotations
 
-from pyxai.taylor.attribution import attribution_from_effects
-from pyxai.taylor.effects import taylor_effects
-from pyxai.taylor.harsanyi import HarsanyiDividends, harsanyi_dividends
-from pyxai.taylor.indices import InteractionIndices, interaction_indices
-from pyxai.taylor.integrated_hessians import IntegratedHessians, integrated_hessians
-from pyxai.taylor.methods import METHOD_NAMES
-from pyxai.taylor.orders import OrderEffects, TaylorJet, taylor_jet
-from pyxai.taylor.pairs import PairEffects, pairwise_terms
-from pyxai.taylor.polynomial import Polynomial
-from pyxai.taylor.principles import AllocationTest, SurrogateTest, principles
-from pyxai.taylor.principles_neuron import NeuronTest
-from pyxai.taylor.principles_table import PrinciplesTable, principles_table
-from pyxai.taylor.terms import TaylorTerms
-from pyxai.taylor.weights import allocation_weights
+from pyxai.taylor.allocation.method_names import METHOD_NAMES
+from pyxai.taylor.allocation.principles import AllocationTest, SurrogateTest, principles
+from pyxai.taylor.allocation.principles_neuron import NeuronTest
+from pyxai.taylor.allocation.principles_table import PrinciplesTable, principles_table
+from pyxai.taylor.allocation.weighted_sums import attribution_from_effects
+from pyxai.taylor.allocation.weights import allocation_weights
+from pyxai.taylor.effects.harsanyi import HarsanyiDividends, harsanyi_dividends
+from pyxai.taylor.effects.interaction_indices import InteractionIndices, interaction_indices
+from pyxai.taylor.effects.orders import OrderEffects, TaylorJet, taylor_jet
+from pyxai.taylor.effects.polynomial import Polynomial
+from pyxai.taylor.effects.taylor_effects import taylor_effects
+from pyxai.taylor.effects.terms import TaylorTerms
+from pyxai.taylor.pairs.integrated_hessians import IntegratedHessians, integrated_hessians
+from pyxai.taylor.pairs.pairwise_terms import PairEffects, pairwise_terms
 
 __all__ = [
     "METHOD_NAMES",

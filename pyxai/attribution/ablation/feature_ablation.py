@@ -1,0 +1,201 @@
+"""How far the output falls when a feature is replaced by its baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyxai._checks import check_int
+from pyxai._inputs import (
+    flat_features,
+    format_baselines,
+    format_feature_mask,
+    format_inputs,
+    restore_form,
+)
+from pyxai.attribution.ablation.output_drops import changed_players, output_drops
+from pyxai.methods.base import PerturbationAttribution, TensorOrTuple
+from pyxai.ops import pack_masks
+from pyxai.runner import Runner
+from pyxai.runner.target import EveryOutput
+
+__all__ = ["FeatureAblation"]
+
+
+class FeatureAblation(PerturbationAttribution):
+    """Occlusion of one feature, or of one group of features, at a time.
+
+    ``a[i] = f(x) - f(x with feature i at the baseline)``
+
+    Axioms: null player, symmetry, linearity, implementation invariance. Not complete: an effect of
+    several features together is counted in each of them.
+
+    Parameters
+    ----------
+    forward_func : callable
+        The model, or any function of tensors; it need not be differentiable.
+
+    References
+    ----------
+    .. [1] M. D. Zeiler, R. Fergus, "Visualizing and Understanding Convolutional Networks",
+       ECCV 2014, section 4.2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pyxai.attribution import FeatureAblation
+    >>> model = lambda x: x[:, 0] * x[:, 1] + x[:, 2]
+    >>> FeatureAblation(model).attribute(torch.tensor([[2.0, 3.0, 4.0]]))
+    tensor([[6., 6., 4.]])
+    """
+
+    def attribute(
+        self,
+        inputs: TensorOrTuple,
+        baselines: Any = None,
+        target: Any = None,
+        additional_forward_args: Any = None,
+        feature_mask: TensorOrTuple | None = None,
+        perturbations_per_eval: int = 1,
+        show_progress: bool = False,
+    ) -> TensorOrTuple:
+        """Return the fall of the output for each example and feature.
+
+        Parameters
+        ----------
+        inputs : Tensor or tuple of Tensor, shape [batch, *features]
+            What to explain, of any real dtype.
+        baselines : float, Tensor, or tuple of those, shape [*features] or [1 or batch, *features]
+            What replaces a feature, in input units; default 0.
+        target : int, tuple, list or Tensor, optional
+            Which output: one index for all examples, or one for each; see `pyxai.runner.Target`.
+            None for a model with ``n_outputs`` outputs per row: all of them, at no further cost.
+        additional_forward_args : any, optional
+            Further arguments of the model; tensors with one row per example follow the examples.
+        feature_mask : Tensor or tuple of Tensor, shape that broadcasts to the inputs, optional
+            Integers from 0: features of the same number are replaced together, also across the
+            tensors of a tuple. Default: every feature alone.
+        perturbations_per_eval : int
+            1: the rows in one call of the model are chosen from its memory. More: at most so many
+            perturbations of every example in one call.
+        show_progress : bool
+            Whether to show a bar if it takes longer than two seconds; needs tqdm.
+
+        Returns
+        -------
+        Tensor or tuple of Tensor, shape [batch, *features]
+            In the form of ``inputs``, in output units; float64 for outputs in float64 and float32
+            otherwise. For a model with one output for the whole batch the first size is 1; for
+            all outputs of every row it is ``batch * n_outputs``, those of an example together.
+
+        Raises
+        ------
+        ValueError
+            If a shape, a target or a value does not fit.
+        TypeError
+            If an argument is not of the kind asked for.
+
+        Notes
+        -----
+        Cost: one row for each example, and one more for each feature that differs from its
+        baseline in any example.
+        """
+        tensors, is_tuple = format_inputs(inputs)
+        starts = format_baselines(baselines, tensors)
+        players = format_feature_mask(feature_mask, tensors)
+        runner = perturbation_runner(
+            self.forward_func,
+            target,
+            additional_forward_args,
+            perturbations_per_eval,
+            len(tensors[0]),
+            show_progress,
+        )
+        changed = changed_players(tensors, starts, players.maps, players.n_players)
+        asked = changed.nonzero()[:, 0]
+        masks = _all_but_one(asked, players.n_players)
+        drops = output_drops(runner, tensors, starts, players.maps, masks, len(asked))
+        scores = drops.new_zeros(len(drops), players.n_players)
+        scores[:, asked] = drops
+        return restore_form(
+            tuple(
+                _to_features(scores, owners, tensor)
+                for owners, tensor in zip(players.maps, tensors, strict=True)
+            ),
+            is_tuple,
+        )
+
+    def attribute_future(self, *args: Any, **kwargs: Any) -> torch.futures.Future[Any]:  # type: ignore[override]
+        """Return a future of what `attribute` returns, for a model that returns futures.
+
+        Takes the arguments of `attribute`. The calls of the model are waited for one by one, so
+        the future that comes back is done.
+        """
+        model = self.forward_func
+
+        def waited(*rows: Any) -> Any:
+            outputs = model(*rows)
+            if not isinstance(outputs, torch.futures.Future):
+                raise TypeError(
+                    f"forward_func must return a future for attribute_future, "
+                    f"got a {type(outputs).__name__}"
+                )
+            return outputs.wait()
+
+        future: torch.futures.Future[Any] = torch.futures.Future()
+        future.set_result(FeatureAblation(waited).attribute(*args, **kwargs))
+        return future
+
+
+def perturbation_runner(
+    forward_func: Callable[..., Any],
+    target: Any,
+    arguments: Any,
+    perturbations_per_eval: int,
+    batch: int,
+    show_progress: bool,
+) -> Runner:
+    """Return a runner that reads the arguments as perturbation methods do."""
+    check_int("perturbations_per_eval", perturbations_per_eval, minimum=1)
+    return Runner(
+        forward_func,
+        target=EveryOutput() if target is None else target,
+        additional_forward_args=arguments,
+        max_rows=None if perturbations_per_eval == 1 else perturbations_per_eval * batch,
+        progress=show_progress,
+    )
+
+
+def _all_but_one(asked: Tensor, n_players: int) -> Callable[[slice], Tensor]:
+    """Return the masks that keep all players but one of those asked for."""
+    full = pack_masks(torch.ones(1, n_players, dtype=torch.bool, device=asked.device))
+    place = (asked // 32)[:, None]  # of the word in which the mask differs from the full one
+    bit = torch.ones_like(place, dtype=torch.int32) << (asked % 32).int()[:, None]
+    word = full[0][place] ^ bit
+
+    def masks(numbers: slice) -> Tensor:
+        hidden = place[numbers]
+        return full.repeat(len(hidden), 1).scatter_(1, hidden, word[numbers])
+
+    return masks
+
+
+def _to_features(scores: Tensor, owners: Tensor | None, tensor: Tensor) -> Tensor:
+    """Give every feature the score of its player: [rows, n_players] -> [rows, *features].
+
+    There is a row for each example, for each output of each example, or one for the batch.
+    """
+    if owners is None:
+        return scores.view(len(scores), *tensor.shape[1:])
+    if 1 < len(owners) < len(scores):
+        owners = owners.repeat_interleave(len(scores) // len(owners), 0)
+    if len(owners) > len(scores):
+        raise ValueError(
+            "feature_mask must be the same for all examples, with a first size of 1, for a model "
+            f"with one output for the whole batch, got {len(owners)} rows"
+        )
+    index = flat_features(owners).long().expand(len(scores), -1)
+    return scores.gather(1, index).view(len(scores), *tensor.shape[1:])

@@ -1,0 +1,274 @@
+"""Grad-CAM: feature maps of a layer, weighted by their mean gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pyxai._checks import check_choice, check_tensor, describe
+from pyxai._inputs import format_inputs
+from pyxai.attribution.layers.layer_probe import LayerProbe
+from pyxai.methods.base import GradientAttribution
+from pyxai.runner import Runner
+
+__all__ = ["GradCam", "LayerAttribution", "LayerGradCam"]
+
+
+class LayerAttribution(GradientAttribution):
+    """A method that attributes to the values of a layer.
+
+    Parameters
+    ----------
+    forward_func : callable
+        The model; it must run ``layer`` exactly once.
+    layer : nn.Module
+        Where to attribute to.
+    device_ids : list of int, optional
+        captum's argument for DataParallel models; not needed here.
+
+    Raises
+    ------
+    TypeError
+        If ``layer`` is not a module.
+    """
+
+    def __init__(
+        self,
+        forward_func: Callable[..., Any],
+        layer: nn.Module,
+        device_ids: list[int] | None = None,
+    ) -> None:
+        super().__init__(forward_func)
+        if not isinstance(layer, nn.Module):
+            raise TypeError(f"layer must be a module, got {describe(layer)}")
+        self.layer = layer
+        self.device_ids = device_ids
+
+    @staticmethod
+    def interpolate(
+        layer_attribution: Tensor,
+        interpolate_dims: int | tuple[int, ...],
+        interpolate_mode: str = "nearest",
+    ) -> Tensor:
+        """Bring the map of a layer to the size of an image, to look at.
+
+        Parameters
+        ----------
+        layer_attribution : Tensor, shape [batch, channels, *sizes]
+            One to three sizes.
+        interpolate_dims : int or tuple of int
+            Sizes wanted, usually ``inputs.shape[2:]``.
+        interpolate_mode : str
+            ``"nearest"``, ``"area"``, ``"linear"`` (1-d), ``"bilinear"`` or ``"bicubic"`` (2-d),
+            ``"trilinear"`` (3-d).
+
+        Returns
+        -------
+        Tensor, shape [batch, channels, *interpolate_dims]
+        """
+        check_tensor("layer_attribution", layer_attribution)
+        return nn.functional.interpolate(layer_attribution, interpolate_dims, mode=interpolate_mode)
+
+
+class LayerGradCam(LayerAttribution):
+    """Weigh the channels of a layer by their mean gradients and add them up.
+
+    ``a_p = sum_k alpha_k A^k_p``, ``alpha_k = mean over p of dF / dA^k_p``; A^k_p is channel k of
+    the layer at position p. Signed, as the theory of effects needs it; the original's ReLU is
+    ``relu_attributions=True``. Not upsampled: `LayerAttribution.interpolate` does that.
+
+    Parameters
+    ----------
+    forward_func : callable
+        The model; it must run ``layer`` exactly once.
+    layer : nn.Module
+        The layer, usually the last convolution; its output has shape [batch, channels, *positions].
+    device_ids : list of int, optional
+        captum's argument for DataParallel models; not needed here.
+
+    References
+    ----------
+    .. [1] R. R. Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via
+       Gradient-based Localization", ICCV 2017, eqs. 1 and 2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pyxai.attribution import LayerGradCam
+    >>> conv = torch.nn.Conv2d(1, 2, 3)
+    >>> net = torch.nn.Sequential(conv, torch.nn.Flatten(), torch.nn.Linear(18, 2)).eval()
+    >>> LayerGradCam(net, conv).attribute(torch.ones(4, 1, 5, 5), target=0).shape
+    torch.Size([4, 1, 3, 3])
+    """
+
+    def attribute(
+        self,
+        inputs: Tensor | tuple[Tensor, ...],
+        target: Any = None,
+        additional_forward_args: Any = None,
+        attribute_to_layer_input: bool = False,
+        relu_attributions: bool = False,
+        attr_dim_summation: bool = True,
+        grad_kwargs: dict[str, Any] | None = None,
+        *,
+        internal_batch_size: int | None = None,
+    ) -> Any:
+        """Attribute the output to the positions of the layer.
+
+        Parameters
+        ----------
+        inputs : Tensor or tuple of Tensor, shape [batch, *features]
+            What to explain.
+        target : int, tuple, list or Tensor, optional
+            Which output is explained.
+        additional_forward_args : any, optional
+            Further arguments of the model.
+        attribute_to_layer_input : bool
+            Whether to take the layer's input instead of its output.
+        relu_attributions : bool
+            Whether to set negative values to 0.
+        attr_dim_summation : bool
+            Whether to add up the channels, dimension 1.
+        grad_kwargs : dict, optional
+            captum's arguments for ``torch.autograd.grad``; none is supported.
+        internal_batch_size : int, optional
+            Upper bound of the rows in one pass; default: chosen by memory.
+
+        Returns
+        -------
+        Tensor or tuple of Tensor, shape [batch, 1 or channels, *positions]
+            In output units; a tuple if the layer has several tensors.
+
+        Raises
+        ------
+        ValueError
+            If the model does not run the layer, or runs it more than once.
+        TypeError
+            If the layer's value is not floating point.
+        NotImplementedError
+            If ``grad_kwargs`` are given.
+        """
+        if grad_kwargs:
+            raise NotImplementedError(
+                f"grad_kwargs must be None, got {', '.join(sorted(grad_kwargs))}"
+            )
+        values, _ = format_inputs(inputs)
+        probe = LayerProbe(self.forward_func, self.layer, attribute_to_layer_input, len(values))
+        arguments = (*values, *_as_tuple(additional_forward_args))
+        with probe.attached():
+            probe.measure(values[0].shape[0], arguments)
+            runner = Runner(
+                probe,
+                target=target,
+                additional_forward_args=arguments,
+                max_rows=internal_batch_size,
+            )
+            activations, gradients = probe.run(runner, values[0].shape[0])
+        maps = []
+        for activation, gradient in zip(activations, gradients, strict=True):
+            wide = torch.promote_types(gradient.dtype, torch.float32)
+            activation, gradient = activation.to(wide), gradient.to(wide)
+            positions = tuple(range(2, gradient.dim()))
+            weight = gradient.mean(positions, keepdim=True) if positions else gradient
+            scaled = weight * activation
+            if attr_dim_summation:
+                scaled = scaled.sum(1, keepdim=True)
+            maps.append(scaled.relu() if relu_attributions else scaled)
+        return tuple(maps) if len(maps) > 1 else maps[0]
+
+
+class GradCam(LayerGradCam):
+    """`LayerGradCam` on the last convolution of the model, at the size of the input if asked.
+
+    Parameters
+    ----------
+    forward_func : nn.Module
+        The model.
+    layer : nn.Module, optional
+        Default: the last convolution in the order of registration.
+
+    Raises
+    ------
+    ValueError
+        If no layer is given and the model has no convolution.
+
+    References
+    ----------
+    .. [1] R. R. Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via
+       Gradient-based Localization", ICCV 2017, eqs. 1 and 2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pyxai.attribution import GradCam
+    >>> conv, head = torch.nn.Conv2d(1, 2, 3), torch.nn.Linear(18, 2)
+    >>> net = torch.nn.Sequential(conv, torch.nn.Flatten(), head).eval()
+    >>> GradCam(net).attribute(torch.ones(4, 1, 5, 5), 0, upsample="bilinear").shape
+    torch.Size([4, 1, 5, 5])
+    """
+
+    def __init__(self, forward_func: Callable[..., Any], layer: nn.Module | None = None) -> None:
+        if layer is None:
+            if not isinstance(forward_func, nn.Module):
+                raise TypeError(
+                    "forward_func must be a module for its last convolution to be found, got "
+                    f"{describe(forward_func)}; give the layer"
+                )
+            convolutions = [m for m in forward_func.modules() if _is_convolution(m)]
+            if not convolutions:
+                raise ValueError(
+                    "layer must be given for a model without convolutions, got None for "
+                    f"{type(forward_func).__name__}"
+                )
+            layer = convolutions[-1]
+        super().__init__(forward_func, layer)
+
+    def attribute(
+        self,
+        inputs: Tensor | tuple[Tensor, ...],
+        target: Any = None,
+        additional_forward_args: Any = None,
+        attribute_to_layer_input: bool = False,
+        relu_attributions: bool = False,
+        attr_dim_summation: bool = True,
+        grad_kwargs: dict[str, Any] | None = None,
+        *,
+        internal_batch_size: int | None = None,
+        upsample: str | None = None,
+    ) -> Any:
+        """Attribute as `LayerGradCam` does; ``upsample`` names a mode of `interpolate`.
+
+        Raises
+        ------
+        ValueError
+            Also if ``upsample`` is not a mode.
+        """
+        result = super().attribute(
+            inputs,
+            target,
+            additional_forward_args,
+            attribute_to_layer_input,
+            relu_attributions,
+            attr_dim_summation,
+            grad_kwargs,
+            internal_batch_size=internal_batch_size,
+        )
+        if upsample is None:
+            return result
+        modes = ("nearest", "linear", "bilinear", "bicubic", "trilinear", "area")
+        check_choice("upsample", upsample, modes)
+        first = inputs[0] if isinstance(inputs, (tuple, list)) else inputs
+        return self.interpolate(result, tuple(first.shape[2:]), upsample)
+
+
+def _is_convolution(module: nn.Module) -> bool:
+    return isinstance(module, nn.modules.conv._ConvNd)
+
+
+def _as_tuple(value: Any) -> tuple[Any, ...]:
+    if value is None:
+        return ()
+    return value if isinstance(value, tuple) else (value,)

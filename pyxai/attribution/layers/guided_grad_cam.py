@@ -1,0 +1,119 @@
+"""Guided backpropagation, weighted by where Grad-CAM looks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pyxai._checks import check_choice, describe
+from pyxai._inputs import format_inputs, restore_form
+from pyxai.attribution.gradients.guided_backprop import GuidedBackprop
+from pyxai.attribution.layers.grad_cam import LayerAttribution, LayerGradCam
+from pyxai.methods.base import GradientAttribution
+
+__all__ = ["GuidedGradCam"]
+
+TensorOrTuple = Tensor | tuple[Tensor, ...]
+MODES = ("nearest", "linear", "bilinear", "bicubic", "trilinear", "area")
+
+
+class GuidedGradCam(GradientAttribution):
+    """Guided backpropagation times the upsampled positive part of Grad-CAM.
+
+    Parameters
+    ----------
+    model : Module
+        Returns one tensor, a row per example; it runs ``layer`` exactly once.
+    layer : Module
+        Whose map weighs the gradients, usually the last convolution.
+    device_ids : list of int, optional
+        captum's argument for DataParallel models; not needed here.
+
+    Raises
+    ------
+    TypeError
+        If ``model`` or ``layer`` is no module.
+
+    References
+    ----------
+    .. [1] R. R. Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via
+       Gradient-based Localization", ICCV 2017, section 3.3.
+    """
+
+    def __init__(
+        self, model: nn.Module, layer: nn.Module, device_ids: list[int] | None = None
+    ) -> None:
+        super().__init__(model)
+        self.model = model
+        self._cam = LayerGradCam(model, layer, device_ids)
+        self._guided = GuidedBackprop(model)
+
+    def attribute(
+        self,
+        inputs: TensorOrTuple,
+        target: Any = None,
+        additional_forward_args: Any = None,
+        interpolate_mode: str = "nearest",
+        attribute_to_layer_input: bool = False,
+    ) -> TensorOrTuple:
+        """Compute guided gradients at the positions that Grad-CAM marks.
+
+        Parameters
+        ----------
+        inputs : Tensor or tuple of Tensor, shape [batch, channels, *sizes]
+            Dimensions after the second are those of the layer's map.
+        target : int, tuple, list or Tensor, optional
+            Which output, in any of captum's forms.
+        additional_forward_args : any, optional
+            Further arguments of the model.
+        interpolate_mode : str
+            How the map is brought to the size of the inputs.
+        attribute_to_layer_input : bool
+            Whether to take the layer's input instead of its output.
+
+        Returns
+        -------
+        Tensor or tuple of Tensor, shape of ``inputs``
+            In squared output units per input unit.
+
+        Raises
+        ------
+        ValueError
+            If an input has other dimensions than the map, or the mode is unknown.
+        TypeError
+            If a type does not fit.
+        """
+        check_choice("interpolate_mode", interpolate_mode, MODES)
+        tensors, is_tuple = format_inputs(inputs, gradients=True)
+        cam = self._cam.attribute(
+            inputs,
+            target,
+            additional_forward_args,
+            attribute_to_layer_input=attribute_to_layer_input,
+            relu_attributions=True,
+        )
+        if isinstance(cam, tuple):
+            raise ValueError(
+                f"layer must have one tensor for its map to weigh inputs, got {describe(cam)}"
+            )
+        for tensor in tensors:
+            if tensor.dim() != cam.dim():
+                raise ValueError(
+                    f"inputs must have {cam.dim()} dimensions like the map of the layer, "
+                    f"{list(cam.shape)}, got {list(tensor.shape)}"
+                )
+        guided = self._guided.attribute(tensors, target, additional_forward_args)
+        weighed = tuple(
+            gradient * _fitted(cam, tensor, interpolate_mode).to(gradient.dtype)
+            for gradient, tensor in zip(guided, tensors, strict=True)
+        )
+        return restore_form(weighed, is_tuple)
+
+
+def _fitted(cam: Tensor, tensor: Tensor, mode: str) -> Tensor:
+    if tensor.dim() < 3 or cam.shape[2:] == tensor.shape[2:]:
+        return cam
+    with torch.no_grad():
+        return LayerAttribution.interpolate(cam, tuple(tensor.shape[2:]), mode)

@@ -1,0 +1,1 @@
+"""The demonstration's sections that are no tables of methods: columns, pixels, a graph."""

@@ -1,0 +1,139 @@
+"""Players in the order of their scores, and the game that shows or hides them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from pyxai._checks import check_int
+from pyxai._inputs import format_inputs
+from pyxai.explanation.curve import Curve
+from pyxai.game import Game
+from pyxai.metrics.attributions import player_scores, rank_players
+from pyxai.metrics.options import check_fractions
+from pyxai.runner import Output
+
+__all__ = [
+    "Ranked",
+    "as_tuple",
+    "curve_sizes",
+    "game_options",
+    "mean_drop",
+    "name_of",
+    "ranked_game",
+    "reveal_curve",
+    "top_masks",
+]
+
+ALL_SIZES = 256  # up to so many players every size is a point of the curve
+
+_GAME_OPTIONS = (
+    "target",
+    "baselines",
+    "imputer",
+    "feature_mask",
+    "additional_forward_args",
+    "output",
+    "max_rows",
+    "seed",
+)
+
+
+def game_options(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Pick the arguments of a game from those of a metric."""
+    return {name: arguments[name] for name in _GAME_OPTIONS}
+
+
+class Ranked(NamedTuple):
+    """A game with each example's players from best to worst; those it lacks come last."""
+
+    game: Game
+    order: Tensor  # [batch, n_players]
+    counts: Tensor  # [batch], players that the example has
+
+    def sizes_of(self, of_count: Callable[[int], Tensor]) -> Tensor:
+        """Return sizes for each example's number of players: [points], or [batch, points].
+
+        Where the numbers differ, the shorter lists repeat their last size.
+        """
+        counts = self.counts.tolist()
+        known = {count: of_count(count) for count in set(counts)}
+        if len(known) == 1:
+            return known[counts[0]]
+        width = max(len(sizes) for sizes in known.values())
+        rows = [known[count] for count in counts]
+        return torch.stack([torch.cat([r, r[-1:].expand(width - len(r))]) for r in rows])
+
+
+def ranked_game(
+    model: Callable[..., Any],
+    inputs: Any,
+    attributions: Any,
+    absolute: bool,
+    options: dict[str, Any],
+) -> Ranked:
+    """Return the game and each example's players from best to worst."""
+    tensors, _ = format_inputs(inputs)
+    scores, mask = player_scores(attributions, tensors, options["feature_mask"], absolute=absolute)
+    counts = (scores > -torch.inf).sum(1)
+    return Ranked(
+        Game(model, inputs, **options | {"feature_mask": mask}), rank_players(scores), counts
+    )
+
+
+def curve_sizes(n_players: int, n_points: int | None) -> Tensor:
+    """Return the numbers of players at the points of a curve."""
+    if n_points is None:
+        n_points = n_players + 1 if n_players <= ALL_SIZES else 101
+    check_int("n_points", n_points, minimum=2)
+    count = min(n_points, n_players + 1)
+    return torch.linspace(0, n_players, count, dtype=torch.float64).round().long()
+
+
+def top_masks(order: Tensor, sizes: Tensor, n_players: int | None = None) -> Tensor:
+    """Return masks that hold the first ``sizes`` players of each example, [batch, sizes, n].
+
+    ``sizes`` are the same for all examples, [sizes], or their own, [batch, sizes].
+    ``order`` may name fewer than ``n_players``; default: it names all.
+    """
+    count = order.shape[1] if n_players is None else n_players
+    place = order.new_full((len(order), count), count).scatter_(
+        1, order, torch.arange(order.shape[1], device=order.device).expand_as(order)
+    )
+    return place.unsqueeze(1) < sizes.to(order.device).unsqueeze(-1)
+
+
+def reveal_curve(ranked: Ranked, n_points: int | None, *, hide: bool, name: str) -> Curve:
+    """Return the outputs as the top players are shown or hidden."""
+    sizes = ranked.sizes_of(lambda count: curve_sizes(count, n_points))
+    masks = top_masks(ranked.order, sizes)
+    values = ranked.game.values(~masks if hide else masks)
+    x = (sizes.double() / sizes[..., -1:]).to(values.device)
+    axis = "fraction of features hidden" if hide else "fraction of features shown"
+    return Curve(x, values.double(), name, axis)
+
+
+def mean_drop(ranked: Ranked, fractions: float | Sequence[float], *, hide: bool) -> Tensor:
+    """Return the mean fall of the output over fractions of the players."""
+    shares = check_fractions("fractions", fractions)
+    # A product such as 0.1 * 30 may lie a rounding error above the whole number it stands for.
+    sizes = ranked.sizes_of(lambda n: (shares * n - 1e-9).ceil().long().clamp(1, n))
+    masks = top_masks(ranked.order, sizes)
+    whole = torch.ones_like(masks[:, :1])
+    values = ranked.game.values(torch.cat([whole, ~masks if hide else masks], 1)).double()
+    return (values[:, :1] - values[:, 1:]).mean(1)
+
+
+def name_of(output: Output) -> str:
+    """Return what an output is called."""
+    return output if isinstance(output, str) else "output"
+
+
+def as_tuple(arguments: Any) -> tuple[Any, ...]:
+    """Return extra arguments as a tuple."""
+    if arguments is None:
+        return ()
+    return arguments if isinstance(arguments, tuple) else (arguments,)

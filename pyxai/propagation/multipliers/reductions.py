@@ -1,0 +1,222 @@
+"""Closed, complete rules for softmax, norms and other functions of a whole axis.
+
+Each is Rescale on the function's own steps (exp, sum, log; centre, square, mean, root, product),
+composed by hand: no value of another row enters, and nothing is divided by a difference that may
+be all rounding.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyxai._errors import UnsupportedOperationError
+from pyxai.propagation.multipliers.closed_secants import exp_secant
+from pyxai.propagation.multipliers.secant import pair, secant, values_at
+from pyxai.tracing import Call
+from pyxai.tracing.vjp import reduce_to
+
+__all__ = [
+    "deviation",
+    "group_norm",
+    "layer_norm",
+    "log_softmax",
+    "logsumexp",
+    "power_sum",
+    "softmax",
+    "vector_norm",
+]
+
+
+def _dims(dim: Any, rank: int) -> list[int]:
+    if dim is None or dim == []:
+        return list(range(rank))
+    return [axis % rank for axis in (dim if isinstance(dim, (list, tuple)) else [dim])]
+
+
+def _log_sum(call: Call, name: str, dims: list[int], dtype: torch.dtype) -> tuple[Tensor, ...]:
+    """Return scores, their logsumexp, and the weights with ``L_x - L_b = sum w (z_x - z_b)``.
+
+    ``w_j`` is the secant of exp at ``z_j`` over the secant of exp at ``L``: the log of a sum,
+    rescaled. All terms are shifted by the same constant per row, which cancels.
+    """
+    x, b = pair(call, name, dtype)
+    log_x = torch.logsumexp(x, dims, keepdim=True)
+    log_b = torch.logsumexp(b, dims, keepdim=True)
+    shift = torch.maximum(log_x, log_b)
+    shift = torch.where(shift == -math.inf, torch.zeros_like(shift), shift)
+    weights = exp_secant(x - shift, b - shift)
+    total = exp_secant(log_x - shift, log_b - shift)
+    return x, b, log_x, log_b, weights / torch.where(total == 0, torch.ones_like(total), total)
+
+
+def softmax(call: Call, multiplier: Tensor) -> dict[str, Tensor]:
+    """``y_i = exp(z_i - L)``: secant of exp, then the log of the sum.
+
+    ``M_j = s_j G_j - w_j sum_i s_i G_i`` with ``s`` the secant of exp between the two log
+    probabilities and ``w`` from :func:`_log_sum`. Bounded, shift invariant, and the gradient of
+    softmax in the limit.
+    """
+    dims = _dims(call["dim"], len(call.shape("self")))
+    x, b, log_x, log_b, weights = _log_sum(call, "self", dims, multiplier.dtype)
+    slope = exp_secant(_finite(x - log_x), _finite(b - log_b))
+    scaled = slope * multiplier
+    return {"self": scaled - weights * scaled.sum(dims, keepdim=True)}
+
+
+def _finite(log_probability: Tensor) -> Tensor:
+    """Read -inf - -inf as -inf: a row without any admitted entry has no probabilities."""
+    return log_probability.masked_fill(log_probability.isnan(), -math.inf)
+
+
+def log_softmax(call: Call, multiplier: Tensor) -> dict[str, Tensor]:
+    """``y_i = z_i - L``."""
+    dims = _dims(call["dim"], len(call.shape("self")))
+    *_, weights = _log_sum(call, "self", dims, multiplier.dtype)
+    return {"self": multiplier - weights * multiplier.sum(dims, keepdim=True)}
+
+
+def logsumexp(call: Call, multiplier: Tensor) -> dict[str, Tensor]:
+    """``y = L``."""
+    shape = call.shape("self")
+    dims = _dims(call["dim"], len(shape))
+    *_, weights = _log_sum(call, "self", dims, multiplier.dtype)
+    kept = [1 if axis in dims else size for axis, size in enumerate(shape)]
+    return {"self": weights * multiplier.reshape(kept)}
+
+
+def _normalized(
+    x: Tensor, b: Tensor, multiplier: Tensor, dims: list[int], eps: float, centre: bool
+) -> Tensor:
+    """Multiplier of ``h`` for ``y = c r``, ``c = h - mean(h)``, ``r = (mean(c^2) + eps)^(-1/2)``.
+
+    ``M_c = G r_mean + k 2 c_mean / n`` with ``k = <G, c_mean> (r_x - r_b)/(v_x - v_b)``, and
+    ``(r_x - r_b)/(v_x - v_b) = -r_x^2 r_b^2 / (r_x + r_b)`` without any cancellation.
+    """
+    if centre:
+        x = x - x.mean(dims, keepdim=True)
+        b = b - b.mean(dims, keepdim=True)
+    r_x = (x.square().mean(dims, keepdim=True) + eps).rsqrt()
+    r_b = (b.square().mean(dims, keepdim=True) + eps).rsqrt()
+    middle = (x + b) / 2
+    count = math.prod(x.shape[dim] for dim in dims)
+    slope = -((r_x * r_b) ** 2) / (r_x + r_b)
+    pull = (multiplier * middle).sum(dims, keepdim=True) * slope * (2 / count)
+    found = multiplier * ((r_x + r_b) / 2) + pull * middle
+    return found - found.mean(dims, keepdim=True) if centre else found
+
+
+def layer_norm(call: Call, multiplier: Tensor) -> dict[str, Tensor]:
+    """Layer norm over trailing axes; RMS norm is the same without the centre."""
+    _refuse_moving_weights(call)
+    x, b = pair(call, "input", multiplier.dtype)
+    axes = list(range(-len(call["normalized_shape"]), 0))
+    eps = call["eps"]
+    if eps is None:  # rms_norm's default depends on the dtype of the model
+        eps = torch.finfo(call["input"].dtype).eps
+    if call["weight"] is not None:
+        multiplier = multiplier * call["weight"].to(multiplier.dtype)
+    centre = call.node.op == "layer_norm"
+    return {"input": _normalized(x, b, multiplier, axes, float(eps), centre)}
+
+
+def group_norm(call: Call, multiplier: Tensor) -> dict[str, Tensor]:
+    """Group norm, and instance norm as group norm with one channel per group."""
+    _refuse_moving_weights(call)
+    dtype = multiplier.dtype
+    shape = call.shape("input")
+    channels = [1, shape[1], *[1] * (len(shape) - 2)]
+    if call["weight"] is not None:
+        multiplier = multiplier * call["weight"].to(dtype).reshape(channels)
+    if call.node.op == "instance_norm" and not call["use_input_stats"]:
+        scale = (call["running_var"].to(dtype) + call["eps"]).rsqrt()
+        return {"input": multiplier * scale.reshape(channels)}
+    groups = shape[1] if call.node.op == "instance_norm" else call["num_groups"]
+    x, b = (value.reshape(shape[0], groups, -1) for value in pair(call, "input", dtype))
+    found = _normalized(x, b, multiplier.reshape(x.shape), [2], float(call["eps"]), True)
+    return {"input": found.reshape(shape)}
+
+
+def _refuse_moving_weights(call: Call) -> None:
+    if call.dependents() != ("input",):
+        raise UnsupportedOperationError(
+            f"DeepLIFT has no rule for {call.node.op} whose weights depend on the inputs, at "
+            f"{call.node.where}"
+        )
+
+
+def _powers(x: Tensor, b: Tensor, order: float) -> Tensor:
+    """Secant of ``|h|^order``."""
+    if order == 2:
+        return x + b
+    return secant(
+        x,
+        b,
+        x.abs() ** order,
+        b.abs() ** order,
+        lambda middle: order * middle.abs() ** (order - 1) * middle.sign(),
+        0.0,
+    )
+
+
+def vector_norm(call: Call, multiplier: Tensor) -> dict[str, Tensor]:
+    """``y = (sum |h|^p)^(1/p)``: secant of the power, sum, secant of the root."""
+    order = float(call["ord"])
+    if not 0 < order < math.inf:
+        raise UnsupportedOperationError(
+            f"DeepLIFT has no rule for a norm of order {order}, at {call.node.where}"
+        )
+    x, b = pair(call, "self", multiplier.dtype)
+    dims = _dims(call["dim"], x.dim())
+    sums = [(value.abs() ** order).sum(dims, keepdim=True) for value in (x, b)]
+    roots = [total ** (1 / order) for total in sums]
+    if order == 2:
+        total = roots[0] + roots[1]
+        outer = torch.where(total == 0, torch.zeros_like(total), 1 / total)
+    else:
+        outer = secant(
+            sums[0],
+            sums[1],
+            roots[0],
+            roots[1],
+            lambda middle: torch.where(
+                middle == 0, torch.zeros_like(middle), middle ** (1 / order - 1) / order
+            ),
+            0.0,
+        )
+    kept = [1 if axis in dims else size for axis, size in enumerate(x.shape)]
+    return {"self": multiplier.reshape(kept) * outer * _powers(x, b, order)}
+
+
+def deviation(call: Call, multiplier: Tensor) -> dict[str, Tensor]:
+    """Take the root's secant ``1 / (s_x + s_b)``, then the midpoint of the variance."""
+    x, b = pair(call, "self", multiplier.dtype)
+    s_x, s_b = values_at(call, multiplier.dtype, self=(x, b))
+    total = s_x + s_b
+    outer = torch.where(total == 0, torch.zeros_like(total), 1 / total)
+    with torch.inference_mode(False), torch.enable_grad():
+        # A copy: what was made in the caller's inference mode cannot be differentiated.
+        middle = ((x + b) / 2).detach().clone().requires_grad_()
+        options = {
+            key: call[key] for key in ("dim", "correction", "keepdim") if key in call.node.args
+        }
+        variance = torch.var(middle, **options)
+        (found,) = torch.autograd.grad(variance, middle, multiplier * outer)
+    return {"self": found}
+
+
+def power_sum(call: Call, multiplier: Tensor) -> dict[str, Tensor]:
+    """Products along an axis: the path integral, which ``ceil(n/2)`` Gauss nodes give exactly."""
+    x, b = pair(call, "self", multiplier.dtype)
+    dim = call.node.args.get("dim")
+    factors = x.numel() // max(x.shape[0], 1) if dim is None else x.shape[dim]
+    nodes, weights = np.polynomial.legendre.leggauss(max((factors + 1) // 2, 1))
+    found = torch.zeros_like(x)
+    for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
+        point = b + float(node) * (x - b)
+        found += float(weight) * call.vjp(multiplier, self=point)["self"]
+    return {"self": reduce_to(found, call.shape("self"))}

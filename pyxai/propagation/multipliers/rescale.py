@@ -1,0 +1,168 @@
+"""DeepLIFT's Rescale rule, and complete rules for the ops that the paper does not speak of.
+
+All rules take the multiplier of an op's value and give those of its operands. Affine ops transpose;
+products are taken at the midpoint, which is the Shapley split of two factors and exact for every
+polynomial of degree two; elementwise functions use their secant. [1]_ [2]_
+
+References
+----------
+.. [1] A. Shrikumar, P. Greenside, A. Kundaje, "Learning Important Features Through Propagating
+   Activation Differences", ICML 2017, sections 3.3 (multipliers), 3.5.1 (linear), 3.5.2 (rescale).
+.. [2] S. Lundberg, S.-I. Lee, "A Unified Approach to Interpreting Model Predictions", NeurIPS 2017,
+   section 4.2 (Deep SHAP: composing Shapley values of components).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyxai._errors import UnsupportedOperationError
+from pyxai.propagation.multipliers import ordered, reductions
+from pyxai.propagation.multipliers.secant import elementwise_secant, eps_of, pair
+from pyxai.tracing import AFFINE, BILINEAR, Call, RuleTable, is_affine
+from pyxai.tracing.nodes import op_names
+from pyxai.tracing.vjp import reduce_to
+
+__all__ = ["ELEMENTWISE", "RESCALE", "affine", "elementwise", "product"]
+
+ELEMENTWISE = op_names(
+    """_prelu_kernel abs acos acosh asin asinh atan atanh bitwise_not ceil celu clamp clamp_max
+    clamp_min cos cosh digamma elu erf erfc erfinv exp exp2 expm1 floor frac gelu hardshrink
+    hardsigmoid hardswish hardtanh leaky_relu lgamma log log10 log1p log2 log_sigmoid_forward
+    logical_not logit mish nan_to_num reciprocal relu relu6 round rsqrt selu sgn sigmoid sign silu
+    sin sinc sinh softplus softshrink special_erfcx sqrt tan tanh threshold trunc"""
+)
+# Functions of two tensors, element by element; with one of them constant they are as above.
+BINARY = op_names(
+    """atan2 bitwise_and bitwise_or bitwise_xor copysign div eq floor_divide fmax fmin fmod ge gt
+    heaviside hypot le logaddexp logaddexp2 logical_and logical_or logical_xor lt maximum minimum
+    ne pow remainder xlogy"""
+)
+# Values that a gradient does not flow through and that must agree between input and baseline.
+FIXED = op_names("all any argmax argmin argsort isinf isnan isfinite nonzero bucketize")
+
+
+def gradient(call: Call, multiplier: Any) -> dict[str, Any]:
+    """Differentiate an op that has no rule, at the input."""
+    return call.vjp(multiplier)
+
+
+RESCALE = RuleTable("DeepLIFT", fallback=gradient)
+RESCALE.add(reductions.softmax, ("_softmax", "_safe_softmax"))
+RESCALE.add(reductions.log_softmax, ("_log_softmax",))
+RESCALE.add(reductions.logsumexp, ("logsumexp",))
+RESCALE.add(reductions.layer_norm, ("layer_norm", "rms_norm"))
+RESCALE.add(reductions.group_norm, ("group_norm", "instance_norm"))
+RESCALE.add(reductions.vector_norm, ("linalg_vector_norm",))
+RESCALE.add(reductions.deviation, ("std",))
+RESCALE.add(reductions.power_sum, ("prod", "cumprod"))
+RESCALE.add(ordered.max_pool, ordered.POOLS)
+RESCALE.add(ordered.extremum, ordered.EXTREMA)
+
+
+@RESCALE.register(*AFFINE)
+def affine(call: Call, multiplier: Any) -> dict[str, Any]:
+    """Transpose an affine op: its own contributions are ``W (h - h_b)``."""
+    if not is_affine(call.node):
+        raise UnsupportedOperationError(
+            f"DeepLIFT has no rule for {call.node.op} whose arguments {list(call.dependents())} "
+            f"depend on the inputs, at {call.node.where}"
+        )
+    return call.transpose(multiplier)
+
+
+@RESCALE.register("_to_copy", "to")
+def cast(call: Call, multiplier: Tensor) -> dict[str, Any]:
+    """Pass through a change of dtype; to whole numbers it is a step function."""
+    dtype = call.node.args.get("dtype")
+    if dtype is None or dtype.is_floating_point:
+        return call.transpose(multiplier)
+    slope = elementwise_secant(call, "self", multiplier.dtype, eps_of(call))
+    return {"self": multiplier * slope}
+
+
+@RESCALE.register(*BILINEAR, "lerp", "square", "var")
+def product(call: Call, multiplier: Tensor) -> dict[str, Any]:
+    """Split the change of a product: half to each factor at the mean of the other one.
+
+    ``x y - x_b y_b = (x - x_b)(y + y_b)/2 + (y - y_b)(x + x_b)/2``: the gradient at the midpoint,
+    which completes every polynomial of degree two.
+    """
+    if is_affine(call.node):
+        return call.transpose(multiplier)
+    middle: dict[str, Any] = {}
+    for name in call.dependents():
+        x, b = pair(call, name, multiplier.dtype)
+        middle[name] = (x + b) / 2
+    return call.vjp(multiplier, **middle)
+
+
+@RESCALE.register(*ELEMENTWISE)
+def elementwise(call: Call, multiplier: Any) -> dict[str, Any]:
+    """Scale by the secant of the function, by its derivative where nothing moves."""
+    given: Tensor = multiplier[0] if isinstance(multiplier, list) else multiplier
+    name = call.sole()
+    slope = elementwise_secant(call, name, given.dtype, eps_of(call))
+    return {name: reduce_to(given * slope, call.shape(name))}
+
+
+@RESCALE.register(*BINARY)
+def binary(call: Call, multiplier: Tensor) -> dict[str, Tensor]:
+    """Shapley split of a function of two moving operands; the secant if one moves."""
+    if is_affine(call.node):
+        return call.transpose(multiplier)
+    names = call.dependents()
+    result = {}
+    for name in names:
+        rest = [other for other in names if other != name]
+        if not rest:
+            slope = elementwise_secant(call, name, multiplier.dtype, eps_of(call))
+        else:
+            there, back = pair(call, rest[0], multiplier.dtype)
+            slope = (
+                elementwise_secant(call, name, multiplier.dtype, eps_of(call), {rest[0]: there})
+                + elementwise_secant(call, name, multiplier.dtype, eps_of(call), {rest[0]: back})
+            ) / 2
+        result[name] = reduce_to(multiplier * slope, call.shape(name))
+    return result
+
+
+@RESCALE.register("where", "masked_fill")
+def choice(call: Call, multiplier: Tensor) -> dict[str, Any]:
+    """Read ``where(c, x, y)`` as ``c x + (1 - c) y`` with ``c`` in {0, 1}."""
+    if is_affine(call.node):
+        return call.transpose(multiplier)
+    selector = "condition" if call.node.op == "where" else "mask"
+    chosen, other = ("self", "other") if selector == "condition" else ("value", "self")
+    dtype = multiplier.dtype
+    c_x, c_b = (value.to(dtype) for value in (call.get(selector, 0), call.get(selector, 1)))
+    share = (c_x + c_b) / 2
+    result = {}
+    if call.depends(chosen):
+        result[chosen] = reduce_to(multiplier * share, call.shape(chosen))
+    if call.depends(other):
+        result[other] = reduce_to(multiplier * (1 - share), call.shape(other))
+    if call.depends(selector):
+        means = []
+        for name in (chosen, other):
+            ends = [torch.as_tensor(call.get(name, run)).to(share) for run in (0, 1)]
+            means.append((ends[0] + ends[1]) / 2)
+        # A condition that does not change contributes nothing, even between infinite branches.
+        jump = torch.where(c_x == c_b, torch.zeros_like(multiplier), means[0] - means[1])
+        result[selector] = reduce_to(multiplier * jump, call.shape(selector))
+    return result
+
+
+@RESCALE.register(*FIXED)
+def fixed(call: Call, multiplier: Any) -> dict[str, Any]:
+    """Pass over a value that has no derivative, as long as it is the same for the baseline."""
+    if not torch.equal(call.output(0), call.output(1)):
+        raise UnsupportedOperationError(
+            f"DeepLIFT has no rule for {call.node.op} whose value differs between input and "
+            f"baseline, at {call.node.where}"
+        )
+    name = call.sole()
+    return {name: multiplier.new_zeros(()).expand(call.shape(name))}

@@ -1,0 +1,32 @@
+"""A model as a graph of aten ops, traced once, with pluggable rules per op."""
+
+from __future__ import annotations
+
+from pyxai.tracing.affine import AFFINE, BILINEAR, POSITIVE, STRUCTURAL, AffinePrefix, is_affine
+from pyxai.tracing.graph import Graph
+from pyxai.tracing.interpreter import Call, Run, Values
+from pyxai.tracing.nodes import Node
+from pyxai.tracing.row_views import GatheredRun, batch_growth
+from pyxai.tracing.rules import Rule, RuleTable
+from pyxai.tracing.signs import is_nonnegative
+from pyxai.tracing.trace import trace
+
+__all__ = [
+    "AFFINE",
+    "BILINEAR",
+    "POSITIVE",
+    "STRUCTURAL",
+    "AffinePrefix",
+    "Call",
+    "GatheredRun",
+    "Graph",
+    "Node",
+    "Rule",
+    "RuleTable",
+    "Run",
+    "Values",
+    "batch_growth",
+    "is_affine",
+    "is_nonnegative",
+    "trace",
+]

@@ -1,0 +1,88 @@
+"""Whether a graph that was traced before still is the model, found out with one row."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from pyxai.runner.state import left_as_found
+from pyxai.tracing.graph import Graph
+
+__all__ = ["attributes_kept", "check_current", "is_current"]
+
+
+def is_current(
+    graph: Graph, inputs: tuple[Tensor, ...], arguments: tuple[Any, ...], batch: int
+) -> bool:
+    """Whether graph and model give the same output, but for rounding, for the first row.
+
+    Where the graph serves one batch size only, the whole batch goes through. In training mode,
+    where outputs may be random, and without rows nothing can be said: True.
+    """
+    if batch == 0 or any(module.training for module in graph.model.modules()):
+        return True
+    if graph.batch_is_free and graph.program.rows_apart and graph.program.accepts(1):
+
+        def first(leaf: Any) -> Any:
+            follows = isinstance(leaf, Tensor) and leaf.dim() > 0 and leaf.shape[0] == batch
+            return leaf[:1] if follows else leaf
+
+        inputs, arguments = pytree.tree_map(first, (inputs, arguments))
+    own = _outputs(graph.model, inputs, arguments)
+    with torch.no_grad():
+        found = graph.run(inputs, arguments, keep=lambda node: False)[graph.output]
+    return _agree(found, own) or not _agree(_outputs(graph.model, inputs, arguments, 1), own)
+
+
+def check_current(
+    graph: Graph, inputs: tuple[Tensor, ...], arguments: tuple[Any, ...], batch: int
+) -> None:
+    """Raise ``RuntimeError`` if graph and model differ."""
+    if not is_current(graph, inputs, arguments, batch):
+        raise RuntimeError(
+            f"the graph traced from {type(graph.model).__name__} must give the model's own output, "
+            "got another one: its code asks whether it is traced, or changes what it does"
+        )
+
+
+def _outputs(
+    model: nn.Module, inputs: tuple[Tensor, ...], arguments: tuple[Any, ...], draws: int = 0
+) -> Any:
+    """Run the model and leave it as found; ``draws`` random numbers are skipped before."""
+    with attributes_kept(model), left_as_found(tuple(model.modules())), torch.no_grad():
+        torch.rand(draws, device=inputs[0].device)
+        # The model may write into what it gets.
+        return model(*(value.clone() for value in inputs), *arguments)
+
+
+def _agree(found: Any, own: Any) -> bool:
+    if not isinstance(own, Tensor) or found.shape != own.shape:
+        return False
+    if not own.is_floating_point():
+        return torch.equal(found, own)
+    # Rounding of two orders of summation, each with the cancellation of a whole network.
+    tolerance = max(torch.finfo(each.dtype).eps for each in (found, own)) ** 0.5
+    largest = own.double().abs().nan_to_num(0.0, 0.0, 0.0).amax() if own.numel() else 0.0
+    return torch.allclose(
+        found.double(), own.double(), rtol=0.0, atol=float(tolerance * largest), equal_nan=True
+    )
+
+
+@contextlib.contextmanager
+def attributes_kept(model: nn.Module) -> Iterator[None]:
+    """Put back what a forward writes into the attributes of modules."""
+    attributes = {module: dict(module.__dict__) for module in model.modules()}
+    try:
+        yield
+    finally:
+        for module, found in attributes.items():
+            if module.__dict__.keys() != found.keys() or any(
+                module.__dict__[key] is not value for key, value in found.items()
+            ):
+                module.__dict__.clear()
+                module.__dict__.update(found)

@@ -1,0 +1,278 @@
+"""Trace a model once into a graph of aten ops, and remember it for the next call."""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+import warnings
+import weakref
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from pyxai._checks import describe
+from pyxai._errors import UnsupportedOperationError
+from pyxai.runner.state import random_state_kept
+from pyxai.tracing.decompose import decompositions
+from pyxai.tracing.fingerprint import Fingerprint
+from pyxai.tracing.from_export import converted
+from pyxai.tracing.graph import Graph, Program
+from pyxai.tracing.nodes import is_user_code
+from pyxai.tracing.staleness import attributes_kept, check_current, is_current
+
+__all__ = ["trace"]
+
+# Graphs kept per model: one for each combination of shapes, dtypes and module states in use.
+_CACHE_SIZE = 16
+_CACHE: weakref.WeakKeyDictionary[nn.Module, OrderedDict[Any, list[Program]]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def trace(
+    model: nn.Module,
+    example_inputs: Tensor | Sequence[Tensor],
+    additional_forward_args: Any = None,
+) -> Graph:
+    """Return the graph of aten ops that ``model`` runs on inputs like the given ones.
+
+    The first call with a combination of dtype, device, sizes without the batch, and state of the
+    modules traces the model with fake tensors (no data is read, no random number is drawn); later
+    calls return the same program. Weights are read from the model in every run, so training
+    between calls is seen; replacing a module, a hook, or anything that a module holds or its code
+    names traces anew. Where something cannot be read for that, one row goes through the model
+    and the graph, and they must agree.
+
+    Parameters
+    ----------
+    model : Module
+        Model whose forward takes the inputs, then the additional arguments, and returns a tensor.
+    example_inputs : Tensor or sequence of Tensor, each [batch, *features]
+        Inputs to which the methods attribute. The batch size is free in the graph unless the
+        model fixes it.
+    additional_forward_args : Any
+        Further arguments; anything but a tuple counts as one. Tensors among them are run-time
+        values, others become part of the graph.
+
+    Returns
+    -------
+    Graph
+        Holds the model, but no tensor of the inputs.
+
+    Raises
+    ------
+    TypeError
+        If ``model`` is no ``nn.Module`` or an input no tensor.
+    UnsupportedOperationError
+        If the model cannot be traced, for instance because its Python code branches on values.
+    RuntimeError
+        If the model has changed and its graph, traced anew, gives another output than it does.
+
+    Notes
+    -----
+    Tracing takes 10 to 30 ms per op of the model. The model is left as found: training flags,
+    ``requires_grad``, hooks, attributes of its modules.
+    """
+    model = _unwrapped(model)
+    inputs = (example_inputs,) if isinstance(example_inputs, Tensor) else tuple(example_inputs)
+    for position, value in enumerate(inputs):
+        if not isinstance(value, Tensor):
+            raise TypeError(f"inputs[{position}] must be a tensor, got {describe(value)}")
+    extra = as_arguments(additional_forward_args)
+    batch = inputs[0].shape[0] if inputs and inputs[0].dim() else 0
+    signature, complete = _signature(model, inputs, extra, batch)
+    programs = _programs(model, signature)
+    known = next((program for program in programs if program.accepts(batch)), None)
+    if known is not None:
+        if complete or is_current(Graph(known, model), inputs, extra, batch):
+            return Graph(known, model)
+        programs.remove(known)
+    graph = Graph(_traced(model, inputs, extra, batch), model)
+    if known is not None:
+        check_current(graph, inputs, extra, batch)
+    programs.append(graph.program)
+    return graph
+
+
+def as_arguments(additional_forward_args: Any) -> tuple[Any, ...]:
+    """Return additional forward arguments as a tuple."""
+    if additional_forward_args is None:
+        return ()
+    if isinstance(additional_forward_args, tuple):
+        return additional_forward_args
+    return (additional_forward_args,)
+
+
+def _unwrapped(model: Any) -> nn.Module:
+    while True:
+        if hasattr(model, "_orig_mod"):  # torch.compile
+            model = model._orig_mod
+        elif isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+            model = model.module
+        else:
+            break
+    if not isinstance(model, nn.Module) or isinstance(model, torch.jit.ScriptModule):
+        raise TypeError(f"model must be an nn.Module that runs in Python, got {describe(model)}")
+    return model
+
+
+def _programs(model: nn.Module, signature: Any) -> list[Program]:
+    """Return the programs traced for a signature, the least recently used signatures dropped."""
+    known = _CACHE.setdefault(model, OrderedDict())
+    programs = known.setdefault(signature, [])
+    known.move_to_end(signature)
+    while len(known) > _CACHE_SIZE:
+        known.popitem(last=False)
+    return programs
+
+
+def _signature(
+    model: nn.Module, inputs: tuple[Tensor, ...], extra: tuple[Any, ...], batch: int
+) -> tuple[Any, bool]:
+    """Everything that decides which ops run, as a hashable value, and whether nothing is amiss."""
+    leaves, structure = pytree.tree_flatten((inputs, extra))
+    described = tuple(
+        (tuple(_free(leaf, batch)), leaf.dtype, leaf.device)
+        if isinstance(leaf, Tensor)
+        else (type(leaf), leaf)
+        for leaf in leaves
+    )
+    fingerprint = Fingerprint(model)
+    modules = tuple(fingerprint.module(name, module) for name, module in model.named_modules())
+    tensors = tuple(
+        (name, value.shape, value.dtype, value.device) for name, value in _named_tensors(model)
+    )
+    kinds = {value.device.type for value in inputs}
+    autocast = tuple(
+        (kind, torch.get_autocast_dtype(kind))
+        for kind in sorted(kinds)
+        if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    )
+    return (described, str(structure), modules, tensors, autocast), fingerprint.complete
+
+
+def _free(value: Tensor, batch: int) -> list[int]:
+    sizes = list(value.shape)
+    return [-1, *sizes[1:]] if sizes and sizes[0] == batch else sizes
+
+
+def _named_tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    yield from model.named_parameters(remove_duplicate=False)
+    yield from model.named_buffers(remove_duplicate=False)
+
+
+class _Positional(nn.Module):
+    """Gives every model the same signature for ``torch.export``."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *args: Any) -> Any:
+        return self.model(*args)
+
+
+def _traced(
+    model: nn.Module, inputs: tuple[Tensor, ...], extra: tuple[Any, ...], batch: int
+) -> Program:
+    """Trace with a free batch if the model allows it, otherwise with the batch as it is."""
+    for follow in (True, False) if batch < 2 and extra else (True,):
+        example = _example(inputs, extra, batch, follow)
+        size = max(batch, 2)
+        shapes = pytree.tree_map(lambda leaf, size=size: _dynamic(leaf, size), example)
+        with contextlib.suppress(UnsupportedOperationError):
+            program = converted(_export(model, example, shapes), len(inputs))
+            if program.accepts(batch):
+                return program
+    return converted(_export(model, (*inputs, *extra), None), len(inputs))
+
+
+def _example(
+    inputs: tuple[Tensor, ...], extra: tuple[Any, ...], batch: int, follow: bool
+) -> tuple[Any, ...]:
+    """Return arguments with at least two rows: sizes 0 and 1 are specialised by the tracer."""
+
+    def doubled(leaf: Any) -> Any:
+        if not isinstance(leaf, Tensor) or leaf.dim() == 0 or leaf.shape[0] != batch:
+            return leaf
+        if batch == 0:
+            return leaf.new_zeros((2, *leaf.shape[1:]))
+        return torch.cat([leaf, leaf])
+
+    if batch > 1:
+        return (*inputs, *extra)
+    wider = pytree.tree_map(doubled, extra) if follow else extra
+    return (*(doubled(value) for value in inputs), *wider)
+
+
+def _dynamic(leaf: Any, batch: int) -> Any:
+    if not isinstance(leaf, Tensor):
+        return None
+    if leaf.dim() and leaf.shape[0] == batch:
+        return {0: torch.export.Dim.AUTO}
+    return {}
+
+
+def _export(model: nn.Module, example: tuple[Any, ...], shapes: Any) -> Any:
+    wrapper = _Positional(model)
+    dynamic = None if shapes is None else (shapes,)
+    with _quiet(model):
+        try:
+            exported = torch.export.export(wrapper, example, dynamic_shapes=dynamic, strict=False)
+            return exported.run_decompositions(decompositions())
+        except Exception as error:
+            # torch.export raises many classes; the user needs its words and ours.
+            reason = str(error).strip().splitlines()
+            raise UnsupportedOperationError(
+                f"{type(model).__name__} cannot be traced to a graph of ops, which this method "
+                f"needs: {type(error).__name__}: {reason[0] if reason else ''}"
+            ) from error
+
+
+@contextlib.contextmanager
+def _quiet(model: nn.Module) -> Iterator[None]:
+    """Trace without fused shortcuts and without a trace left on the model or the process."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with (
+            attributes_kept(model),
+            random_state_kept(),
+            torch.no_grad(),
+            warnings.catch_warnings(),
+            _user_lines(),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
+@contextlib.contextmanager
+def _user_lines() -> Iterator[None]:
+    """Have the tracer record the user's frames; by itself it records those named ``forward``."""
+    tracer: Any = torch.fx.experimental.proxy_tensor.PythonKeyTracer
+    if not hasattr(tracer, "_filter_traceback_frames"):  # torch before 2.9 keeps all frames
+        yield
+        return
+    inherited = "_filter_traceback_frames" not in vars(tracer)
+    original = tracer._filter_traceback_frames
+
+    def user_frames(self: Any, summary: traceback.StackSummary) -> traceback.StackSummary:
+        names = [frame.name for frame in summary]
+        start = names.index("forward") if "forward" in names else len(names)
+        kept = [frame for frame in summary[start:] if is_user_code(frame.filename)]
+        return traceback.StackSummary.from_list(kept)
+
+    tracer._filter_traceback_frames = user_frames
+    try:
+        yield
+    finally:
+        if inherited:
+            del tracer._filter_traceback_frames
+        else:
+            tracer._filter_traceback_frames = original

@@ -1,0 +1,306 @@
+"""GradientShap and ExpectedGradients: closed forms, captum in the mean, seeds, errors."""
+
+import gc
+
+import captum.attr
+import pytest
+import torch
+from closed_forms import CASES
+
+from pyxai import PyxaiWarning
+from pyxai.attribution import (
+    ExpectedGradients,
+    GradientShap,
+    IntegratedGradients,
+    KernelShap,
+    Lime,
+)
+
+SMOOTH = [name for name, case in CASES.items() if not case.piecewise_linear or name == "T1"]
+
+
+def mlp(n_features, n_outputs=2, dtype=torch.float64):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        layers = torch.nn.Linear(n_features, 24), torch.nn.Tanh(), torch.nn.Linear(24, n_outputs)
+    return torch.nn.Sequential(*layers).to(dtype).eval()
+
+
+def rows(batch, n_features, seed=1, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(batch, n_features, generator=generator, dtype=torch.float64).to(dtype)
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_exact_form_equals_the_closed_forms(name):
+    case = CASES[name]
+    scores, delta = ExpectedGradients(case.net()).attribute(
+        case.inputs(), case.background(), return_convergence_delta=True
+    )
+    torch.testing.assert_close(scores, case.expected("expected_gradients"), atol=1e-9, rtol=1e-9)
+    assert delta.abs().max() < 1e-9
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name not in SMOOTH])
+def test_kinks_on_the_path_converge_with_the_nodes(name):
+    case = CASES[name]
+    expected = case.expected("expected_gradients")
+    few, many = (
+        ExpectedGradients(case.net()).attribute(
+            case.inputs(), case.background(), n_steps=n_steps, method="riemann_middle"
+        )
+        for n_steps in (100, 2000)
+    )
+    # A jump of the gradient inside a cell of width 1/n costs the jump times half the cell at most.
+    assert (many - expected).abs().max() <= 6 / 2000
+    assert (few - expected).abs().max() <= 6 / 100
+
+
+def test_exact_form_is_the_mean_of_integrated_gradients():
+    net, x, background = mlp(5), rows(3, 5), rows(7, 5, seed=2)
+    target = [0, 1, 0]
+    scores, error = ExpectedGradients(net).attribute(
+        x, background, target=target, return_error=True
+    )
+    each = [IntegratedGradients(net).attribute(x, row[None], target=target) for row in background]
+    torch.testing.assert_close(scores, torch.stack(each).mean(0))
+    assert (error == 0).all()
+
+
+def test_exact_form_in_rounds_is_the_same(monkeypatch):
+    net, x, background = mlp(5), rows(3, 5), rows(7, 5, seed=2)
+    whole = ExpectedGradients(net).attribute(x, background, target=1)
+    monkeypatch.setattr("pyxai.attribution.sampled.expected_gradients._COPY_BYTES", 3 * 5 * 8 * 2)
+    torch.testing.assert_close(ExpectedGradients(net).attribute(x, background, target=1), whole)
+
+
+def test_samples_converge_with_calibrated_errors():
+    net, x, background = mlp(5), rows(2, 5), rows(20, 5, seed=2)
+    exact = ExpectedGradients(net).attribute(x, background, target=1)
+    misses, claims = [], []
+    for seed in range(50):
+        scores, error = ExpectedGradients(net).attribute(
+            x, background, target=1, n_samples=40, seed=seed, return_error=True
+        )
+        same, same_error = GradientShap(net).attribute(
+            x, background, target=1, n_samples=40, seed=seed, return_error=True
+        )
+        assert torch.equal(scores, same)
+        assert torch.equal(error, same_error)
+        misses.append(scores - exact)
+        claims.append(error)
+    misses, claims = torch.stack(misses), torch.stack(claims)
+    assert (misses.mean(0).abs() < 4 * misses.std(0) / 50**0.5).all()
+    covered = (misses.abs() <= 2 * claims).double().mean()
+    assert 0.91 < covered < 0.985
+
+
+FORMS = {
+    "gradient_shap": lambda net, *given, **options: GradientShap(net).attribute(
+        *given, stdevs=0.1, return_error=True, **options
+    ),
+    "expected_gradients": lambda net, *given, n_samples=5, **options: ExpectedGradients(
+        net
+    ).attribute(*given, n_samples=n_samples, return_error=True, **options),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_tolerance_is_met_row_by_row(form):
+    net, x, background = mlp(5), rows(4, 5), rows(20, 5, seed=2) / 4
+    x[1] = background.mean(0)  # not far to go
+    targets, sizes = [0, 1, 1, 0], []
+
+    def counted(z):
+        sizes.append(len(z))
+        return net(z)
+
+    def explain(these):
+        sizes.clear()
+        found = FORMS[form](
+            counted,
+            x[these],
+            background,
+            target=targets[these],
+            tolerance=0.01,
+            example_ids=torch.arange(4)[these],
+        )
+        return *found, sum(sizes)
+
+    scores, error, cost = explain(slice(0, 4))
+    assert (error.amax(1) <= 0.01).all()
+    costs = []
+    for row in range(4):  # the same draws in the batch and alone
+        alone, its_error, its_cost = explain(slice(row, row + 1))
+        torch.testing.assert_close(alone, scores[row : row + 1])
+        torch.testing.assert_close(its_error, error[row : row + 1])
+        costs.append(its_cost)
+    assert min(costs) < max(costs) / 2
+    assert cost < 0.9 * 4 * max(costs)  # rows that are done are not asked about again
+    exact = ExpectedGradients(net).attribute(x, background, target=targets)
+    assert ((scores - exact).abs() < 5 * 0.01).all()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_rounds_are_one_run_in_parts(form):
+    net, x, background = mlp(5), rows(2, 5), rows(20, 5, seed=2)
+    given = {"target": 1, "example_ids": [3, 4]}
+    with pytest.warns(PyxaiWarning, match="tolerance 1e-06 is not reached for 2 .* max_evals=100"):
+        parts = FORMS[form](net, x, background, tolerance=1e-6, max_evals=100, **given)
+    whole = FORMS[form](net, x, background, n_samples=100, **given)
+    for found, expected in zip(parts, whole, strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+def test_tolerance_of_a_model_that_averages_its_batch():
+    net, x, background = mlp(5, 1), rows(3, 5), rows(20, 5, seed=2)
+    scores, error = GradientShap(lambda z: net(z).mean()).attribute(
+        x, background, tolerance=0.02, return_error=True
+    )
+    single = ExpectedGradients(net).attribute(x, background)
+    assert (error <= 0.02).all()
+    assert ((scores - single / 3).abs() < 5 * 0.02).all()
+
+
+def test_agrees_with_captum_in_the_mean():
+    net, x, background = mlp(5), rows(2, 5), rows(20, 5, seed=2)
+    torch.manual_seed(0)
+    ours, error = GradientShap(net).attribute(
+        x, background, n_samples=4000, stdevs=0.3, target=1, return_error=True
+    )
+    theirs = captum.attr.GradientShap(net).attribute(
+        x, background, n_samples=4000, stdevs=0.3, target=1
+    )
+    assert ((ours - theirs).abs() < 4 * 2**0.5 * error).all()
+
+
+@pytest.mark.parametrize("multiply", [True, False])
+def test_delta_of_each_draw(multiply):
+    weights = rows(1, 4)[0]
+    x, background = rows(3, 4, seed=3), rows(6, 4, seed=4)
+    scores, delta = GradientShap(lambda z: z @ weights, multiply).attribute(
+        x, background, n_samples=7, stdevs=0.5, return_convergence_delta=True
+    )
+    assert delta.shape == (21,)
+    assert delta.abs().max() < 1e-12  # a linear function is complete in every draw
+    if not multiply:
+        torch.testing.assert_close(scores, weights.expand(3, 4))
+    net = mlp(4)
+    _, ragged = GradientShap(net).attribute(
+        x, background, n_samples=7, target=[0, 1, 1], return_convergence_delta=True
+    )
+    alone = GradientShap(net).attribute(
+        x[1:2], background, n_samples=7, target=1, return_convergence_delta=True
+    )[1]
+    torch.testing.assert_close(ragged[7:14], alone)
+
+
+def test_expected_gradients_report_their_gap():
+    net, x, background = mlp(4), rows(3, 4), rows(6, 4, seed=4)
+    for options in ({}, {"n_samples": 30}):
+        scores, delta = ExpectedGradients(net).attribute(
+            x, background, target=1, return_convergence_delta=True, **options
+        )
+        gain = net(x)[:, 1] - net(background)[:, 1].mean()
+        torch.testing.assert_close(delta, (scores.sum(1) - gain).detach())
+
+
+def test_rows_seeds_bounds_and_names():
+    net, x, background = mlp(4), rows(5, 4), rows(6, 4, seed=4)
+    explain = lambda z, **options: GradientShap(net).attribute(  # noqa: E731
+        z, background, n_samples=6, stdevs=0.1, target=1, **options
+    )
+    whole = explain(x)
+    torch.testing.assert_close(explain(x[3:4]), whole[3:4])
+    torch.testing.assert_close(explain(x.flip(0)), whole.flip(0))
+    torch.testing.assert_close(explain(x, internal_batch_size=4), whole)
+    assert (explain(x, seed=1) - whole).abs().max() > 1e-3
+    named = explain(x, example_ids=[5, 6, 7, 8, 9])
+    torch.testing.assert_close(explain(x[2:3], example_ids=[7]), named[2:3])
+
+
+def test_tuples_share_the_row_and_callables_are_called():
+    net, x, background = mlp(5), rows(2, 5), rows(6, 5, seed=4)
+    joint = lambda a, b: net(torch.cat([a, b], 1))  # noqa: E731
+    split = lambda z: (z[:, :2], z[:, 2:])  # noqa: E731
+    options = {"n_samples": 8, "target": 0, "example_ids": [1, 2]}
+    whole = GradientShap(net).attribute(x, background, **options)
+    pair = GradientShap(joint).attribute(split(x), split(background), **options)
+    torch.testing.assert_close(torch.cat(pair, 1), whole)
+    for function in (lambda: background, lambda inputs: background):
+        torch.testing.assert_close(GradientShap(net).attribute(x, function, **options), whole)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_low_precision_models_run(dtype):
+    net, x, background = mlp(5), rows(2, 5, dtype=dtype), rows(4, 5, seed=4, dtype=dtype)
+    options = {"n_samples": 30, "stdevs": 0.05, "target": 0, "example_ids": [0, 1]}
+    scores, delta = GradientShap(mlp(5, dtype=dtype)).attribute(
+        x, background, return_convergence_delta=True, **options
+    )
+    assert scores.dtype == delta.dtype == torch.float32
+    wide = GradientShap(net.to(dtype).double()).attribute(
+        x.double(), background.double(), **options
+    )
+    # gradients of a size of about one, each rounded to the dtype a few times
+    assert (scores - wide).abs().max() < 8 * torch.finfo(dtype).eps
+
+
+def test_passes_stay_within_the_bound():
+    sizes = []
+    net = mlp(4)
+
+    def watched(z):
+        sizes.append(len(z))
+        return net(z)
+
+    GradientShap(watched).attribute(
+        rows(8, 4), rows(3, 4), n_samples=100, target=0, internal_batch_size=32
+    )
+    assert max(sizes) <= 32
+
+
+@pytest.mark.parametrize("cls", [GradientShap, ExpectedGradients, KernelShap, Lime])
+def test_calls_in_a_loop_leave_no_tensor_behind(cls):
+    net, x, background = mlp(4), rows(2, 4), rows(3, 4)
+    gradient = cls in (GradientShap, ExpectedGradients)
+    arguments = (x, background) if gradient else (x,)
+
+    def tensors(calls):
+        for _ in range(calls):
+            cls(net).attribute(*arguments, target=0)
+        gc.collect()
+        # isinstance would wake lazy objects of other packages
+        return sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects())
+
+    assert tensors(2) == tensors(20)
+
+
+def test_bad_arguments_are_named():
+    net, x, background = mlp(4), rows(2, 4), rows(3, 4)
+    shap = GradientShap(net)
+    with pytest.raises(TypeError, match=r"baselines must be a tensor of rows .*, got None"):
+        shap.attribute(x, None, target=0)
+    with pytest.raises(TypeError, match=r"baselines must be a tensor of rows .*, got 0"):
+        shap.attribute(x, 0, target=0)
+    with pytest.raises(ValueError, match=r"baselines must have shape \[\*, 4\], got \[3, 2\]"):
+        shap.attribute(x, background[:, :2], target=0)
+    with pytest.raises(ValueError, match="n_samples must be at least 1, got 0"):
+        shap.attribute(x, background, n_samples=0, target=0)
+    with pytest.raises(ValueError, match="stdevs must be finite and not negative, got -1"):
+        shap.attribute(x, background, stdevs=-1.0, target=0)
+    with pytest.raises(ValueError, match=r"stdevs must be one number or 1, .* got 2"):
+        shap.attribute(x, background, stdevs=(0.1, 0.2), target=0)
+    with pytest.raises(ValueError, match="tolerance must be positive and finite, got 0"):
+        shap.attribute(x, background, target=0, tolerance=0)
+    with pytest.raises(ValueError, match="max_evals must come with a tolerance"):
+        shap.attribute(x, background, target=0, max_evals=10)
+    with pytest.raises(ValueError, match="return_convergence_delta must be False with a tolerance"):
+        shap.attribute(x, background, target=0, tolerance=0.1, return_convergence_delta=True)
+    expected = ExpectedGradients(net)
+    with pytest.raises(ValueError, match="max_evals must come with n_samples, got 10 alone"):
+        expected.attribute(x, background, target=0, tolerance=0.1, max_evals=10)
+    with pytest.raises(ValueError, match="max_evals must come with a tolerance"):
+        expected.attribute(x, background, target=0, n_samples=8, max_evals=10)
+    with pytest.raises(TypeError, match="inputs must be floating point"):
+        shap.attribute(torch.ones(2, 4, dtype=torch.int64), background, target=0)

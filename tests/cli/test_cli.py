@@ -1,0 +1,267 @@
+"""The command line: every verb does what its help says, and errors are one line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from html_reader import Reader
+from safetensors.torch import save_file
+from torch import nn
+
+import pyxai
+from pyxai import cli, registry
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def model() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)).eval()
+
+
+@pytest.fixture
+def inputs() -> torch.Tensor:
+    return torch.randn(5, 4, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture
+def exported(model, inputs, tmp_path) -> Path:
+    path = tmp_path / "model.pt2"
+    batch = torch.export.Dim("batch")
+    program = torch.export.export(model, (inputs,), dynamic_shapes=({0: batch},))
+    torch.export.save(program, path)
+    return path
+
+
+@pytest.fixture
+def rows(inputs, tmp_path) -> Path:
+    path = tmp_path / "inputs.npy"
+    np.save(path, inputs.numpy())
+    return path
+
+
+def test_explain_gives_what_the_package_gives(exported, rows, model, inputs, tmp_path, capsys):
+    saved = tmp_path / "out.safetensors"
+    assert cli.main(["explain", str(exported), str(rows), "--save", str(saved)]) == 0
+    target = model(inputs).argmax(1)
+    expected = pyxai.explain(model, inputs, method="integrated_gradients", target=target)
+    explanation = pyxai.Explanation.load(saved)
+    torch.testing.assert_close(explanation.attributions, expected.attributions)
+    assert torch.equal(explanation.target, target)
+    printed = capsys.readouterr().out
+    assert "integrated_gradients" in printed
+    assert str(saved) in printed
+
+
+def test_target_rows_and_method_are_followed(exported, rows, model, inputs, tmp_path):
+    saved = tmp_path / "out.safetensors"
+    arguments = ["--method", "saliency", "--target", "2", "--rows", "3", "--save", str(saved)]
+    assert cli.main(["explain", str(exported), str(rows), *arguments]) == 0
+    expected = pyxai.explain(model, inputs[:3], method="saliency", target=2)
+    torch.testing.assert_close(pyxai.Explanation.load(saved).attributions, expected.attributions)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # torch plans to drop it
+@pytest.mark.filterwarnings("ignore:.*TorchScript:DeprecationWarning")
+def test_torchscript_models_are_read(model, rows, tmp_path, inputs):
+    path, saved = tmp_path / "model.pt", tmp_path / "out.safetensors"
+    torch.jit.trace(model, inputs).save(str(path))
+    arguments = ["--method", "input_x_gradient", "--target", "0", "--save", str(saved)]
+    assert cli.main(["explain", str(path), str(rows), *arguments]) == 0
+    expected = pyxai.explain(model, inputs, method="input_x_gradient", target=0)
+    torch.testing.assert_close(pyxai.Explanation.load(saved).attributions, expected.attributions)
+
+
+def test_all_forms_of_inputs_are_read(inputs, tmp_path):
+    np.savez(tmp_path / "a.npz", rows=inputs.numpy())
+    torch.save(inputs, tmp_path / "a.pt")
+    save_file({"rows": inputs}, tmp_path / "a.safetensors")
+    np.save(tmp_path / "a.npy", inputs.numpy())
+    np.save(tmp_path / "int.npy", np.arange(6).reshape(2, 3))
+    for name in ("a.npz", "a.pt", "a.safetensors", "a.npy"):
+        assert torch.equal(cli._load_inputs(tmp_path / name), inputs)
+    assert cli._load_inputs(tmp_path / "int.npy").dtype == torch.float32
+    np.savez(tmp_path / "two.npz", a=inputs.numpy(), b=inputs.numpy())
+    with pytest.raises(ValueError, match="inputs must hold one tensor, got 2: a, b"):
+        cli._load_inputs(tmp_path / "two.npz")
+
+
+def test_pickles_are_refused(tmp_path):
+    np.save(tmp_path / "a.npy", np.array([{}], dtype=object), allow_pickle=True)
+    with pytest.raises(ValueError, match="allow_pickle"):
+        cli._load_inputs(tmp_path / "a.npy")
+
+
+def test_reports_are_written(exported, rows, tmp_path):
+    saved, page, again = (tmp_path / name for name in ("e.safetensors", "a.html", "b.html"))
+    command = ["explain", str(exported), str(rows), "--save", str(saved), "--report", str(page)]
+    assert cli.main(command) == 0
+    assert cli.main(["report", str(saved), "--out", str(again)]) == 0
+    for path in (page, again):
+        reader = Reader(path.read_text(encoding="utf-8"))
+        assert sum(tag == "img" for tag, _ in reader.tags) == 5
+        assert "integrated gradients" in reader.words
+
+
+def test_methods_are_listed(capsys):
+    assert cli.main(["methods"]) == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in registry.names())
+    assert "completeness" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["explain", "no.pt2", "no.npy"], "model must be a file, got 'no.pt2'"),
+        (["explain", "no.pt2", "no.npy", "--method", "salience"], "did you mean 'saliency'"),
+        (["report", "no.safetensors"], "path must be the file of an explanation"),
+    ],
+)
+def test_errors_are_one_line(arguments, message, capsys):
+    assert cli.main(arguments) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.startswith(f"pyxai {arguments[0]}: ")
+    assert error.count("\n") == 1
+
+
+def test_debug_shows_where_an_error_comes_from():
+    with pytest.raises(FileNotFoundError):
+        cli.main(["--debug", "report", "no.safetensors"])
+
+
+def test_the_module_runs():
+    done = subprocess.run(
+        [sys.executable, "-m", "pyxai", "--version"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == f"pyxai {pyxai.__version__}"
+
+
+def test_options_and_baselines_reach_the_method(exported, model, inputs, tmp_path):
+    saved, rows, start = (tmp_path / name for name in ("out.safetensors", "x.npy", "b.npy"))
+    np.save(rows, inputs.double().numpy())  # NumPy's own dtype, for a float32 model
+    np.save(start, np.full(4, 0.25))
+    arguments = ["--method", "integrated_gradients", "--target", "1", "--save", str(saved)]
+    arguments += ["--option", "n_steps=7", "--option", "rule=riemann_left"]
+    for given, baselines in ((str(start), torch.full((4,), 0.25)), ("0.5", 0.5)):
+        command = ["explain", str(exported), str(rows), *arguments, "--baselines", given]
+        assert cli.main(command) == 0
+        expected = pyxai.explain(
+            model,
+            inputs,
+            method="integrated_gradients",
+            target=1,
+            baselines=baselines,
+            n_steps=7,
+            rule="riemann_left",
+        )
+        found = pyxai.Explanation.load(saved).attributions
+        torch.testing.assert_close(found, expected.attributions)
+
+
+def test_lists_are_given_as_tuples(exported, rows, capsys):
+    arguments = ["--method", "occlusion", "--option", "sliding_window_shapes=[2]"]
+    assert cli.main(["explain", str(exported), str(rows), *arguments]) == 0
+    assert "occlusion" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["--rows", "0"], 2, "argument --rows: must be at least 1, got 0"),
+        (["--option", "n_steps"], 1, "--option must be NAME=VALUE, got 'n_steps'"),
+        (["--baselines", "nowhere.npy"], 1, "baselines must be a file, got 'nowhere.npy'"),
+        (["--option", "target=1"], 1, "--option must name an argument of the method, got target"),
+        (["--option", "method=lime"], 1, "got method, which is given by --method"),
+        (["--option", "feature_mask=no.npy"], 1, "feature_mask must be a file, got 'no.npy'"),
+    ],
+)
+def test_bad_arguments_of_explain_are_named(exported, rows, capsys, arguments, status, message):
+    try:
+        found = cli.main(["explain", str(exported), str(rows), *arguments])
+    except SystemExit as stop:
+        found = stop.code
+    assert found == status
+    assert message in capsys.readouterr().err
+
+
+def test_inputs_that_are_not_finite_and_batches_that_a_program_refuses(
+    model, inputs, tmp_path, exported, capsys
+):
+    rows, fixed = tmp_path / "x.npy", tmp_path / "fixed.pt2"
+    np.save(rows, np.array([[0.0, 1.0, np.nan, 2.0]]))
+    assert cli.main(["explain", str(exported), str(rows)]) == 1
+    assert "inputs must be finite" in capsys.readouterr().err
+    torch.export.save(torch.export.export(model, (inputs,)), fixed)
+    np.save(rows, inputs[:3].numpy())
+    assert cli.main(["explain", str(fixed), str(rows)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("pyxai explain: ")
+    assert "exported for batches of one size: export it with dynamic_shapes, or" in error
+
+
+def test_tensors_reach_the_method_as_files(exported, rows, model, inputs, tmp_path):
+    mask, saved = tmp_path / "mask.npy", tmp_path / "new" / "folder" / "out.safetensors"
+    np.save(mask, np.array([0, 1, 1, 0]))
+    arguments = ["--method", "feature_ablation", "--target", "1", "--save", str(saved)]
+    command = ["explain", str(exported), str(rows), *arguments, "--option", f"feature_mask={mask}"]
+    assert cli.main(command) == 0
+    expected = pyxai.explain(
+        model, inputs, method="feature_ablation", target=1, feature_mask=torch.tensor([0, 1, 1, 0])
+    )
+    found = pyxai.Explanation.load(saved)
+    torch.testing.assert_close(found.attributions, expected.attributions)
+    assert torch.equal(found.options["feature_mask"], torch.tensor([0, 1, 1, 0]))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("content", ["model", "weights"])
+def test_what_torch_save_writes_is_no_model(model, rows, tmp_path, capsys, content):
+    path = tmp_path / "model.pt"
+    torch.save(model if content == "model" else model.state_dict(), path)
+    assert cli.main(["explain", str(path), str(rows)]) == 1
+    error = capsys.readouterr().err
+    assert "model must be an exported program (.pt2, from torch.export.save) or a Torch" in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((0, 4)), r"inputs must hold numbers, got shape [0, 4]"),
+        (np.ones((2, 4), dtype=complex), "inputs must be real, got torch.complex128"),
+    ],
+)
+def test_arrays_that_are_no_inputs(exported, tmp_path, capsys, array, message):
+    np.save(tmp_path / "x.npy", array)
+    assert cli.main(["explain", str(exported), str(tmp_path / "x.npy")]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_files_of_something_else_are_no_inputs(exported, tmp_path, capsys):
+    (tmp_path / "x.bin").write_bytes(b"`something else")
+    assert cli.main(["explain", str(exported), str(tmp_path / "x.bin")]) == 1
+    assert "inputs must be a file of one tensor, got " in capsys.readouterr().err
+
+
+def test_a_model_of_several_results(rows, inputs, tmp_path, capsys):
+    class Two(nn.Module):
+        def forward(self, x):
+            return x.sum(1), x
+
+    path, batch = tmp_path / "two.pt2", torch.export.Dim("batch")
+    program = torch.export.export(Two(), (inputs,), dynamic_shapes=({0: batch},))
+    torch.export.save(program, path)
+    assert cli.main(["explain", str(path), str(rows)]) == 1
+    assert "model must return a tensor, got a tuple of 2 item(s)" in capsys.readouterr().err

@@ -1,0 +1,20 @@
+"""Which backends must be there, and how exact a kernel must be."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+REQUIRED = tuple(
+    name for name in os.environ.get("PYXAI_REQUIRE_BACKENDS", "cpu,host_run").split(",") if name
+)
+
+
+def assert_as_exact_as_torch(actual, reference, plain, floor=1e-7):
+    """Error against the float64 reference is at most twice that of plain torch."""
+    reference = reference.double().cpu()
+    own = (actual.double().cpu() - reference).abs().max() if reference.numel() else torch.zeros(())
+    peer = (plain.double().cpu() - reference).abs().max() if reference.numel() else torch.zeros(())
+    scale = reference.abs().max() if reference.numel() else torch.zeros(())
+    assert own <= 2 * peer + floor * scale, f"error {own:.3e}, plain torch {peer:.3e}"
