@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-from pyxai.metrics.information.partial_pictures import random_pixel_masks
-from pyxai.metrics.information.blurred_baseline import blurred_baseline
 from pyxai.explanation.curve import Curve
+from pyxai.metrics.completeness import completeness
+from pyxai.metrics.curves.class_areas import kl_auc, softmax_auc
+from pyxai.metrics.curves.erasure import comprehensiveness, sufficiency
+from pyxai.metrics.curves.insertion_deletion import deletion, insertion
 from pyxai.metrics.graph_fidelity import graph_fidelity
 from pyxai.metrics.infidelity import infidelity, infidelity_perturb_func_decorator
+from pyxai.metrics.information.blurred_baseline import blurred_baseline
 from pyxai.metrics.information.information_curve import (
     InformationCurve,
     InformationCurves,
     accuracy_information_curve,
     softmax_information_curve,
 )
-from pyxai.metrics.point_game import (
-    completeness,
-    grid_point_game,
-    point_game,
-    sparseness,
-    stability,
-)
-from pyxai.metrics.curves.insertion_deletion import (
-    comprehensiveness,
-    deletion,
-    insertion,
-    kl_auc,
-    softmax_auc,
-    sufficiency,
-)
+from pyxai.metrics.information.partial_pictures import random_pixel_masks
+from pyxai.metrics.point_game import grid_point_game, point_game
 from pyxai.metrics.selection_rates import SelectionRates, selection_rates
 from pyxai.metrics.sensitivity import default_perturb_func, sensitivity_max
+from pyxai.metrics.sparseness import sparseness
+from pyxai.metrics.stability import stability
 
 __all__ = [
     "Curve",

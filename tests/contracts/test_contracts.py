@@ -15,58 +15,11 @@ from contract_cases import (
     make_net,
     make_options,
 )
+from contract_runs import NAMES, assert_close, having, makes, parts, run, with_option
 from torch import nn
 
 import pyxai
 from pyxai import registry
-
-NAMES = registry.names()
-
-
-def having(trait):
-    """Return the names of the methods with a trait."""
-    return [name for name in NAMES if trait(registry.get(name))]
-
-
-def with_option(option):
-    """Return the names of the methods whose `attribute` takes an option."""
-    found = []
-    for name in NAMES:
-        example = example_of(name)
-        if example.image or callable(example.options.get("layer")):
-            continue
-        if option in registry.get(name).factory(make_net(example)).option_names():
-            found.append(name)
-    return found
-
-
-def run(name, model, inputs, target=0, **changes):
-    """Explain with the options of the table; baselines where the method needs some."""
-    example = example_of(name)
-    options = make_options(example, model)
-    kind = registry.get(name).baselines
-    if kind in ("required", "distribution"):
-        background = make_background(example).to(inputs.dtype)
-        options["baselines"] = background if kind == "distribution" else background[:1]
-    return pyxai.explain(model, inputs, method=name, target=target, **{**options, **changes})
-
-
-def makes(name):
-    """Return the object that a name stands for, made for the net of its example."""
-    example = example_of(name)
-    model, factory = make_net(example), registry.get(name).factory
-    options = make_options(example, model)
-    known = inspect.signature(factory).parameters
-    return factory(model, **{key: value for key, value in options.items() if key in known})
-
-
-def parts(value):
-    return value if isinstance(value, tuple) else (value,)
-
-
-def assert_close(left, right, tolerance=1e-10):
-    """Compare float64 results that differ by rounding only."""
-    torch.testing.assert_close(left, right, rtol=tolerance, atol=tolerance)
 
 
 def test_the_table_knows_only_registered_methods():
