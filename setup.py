@@ -4,6 +4,7 @@ PYXAI_CUDA=0|1     leave out / require the CUDA kernels (default: what the insta
 PYXAI_HOST_RUN=1   add the CUDA sources compiled to run on the CPU (tests only)
 PYXAI_NATIVE=0     leave the module out: it is built in place already (an editable install by make)
 PYXAI_SANITIZE=1   AddressSanitizer and UndefinedBehaviorSanitizer (tests only)
+PYXAI_WERROR=1     warnings of the C++ compiler are errors
 """
 
 import os
@@ -12,7 +13,13 @@ from pathlib import Path
 
 import torch
 from setuptools import setup
-from torch.utils.cpp_extension import CUDA_HOME, BuildExtension, CppExtension, CUDAExtension
+from torch.utils.cpp_extension import (
+    CUDA_HOME,
+    BuildExtension,
+    CppExtension,
+    CUDAExtension,
+    include_paths,
+)
 
 ROOT = Path(__file__).parent
 # Contraction would give the same source other bits on other processors.
@@ -20,11 +27,14 @@ CXX_FLAGS = [
     "-O3",
     "-std=c++20",
     "-Wall",
+    "-Wextra",
     "-Wno-unknown-pragmas",
     "-ffp-contract=off",
     "-fno-math-errno",  # nobody reads errno, and square roots vectorise without it
     "-fvisibility=hidden",
 ]
+# torch adds its headers by -I, and their warnings would be ours.
+SYSTEM_FLAGS = [flag for path in include_paths() for flag in ("-isystem", path)]
 # Without it at::parallel_for runs on one thread, in silence. Compiled but not linked: torch puts
 # its OpenMP run time into the global scope, and a second one would not heed set_num_threads.
 OPENMP_FLAGS = ["-fopenmp"] if sys.platform == "linux" else []
@@ -59,9 +69,11 @@ def extension():
     folders = [".", "cpu"] + ["cuda"] * cuda + ["host_run"] * host_run
     flags = (
         CXX_FLAGS
+        + SYSTEM_FLAGS
         + OPENMP_FLAGS
         + ["-DPYXAI_WITH_CUDA"] * cuda
         + ["-DPYXAI_WITH_HOST_RUN"] * host_run
+        + ["-Werror"] * (os.environ.get("PYXAI_WERROR") == "1")
     )
     link = []
     if os.environ.get("PYXAI_SANITIZE") == "1":

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "dtype.h"
+#include "sizes.h"
 
 #ifdef __CUDACC__
 
@@ -24,7 +25,8 @@
 #define PYXAI_BACKEND_NS host_run
 #define PYXAI_KERNEL static void
 #define PYXAI_LAUNCH(kernel, grid, block, shared_bytes, stream, ...) \
-  ::pyxai::host_run::launch(grid, block, shared_bytes, [&] { kernel(__VA_ARGS__); })
+  (static_cast<void>(stream),                                        \
+   ::pyxai::host_run::launch(grid, block, shared_bytes, [&] { kernel(__VA_ARGS__); }))
 #define PYXAI_DYNAMIC_SHARED(type, name) \
   type* name = reinterpret_cast<type*>(::pyxai::host_run::shared_memory())
 
@@ -32,9 +34,6 @@
 
 namespace pyxai::PYXAI_BACKEND_NS {
 namespace {
-
-constexpr int kBlock = 256;
-constexpr int64_t kMaxGrid = 65535;  // grid-stride loops cover the rest
 
 // Blocks for `count` items, bounded; callers return early on an empty input.
 static inline unsigned grid_for(int64_t count, int64_t per_block = kBlock) {
