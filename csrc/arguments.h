@@ -3,41 +3,43 @@
 #pragma once
 
 #include "checks.h"
+#include "ops.h"
 #include "segments.h"
 #include "views.h"
 
 namespace pyxai {
 
-inline BaselineView baseline_view(const c10::optional<at::Tensor>& baselines, double value,
-                                  const at::Tensor& inputs, int64_t n_draws = 1) {
-  if (!baselines) return {nullptr, value, 0};
+inline BaselineView baseline_view(const Baselines& baselines, const at::Tensor& inputs,
+                                  int64_t n_draws = 1) {
+  if (const double* value = std::get_if<double>(&baselines)) return {nullptr, *value, 0};
+  const at::Tensor& rows = std::get<at::Tensor>(baselines);
   const int64_t size = n_draws * inputs.size(1);
-  check_dtype(*baselines, inputs.scalar_type(), "baselines");
-  check_rows(*baselines, inputs, size, "baselines");
-  return {baselines->const_data_ptr(), value, baselines->size(0) == 1 ? 0 : size};
+  check_dtype(rows, inputs.scalar_type(), "baselines");
+  check_rows(rows, inputs, size, "baselines");
+  return {rows.const_data_ptr(), 0.0, rows.size(0) == 1 ? 0 : size};
 }
 
-inline PlayerView player_view(const c10::optional<at::Tensor>& players, const at::Tensor& inputs) {
+inline PlayerView player_view(const std::optional<at::Tensor>& players, const at::Tensor& inputs) {
   if (!players) return {nullptr, 0};
   check_dtype(*players, at::kInt, "players");
   check_rows(*players, inputs, inputs.size(1), "players");
   return {players->const_data_ptr<int32_t>(), players->size(0) == 1 ? 0 : inputs.size(1)};
 }
 
-inline SegmentView segment_view(const c10::optional<at::Tensor>& order,
-                                const c10::optional<at::Tensor>& offsets, int64_t n_players,
+inline SegmentView segment_view(const std::optional<Segments>& segments, int64_t n_players,
                                 const at::Tensor& inputs) {
-  if (!order || !offsets) return {nullptr, nullptr, 0, 0};
-  check_dtype(*order, at::kInt, "order");
-  check_dtype(*offsets, at::kInt, "offsets");
-  check_rows(*order, inputs, inputs.size(1), "order");
-  check_rows(*offsets, inputs, n_players + 1, "offsets");
-  return {order->const_data_ptr<int32_t>(), offsets->const_data_ptr<int32_t>(),
-          order->size(0) == 1 ? 0 : inputs.size(1), offsets->size(0) == 1 ? 0 : n_players + 1};
+  if (!segments) return {nullptr, nullptr, 0, 0};
+  const auto& [order, offsets] = *segments;
+  check_dtype(order, at::kInt, "order");
+  check_dtype(offsets, at::kInt, "offsets");
+  check_rows(order, inputs, inputs.size(1), "order");
+  check_rows(offsets, inputs, n_players + 1, "offsets");
+  return {order.const_data_ptr<int32_t>(), offsets.const_data_ptr<int32_t>(),
+          order.size(0) == 1 ? 0 : inputs.size(1), offsets.size(0) == 1 ? 0 : n_players + 1};
 }
 
 // One packed mask per example, [batch, n_words].
-inline MaskView selected_view(const c10::optional<at::Tensor>& selected, const at::Tensor& inputs) {
+inline MaskView selected_view(const std::optional<at::Tensor>& selected, const at::Tensor& inputs) {
   if (!selected) return {nullptr, 0, 0};
   check_packed(*selected, inputs, "selected");
   return {selected->const_data_ptr<int32_t>(), selected->size(1), selected->size(1)};
@@ -76,11 +78,12 @@ inline void check_path(const at::Tensor& grads, const at::Tensor& weights,
 
 // A tensor that the kernel writes.
 inline void* output_pointer(const at::Tensor& out, at::ScalarType dtype,
-                            std::initializer_list<int64_t> shape, const at::Tensor& inputs) {
-  check_dtype(out, dtype, "out");
-  check_shape(out, shape, "out");
-  check_same_device(out, inputs, "out");
-  check_contiguous(out, "out");
+                            std::initializer_list<int64_t> shape, const at::Tensor& inputs,
+                            const char* name = "out") {
+  check_dtype(out, dtype, name);
+  check_shape(out, shape, name);
+  check_same_device(out, inputs, name);
+  check_contiguous(out, name);
   return out.data_ptr();
 }
 

@@ -13,19 +13,13 @@ namespace pyxai {
 
 enum class Backend { cpu, cuda, host_run };
 
-// `requested` is "" (choose by the tensor's device) or a backend's name.
 inline Backend resolve_backend(const at::Tensor& tensor, const std::string& requested) {
-  const bool on_cpu = tensor.device().is_cpu();
-  if (requested.empty()) {
-    TORCH_CHECK_VALUE(on_cpu || tensor.is_cuda(), "tensor must be on cpu or cuda, got ",
-                      tensor.device());
-    return on_cpu ? Backend::cpu : Backend::cuda;
-  }
   TORCH_CHECK_VALUE(requested == "cpu" || requested == "cuda" || requested == "host_run",
                     "backend must be one of 'cpu', 'cuda', 'host_run', got '", requested, "'");
   const bool wants_cuda = requested == "cuda";
-  TORCH_CHECK_VALUE(wants_cuda ? tensor.is_cuda() : on_cpu, "backend '", requested, "' must get ",
-                    wants_cuda ? "CUDA" : "CPU", " tensors, got a tensor on ", tensor.device());
+  TORCH_CHECK_VALUE(wants_cuda ? tensor.is_cuda() : tensor.device().is_cpu(), "backend '",
+                    requested, "' must get ", wants_cuda ? "CUDA" : "CPU",
+                    " tensors, got a tensor on ", tensor.device());
   if (wants_cuda) return Backend::cuda;
   return requested == "cpu" ? Backend::cpu : Backend::host_run;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "greedy_select.h"
+#include "masks.h"
 
 namespace pyxai {
 namespace {
@@ -15,10 +16,6 @@ PYXAI_HD uint64_t select_key(double sum, bool absolute) {
   memcpy(&bits, &sum, sizeof(bits));
   const uint64_t sign = uint64_t(1) << 63;
   return (bits & sign) != 0 ? ~bits : bits | sign;
-}
-
-PYXAI_HD bool is_selected(const int32_t* words, int64_t player) {
-  return ((static_cast<uint32_t>(words[player / 32]) >> (player % 32)) & 1u) != 0;
 }
 
 // Whether player i of key a comes before player j of key b.

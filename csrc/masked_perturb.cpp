@@ -19,17 +19,16 @@ uint64_t bits_of(double value, DType dtype) {
 
 }  // namespace
 
-void masked_perturb(const at::Tensor& inputs, const c10::optional<at::Tensor>& baselines,
-                    double baseline_value, int64_t n_draws, const at::Tensor& masks,
-                    const c10::optional<at::Tensor>& players, at::Tensor& out,
-                    const std::string& backend) {
+void masked_perturb(const at::Tensor& inputs, const Baselines& baselines, int64_t n_draws,
+                    const at::Tensor& masks, const std::optional<at::Tensor>& players,
+                    at::Tensor& out, const std::string& backend) {
   check_batch(inputs, "inputs");
   TORCH_CHECK_VALUE(n_draws >= 1, "n_draws must be at least 1, got ", n_draws);
   MaskedPerturbParams p{};
   p.element_bytes = static_cast<int>(inputs.element_size());
   p.inputs = inputs.const_data_ptr();
-  p.baselines = baseline_view(baselines, baseline_value, inputs, n_draws);
-  p.baseline_bits = bits_of(baseline_value, dtype_of(inputs));
+  p.baselines = baseline_view(baselines, inputs, n_draws);
+  p.baseline_bits = bits_of(p.baselines.value, dtype_of(inputs));
   p.masks = mask_view(masks, inputs);
   p.players = player_view(players, inputs);
   TORCH_CHECK_VALUE(players || 32 * p.masks.n_words >= inputs.size(1), "masks must have a bit for ",

@@ -7,11 +7,12 @@
 namespace pyxai {
 
 struct MoebiusTransformParams {
-  DType dtype;  // f32 or f64
-  bool zeta;
-  int64_t n_tables, n_players;
-  const void* values;  // [n_tables, 2^n_players]
-  void* out;           // the same shape; may be `values`
+  DType dtype;         // of values and out, f32 or f64
+  bool zeta;           // add up subsets, the inverse of the Moebius transform
+  int64_t n_tables;    // transformed one by one
+  int64_t n_players;   // of each table
+  const void* values;  // [n_tables, 2^n_players], any unit
+  void* out;           // the same shape, unit and dtype; may be `values`
 };
 
 PYXAI_DECLARE_OP(moebius_transform, MoebiusTransformParams)

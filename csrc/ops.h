@@ -3,40 +3,44 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <c10/util/Optional.h>
 
+#include <optional>
 #include <string>
+#include <utility>
+#include <variant>
 #include <vector>
 
 namespace pyxai {
 
-void masked_perturb(const at::Tensor& inputs, const c10::optional<at::Tensor>& baselines,
-                    double baseline_value, int64_t n_draws, const at::Tensor& masks,
-                    const c10::optional<at::Tensor>& players, at::Tensor& out,
-                    const std::string& backend);
+// A tensor [1 or batch, n_draws * features], or one number for all features.
+using Baselines = std::variant<at::Tensor, double>;
+// Features in the order of their players, int32 [1 or batch, features], and where each player's
+// begin, int32 [1 or batch, n_players + 1].
+using Segments = std::pair<at::Tensor, at::Tensor>;
+
+void masked_perturb(const at::Tensor& inputs, const Baselines& baselines, int64_t n_draws,
+                    const at::Tensor& masks, const std::optional<at::Tensor>& players,
+                    at::Tensor& out, const std::string& backend);
 
 void greedy_select(const at::Tensor& sums, at::Tensor& selected, int64_t n_select, bool absolute,
-                   at::Tensor& indices, at::Tensor& scores, at::Tensor& scratch,
-                   const std::string& backend);
+                   at::Tensor& indices, at::Tensor& scores, const std::string& backend);
 
 void path_accumulate(const at::Tensor& grads, const at::Tensor& weights, const at::Tensor& inputs,
-                     const c10::optional<at::Tensor>& baselines, double baseline_value,
-                     const c10::optional<at::Tensor>& players,
-                     const c10::optional<at::Tensor>& selected, bool multiply_by_inputs,
+                     const Baselines& baselines, const std::optional<at::Tensor>& players,
+                     const std::optional<at::Tensor>& selected, bool multiply_by_inputs,
                      at::Tensor& out, const std::string& backend);
 
 void path_moments(const at::Tensor& grads, const at::Tensor& weights, at::Tensor& out,
                   const std::string& backend);
 
-void path_points(const at::Tensor& inputs, const c10::optional<at::Tensor>& baselines,
-                 double baseline_value, const at::Tensor& nodes,
-                 const c10::optional<at::Tensor>& players,
-                 const c10::optional<at::Tensor>& selected, at::Tensor& out,
+void path_points(const at::Tensor& inputs, const Baselines& baselines, const at::Tensor& nodes,
+                 const std::optional<at::Tensor>& players,
+                 const std::optional<at::Tensor>& selected, at::Tensor& out,
                  const std::string& backend);
 
-void player_sum(const at::Tensor& values, const c10::optional<at::Tensor>& players,
-                const c10::optional<at::Tensor>& order, const c10::optional<at::Tensor>& offsets,
-                int64_t n_players, at::Tensor& out, const std::string& backend);
+void player_sum(const at::Tensor& values, const std::optional<at::Tensor>& players,
+                const std::optional<Segments>& segments, int64_t n_players, at::Tensor& out,
+                const std::string& backend);
 
 void philox_random(const at::Tensor& example_ids, int64_t seed, int64_t stream, int64_t start,
                    const std::string& distribution, at::Tensor& out, const std::string& backend);
@@ -62,23 +66,22 @@ void pairwise_taylor_values(const at::Tensor& empty, const at::Tensor& single,
                             const std::string& backend);
 
 void pairwise_taylor_hessian(const at::Tensor& hessian, const at::Tensor& delta,
-                             const c10::optional<at::Tensor>& players,
-                             const c10::optional<at::Tensor>& order,
-                             const c10::optional<at::Tensor>& offsets, int64_t n_players,
+                             const std::optional<at::Tensor>& players,
+                             const std::optional<Segments>& segments, int64_t n_players,
                              int64_t row_start, bool products, bool accumulate, at::Tensor& out,
                              const std::string& backend);
 
-void soft_perturb(const at::Tensor& inputs, const c10::optional<at::Tensor>& baselines,
-                  double baseline_value, int64_t n_draws, const at::Tensor& weights,
-                  const c10::optional<at::Tensor>& players, at::Tensor& out,
-                  const std::string& backend);
+void soft_perturb(const at::Tensor& inputs, const Baselines& baselines, int64_t n_draws,
+                  const at::Tensor& weights, const std::optional<at::Tensor>& players,
+                  at::Tensor& out, const std::string& backend);
 
-void soft_perturb_backward(
-    const at::Tensor& grads, const at::Tensor& inputs, const c10::optional<at::Tensor>& baselines,
-    double baseline_value, int64_t n_draws, const at::Tensor& weights,
-    const c10::optional<at::Tensor>& players, const c10::optional<at::Tensor>& order,
-    const c10::optional<at::Tensor>& offsets, const c10::optional<at::Tensor>& grad_weights,
-    const c10::optional<at::Tensor>& grad_inputs, const c10::optional<at::Tensor>& grad_baselines,
-    const std::string& backend);
+void soft_perturb_backward(const at::Tensor& grads, const at::Tensor& inputs,
+                           const Baselines& baselines, int64_t n_draws, const at::Tensor& weights,
+                           const std::optional<at::Tensor>& players,
+                           const std::optional<Segments>& segments,
+                           const std::optional<at::Tensor>& grad_weights,
+                           const std::optional<at::Tensor>& grad_inputs,
+                           const std::optional<at::Tensor>& grad_baselines,
+                           const std::string& backend);
 
 }  // namespace pyxai

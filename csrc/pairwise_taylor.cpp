@@ -33,9 +33,8 @@ void pairwise_taylor_values(const at::Tensor& empty, const at::Tensor& single,
 }
 
 void pairwise_taylor_hessian(const at::Tensor& hessian, const at::Tensor& delta,
-                             const c10::optional<at::Tensor>& players,
-                             const c10::optional<at::Tensor>& order,
-                             const c10::optional<at::Tensor>& offsets, int64_t n_players,
+                             const std::optional<at::Tensor>& players,
+                             const std::optional<Segments>& segments, int64_t n_players,
                              int64_t row_start, bool products, bool accumulate, at::Tensor& out,
                              const std::string& backend) {
   check_batch(delta, "delta");
@@ -61,13 +60,13 @@ void pairwise_taylor_hessian(const at::Tensor& hessian, const at::Tensor& delta,
   p.hessian = hessian.const_data_ptr();
   p.delta = delta.const_data_ptr();
   p.players = player_view(players, delta);
-  p.segments = segment_view(order, offsets, n_players, delta);
+  p.segments = segment_view(segments, n_players, delta);
   p.out = static_cast<double*>(
       output_pointer(out, at::kDouble, {p.batch, n_players, n_players}, delta));
   if (out.numel() == 0) return;
   const Backend where = resolve_backend(delta, backend);
-  TORCH_CHECK_VALUE(where == Backend::cpu || !players || order,
-                    "order must be given with players, got None");
+  TORCH_CHECK_VALUE(where == Backend::cpu || !players || segments,
+                    "segments must be given with players, got None");
   PYXAI_DISPATCH(pairwise_taylor_hessian, delta, backend, p);
 }
 

@@ -7,9 +7,8 @@
 namespace pyxai {
 
 void path_accumulate(const at::Tensor& grads, const at::Tensor& weights, const at::Tensor& inputs,
-                     const c10::optional<at::Tensor>& baselines, double baseline_value,
-                     const c10::optional<at::Tensor>& players,
-                     const c10::optional<at::Tensor>& selected, bool multiply_by_inputs,
+                     const Baselines& baselines, const std::optional<at::Tensor>& players,
+                     const std::optional<at::Tensor>& selected, bool multiply_by_inputs,
                      at::Tensor& out, const std::string& backend) {
   check_batch(inputs, "inputs");
   PathAccumulateParams p{};
@@ -22,7 +21,7 @@ void path_accumulate(const at::Tensor& grads, const at::Tensor& weights, const a
   p.weights = weights.const_data_ptr<double>();
   p.inputs = inputs.const_data_ptr();
   p.multiply_by_inputs = multiply_by_inputs;
-  p.baselines = baseline_view(baselines, baseline_value, inputs);
+  p.baselines = baseline_view(baselines, inputs);
   p.players = player_view(players, inputs);
   p.selected = selected_view(selected, inputs);
   p.out = output_pointer(out, accumulate_type(inputs), {p.batch, p.features}, inputs);

@@ -7,10 +7,11 @@ namespace pyxai {
 
 struct PathMomentsParams {
   DType dtype;            // of grads
-  const void* grads;      // [n_nodes, total]
-  const double* weights;  // [n_nodes]
-  int64_t n_nodes, total;
-  void* out;  // [2, total], accumulation type
+  const void* grads;      // [n_nodes, total], any unit
+  const double* weights;  // [n_nodes], no unit
+  int64_t n_nodes;        // samples, in this chunk of them
+  int64_t total;          // elements of a sample
+  void* out;              // [2, total], accumulation type, unit of grads and its square; added to
 };
 
 PYXAI_DECLARE_OP(path_moments, PathMomentsParams)

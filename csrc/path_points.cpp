@@ -6,10 +6,9 @@
 
 namespace pyxai {
 
-void path_points(const at::Tensor& inputs, const c10::optional<at::Tensor>& baselines,
-                 double baseline_value, const at::Tensor& nodes,
-                 const c10::optional<at::Tensor>& players,
-                 const c10::optional<at::Tensor>& selected, at::Tensor& out,
+void path_points(const at::Tensor& inputs, const Baselines& baselines, const at::Tensor& nodes,
+                 const std::optional<at::Tensor>& players,
+                 const std::optional<at::Tensor>& selected, at::Tensor& out,
                  const std::string& backend) {
   check_batch(inputs, "inputs");
   TORCH_CHECK_VALUE(nodes.dim() == 1, "nodes must have 1 dimension, got ", nodes.dim());
@@ -19,7 +18,7 @@ void path_points(const at::Tensor& inputs, const c10::optional<at::Tensor>& base
   PathPointsParams p{};
   p.dtype = dtype_of(inputs);
   p.inputs = inputs.const_data_ptr();
-  p.baselines = baseline_view(baselines, baseline_value, inputs);
+  p.baselines = baseline_view(baselines, inputs);
   p.nodes = nodes.const_data_ptr<double>();
   p.players = player_view(players, inputs);
   p.selected = selected_view(selected, inputs);

@@ -8,14 +8,15 @@
 namespace pyxai {
 
 struct PathPointsParams {
-  DType dtype;         // of inputs, baselines and out
-  const void* inputs;  // [batch, features]
-  BaselineView baselines;
-  const double* nodes;  // [n_nodes]
-  PlayerView players;
-  MaskView selected;  // one per example
-  int64_t n_nodes, batch, features;
-  void* out;  // [n_nodes, batch, features]
+  DType dtype;              // of inputs, baselines and out
+  const void* inputs;       // [batch, features], end of the path, in input units
+  BaselineView baselines;   // start of the path
+  const double* nodes;      // [n_nodes], positions on the path: 0 at the start, 1 at the end
+  PlayerView players;       // whose bit in selected decides; features of nobody sit at the input
+  MaskView selected;        // one per example: players that sit at the input; null: none
+  int64_t n_nodes;          // points of each path
+  int64_t batch, features;  // sizes of inputs
+  void* out;                // [n_nodes, batch, features], in input units
 };
 
 PYXAI_DECLARE_OP(path_points, PathPointsParams)

@@ -10,12 +10,14 @@ namespace pyxai {
 enum class Distribution : int32_t { bits, uniform, normal };
 
 struct PhiloxRandomParams {
-  DType dtype;  // f32 or f64; bits come as int32
-  Distribution distribution;
-  PhiloxKey key;
-  const int64_t* example_ids;                 // [batch]
-  int64_t batch, n_samples, start, elements;  // elements of a row
-  void* out;                                  // [batch, n_samples, elements]
+  DType dtype;                 // f32 or f64; not read for bits, which come as int32
+  Distribution distribution;   // of each number
+  PhiloxKey key;               // made of seed and stream
+  const int64_t* example_ids;  // [batch], names of the examples
+  int64_t batch, n_samples;    // rows of out
+  int64_t start;               // index of the first sample
+  int64_t elements;            // numbers of a row
+  void* out;                   // [batch, n_samples, elements]
 };
 
 PYXAI_DECLARE_OP(philox_random, PhiloxRandomParams)

@@ -4,6 +4,7 @@
 
 #include "checks.h"
 #include "dispatch.h"
+#include "masks.h"
 #include "ops.h"
 
 namespace pyxai {
@@ -32,7 +33,7 @@ void sample_coalitions(const at::Tensor& example_ids, int64_t seed, int64_t stre
   p.start = start;
   p.n_players = n_players;
   p.n_words = out.size(2);
-  TORCH_CHECK_VALUE(n_players > 0 && p.n_words == (n_players + 31) / 32,
+  TORCH_CHECK_VALUE(n_players > 0 && p.n_words == mask_words(n_players),
                     "out must have ceil(n_players / 32) words, got ", p.n_words, " for ", n_players,
                     " players");
   check_dtype(out, at::kInt, "out");

@@ -1,16 +1,11 @@
 // How one row of random words becomes one coalition.
 #pragma once
 
+#include "masks.h"
 #include "sample_coalitions.h"
 
 namespace pyxai {
 namespace {
-
-// The bits of word w that stand for players.
-PYXAI_HD uint32_t used_bits(int64_t n_players, int64_t w) {
-  const int64_t left = n_players - 32 * w;
-  return left >= 32 ? 0xFFFFFFFFu : (1u << left) - 1u;
-}
 
 // Every player whose random binary fraction is below threshold / 2^32. A random word holds one
 // digit of 32 players; digits are drawn from the highest on until each player has one that differs
@@ -47,9 +42,9 @@ PYXAI_HD bool subset_row(Words& words, int64_t size, int64_t n_players, int64_t 
   for (int64_t w = 0; w < n_words; ++w) row[w] = 0;
   for (int64_t last = n_players - count; last < n_players; ++last) {
     const uint32_t drawn = next_below(words, static_cast<uint32_t>(last + 1));
-    const bool taken = ((row[drawn / 32] >> (drawn % 32)) & 1u) != 0;
-    const uint32_t player = taken ? static_cast<uint32_t>(last) : drawn;
-    row[player / 32] |= 1u << (player % 32);
+    const bool taken = (row[mask_word(drawn)] & mask_bit(drawn)) != 0;
+    const int64_t player = taken ? last : drawn;
+    row[mask_word(player)] |= mask_bit(player);
   }
   return complement;
 }

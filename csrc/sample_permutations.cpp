@@ -4,6 +4,7 @@
 
 #include "checks.h"
 #include "dispatch.h"
+#include "masks.h"
 #include "ops.h"
 
 namespace pyxai {
@@ -37,7 +38,7 @@ void permutation_prefixes(const at::Tensor& permutations, at::Tensor& out,
   PermutationPrefixesParams p{};
   p.rows = permutations.size(0);
   p.n_players = permutations.size(1);
-  p.n_words = (p.n_players + 31) / 32;
+  p.n_words = mask_words(p.n_players);
   check_dtype(permutations, at::kInt, "permutations");
   check_contiguous(permutations, "permutations");
   check_dtype(out, at::kInt, "out");

@@ -1,6 +1,7 @@
 // How one row of random words becomes an order, and an order the sets of its first players.
 #pragma once
 
+#include "masks.h"
 #include "sample_permutations.h"
 
 namespace pyxai {
@@ -44,8 +45,8 @@ PYXAI_HD void prefix_words(const PermutationPrefixesParams& p, int64_t r, int64_
   uint32_t word = 0;
   *out = word;
   for (int64_t j = 0; j < p.n_players; ++j) {
-    const uint32_t player = static_cast<uint32_t>(order[j]);
-    if (player / 32 == static_cast<uint64_t>(w)) word |= 1u << (player % 32);
+    const int64_t player = static_cast<uint32_t>(order[j]);
+    if (mask_word(player) == w) word |= mask_bit(player);
     out[(j + 1) * p.n_words] = word;
   }
 }

@@ -7,9 +7,8 @@
 namespace pyxai {
 namespace {
 
-SoftPerturbParams soft_params(const at::Tensor& inputs, const c10::optional<at::Tensor>& baselines,
-                              double baseline_value, int64_t n_draws, const at::Tensor& weights,
-                              const c10::optional<at::Tensor>& players) {
+SoftPerturbParams soft_params(const at::Tensor& inputs, const Baselines& baselines, int64_t n_draws,
+                              const at::Tensor& weights, const std::optional<at::Tensor>& players) {
   check_batch(inputs, "inputs");
   TORCH_CHECK_VALUE(n_draws >= 1, "n_draws must be at least 1, got ", n_draws);
   check_dtype(weights, inputs.scalar_type(), "weights");
@@ -22,7 +21,7 @@ SoftPerturbParams soft_params(const at::Tensor& inputs, const c10::optional<at::
   SoftPerturbParams p{};
   p.dtype = dtype_of(inputs);
   p.inputs = inputs.const_data_ptr();
-  p.baselines = baseline_view(baselines, baseline_value, inputs, n_draws);
+  p.baselines = baseline_view(baselines, inputs, n_draws);
   p.weights = weights.const_data_ptr();
   p.n_masks = weights.size(1);
   p.n_players = weights.size(2);
@@ -36,46 +35,48 @@ SoftPerturbParams soft_params(const at::Tensor& inputs, const c10::optional<at::
   return p;
 }
 
-void* optional_output(const c10::optional<at::Tensor>& out, at::ScalarType dtype,
-                      std::initializer_list<int64_t> shape, const at::Tensor& inputs) {
-  return out ? output_pointer(*out, dtype, shape, inputs) : nullptr;
+void* optional_output(const std::optional<at::Tensor>& out, at::ScalarType dtype,
+                      std::initializer_list<int64_t> shape, const at::Tensor& inputs,
+                      const char* name) {
+  return out ? output_pointer(*out, dtype, shape, inputs, name) : nullptr;
 }
 
 }  // namespace
 
-void soft_perturb(const at::Tensor& inputs, const c10::optional<at::Tensor>& baselines,
-                  double baseline_value, int64_t n_draws, const at::Tensor& weights,
-                  const c10::optional<at::Tensor>& players, at::Tensor& out,
-                  const std::string& backend) {
-  SoftPerturbParams p = soft_params(inputs, baselines, baseline_value, n_draws, weights, players);
+void soft_perturb(const at::Tensor& inputs, const Baselines& baselines, int64_t n_draws,
+                  const at::Tensor& weights, const std::optional<at::Tensor>& players,
+                  at::Tensor& out, const std::string& backend) {
+  SoftPerturbParams p = soft_params(inputs, baselines, n_draws, weights, players);
   p.out = output_pointer(out, inputs.scalar_type(), {p.batch, p.n_masks, p.n_draws, p.features},
                          inputs);
   if (out.numel() == 0) return;
   PYXAI_DISPATCH(soft_perturb, inputs, backend, p);
 }
 
-void soft_perturb_backward(
-    const at::Tensor& grads, const at::Tensor& inputs, const c10::optional<at::Tensor>& baselines,
-    double baseline_value, int64_t n_draws, const at::Tensor& weights,
-    const c10::optional<at::Tensor>& players, const c10::optional<at::Tensor>& order,
-    const c10::optional<at::Tensor>& offsets, const c10::optional<at::Tensor>& grad_weights,
-    const c10::optional<at::Tensor>& grad_inputs, const c10::optional<at::Tensor>& grad_baselines,
-    const std::string& backend) {
-  SoftPerturbParams p = soft_params(inputs, baselines, baseline_value, n_draws, weights, players);
+void soft_perturb_backward(const at::Tensor& grads, const at::Tensor& inputs,
+                           const Baselines& baselines, int64_t n_draws, const at::Tensor& weights,
+                           const std::optional<at::Tensor>& players,
+                           const std::optional<Segments>& segments,
+                           const std::optional<at::Tensor>& grad_weights,
+                           const std::optional<at::Tensor>& grad_inputs,
+                           const std::optional<at::Tensor>& grad_baselines,
+                           const std::string& backend) {
+  SoftPerturbParams p = soft_params(inputs, baselines, n_draws, weights, players);
   check_dtype(grads, inputs.scalar_type(), "grads");
   check_shape(grads, {p.batch, p.n_masks, p.n_draws, p.features}, "grads");
   check_same_device(grads, inputs, "grads");
   check_contiguous(grads, "grads");
   p.grads = grads.const_data_ptr();
-  p.segments = segment_view(order, offsets, p.n_players, inputs);
+  p.segments = segment_view(segments, p.n_players, inputs);
   const at::ScalarType type = accumulate_type(inputs);
-  p.grad_weights = optional_output(grad_weights, type, {p.batch, p.n_masks, p.n_players}, inputs);
-  p.grad_inputs = optional_output(grad_inputs, type, {p.batch, p.features}, inputs);
-  p.grad_baselines =
-      optional_output(grad_baselines, type, {p.batch, p.n_draws, p.features}, inputs);
+  p.grad_weights = optional_output(grad_weights, type, {p.batch, p.n_masks, p.n_players}, inputs,
+                                   "grad_weights");
+  p.grad_inputs = optional_output(grad_inputs, type, {p.batch, p.features}, inputs, "grad_inputs");
+  p.grad_baselines = optional_output(grad_baselines, type, {p.batch, p.n_draws, p.features}, inputs,
+                                     "grad_baselines");
   TORCH_CHECK_VALUE(
-      resolve_backend(inputs, backend) == Backend::cpu || !grad_weights || !players || order,
-      "order must be given with players, got None");
+      resolve_backend(inputs, backend) == Backend::cpu || !grad_weights || !players || segments,
+      "segments must be given with players, got None");
   if (grads.numel() == 0) return;
   PYXAI_DISPATCH(soft_perturb_backward, inputs, backend, p);
 }

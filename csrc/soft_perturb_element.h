@@ -25,10 +25,6 @@ PYXAI_HD void soft_perturb_element(T* out, T input, T baseline, accumulate_t<T> 
   store(out, interpolate(load(baseline), load(input), weight));
 }
 
-PYXAI_HD int64_t soft_row(const SoftPerturbParams& p, int64_t b, int64_t m, int64_t d) {
-  return ((b * p.n_masks + m) * p.n_draws + d) * p.features;
-}
-
 // Feature f's part of the gradient of the weight of its player in mask m.
 template <typename T>
 PYXAI_HD double soft_weight_grad(const SoftPerturbParams& p, int64_t b, int64_t m, int64_t f) {
@@ -36,7 +32,8 @@ PYXAI_HD double soft_weight_grad(const SoftPerturbParams& p, int64_t b, int64_t 
   double sum = 0;
   for (int64_t d = 0; d < p.n_draws; ++d) {
     const accumulate_t<T> baseline = load(baseline_at<T>(p.baselines, b, d * p.features + f));
-    const accumulate_t<T> grad = load(static_cast<const T*>(p.grads)[soft_row(p, b, m, d) + f]);
+    const accumulate_t<T> grad =
+        load(static_cast<const T*>(p.grads)[perturbed_row(p, b, m, d) + f]);
     sum += static_cast<double>(grad) * static_cast<double>(input - baseline);
   }
   return sum;
@@ -51,7 +48,7 @@ PYXAI_HD void soft_value_grads(const SoftPerturbParams& p, int64_t b, int64_t f)
   for (int64_t d = 0; d < p.n_draws; ++d) {
     acc_t shown = 0, hidden = 0;
     for (int64_t m = 0; m < p.n_masks; ++m) {
-      const acc_t grad = load(static_cast<const T*>(p.grads)[soft_row(p, b, m, d) + f]);
+      const acc_t grad = load(static_cast<const T*>(p.grads)[perturbed_row(p, b, m, d) + f]);
       const acc_t weight = soft_weight<T>(p, b, m, player);
       shown += weight * grad;
       hidden += (acc_t(1) - weight) * grad;

@@ -1,14 +1,14 @@
 // How kernels see the arguments that several ops share, free of torch.
 #pragma once
 
-#include "dtype.h"
+#include "masks.h"
 
 namespace pyxai {
 
 struct BaselineView {
   const void* data;  // [1 or batch, n_draws * features] of the dtype of the inputs; null: `value`
-  double value;
-  int64_t stride;  // elements between the baselines of two examples, 0 if shared
+  double value;      // of all features, in input units; not read unless `data` is null
+  int64_t stride;    // elements between the baselines of two examples, 0 if shared
 };
 
 struct PlayerView {
@@ -16,11 +16,10 @@ struct PlayerView {
   int64_t stride;       // elements between the maps of two examples, 0 if shared
 };
 
-// Packed masks: 32 players a word, bit j of word k is player 32 * k + j, 1 = keep.
 struct MaskView {
-  const int32_t* data;  // [1 or batch, n_masks, n_words]; null: no mask
+  const int32_t* data;  // [1 or batch, n_masks, n_words], packed; null: no mask
   int64_t stride;       // words between the masks of two examples, 0 if shared
-  int64_t n_words;
+  int64_t n_words;      // of a mask
 };
 
 namespace {
@@ -34,12 +33,10 @@ PYXAI_HD const int32_t* mask_of(const MaskView& masks, int64_t b, int64_t m) {
   return masks.data + b * masks.stride + m * masks.n_words;
 }
 
-// Whether a mask keeps `player`. Features of nobody (negative) are kept, and so are those of a
-// player without a bit: memory stays safe without a look at the map, which would wait for the
-// device.
-PYXAI_HD bool mask_keeps(const int32_t* mask, int64_t n_words, int32_t player) {
-  if (player < 0 || player / 32 >= n_words) return true;
-  return ((static_cast<uint32_t>(mask[player / 32]) >> (player % 32)) & 1u) != 0;
+// Where the row of mask m and draw d of example b begins in [batch, n_masks, n_draws, features].
+template <typename Params>
+PYXAI_HD int64_t perturbed_row(const Params& p, int64_t b, int64_t m, int64_t d) {
+  return ((b * p.n_masks + m) * p.n_draws + d) * p.features;
 }
 
 // Whether feature f of example b sits at the input all along a path: its player is selected, or it

@@ -18,7 +18,7 @@ void select_example(const GreedySelectParams& p, int64_t b, std::vector<Candidat
   int32_t* selected = p.selected + b * p.n_words;
   candidates.clear();
   for (int64_t i = 0; i < p.n_players; ++i)
-    if (!is_selected(selected, i)) candidates.emplace_back(select_key(sums[i], p.absolute), i);
+    if (!mask_has(selected, i)) candidates.emplace_back(select_key(sums[i], p.absolute), i);
   const auto before = [](const Candidate& x, const Candidate& y) {
     return select_before(x.first, x.second, y.first, y.second);
   };
@@ -30,9 +30,8 @@ void select_example(const GreedySelectParams& p, int64_t b, std::vector<Candidat
     p.scores[b * p.n_select + k] =
         player >= 0 ? sums[player] : -std::numeric_limits<double>::infinity();
     if (player >= 0) {
-      const uint32_t bit = 1u << (player % 32);
-      selected[player / 32] =
-          static_cast<int32_t>(static_cast<uint32_t>(selected[player / 32]) | bit);
+      int32_t& word = selected[mask_word(player)];
+      word = static_cast<int32_t>(static_cast<uint32_t>(word) | mask_bit(player));
     }
   }
 }

@@ -13,8 +13,7 @@
 namespace pyxai::cpu {
 namespace {
 
-constexpr int64_t kTileBytes = 8192;  // four such arrays fill the first-level cache
-constexpr int64_t kGroup = 32;        // rows whose masks are turned over together
+constexpr int64_t kGroup = 32;  // rows whose masks are turned over together
 
 #define PYXAI_SELECT(Bits)                                                                \
   PYXAI_VECTOR_CLONES void select_bit(Bits* __restrict out, const Bits* __restrict keeps, \

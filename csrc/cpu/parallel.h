@@ -12,6 +12,9 @@ namespace {
 // Element operations that cost about as much as waking a thread; torch's own figure.
 constexpr int64_t kThreadWork = 32768;
 
+// A tile of rows that are written: four such arrays fill the first-level cache.
+constexpr int64_t kTileBytes = 8192;
+
 // Call visit(first, last) on runs of [0, items) in parallel; an item takes `work` element
 // operations. No result may depend on where the runs end.
 template <typename Visit>

@@ -24,7 +24,7 @@ PYXAI_ADD(Float16)
 template <typename T>
 void accumulate_tile(const PathAccumulateParams& p, int64_t begin, int64_t end) {
   using acc_t = accumulate_t<T>;
-  alignas(64) acc_t sums[kTileBytes / sizeof(acc_t)];
+  alignas(64) acc_t sums[kSumBytes / sizeof(acc_t)];
   std::fill_n(sums, end - begin, acc_t(0));
   add(sums, static_cast<const T*>(p.grads) + begin, p.batch * p.features, p.weights, p.n_nodes,
       end - begin);

@@ -11,8 +11,6 @@
 namespace pyxai::cpu {
 namespace {
 
-constexpr int64_t kTileBytes = 8192;  // three such arrays stay in the first-level cache
-
 #define PYXAI_POINTS(T)                                                                           \
   PYXAI_VECTOR_CLONES void points(T* __restrict out, const T* __restrict inputs,                  \
                                   const T* __restrict starts, accumulate_t<T> node,               \

@@ -36,7 +36,7 @@ void write_row(const SoftPerturbParams& p, int64_t b, int64_t m) {
     for (int64_t d = 0; d < p.n_draws; ++d) {
       for (int64_t j = 0; j < count; ++j)
         baselines[j] = baseline_at<T>(p.baselines, b, d * p.features + begin + j);
-      blend(static_cast<T*>(p.out) + soft_row(p, b, m, d) + begin,
+      blend(static_cast<T*>(p.out) + perturbed_row(p, b, m, d) + begin,
             static_cast<const T*>(p.inputs) + b * p.features + begin, baselines, weights, count);
     }
   }

@@ -12,7 +12,7 @@ namespace {
 
 // Long runs of each node's gradients are read in turn: short ones would cost a new page and a new
 // start of the prefetcher each. The sums of a tile stay in the second-level cache.
-constexpr int64_t kTileBytes = 65536;
+constexpr int64_t kSumBytes = 65536;
 constexpr int64_t kNodesAtOnce = 8;  // nodes between two looks at a sum
 
 template <int64_t kNodes, int kSums, typename T, typename Add>
@@ -49,7 +49,7 @@ PYXAI_HD void weigh_nodes(accumulate_t<T>* sums, int64_t sums_stride, const T* g
 template <typename acc_t, typename Visit>
 static inline void for_each_tile(int64_t total, int64_t n_nodes, const Visit& visit) {
   const int64_t share = total / (4 * at::get_num_threads()) + 1;
-  const int64_t tile = std::clamp<int64_t>(share, 1024, kTileBytes / sizeof(acc_t));
+  const int64_t tile = std::clamp<int64_t>(share, 1024, kSumBytes / sizeof(acc_t));
   parallel_items((total + tile - 1) / tile, tile * n_nodes, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i) visit(i * tile, std::min((i + 1) * tile, total));
   });

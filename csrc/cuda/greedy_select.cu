@@ -7,7 +7,7 @@
 namespace pyxai::PYXAI_BACKEND_NS {
 namespace {
 
-constexpr int kBins = 256;
+constexpr int kBins = 256;  // values of a byte of a key
 static_assert(kBins == kBlock, "a thread owns a bin");
 
 // What a block knows of its example, in shared memory.
@@ -44,7 +44,7 @@ static inline __device__ uint64_t threshold_key(const GreedySelectParams& p, con
     for (int64_t i = lane; i < p.n_players; i += kBlock) {
       const uint64_t key = select_key(sums[i], p.absolute);
       const bool same = shift == 56 || (key >> (shift + 8)) == (prefix >> (shift + 8));
-      if (same && !is_selected(words, i))
+      if (same && !mask_has(words, i))
         atomicAdd(shared->bins + static_cast<int>((key >> shift) & 255u), 1);
     }
     __syncthreads();
@@ -70,7 +70,7 @@ static inline __device__ void collect(const GreedySelectParams& p, const double*
   int found = 0, equal_seen = 0;
   for (int64_t begin = 0; begin < p.n_players; begin += kBlock) {
     const int64_t i = begin + threadIdx.x;
-    const bool open = i < p.n_players && !is_selected(words, i);
+    const bool open = i < p.n_players && !mask_has(words, i);
     const uint64_t key = open ? select_key(sums[i], p.absolute) : 0;
     const int equal = open && key == threshold ? 1 : 0;
     const int equals = prefix_sum(shared->bins, equal);
@@ -95,7 +95,7 @@ PYXAI_KERNEL greedy_select_kernel(GreedySelectParams p) {
     int32_t* words = p.selected + b * p.n_words;
     int64_t* scratch = p.scratch + b * p.n_select;
     int open = 0;
-    for (int64_t i = threadIdx.x; i < p.n_players; i += kBlock) open += !is_selected(words, i);
+    for (int64_t i = threadIdx.x; i < p.n_players; i += kBlock) open += !mask_has(words, i);
     prefix_sum(shared->bins, open);
     const int left = shared->bins[kBins - 1];
     __syncthreads();
@@ -120,7 +120,7 @@ PYXAI_KERNEL greedy_select_kernel(GreedySelectParams p) {
           rank += select_before(select_key(sums[j], p.absolute), j, key, player) ? 1 : 0;
         }
         // Each bit is set once, so that adding it is the same as or-ing it.
-        atomicAdd(reinterpret_cast<unsigned*>(words) + player / 32, 1u << (player % 32));
+        atomicAdd(reinterpret_cast<unsigned*>(words) + mask_word(player), mask_bit(player));
       }
       p.indices[b * p.n_select + rank] = player;
       p.scores[b * p.n_select + rank] = player >= 0 ? sums[player] : -HUGE_VAL;

@@ -1,6 +1,7 @@
 #include "../launch.h"
 #include "../masked_perturb.h"
 #include "../masked_perturb_element.h"
+#include "mask_rows.h"
 #include "pack.h"
 
 namespace pyxai::PYXAI_BACKEND_NS {
@@ -28,29 +29,21 @@ PYXAI_HD Column<Bits, N> load_column(const MaskedPerturbParams& p, int64_t b, in
   return column;
 }
 
-// One thread writes the same features of `rows_each` masks: inputs, baselines and players are read
-// once for all of them.
 template <typename Bits, int N>
-PYXAI_KERNEL masked_perturb_kernel(MaskedPerturbParams p, int64_t rows_each) {
-  const int64_t chunks = p.features / N, groups = (p.n_masks + rows_each - 1) / rows_each;
-  const int64_t count = chunks * groups * p.n_draws * p.batch;
-  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count;
+PYXAI_KERNEL masked_perturb_kernel(MaskedPerturbParams p, MaskRowPlan plan) {
+  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < plan.count;
        i += static_cast<int64_t>(gridDim.x) * blockDim.x) {
-    const int64_t rest = divide(i, chunks), f = (i - rest * chunks) * N;
-    const int64_t example_draw = divide(rest, groups), group = rest - example_draw * groups;
-    const int64_t b = divide(example_draw, p.n_draws), d = example_draw - b * p.n_draws;
-    const Column<Bits, N> column = load_column<Bits, N>(p, b, d, f);
-    const int64_t begin = group * rows_each;
-    const int64_t end = begin + rows_each < p.n_masks ? begin + rows_each : p.n_masks;
+    const MaskRows rows = mask_rows<N>(p, plan, i);
+    const Column<Bits, N> column = load_column<Bits, N>(p, rows.b, rows.d, rows.f);
 #pragma unroll 4
-    for (int64_t m = begin; m < end; ++m) {
-      const int32_t* mask = mask_of(p.masks, b, m);
+    for (int64_t m = rows.begin; m < rows.end; ++m) {
+      const int32_t* mask = mask_of(p.masks, rows.b, m);
       Pack<Bits, N> out;
       for (int j = 0; j < N; ++j)
         out.at[j] =
             masked_perturb_element<Bits>(mask_keeps(mask, p.masks.n_words, column.players[j]),
                                          column.inputs.at[j], column.baselines.at[j]);
-      store_pack(p.out, ((b * p.n_masks + m) * p.n_draws + d) * p.features + f, out);
+      store_pack(p.out, perturbed_row(p, rows.b, m, rows.d) + rows.f, out);
     }
   }
 }
@@ -58,14 +51,11 @@ PYXAI_KERNEL masked_perturb_kernel(MaskedPerturbParams p, int64_t rows_each) {
 }  // namespace
 
 void masked_perturb(const MaskedPerturbParams& p, void* stream) {
-  const bool fits =
-      packs_fit(16, p.features * p.element_bytes, {p.inputs, p.baselines.data, p.out});
+  const bool fits = packs_fit(p.features * p.element_bytes, {p.inputs, p.baselines.data, p.out});
   PYXAI_VISIT_BITS(p.element_bytes, PYXAI_VISIT_PACK(bits_t, fits, {
-                     const int64_t columns = p.features / kPack * p.n_draws * p.batch;
-                     const int64_t rows_each = items_each(columns, p.n_masks);
-                     const int64_t count = columns * ((p.n_masks + rows_each - 1) / rows_each);
-                     PYXAI_LAUNCH((masked_perturb_kernel<bits_t, kPack>), grid_for(count), kBlock,
-                                  0, stream, p, rows_each);
+                     const MaskRowPlan plan = plan_mask_rows<kPack>(p);
+                     PYXAI_LAUNCH((masked_perturb_kernel<bits_t, kPack>), grid_for(plan.count),
+                                  kBlock, 0, stream, p, plan);
                    }));
 }
 

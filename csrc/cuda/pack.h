@@ -1,10 +1,11 @@
-// 16-byte accesses: what a memory-bound kernel needs to reach the bandwidth of the device.
+// Accesses of kPackBytes: what a memory-bound kernel needs to reach the bandwidth of the device.
 #pragma once
 
 #include <cstdint>
 #include <initializer_list>
 
 #include "../dtype.h"
+#include "../sizes.h"
 
 namespace pyxai {
 
@@ -25,13 +26,11 @@ PYXAI_HD void store_pack(void* base, int64_t element, const Pack<T, N>& pack) {
   *reinterpret_cast<Pack<T, N>*>(static_cast<T*>(base) + element) = pack;
 }
 
-// Whether rows of `row_bytes` at all `pointers` (null ones do not count) can be read in `bytes` at
-// once.
-inline bool packs_fit(int64_t bytes, int64_t row_bytes,
-                      std::initializer_list<const void*> pointers) {
-  bool fit = row_bytes % bytes == 0;
+// Whether rows of `row_bytes` at all `pointers` (null ones do not count) can be read in packs.
+inline bool packs_fit(int64_t row_bytes, std::initializer_list<const void*> pointers) {
+  bool fit = row_bytes % kPackBytes == 0;
   for (const void* pointer : pointers)
-    fit = fit && reinterpret_cast<uintptr_t>(pointer) % static_cast<uintptr_t>(bytes) == 0;
+    fit = fit && reinterpret_cast<uintptr_t>(pointer) % kPackBytes == 0;
   return fit;
 }
 
@@ -41,12 +40,13 @@ PYXAI_HD int64_t divide(int64_t a, int64_t b) {
   return a / b;
 }
 
+constexpr int64_t kBusyThreads = 1 << 18;  // keep the largest device busy
+
 // How many of `n` rows one thread writes when `columns` threads write a row: many spare reads, few
 // keep the device busy.
 inline int64_t items_each(int64_t columns, int64_t n) {
-  constexpr int64_t kFull = 1 << 18;  // threads that keep the largest device busy
   int64_t each = 16;
-  while (each > 1 && columns * ((n + each - 1) / each) < kFull) each /= 2;
+  while (each > 1 && columns * ((n + each - 1) / each) < kBusyThreads) each /= 2;
   return each;
 }
 
@@ -54,14 +54,14 @@ inline int64_t items_each(int64_t columns, int64_t n) {
 }  // namespace pyxai
 
 // Run the statement with `kPack` bound to how many elements of `type` a thread moves at once:
-// 16 bytes where rows allow it, else one element.
-#define PYXAI_VISIT_PACK(type, fits, ...)                        \
-  do {                                                           \
-    if (fits) {                                                  \
-      constexpr int kPack = 16 / static_cast<int>(sizeof(type)); \
-      __VA_ARGS__;                                               \
-    } else {                                                     \
-      constexpr int kPack = 1;                                   \
-      __VA_ARGS__;                                               \
-    }                                                            \
+// kPackBytes where rows allow it, else one element.
+#define PYXAI_VISIT_PACK(type, fits, ...)                                \
+  do {                                                                   \
+    if (fits) {                                                          \
+      constexpr int kPack = kPackBytes / static_cast<int>(sizeof(type)); \
+      __VA_ARGS__;                                                       \
+    } else {                                                             \
+      constexpr int kPack = 1;                                           \
+      __VA_ARGS__;                                                       \
+    }                                                                    \
   } while (false)

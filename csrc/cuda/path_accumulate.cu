@@ -25,7 +25,7 @@ PYXAI_KERNEL path_accumulate_kernel(PathAccumulateParams p, int slices) {
 void path_accumulate(const PathAccumulateParams& p, void* stream) {
   const int64_t total = p.batch * p.features;
   PYXAI_VISIT_DTYPE(p.dtype, {
-    const bool fits = packs_fit(16, total * static_cast<int64_t>(sizeof(scalar_t)), {p.grads});
+    const bool fits = packs_fit(total * static_cast<int64_t>(sizeof(scalar_t)), {p.grads});
     PYXAI_VISIT_PACK(scalar_t, fits, {
       const NodePlan plan = plan_nodes(total / kPack, p.n_nodes);
       const size_t shared = sizeof(accumulate_t<scalar_t>) * kPack * kBlock;

@@ -25,7 +25,7 @@ PYXAI_KERNEL path_moments_kernel(PathMomentsParams p, int slices) {
 
 void path_moments(const PathMomentsParams& p, void* stream) {
   PYXAI_VISIT_DTYPE(p.dtype, {
-    const bool fits = packs_fit(16, p.total * static_cast<int64_t>(sizeof(scalar_t)), {p.grads});
+    const bool fits = packs_fit(p.total * static_cast<int64_t>(sizeof(scalar_t)), {p.grads});
     PYXAI_VISIT_PACK(scalar_t, fits, {
       const NodePlan plan = plan_nodes(p.total / kPack, p.n_nodes);
       const size_t shared = sizeof(accumulate_t<scalar_t>) * kPack * kBlock;

@@ -36,7 +36,7 @@ PYXAI_KERNEL path_points_kernel(PathPointsParams p, int64_t nodes_each) {
 void path_points(const PathPointsParams& p, void* stream) {
   PYXAI_VISIT_DTYPE(p.dtype, {
     const bool fits =
-        packs_fit(16, p.features * static_cast<int64_t>(sizeof(scalar_t)), {p.inputs, p.out});
+        packs_fit(p.features * static_cast<int64_t>(sizeof(scalar_t)), {p.inputs, p.out});
     PYXAI_VISIT_PACK(scalar_t, fits, {
       const int64_t chunks = p.batch * p.features / kPack;
       const int64_t nodes_each = items_each(chunks, p.n_nodes);

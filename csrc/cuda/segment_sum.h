@@ -10,7 +10,7 @@ namespace {
 // Threads that share one sum: a few members are one thread's work, many need a warp or a block.
 static inline int segment_team(int64_t features, int64_t n_players) {
   const int64_t members = features / (n_players > 0 ? n_players : 1);
-  return members <= 8 ? 1 : members <= 512 ? 32 : kBlock;
+  return members <= 8 ? 1 : members <= 512 ? kWarp : kBlock;
 }
 
 // Sum of `term(f)` over the features of player i of example b, in all lanes of the team; without
@@ -29,12 +29,13 @@ static inline __device__ double segment_sum(const SegmentView& segments, int64_t
     for (int64_t k = offsets[i] + lane; k < offsets[i + 1]; k += kTeam) sum += term(order[k]);
   }
   if constexpr (kTeam > 1)
-    for (int width = 16; width > 0; width /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, width);
-  if constexpr (kTeam > 32) {
+    for (int width = kWarp / 2; width > 0; width /= 2)
+      sum += __shfl_xor_sync(0xffffffffu, sum, width);
+  if constexpr (kTeam > kWarp) {
     shared[threadIdx.x] = sum;
     __syncthreads();
     sum = 0;
-    for (int warp = 0; warp < kTeam; warp += 32) sum += shared[warp];
+    for (int warp = 0; warp < kTeam; warp += kWarp) sum += shared[warp];
     __syncthreads();
   }
   return sum;
@@ -49,8 +50,8 @@ static inline __device__ double segment_sum(const SegmentView& segments, int64_t
     if ((team) == 1) {              \
       constexpr int kTeam = 1;      \
       __VA_ARGS__;                  \
-    } else if ((team) == 32) {      \
-      constexpr int kTeam = 32;     \
+    } else if ((team) == kWarp) {   \
+      constexpr int kTeam = kWarp;  \
       __VA_ARGS__;                  \
     } else {                        \
       constexpr int kTeam = kBlock; \

@@ -1,39 +1,32 @@
 #include "../launch.h"
 #include "../soft_perturb.h"
 #include "../soft_perturb_element.h"
+#include "mask_rows.h"
 #include "pack.h"
 #include "segment_sum.h"
 
 namespace pyxai::PYXAI_BACKEND_NS {
 namespace {
 
-// One thread writes the same features of `rows_each` masks: inputs, baselines and players are read
-// once for all of them.
 template <typename T, int N>
-PYXAI_KERNEL soft_perturb_kernel(SoftPerturbParams p, int64_t rows_each) {
-  const int64_t chunks = p.features / N, groups = (p.n_masks + rows_each - 1) / rows_each;
-  const int64_t count = chunks * groups * p.n_draws * p.batch;
-  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count;
+PYXAI_KERNEL soft_perturb_kernel(SoftPerturbParams p, MaskRowPlan plan) {
+  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < plan.count;
        i += static_cast<int64_t>(gridDim.x) * blockDim.x) {
-    const int64_t rest = divide(i, chunks), f = (i - rest * chunks) * N;
-    const int64_t example_draw = divide(rest, groups), group = rest - example_draw * groups;
-    const int64_t b = divide(example_draw, p.n_draws), d = example_draw - b * p.n_draws;
-    const Pack<T, N> inputs = load_pack<T, N>(p.inputs, b * p.features + f);
+    const MaskRows rows = mask_rows<N>(p, plan, i);
+    const Pack<T, N> inputs = load_pack<T, N>(p.inputs, rows.b * p.features + rows.f);
     Pack<T, N> baselines;
     int32_t players[N];
     for (int j = 0; j < N; ++j) {
-      baselines.at[j] = baseline_at<T>(p.baselines, b, d * p.features + f + j);
-      players[j] = player_of(p.players, b, f + j);
+      baselines.at[j] = baseline_at<T>(p.baselines, rows.b, rows.d * p.features + rows.f + j);
+      players[j] = player_of(p.players, rows.b, rows.f + j);
     }
-    const int64_t begin = group * rows_each;
-    const int64_t end = begin + rows_each < p.n_masks ? begin + rows_each : p.n_masks;
 #pragma unroll 4
-    for (int64_t m = begin; m < end; ++m) {
+    for (int64_t m = rows.begin; m < rows.end; ++m) {
       Pack<T, N> out;
       for (int j = 0; j < N; ++j)
         soft_perturb_element(out.at + j, inputs.at[j], baselines.at[j],
-                             soft_weight<T>(p, b, m, players[j]));
-      store_pack(p.out, soft_row(p, b, m, d) + f, out);
+                             soft_weight<T>(p, rows.b, m, players[j]));
+      store_pack(p.out, perturbed_row(p, rows.b, m, rows.d) + rows.f, out);
     }
   }
 }
@@ -70,13 +63,11 @@ PYXAI_KERNEL soft_value_grads_kernel(SoftPerturbParams p) {
 void soft_perturb(const SoftPerturbParams& p, void* stream) {
   PYXAI_VISIT_DTYPE(p.dtype, {
     const bool fits =
-        packs_fit(16, p.features * static_cast<int64_t>(sizeof(scalar_t)), {p.inputs, p.out});
+        packs_fit(p.features * static_cast<int64_t>(sizeof(scalar_t)), {p.inputs, p.out});
     PYXAI_VISIT_PACK(scalar_t, fits, {
-      const int64_t columns = p.features / kPack * p.n_draws * p.batch;
-      const int64_t rows_each = items_each(columns, p.n_masks);
-      const int64_t count = columns * ((p.n_masks + rows_each - 1) / rows_each);
-      PYXAI_LAUNCH((soft_perturb_kernel<scalar_t, kPack>), grid_for(count), kBlock, 0, stream, p,
-                   rows_each);
+      const MaskRowPlan plan = plan_mask_rows<kPack>(p);
+      PYXAI_LAUNCH((soft_perturb_kernel<scalar_t, kPack>), grid_for(plan.count), kBlock, 0, stream,
+                   p, plan);
     });
   });
 }

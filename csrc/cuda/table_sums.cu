@@ -6,13 +6,14 @@ namespace pyxai::PYXAI_BACKEND_NS {
 namespace {
 
 constexpr int kRegisters = (1 << kChunkBits) / kBlock;  // sets of a chunk that a thread holds
-constexpr int kWarps = kBlock / 32;
+constexpr int kWarps = kBlock / kWarp;
 static_assert(kRegisters == 16 && kWarps == 8, "players of a chunk: 5 lane, 3 warp, 4 register");
 constexpr int kLanePlayers = 5, kWarpPlayers = 3, kRegisterPlayers = 4;
 constexpr int kWarpParts = 1 + kLanePlayers + kRegisterPlayers;  // what a warp adds up by itself
 
 static __device__ double warp_sum(double value) {
-  for (int lanes = 16; lanes > 0; lanes /= 2) value += __shfl_xor_sync(0xFFFFFFFFu, value, lanes);
+  for (int lanes = kWarp / 2; lanes > 0; lanes /= 2)
+    value += __shfl_xor_sync(0xFFFFFFFFu, value, lanes);
   return value;
 }
 
@@ -20,7 +21,7 @@ static __device__ double warp_sum(double value) {
 // holds kWarps * kWarpParts numbers.
 static __device__ void leave_parts(const double (&terms)[kRegisters], bool players, int64_t low,
                                    double* partial, double* parts) {
-  const int t = static_cast<int>(threadIdx.x), lane = t % 32, warp = t / 32;
+  const int t = static_cast<int>(threadIdx.x), lane = t % kWarp, warp = t / kWarp;
   double* own = partial + warp * kWarpParts;
   double sum = 0, with_register[kRegisterPlayers] = {};
   for (int r = 0; r < kRegisters; ++r) {
@@ -139,7 +140,7 @@ PYXAI_KERNEL table_sums_results_kernel(TableSumsParams p) {
         part = player;
     }
     const double sum = warp_sum(thread_share(p, shape, table_row, low_sets, high_sets, part));
-    if (t % 32 == 0) partial[t / 32] = sum;
+    if (t % kWarp == 0) partial[t / kWarp] = sum;
     __syncthreads();
     if (t == 0) {
       double all = 0;

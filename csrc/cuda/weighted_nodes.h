@@ -16,7 +16,7 @@ struct NodePlan {
 // A short row does not fill the device with one thread per pack, so nodes are shared out.
 static inline NodePlan plan_nodes(int64_t chunks, int64_t n_nodes) {
   int slices = 1;
-  while (slices < 8 && chunks * slices < (int64_t{1} << 18) && n_nodes >= 8 * slices) slices *= 2;
+  while (slices < 8 && chunks * slices < kBusyThreads && n_nodes >= 8 * slices) slices *= 2;
   return {grid_for(chunks, kBlock / slices), slices};
 }
 

@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "../sizes.h"
+
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/common_interface_defs.h>
 #endif
@@ -23,7 +25,6 @@ struct dim3 {
 
 namespace pyxai::host_run {
 
-constexpr unsigned kWarp = 32;
 constexpr size_t kStackBytes = 256 * 1024;
 
 enum class Wait { runnable, block, warp, returned };
@@ -156,7 +157,7 @@ inline void run_block() {
 
 inline void launch(dim3 grid, dim3 block, size_t shared_bytes, std::function<void()> body) {
   if (block.y != 1 || block.z != 1 || block.x == 0 || block.x > 1024 || shared_bytes > 48 * 1024 ||
-      grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.y > 65535 || grid.z > 65535) {
+      grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.y > kMaxGrid || grid.z > kMaxGrid) {
     throw std::runtime_error("launch outside of what CUDA or the host runner supports");
   }
   Machine& m = machine();
@@ -209,19 +210,20 @@ static inline void __syncthreads() {
 
 template <typename T>
 static inline T __shfl_sync(unsigned, T value, int source) {
-  return ::pyxai::host_run::exchange(value, static_cast<unsigned>(source) % 32u);
+  return ::pyxai::host_run::exchange(value, static_cast<unsigned>(source) % ::pyxai::kWarp);
 }
 template <typename T>
 static inline T __shfl_xor_sync(unsigned, T value, int lanes) {
-  return ::pyxai::host_run::exchange(value, (threadIdx.x % 32u) ^ static_cast<unsigned>(lanes));
+  return ::pyxai::host_run::exchange(value,
+                                     (threadIdx.x % ::pyxai::kWarp) ^ static_cast<unsigned>(lanes));
 }
 template <typename T>
 static inline T __shfl_down_sync(unsigned, T value, unsigned lanes) {
-  return ::pyxai::host_run::exchange(value, threadIdx.x % 32u + lanes);
+  return ::pyxai::host_run::exchange(value, threadIdx.x % ::pyxai::kWarp + lanes);
 }
 template <typename T>
 static inline T __shfl_up_sync(unsigned, T value, unsigned lanes) {
-  return ::pyxai::host_run::exchange(value, threadIdx.x % 32u - lanes);
+  return ::pyxai::host_run::exchange(value, threadIdx.x % ::pyxai::kWarp - lanes);
 }
 template <typename T>
 static inline T atomicAdd(T* address, T value) {

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from pyxai import _C
 from pyxai._checks import (
     FLOAT_DTYPES,
     check_device,
@@ -19,6 +20,7 @@ from pyxai._checks import (
 )
 
 __all__ = [
+    "MASK_BITS",
     "Baselines",
     "accumulate_dtype",
     "check_inputs",
@@ -32,13 +34,20 @@ __all__ = [
     "owners_of",
 ]
 
+MASK_BITS = _C.mask_bits  # players in a word of a packed mask
+
 
 class Baselines(NamedTuple):
     """Baselines as kernels take them."""
 
-    tensor: Tensor | None  # [1 or batch, n_draws * features]
-    value: float  # used where ``tensor`` is None
+    values: Tensor | float  # [1 or batch, n_draws * features], or one number for all features
     n_draws: int
+
+    def wide(self, batch: int, features: int, dtype: torch.dtype) -> Tensor:
+        """Return ``[batch, n_draws * features]`` in float64, as the references need them."""
+        # A number is a value of the inputs' dtype, as the model will see it.
+        values = torch.as_tensor(self.values, dtype=dtype).double()
+        return values.expand(batch, self.n_draws * features)
 
 
 def accumulate_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -47,8 +56,8 @@ def accumulate_dtype(dtype: torch.dtype) -> torch.dtype:
 
 
 def n_words(n_players: int) -> int:
-    """Return how many 32-bit words a packed mask of ``n_players`` has."""
-    return (n_players + 31) // 32
+    """Return how many words of `MASK_BITS` bits a packed mask of ``n_players`` has."""
+    return -(-n_players // MASK_BITS)
 
 
 def check_inputs(inputs: Tensor, name: str = "inputs") -> int:
@@ -69,7 +78,7 @@ def flat_baselines(baselines: Tensor | float, inputs: Tensor, *, draws: bool = F
     A shape that fits two forms is read as the first of them.
     """
     if isinstance(baselines, (int, float)) and not isinstance(baselines, bool):
-        return Baselines(None, float(baselines), 1)
+        return Baselines(float(baselines), 1)
     if not isinstance(baselines, Tensor):
         raise TypeError(f"baselines must be a number or a tensor, got {describe(baselines)}")
     if baselines.dtype != inputs.dtype:
@@ -81,22 +90,20 @@ def flat_baselines(baselines: Tensor | float, inputs: Tensor, *, draws: bool = F
     batch, features = inputs.shape[0], math.prod(feature_shape)
     shape = tuple(baselines.shape)
     if shape == feature_shape:
-        return Baselines(baselines.reshape(1, features).contiguous(), 0.0, 1)
+        return Baselines(baselines.reshape(1, features).contiguous(), 1)
     if (
         len(shape) == len(feature_shape) + 1
         and shape[1:] == feature_shape
         and shape[0] in (1, batch)
     ):
-        return Baselines(baselines.reshape(shape[0], features).contiguous(), 0.0, 1)
+        return Baselines(baselines.reshape(shape[0], features).contiguous(), 1)
     if (
         draws
         and shape[2:] == feature_shape
         and len(shape) == len(feature_shape) + 2
         and shape[0] in (1, batch)
     ):
-        return Baselines(
-            baselines.reshape(shape[0], shape[1] * features).contiguous(), 0.0, shape[1]
-        )
+        return Baselines(baselines.reshape(shape[0], shape[1] * features).contiguous(), shape[1])
     listed = ", ".join(str(size) for size in feature_shape)
     forms = f"[{listed}] or [1 or {batch}, {listed}]"
     if draws:

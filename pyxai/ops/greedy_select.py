@@ -85,9 +85,15 @@ def greedy_select(
     shape = (sums.shape[0], n_select)
     indices = torch.empty(shape, dtype=torch.int64, device=scores.device)
     chosen = torch.empty(shape, dtype=torch.float64, device=scores.device)
-    scratch = torch.empty_like(indices)
-    name = check_backend(scores.device, backend)
-    _C.greedy_select(sums, selected, n_select, absolute, indices, chosen, scratch, name)
+    _C.greedy_select(
+        sums=sums,
+        selected=selected,
+        n_select=n_select,
+        absolute=absolute,
+        indices=indices,
+        scores=chosen,
+        backend=check_backend(scores.device, backend),
+    )
     return indices, chosen.to(accumulate_dtype(scores.dtype))
 
 

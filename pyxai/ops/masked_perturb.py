@@ -11,6 +11,7 @@ from pyxai import _C
 from pyxai._backends import check_backend
 from pyxai._checks import check_int, check_tensor
 from pyxai.ops._arguments import (
+    MASK_BITS,
     check_inputs,
     check_out,
     flat_baselines,
@@ -96,7 +97,8 @@ def masked_perturb(
     elif players is None:
         n_players = features
     table = flat_masks(masks, inputs, n_players)
-    owners = flat_players(players, inputs, 32 * table.shape[2] if n_players is None else n_players)
+    limit = MASK_BITS * table.shape[2] if n_players is None else n_players
+    owners = flat_players(players, inputs, limit)
     flat = flat_baselines(baselines, inputs, draws=True)
     shape = (batch, table.shape[1], flat.n_draws, *feature_shape)
     rows = None if out is None else check_tensor("out", out)
@@ -105,23 +107,22 @@ def masked_perturb(
         if owners is None:
             owners = torch.arange(features, dtype=torch.int32, device=inputs.device).unsqueeze(0)
         owners = _to_channels_last(owners, 1, feature_shape)
-        if flat.tensor is not None:
-            moved = _to_channels_last(flat.tensor, flat.n_draws, feature_shape)
-            flat = flat._replace(tensor=moved)
+        if isinstance(flat.values, Tensor):
+            moved = _to_channels_last(flat.values, flat.n_draws, feature_shape)
+            flat = flat._replace(values=moved)
         rows = None if rows is None else rows.movedim(3, -1)
     stored = (*shape[:3], *inputs.shape[1:])
     if rows is None:
         rows = torch.empty(stored, dtype=inputs.dtype, device=inputs.device)
     check_out(rows, stored, inputs.dtype, inputs.device)
     _C.masked_perturb(
-        inputs.reshape(batch, features).contiguous(),
-        flat.tensor,
-        flat.value,
-        flat.n_draws,
-        table,
-        owners,
-        rows.view(*shape[:3], features),
-        check_backend(inputs.device, backend),
+        inputs=inputs.reshape(batch, features).contiguous(),
+        baselines=flat.values,
+        n_draws=flat.n_draws,
+        masks=table,
+        players=owners,
+        out=rows.view(*shape[:3], features),
+        backend=check_backend(inputs.device, backend),
     )
     if out is not None:
         return out
@@ -148,10 +149,8 @@ def masked_perturb_reference(
     table = masks if masks.dim() == 3 else masks.unsqueeze(0).expand(batch, -1, -1)
     owners = owners_of(players, inputs)
     flat = flat_baselines(baselines, inputs, draws=True)
-    # A number is a value of the inputs' dtype, as the model will see it.
-    base = torch.tensor(flat.value, dtype=inputs.dtype) if flat.tensor is None else flat.tensor
-    base = base.double().expand(batch, flat.n_draws * features).view(batch, flat.n_draws, features)
-    keep = unpack_masks(table, 32 * table.shape[2]).expand(batch, -1, -1)
+    base = flat.wide(batch, features, inputs.dtype).view(batch, flat.n_draws, features)
+    keep = unpack_masks(table, MASK_BITS * table.shape[2]).expand(batch, -1, -1)
     rows = torch.empty(batch, table.shape[1], flat.n_draws, features, dtype=torch.float64)
     for b in range(batch):
         for m in range(table.shape[1]):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_dtype, check_int, check_tensor
-from pyxai.ops._arguments import n_words
+from pyxai.ops._arguments import MASK_BITS, n_words
 
 __all__ = ["pack_masks", "unpack_masks"]
 
@@ -33,10 +33,10 @@ def pack_masks(masks: Tensor) -> Tensor:
     check_dtype("masks", masks, (torch.bool,))
     n_players = masks.shape[-1]
     words = n_words(n_players)
-    padded = torch.nn.functional.pad(masks, (0, words * 32 - n_players))
-    bits = padded.reshape(*masks.shape[:-1], words, 32).to(torch.int64)
+    padded = torch.nn.functional.pad(masks, (0, words * MASK_BITS - n_players))
+    bits = padded.reshape(*masks.shape[:-1], words, MASK_BITS).to(torch.int64)
     weights = torch.ones((), dtype=torch.int64, device=masks.device) << torch.arange(
-        32, device=masks.device
+        MASK_BITS, device=masks.device
     )
     # int64 to int32 keeps the low 32 bits, so bit 31 becomes the sign.
     return (bits * weights).sum(-1).to(torch.int32)
@@ -72,6 +72,6 @@ def unpack_masks(masks: Tensor, n_players: int) -> Tensor:
             f"masks must have {n_words(n_players)} word(s) for {n_players} players, "
             f"got {masks.shape[-1]}"
         )
-    shifts = torch.arange(32, dtype=torch.int32, device=masks.device)
+    shifts = torch.arange(MASK_BITS, dtype=torch.int32, device=masks.device)
     bits: Tensor = (masks.unsqueeze(-1) >> shifts) & 1
     return bits.flatten(-2)[..., :n_players].bool()

@@ -107,7 +107,7 @@ def _transform(values: Tensor, zeta: bool, inplace: bool, backend: str | None) -
     tables = values.reshape(-1, 2**n_players).contiguous()
     shares = tables.data_ptr() == values.data_ptr()
     out = tables if inplace else torch.empty_like(tables)
-    _C.moebius_transform(tables, zeta, out, name)
+    _C.moebius_transform(values=tables, zeta=zeta, out=out, backend=name)
     if not inplace:
         return out.view(values.shape)
     # Of a strided tensor a copy was transformed.

@@ -87,12 +87,12 @@ def pairwise_taylor_values(
     batch, n_players = single.shape
     out = torch.empty((batch, n_players, n_players), dtype=torch.float64, device=single.device)
     _C.pairwise_taylor_values(
-        empty.contiguous(),
-        single.contiguous(),
-        pairs.contiguous(),
-        context == "input",
-        out,
-        check_backend(single.device, backend),
+        empty=empty.contiguous(),
+        single=single.contiguous(),
+        pairs=pairs.contiguous(),
+        from_input=context == "input",
+        out=out,
+        backend=check_backend(single.device, backend),
     )
     return out
 
@@ -244,17 +244,16 @@ def _hessian(
         out = torch.empty(shape, dtype=torch.float64, device=delta.device)
     check_out(out, shape, torch.float64, delta.device)
     _C.pairwise_taylor_hessian(
-        rows.reshape(batch, rows.shape[1], features).contiguous(),
-        delta.reshape(batch, features).contiguous(),
-        flat,
-        None if segments is None else segments.order,
-        None if segments is None else segments.offsets,
-        n_players,
-        row_start,
-        name == "products",
-        accumulate,
-        out,
-        backend,
+        hessian=rows.reshape(batch, rows.shape[1], features).contiguous(),
+        delta=delta.reshape(batch, features).contiguous(),
+        players=flat,
+        segments=segments,
+        n_players=n_players,
+        row_start=row_start,
+        products=name == "products",
+        accumulate=accumulate,
+        out=out,
+        backend=backend,
     )
     return out
 

@@ -9,6 +9,7 @@ from pyxai import _C
 from pyxai._backends import check_backend
 from pyxai._checks import check_device, check_dtype, check_shape, check_tensor
 from pyxai.ops._arguments import (
+    MASK_BITS,
     accumulate_dtype,
     check_inputs,
     check_out,
@@ -96,7 +97,7 @@ def path_accumulate(
     check_shape("grads", grads, [None, *inputs.shape])
     rows, weights = flat_path(grads, weights)
     chosen = flat_selected(selected, inputs, features if players is None else n_players)
-    limit = n_players if chosen is None or n_players is not None else 32 * chosen.shape[1]
+    limit = n_players if chosen is None or n_players is not None else MASK_BITS * chosen.shape[1]
     owners = flat_players(players, inputs, limit)
     flat = flat_baselines(baselines, inputs)
     sum_dtype = accumulate_dtype(inputs.dtype)
@@ -107,16 +108,15 @@ def path_accumulate(
     else:
         sums = check_out(out, inputs.shape, sum_dtype, inputs.device)
     _C.path_accumulate(
-        rows.view(rows.shape[0], batch, features),
-        weights,
-        inputs.reshape(batch, features).contiguous(),
-        flat.tensor,
-        flat.value,
-        owners,
-        chosen,
-        multiply_by_inputs,
-        sums.view(batch, features),
-        name,
+        grads=rows.view(rows.shape[0], batch, features),
+        weights=weights,
+        inputs=inputs.reshape(batch, features).contiguous(),
+        baselines=flat.values,
+        players=owners,
+        selected=chosen,
+        multiply_by_inputs=multiply_by_inputs,
+        out=sums.view(batch, features),
+        backend=name,
     )
     if by_feature:
         return sums
@@ -146,7 +146,7 @@ def path_accumulate_reference(
     flat = total.reshape(owners.shape)
     fixed = owners < 0
     if selected is not None:
-        chosen = unpack_masks(selected, 32 * selected.shape[1])
+        chosen = unpack_masks(selected, MASK_BITS * selected.shape[1])
         fixed = fixed | chosen.gather(1, owners.clamp(min=0))
     flat = flat.masked_fill(fixed, 0)
     if n_players is not None:

@@ -66,10 +66,10 @@ def path_moments(
         out = torch.zeros(shape, dtype=dtype, device=grads.device)
     check_out(out, shape, dtype, grads.device)
     _C.path_moments(
-        flat,
-        weights,
-        out.view(2, flat.shape[1]),
-        check_backend(grads.device, backend),
+        grads=flat,
+        weights=weights,
+        out=out.view(2, flat.shape[1]),
+        backend=check_backend(grads.device, backend),
     )
     return out
 

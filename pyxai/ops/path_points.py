@@ -12,6 +12,7 @@ from pyxai import _C
 from pyxai._backends import check_backend
 from pyxai._checks import check_dtype, check_shape, check_tensor
 from pyxai.ops._arguments import (
+    MASK_BITS,
     check_inputs,
     check_out,
     flat_baselines,
@@ -83,21 +84,20 @@ def path_points(
     batch = inputs.shape[0]
     positions = _nodes(nodes)
     chosen = flat_selected(selected, inputs, features if players is None else None)
-    owners = flat_players(players, inputs, None if chosen is None else 32 * chosen.shape[1])
+    owners = flat_players(players, inputs, None if chosen is None else MASK_BITS * chosen.shape[1])
     flat = flat_baselines(baselines, inputs)
     shape = (positions.shape[0], *inputs.shape)
     if out is None:
         out = torch.empty(shape, dtype=inputs.dtype, device=inputs.device)
     check_out(out, shape, inputs.dtype, inputs.device)
     _C.path_points(
-        inputs.reshape(batch, features).contiguous(),
-        flat.tensor,
-        flat.value,
-        positions.to(inputs.device),
-        owners,
-        chosen,
-        out.view(shape[0], batch, features),
-        check_backend(inputs.device, backend),
+        inputs=inputs.reshape(batch, features).contiguous(),
+        baselines=flat.values,
+        nodes=positions.to(inputs.device),
+        players=owners,
+        selected=chosen,
+        out=out.view(shape[0], batch, features),
+        backend=check_backend(inputs.device, backend),
     )
     return out
 
@@ -120,15 +120,12 @@ def path_points_reference(
 ) -> Tensor:
     """Do what `path_points` does, plainly and in float64."""
     batch, features = inputs.shape[0], math.prod(inputs.shape[1:])
-    flat = flat_baselines(baselines, inputs)
-    # A number is a value of the inputs' dtype, as the model will see it.
-    base = torch.tensor(flat.value, dtype=inputs.dtype) if flat.tensor is None else flat.tensor
-    base = base.double().expand(batch, features)
+    base = flat_baselines(baselines, inputs).wide(batch, features, inputs.dtype)
     end = inputs.double().reshape(batch, features)
     owners = owners_of(players, inputs)
     fixed = owners < 0
     if selected is not None:
-        chosen = unpack_masks(selected, 32 * selected.shape[1])
+        chosen = unpack_masks(selected, MASK_BITS * selected.shape[1])
         fixed = fixed | chosen.gather(1, owners.clamp(min=0))
     points = [torch.where(fixed, end, base + float(node) * (end - base)) for node in nodes]
     stacked = torch.stack(points) if points else end.new_empty(0, batch, features)

@@ -105,8 +105,15 @@ def philox_random(
     out = torch.empty(
         (len(example_ids), n_samples, math.prod(sizes)), dtype=dtype, device=example_ids.device
     )
-    name = check_backend(example_ids.device, backend)
-    _C.philox_random(example_ids, signed_seed, stream, start, distribution, out, name)
+    _C.philox_random(
+        example_ids=example_ids,
+        seed=signed_seed,
+        stream=stream,
+        start=start,
+        distribution=distribution,
+        out=out,
+        backend=check_backend(example_ids.device, backend),
+    )
     return out.view(len(example_ids), n_samples, *sizes)
 
 

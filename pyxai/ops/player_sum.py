@@ -75,13 +75,12 @@ def player_sum(
     check_out(out, (batch, n_players), dtype, values.device)
     segments = None if name == "cpu" else segments_of(players, flat, n_players)
     _C.player_sum(
-        values.reshape(batch, features).contiguous(),
-        flat,
-        None if segments is None else segments.order,
-        None if segments is None else segments.offsets,
-        n_players,
-        out,
-        name,
+        values=values.reshape(batch, features).contiguous(),
+        players=flat,
+        segments=segments,
+        n_players=n_players,
+        out=out,
+        backend=name,
     )
     return out
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from pyxai import _C
 from pyxai._backends import check_backend
 from pyxai._checks import check_choice, check_dtype, check_finite, check_int, check_shape, describe
-from pyxai.ops._arguments import n_words
+from pyxai.ops._arguments import MASK_BITS, n_words
 from pyxai.ops._rows import COALITION_STREAM, check_rows, check_seed
 from pyxai.ops.masks import pack_masks
 from pyxai.ops.philox_random import philox_words_reference
@@ -166,16 +166,16 @@ def sample_coalitions(
         table = _cumulated_sizes(n_players, size_weights).to(example_ids.device)
     out = torch.empty((*rows, n_words(n_players)), dtype=torch.int32, device=example_ids.device)
     _C.sample_coalitions(
-        example_ids,
-        signed_seed,
-        COALITION_STREAM,
-        start,
-        law,
-        paired,
-        n_players,
-        table,
-        out,
-        check_backend(example_ids.device, backend),
+        example_ids=example_ids,
+        seed=signed_seed,
+        stream=COALITION_STREAM,
+        start=start,
+        law=law,
+        paired=paired,
+        n_players=n_players,
+        table=table,
+        out=out,
+        backend=check_backend(example_ids.device, backend),
     )
     return out
 
@@ -316,7 +316,7 @@ def sample_coalitions_reference(
         begin = start - first * (n_players + 1)
         return permutation_prefixes_reference(orders).flatten(1, 2)[:, begin : begin + n_samples]
     words = philox_words_reference(
-        32 * n_words(n_players) + 64,
+        MASK_BITS * n_words(n_players) + 64,
         n_samples + 1,
         seed=seed,
         example_ids=example_ids,
@@ -352,15 +352,15 @@ def sample_coalitions_reference(
 def _bernoulli_members(words: Sequence[int], n_players: int, threshold: int) -> set[int]:
     """Players whose random fraction, a digit of 32 players a word, is below ``threshold``."""
     row, members = iter(words), set()
-    for first in range(0, n_players, 32):
-        undecided = set(range(first, min(first + 32, n_players)))
+    for first in range(0, n_players, MASK_BITS):
+        undecided = set(range(first, min(first + MASK_BITS, n_players)))
         if threshold == 2**32:
             members |= undecided
         for place in reversed(range(32)):
             if not undecided or threshold % 2 ** (place + 1) == 0:
                 break
             drawn, digit = next(row), threshold >> place & 1
-            equal = {player for player in undecided if drawn >> player % 32 & 1 == digit}
+            equal = {player for player in undecided if drawn >> player % MASK_BITS & 1 == digit}
             members |= undecided - equal if digit else set()
             undecided = equal
     return members

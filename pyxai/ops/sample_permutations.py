@@ -80,13 +80,13 @@ def sample_permutations(
         device=example_ids.device,
     )
     _C.sample_permutations(
-        example_ids,
-        signed_seed,
-        PERMUTATION_STREAM,
-        start,
-        antithetic,
-        out,
-        check_backend(example_ids.device, backend),
+        example_ids=example_ids,
+        seed=signed_seed,
+        stream=PERMUTATION_STREAM,
+        start=start,
+        antithetic=antithetic,
+        out=out,
+        backend=check_backend(example_ids.device, backend),
     )
     return out
 
@@ -132,7 +132,8 @@ def permutation_prefixes(permutations: Tensor, *, backend: str | None = None) ->
         dtype=torch.int32,
         device=permutations.device,
     )
-    _C.permutation_prefixes(rows, out, check_backend(permutations.device, backend))
+    name = check_backend(permutations.device, backend)
+    _C.permutation_prefixes(permutations=rows, out=out, backend=name)
     return out.view(*leading, n_players + 1, n_words(n_players))
 
 

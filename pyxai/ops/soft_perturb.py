@@ -13,7 +13,6 @@ from pyxai import _C
 from pyxai._backends import check_backend
 from pyxai._checks import check_device, check_dtype, check_tensor
 from pyxai.ops._arguments import (
-    Baselines,
     accumulate_dtype,
     check_inputs,
     flat_baselines,
@@ -89,7 +88,7 @@ def soft_perturb(
     sorted_sum = name != "cpu" and weights.requires_grad and torch.is_grad_enabled()
     segments = segments_of(players, owners, n_players) if sorted_sum else None
     rows: Tensor = _SoftPerturb.apply(  # type: ignore[no-untyped-call]
-        inputs.reshape(batch, features), flat.tensor, table, flat, owners, segments, name
+        inputs.reshape(batch, features), flat.values, table, flat.n_draws, owners, segments, name
     )
     return rows.view(*rows.shape[:3], *inputs.shape[1:])
 
@@ -120,27 +119,35 @@ class _SoftPerturb(torch.autograd.Function):
     def forward(
         ctx: Any,
         inputs: Tensor,  # [batch, features]
-        baselines: Tensor | None,  # [1 or batch, n_draws * features]
+        baselines: Tensor | float,  # [1 or batch, n_draws * features]
         weights: Tensor,  # [1 or batch, n_masks, n_players]
-        flat: Baselines,
+        n_draws: int,
         owners: Tensor | None,
         segments: Segments | None,
         backend: str,
     ) -> Tensor:
         inputs, weights = inputs.contiguous(), weights.contiguous()
-        baselines = None if baselines is None else baselines.contiguous()
-        shape = (inputs.shape[0], weights.shape[1], flat.n_draws, inputs.shape[1])
-        out = inputs.new_empty(shape)
-        _C.soft_perturb(inputs, baselines, flat.value, flat.n_draws, weights, owners, out, backend)
-        ctx.save_for_backward(inputs, baselines, weights, owners)
-        ctx.rest = (flat.value, flat.n_draws, segments, backend)
+        number = None if isinstance(baselines, Tensor) else baselines
+        baselines = baselines.contiguous() if isinstance(baselines, Tensor) else baselines
+        out = inputs.new_empty((inputs.shape[0], weights.shape[1], n_draws, inputs.shape[1]))
+        _C.soft_perturb(
+            inputs=inputs,
+            baselines=baselines,
+            n_draws=n_draws,
+            weights=weights,
+            players=owners,
+            out=out,
+            backend=backend,
+        )
+        ctx.save_for_backward(inputs, baselines if number is None else None, weights, owners)
+        ctx.rest = (number, n_draws, segments, backend)
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grads: Tensor) -> tuple[Tensor | None, ...]:
         inputs, baselines, weights, owners = ctx.saved_tensors
-        value, n_draws, segments, backend = ctx.rest
+        number, n_draws, segments, backend = ctx.rest
         for_inputs, for_baselines, for_weights = ctx.needs_input_grad[:3]
         batch, features = inputs.shape
         dtype = accumulate_dtype(inputs.dtype)
@@ -152,19 +159,17 @@ class _SoftPerturb(torch.autograd.Function):
         grad_baselines = zeros(for_baselines, batch, n_draws, features)
         grad_weights = zeros(for_weights, batch, *weights.shape[1:])
         _C.soft_perturb_backward(
-            grads.contiguous(),
-            inputs,
-            baselines,
-            value,
-            n_draws,
-            weights,
-            owners,
-            None if segments is None else segments.order,
-            None if segments is None else segments.offsets,
-            grad_weights,
-            grad_inputs,
-            grad_baselines,
-            backend,
+            grads=grads.contiguous(),
+            inputs=inputs,
+            baselines=baselines if number is None else number,
+            n_draws=n_draws,
+            weights=weights,
+            players=owners,
+            segments=segments,
+            grad_weights=grad_weights,
+            grad_inputs=grad_inputs,
+            grad_baselines=grad_baselines,
+            backend=backend,
         )
         return (
             None if grad_inputs is None else grad_inputs.to(inputs.dtype),
@@ -191,9 +196,7 @@ def soft_perturb_reference(
     batch, features = inputs.shape[0], math.prod(inputs.shape[1:])
     owners = owners_of(players, inputs)
     flat = flat_baselines(baselines, inputs, draws=True)
-    # A number is a value of the inputs' dtype, as the model will see it.
-    base = torch.tensor(flat.value, dtype=inputs.dtype) if flat.tensor is None else flat.tensor
-    base = base.double().expand(batch, flat.n_draws * features)
+    base = flat.wide(batch, features, inputs.dtype)
     end = inputs.double().reshape(batch, features)
     table = (weights if weights.dim() == 3 else weights.unsqueeze(0)).double()
     rows = []

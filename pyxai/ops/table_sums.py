@@ -15,7 +15,7 @@ from pyxai.ops._tables import check_table
 
 __all__ = ["TableSums", "table_sums", "table_sums_reference"]
 
-_MAX_ROWS = 8
+_MAX_ROWS = _C.max_weight_rows
 
 
 class TableSums(NamedTuple):
@@ -76,11 +76,11 @@ def table_sums(
     widths = [1 + n_players * (order > 0) + n_pairs * (order > 1) for order in orders]
     out = torch.empty((len(tables), sum(widths)), dtype=torch.float64, device=values.device)
     _C.table_sums(
-        tables,
-        weights.to(values.device).contiguous(),
-        orders,
-        out,
-        check_backend(values.device, backend),
+        values=tables,
+        weights=weights.to(values.device).contiguous(),
+        orders=orders,
+        out=out,
+        backend=check_backend(values.device, backend),
     )
     out = out.view(*values.shape[:-1], sum(widths))
     return [
