@@ -4,8 +4,9 @@ from captum_peer import TwoInputs, mlp, rows
 from torch import nn
 
 import pyxai
-from pyxai import _registry, registry
+from pyxai import registry
 from pyxai.attribution import Attribution, BlurIG, IntegratedGradients, Saliency
+from pyxai.methods import store
 
 
 class KeywordsOnly(nn.Module):
@@ -153,7 +154,7 @@ class Halves(Attribution):
 
 
 def test_methods_of_the_user_can_be_given_and_registered(monkeypatch):
-    monkeypatch.setattr(_registry, "_METHODS", dict(_registry._METHODS))
+    monkeypatch.setattr(store, "_METHODS", dict(store._METHODS))
     x = rows(3, 2, dtype=torch.float64)
 
     def model(x):

@@ -1,6 +1,9 @@
-"""The store of attribution methods: what is known by name, and what each entry promises.
+"""The store of methods: what is known by name, and what each entry promises.
 
-`pyxai.registry` fills it; what stands below that takes methods by name from here.
+A method enters where it is defined::
+
+    @register("saliency", axioms=("null_player", "symmetry"))
+    class Saliency(GradientAttribution): ...
 """
 
 from __future__ import annotations
@@ -8,11 +11,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, overload
 
-from pyxai._checks import describe
+from pyxai._checks import check_choice, describe
 
-__all__ = ["AXIOMS", "Method", "find", "get", "names", "register"]
+__all__ = ["AXIOMS", "Method", "find", "get", "load_with", "names", "register"]
 
 AXIOMS = (
     "completeness",  # the attributions sum to f(inputs) - f(baselines)
@@ -65,8 +68,40 @@ class Method:
 
 
 _METHODS: dict[str, Method] = {}
+_load_rooms: list[Callable[[], None]] = []
+
+Cls = TypeVar("Cls", bound="type[Any]")
 
 
+def load_with(load: Callable[[], None]) -> None:
+    """Have ``load`` called, once, before all names are listed or an unknown one is refused.
+
+    `pyxai.registry` gives what imports the rooms that nobody has used yet.
+    """
+    _load_rooms[:] = [load]
+
+
+def _load() -> None:
+    while _load_rooms:
+        _load_rooms.pop()()
+
+
+@overload
+def register(
+    name: str,
+    cls: None = None,
+    *,
+    complete: bool = False,
+    baselines: str = "none",
+    stochastic: bool = False,
+    axioms: Collection[str] = (),
+    needs: str = "callable",
+    factory: Callable[..., Any] | None = None,
+    whole_batch: bool = False,
+) -> Callable[[Cls], Cls]: ...
+
+
+@overload
 def register(
     name: str,
     cls: type[Any],
@@ -78,48 +113,47 @@ def register(
     needs: str = "callable",
     factory: Callable[..., Any] | None = None,
     whole_batch: bool = False,
-) -> Method:
-    """Make a method known by name; see `Method` for the traits.
+) -> Method: ...
+
+
+def register(name: str, cls: type[Any] | None = None, **traits: Any) -> Any:
+    """Make a method known by name, as a decorator of its class or by a call.
+
+    Parameters
+    ----------
+    name : str
+        Name to call the method by, snake_case.
+    cls : type, optional
+        Its class. Without it, what is returned decorates the class.
+    **traits
+        ``complete``, ``baselines``, ``stochastic``, ``axioms``, ``needs``, ``factory`` and
+        ``whole_batch``: see `Method`.
 
     Returns
     -------
-    Method
-        The new entry.
+    Method or callable
+        The new entry; as a decorator, the class as it is.
 
     Raises
     ------
+    TypeError
+        If there is no such trait.
     ValueError
         If the name is taken or a trait is not one of those that exist.
     """
-    if name in _METHODS:
-        raise ValueError(f"name must be new, got {name!r}, which is {_METHODS[name].cls.__name__}")
-    unknown = sorted(set(axioms) - set(AXIOMS))
-    if unknown:
-        raise ValueError(f"axioms must be among {', '.join(AXIOMS)}, got {', '.join(unknown)}")
-    if baselines not in ("none", "optional", "required", "distribution"):
-        raise ValueError(
-            "baselines must be one of 'none', 'optional', 'required', 'distribution', "
-            f"got {baselines!r}"
-        )
-    if needs not in ("callable", "module"):
-        raise ValueError(f"needs must be 'callable' or 'module', got {needs!r}")
-    method = Method(
-        name,
-        cls,
-        complete,
-        baselines,
-        stochastic,
-        tuple(axioms),
-        needs,
-        factory or cls,
-        whole_batch,
-    )
-    _METHODS[name] = method
-    return method
+    if cls is not None:
+        return _enter(name, cls, **traits)
+
+    def decorate(cls: Cls) -> Cls:
+        _enter(name, cls, **traits)
+        return cls
+
+    return decorate
 
 
 def names() -> tuple[str, ...]:
     """Return the names of all methods, sorted."""
+    _load()
     return tuple(sorted(_METHODS))
 
 
@@ -136,6 +170,8 @@ def get(name: str) -> Method:
     if not isinstance(name, str):
         raise TypeError(f"method must be a name, got {describe(name)}")
     if name not in _METHODS:
+        _load()
+    if name not in _METHODS:
         close = difflib.get_close_matches(name.lower().replace("-", "_"), _METHODS, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise ValueError(f"method must be one of {', '.join(names())}, got {name!r}{hint}")
@@ -148,3 +184,37 @@ def find(method: Any) -> Method | None:
         return get(method)
     cls = method if isinstance(method, type) else type(method)
     return next((known for known in _METHODS.values() if known.cls is cls), None)
+
+
+def _enter(
+    name: str,
+    cls: type[Any],
+    *,
+    complete: bool = False,
+    baselines: str = "none",
+    stochastic: bool = False,
+    axioms: Collection[str] = (),
+    needs: str = "callable",
+    factory: Callable[..., Any] | None = None,
+    whole_batch: bool = False,
+) -> Method:
+    if name in _METHODS:
+        raise ValueError(f"name must be new, got {name!r}, which is {_METHODS[name].cls.__name__}")
+    unknown = sorted(set(axioms) - set(AXIOMS))
+    if unknown:
+        raise ValueError(f"axioms must be among {', '.join(AXIOMS)}, got {', '.join(unknown)}")
+    check_choice("baselines", baselines, ("none", "optional", "required", "distribution"))
+    if needs not in ("callable", "module"):
+        raise ValueError(f"needs must be 'callable' or 'module', got {needs!r}")
+    _METHODS[name] = Method(
+        name,
+        cls,
+        complete,
+        baselines,
+        stochastic,
+        tuple(axioms),
+        needs,
+        factory or cls,
+        whole_batch,
+    )
+    return _METHODS[name]

@@ -18,6 +18,7 @@ from pyxai._inputs import (
 )
 from pyxai.attribution.ablation.output_drops import changed_players, output_drops
 from pyxai.methods.base import PerturbationAttribution, TensorOrTuple
+from pyxai.methods.store import register
 from pyxai.ops import pack_masks
 from pyxai.runner import Runner
 from pyxai.runner.target import EveryOutput
@@ -25,6 +26,11 @@ from pyxai.runner.target import EveryOutput
 __all__ = ["FeatureAblation"]
 
 
+@register(
+    "feature_ablation",
+    baselines="optional",
+    axioms=("null_player", "symmetry", "implementation_invariance", "linearity"),
+)
 class FeatureAblation(PerturbationAttribution):
     """Occlusion of one feature, or of one group of features, at a time.
 

@@ -13,11 +13,18 @@ from pyxai._inputs import Players, format_feature_mask, format_inputs, restore_f
 from pyxai.game.draws import uniform
 from pyxai.game.players import feature_players, spread_players
 from pyxai.methods.base import PerturbationAttribution
+from pyxai.methods.store import register
 from pyxai.runner import Runner
 
 __all__ = ["FeaturePermutation"]
 
 
+@register(
+    "feature_permutation",
+    stochastic=True,
+    whole_batch=True,
+    axioms=("null_player", "linearity", "implementation_invariance"),
+)
 class FeaturePermutation(PerturbationAttribution):
     """Difference of the output when one feature is shuffled over the batch.
 

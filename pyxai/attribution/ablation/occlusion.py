@@ -13,11 +13,13 @@ from pyxai.attribution.ablation.feature_ablation import perturbation_runner
 from pyxai.attribution.ablation.output_drops import changed_players, output_drops
 from pyxai.attribution.ablation.windows import Windows, per_input
 from pyxai.methods.base import PerturbationAttribution, TensorOrTuple
+from pyxai.methods.store import register
 from pyxai.ops import pack_masks
 
 __all__ = ["Occlusion"]
 
 
+@register("occlusion", baselines="optional", axioms=("linearity", "implementation_invariance"))
 class Occlusion(PerturbationAttribution):
     """Occlusion of a sliding window; overlapping windows are averaged.
 

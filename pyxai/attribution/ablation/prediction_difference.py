@@ -13,6 +13,7 @@ from pyxai._inputs import format_background, format_inputs, restore_form
 from pyxai.game import Game
 from pyxai.imputers import Imputer, Marginal
 from pyxai.methods.base import PerturbationAttribution
+from pyxai.methods.store import register
 from pyxai.runner import Output
 
 __all__ = ["PredictionDifference"]
@@ -21,6 +22,11 @@ _MASK_ELEMENTS = 2**25  # of the masks that are held at once
 _SCORES = ("logit", "probability", "log_odds", "weight_of_evidence")
 
 
+@register(
+    "prediction_difference",
+    baselines="distribution",
+    axioms=("null_player", "symmetry", "implementation_invariance", "linearity"),
+)
 class PredictionDifference(PerturbationAttribution):
     """Difference between the output and its expectation over one feature.
 

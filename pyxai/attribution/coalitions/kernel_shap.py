@@ -13,6 +13,7 @@ from pyxai.attribution.coalitions.coalitions import CoalitionPairs, kernel_pairs
 from pyxai.attribution.coalitions.pair_process import MAX_PAIRS, pair_process
 from pyxai.attribution.coalitions.pair_regression import pair_regression
 from pyxai.attribution.coalitions.question import Coalitions, Question
+from pyxai.methods.store import register
 from pyxai.ops import pack_masks
 
 __all__ = ["KernelShap"]
@@ -28,6 +29,13 @@ class _Default(int):
 _DEFAULT_SAMPLES = _Default(25)  # captum's
 
 
+@register(
+    "kernel_shap",
+    complete=True,
+    baselines="optional",
+    stochastic=True,
+    axioms=("completeness", "linearity", "implementation_invariance"),
+)
 class KernelShap(CoalitionMethod):
     """Shapley values by weighted least squares on sampled coalitions.
 

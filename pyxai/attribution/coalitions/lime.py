@@ -22,11 +22,13 @@ from pyxai.attribution.coalitions.lime_parts import (
 from pyxai.attribution.coalitions.question import Coalitions, Question, result_dtype
 from pyxai.game import Game
 from pyxai.game.players import player_patterns, present_players
+from pyxai.methods.store import register
 from pyxai.ops import sample_coalitions, unpack_masks
 
 __all__ = ["Lime"]
 
 
+@register("lime", baselines="optional", stochastic=True, axioms=("implementation_invariance",))
 class Lime(CoalitionMethod):
     """Coefficients of a sparse linear model of the output near the input.
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from pyxai._checks import check_int
 from pyxai.attribution.coalitions.coalition_method import CoalitionMethod, Found, Stop
 from pyxai.attribution.coalitions.question import Coalitions, Question
+from pyxai.methods.store import register
 from pyxai.ops import permutation_prefixes, sample_permutations
 
 __all__ = ["ShapleyValueSampling"]
@@ -18,6 +19,13 @@ __all__ = ["ShapleyValueSampling"]
 _ELEMENTS = 2**25
 
 
+@register(
+    "shapley_value_sampling",
+    complete=True,
+    baselines="optional",
+    stochastic=True,
+    axioms=("completeness", "null_player", "linearity", "implementation_invariance"),
+)
 class ShapleyValueSampling(CoalitionMethod):
     """Average a player's marginal contribution over random orders.
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from pyxai._checks import check_int
 from pyxai.attribution.coalitions.coalition_method import CoalitionMethod, Found
 from pyxai.attribution.coalitions.question import Coalitions, Question
+from pyxai.methods.store import AXIOMS, register
 from pyxai.ops import shapley_values_from_table
 
 __all__ = ["ShapleyValues"]
@@ -17,6 +18,7 @@ __all__ = ["ShapleyValues"]
 _MASKS = 2**20  # coalitions asked of the game at once
 
 
+@register("shapley_values", complete=True, baselines="optional", axioms=AXIOMS)
 class ShapleyValues(CoalitionMethod):
     """Exact Shapley values: all 2^n coalitions, then one transform of the table.
 

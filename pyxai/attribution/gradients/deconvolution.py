@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from pyxai.attribution.gradients.modified_relu import RELUS, ModifiedRelu, relu_table
+from pyxai.methods.store import register
 from pyxai.tracing import Call
 
 __all__ = ["Deconvolution"]
@@ -17,6 +18,7 @@ def _deconvolved(call: Call, relevance: Tensor) -> dict[str, Tensor]:
     return {"self": relevance.clamp(min=0)}
 
 
+@register("deconvolution", axioms=("null_player", "symmetry"), needs="module")
 class Deconvolution(ModifiedRelu):
     """Gradient in which a ReLU passes positive gradients, whatever its activation.
 

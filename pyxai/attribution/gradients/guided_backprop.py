@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from pyxai.attribution.gradients.modified_relu import RELUS, ModifiedRelu, relu_table
+from pyxai.methods.store import register
 from pyxai.tracing import Call
 
 __all__ = ["GuidedBackprop"]
@@ -17,6 +18,7 @@ def _guided(call: Call, relevance: Tensor) -> dict[str, Tensor]:
     return call.vjp(relevance.clamp(min=0))
 
 
+@register("guided_backprop", axioms=("null_player", "symmetry"), needs="module")
 class GuidedBackprop(ModifiedRelu):
     """Gradient in which a ReLU passes only positive gradients of positive activations.
 

@@ -10,11 +10,17 @@ from pyxai._checks import check_choice
 from pyxai._inputs import format_baselines, format_inputs, restore_form
 from pyxai.game.path import path_attributions
 from pyxai.methods.base import GradientAttribution, TensorOrTuple
+from pyxai.methods.store import register
 from pyxai.runner import Runner
 
 __all__ = ["InputXGradient"]
 
 
+@register(
+    "input_x_gradient",
+    baselines="optional",
+    axioms=("null_player", "symmetry", "implementation_invariance", "linearity"),
+)
 class InputXGradient(GradientAttribution):
     """Input times gradient.
 

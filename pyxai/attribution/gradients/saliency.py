@@ -9,11 +9,13 @@ import torch
 from pyxai._inputs import format_inputs, restore_form
 from pyxai.game.path import path_attributions
 from pyxai.methods.base import GradientAttribution, TensorOrTuple
+from pyxai.methods.store import register
 from pyxai.runner import Runner
 
 __all__ = ["Saliency"]
 
 
+@register("saliency", axioms=("null_player", "symmetry", "implementation_invariance"))
 class Saliency(GradientAttribution):
     """Gradient of the output with respect to the input, by default its absolute value.
 

@@ -12,6 +12,7 @@ from pyxai._checks import check_choice, check_tensor, describe
 from pyxai._inputs import format_inputs
 from pyxai.attribution.layers.layer_probe import LayerProbe
 from pyxai.methods.base import GradientAttribution
+from pyxai.methods.store import register
 from pyxai.runner import Runner
 
 __all__ = ["GradCam", "LayerAttribution", "LayerGradCam"]
@@ -73,6 +74,7 @@ class LayerAttribution(GradientAttribution):
         return nn.functional.interpolate(layer_attribution, interpolate_dims, mode=interpolate_mode)
 
 
+@register("layer_grad_cam")
 class LayerGradCam(LayerAttribution):
     """Weigh the channels of a layer by their mean gradients and add them up.
 
@@ -180,6 +182,7 @@ class LayerGradCam(LayerAttribution):
         return tuple(maps) if len(maps) > 1 else maps[0]
 
 
+@register("grad_cam", needs="module")
 class GradCam(LayerGradCam):
     """`LayerGradCam` on the last convolution of the model, at the size of the input if asked.
 

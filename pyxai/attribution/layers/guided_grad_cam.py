@@ -12,6 +12,7 @@ from pyxai._inputs import format_inputs, restore_form
 from pyxai.attribution.gradients.guided_backprop import GuidedBackprop
 from pyxai.attribution.layers.grad_cam import LayerAttribution, LayerGradCam
 from pyxai.methods.base import GradientAttribution
+from pyxai.methods.store import register
 
 __all__ = ["GuidedGradCam"]
 
@@ -19,6 +20,7 @@ TensorOrTuple = Tensor | tuple[Tensor, ...]
 MODES = ("nearest", "linear", "bilinear", "bicubic", "trilinear", "area")
 
 
+@register("guided_grad_cam", needs="module")
 class GuidedGradCam(GradientAttribution):
     """Guided backpropagation times the upsampled positive part of Grad-CAM.
 

@@ -11,11 +11,13 @@ from pyxai._checks import check_bool, check_int, check_number
 from pyxai.attribution.paths.gaussian_blur import Blurs, blur_sigmas, blurred
 from pyxai.attribution.paths.images import format_images
 from pyxai.methods.base import GradientAttribution, TensorOrTuple
+from pyxai.methods.store import register
 from pyxai.runner import Runner
 
 __all__ = ["BlurIG"]
 
 
+@register("blur_ig")
 class BlurIG(GradientAttribution):
     """Blur integrated gradients: the path sharpens the image instead of raising its brightness.
 

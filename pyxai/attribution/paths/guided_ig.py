@@ -15,12 +15,19 @@ from pyxai.attribution.paths.guided_path import (
     walk,
 )
 from pyxai.methods.base import GradientAttribution, TensorOrTuple, convergence_delta
+from pyxai.methods.store import register
 from pyxai.runner import Runner
 from pyxai.runner.progress import check_progress
 
 __all__ = ["GuidedIG"]
 
 
+@register(
+    "guided_ig",
+    complete=True,
+    baselines="optional",
+    axioms=("null_player", "implementation_invariance"),
+)
 class GuidedIG(GradientAttribution):
     """Guided integrated gradients: a path that stays where gradients are small.
 

@@ -15,6 +15,7 @@ from pyxai.attribution.paths.guided_path import GuidedPath, check_guidance, flat
 from pyxai.attribution.paths.images import format_images
 from pyxai.game.path import rows_of
 from pyxai.methods.base import GradientAttribution, TensorOrTuple
+from pyxai.methods.store import register
 from pyxai.ops.path_points import path_points
 from pyxai.runner import Runner
 from pyxai.runner.progress import check_progress
@@ -24,6 +25,12 @@ __all__ = ["IDGI"]
 PATHS = ("straight", "guided", "blur")
 
 
+@register(
+    "idgi",
+    complete=True,
+    baselines="optional",
+    axioms=("completeness", "null_player", "symmetry", "implementation_invariance"),
+)
 class IDGI(GradientAttribution):
     """Important direction gradient integration: squared gradients share each step of the path.
 

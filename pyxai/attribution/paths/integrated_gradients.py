@@ -14,11 +14,13 @@ from pyxai._quadrature import nodes_and_weights
 from pyxai.explanation.rows import take_arguments, take_baselines, take_target
 from pyxai.game.path import path_attributions
 from pyxai.methods.base import GradientAttribution, TensorOrTuple, convergence_delta
+from pyxai.methods.store import AXIOMS, register
 from pyxai.runner import Runner
 
 __all__ = ["IntegratedGradients"]
 
 
+@register("integrated_gradients", complete=True, baselines="optional", axioms=AXIOMS)
 class IntegratedGradients(GradientAttribution):
     """Integrated gradients: complete, and exact for the quadrature rule that is chosen.
 

@@ -23,11 +23,14 @@ from pyxai.attribution.paths.images import format_images
 from pyxai.attribution.paths.regions import grow_regions, image_segments
 from pyxai.game.path import path_attributions
 from pyxai.methods.base import GradientAttribution, TensorOrTuple
+from pyxai.methods.store import register
 from pyxai.runner import Runner, Target
 
 __all__ = ["XRAI"]
 
 
+# Pixels are gathered by segments, so a pixel gets what its region does.
+@register("xrai", baselines="optional")
 class XRAI(GradientAttribution):
     """XRAI: integrated gradients, gathered by overlapping segments of the image.
 

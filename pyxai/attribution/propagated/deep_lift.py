@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from pyxai._checks import check_choice, describe
 from pyxai._inputs import flat_features, format_baselines, format_inputs, restore_form
 from pyxai.methods.base import GradientAttribution
+from pyxai.methods.store import register
 from pyxai.propagation.multipliers.engine import Engine, call_custom, target_seed
 from pyxai.propagation.row_passes import row_passes, take_rows
 from pyxai.runner import Target
@@ -24,6 +25,13 @@ TensorOrTuple = Tensor | tuple[Tensor, ...]
 Custom = Callable[..., tuple[Tensor, ...]]
 
 
+@register(
+    "deep_lift",
+    complete=True,
+    baselines="optional",
+    axioms=("completeness", "null_player", "linearity"),
+    needs="module",
+)
 class DeepLift(GradientAttribution):
     """DeepLIFT: share the difference from a baseline among the inputs, layer by layer.
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from pyxai._inputs import format_background, format_inputs, restore_form
 from pyxai.attribution.propagated.deep_lift import Custom, DeepLift, TensorOrTuple
+from pyxai.methods.store import register
 from pyxai.propagation.multipliers.blocks import attribute_blocks
 from pyxai.propagation.multipliers.engine import call_custom, target_seed
 from pyxai.propagation.multipliers.pairs import Combine, Pairs, times_differences
@@ -20,6 +21,13 @@ from pyxai.tracing.trace import as_arguments
 __all__ = ["DeepLiftShap"]
 
 
+@register(
+    "deep_lift_shap",
+    complete=True,
+    baselines="distribution",
+    axioms=("completeness", "null_player", "linearity"),
+    needs="module",
+)
 class DeepLiftShap(DeepLift):
     """Deep SHAP: the mean of DeepLIFT over a distribution of baselines [1]_.
 

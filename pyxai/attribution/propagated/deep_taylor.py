@@ -7,12 +7,15 @@ from torch import Tensor, nn
 
 from pyxai._checks import check_choice
 from pyxai.attribution.propagated.lrp import LRP
+from pyxai.methods.store import register
 from pyxai.propagation.relevance import RelevanceRule, WSquareRule, ZBoxRule, ZPlusRule
 from pyxai.propagation.relevance.table import RELEVANCE
 
 __all__ = ["DeepTaylor"]
 
 
+# Rows without a positive output get nothing, so that no axiom holds for every input.
+@register("deep_taylor", needs="module")
 class DeepTaylor(LRP):
     """Decompose a positive output by Taylor expansions at the roots of each neuron.
 

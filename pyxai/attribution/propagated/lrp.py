@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from pyxai._checks import describe
 from pyxai._inputs import flat_features, format_inputs, restore_form
 from pyxai.methods.base import GradientAttribution
+from pyxai.methods.store import register
 from pyxai.propagation.relevance import (
     AlphaBetaRule,
     EpsilonRule,
@@ -31,6 +32,7 @@ __all__ = ["LRP"]
 TensorOrTuple = Tensor | tuple[Tensor, ...]
 
 
+@register("lrp", axioms=("null_player", "symmetry"), needs="module")
 class LRP(GradientAttribution):
     """Share an output among the inputs, layer by layer, in proportion to contributions.
 

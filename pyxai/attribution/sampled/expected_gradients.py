@@ -16,6 +16,7 @@ from pyxai.attribution.sampled.gradient_rounds import SampledCall, check_stop, s
 from pyxai.attribution.sampled.sampled_gradients import SampledGradients
 from pyxai.explanation.rows import take_arguments, take_target
 from pyxai.methods.base import GradientAttribution
+from pyxai.methods.store import AXIOMS, register
 from pyxai.runner import Runner, Target
 
 __all__ = ["ExpectedGradients"]
@@ -54,6 +55,7 @@ class _Call:
         return runner.values(build, self.batch, self.background[0].shape[0]).mean(1)
 
 
+@register("expected_gradients", complete=True, baselines="distribution", axioms=AXIOMS)
 class ExpectedGradients(GradientAttribution):
     """Average integrated gradients over baselines: complete with respect to the mean output.
 

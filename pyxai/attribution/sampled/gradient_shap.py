@@ -13,10 +13,17 @@ from pyxai._inputs import format_background, format_inputs, restore_form
 from pyxai.attribution.sampled.gradient_rounds import SampledCall, check_stop, sample_to_tolerance
 from pyxai.attribution.sampled.sampled_gradients import SampledGradients
 from pyxai.methods.base import GradientAttribution
+from pyxai.methods.store import register
 
 __all__ = ["GradientShap"]
 
 
+@register(
+    "gradient_shap",
+    baselines="distribution",
+    stochastic=True,
+    axioms=("null_player", "linearity", "implementation_invariance"),
+)
 class GradientShap(GradientAttribution):
     """Average gradients between randomly drawn baselines and the (noisy) inputs.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -13,6 +13,7 @@ from pyxai._example_ids import example_ids as name_examples
 from pyxai._inputs import format_background, format_baselines, format_inputs, restore_form
 from pyxai.explanation.rows import take_arguments, take_baselines, take_segments, take_target
 from pyxai.methods.base import Attribution, TensorOrTuple
+from pyxai.methods.store import get, register
 from pyxai.ops import philox_normal, philox_uniform
 from pyxai.runner import Target
 
@@ -23,6 +24,19 @@ _ROUND_BYTES = 64 * 2**20
 _BASELINE_STREAM = 2**30  # apart from the streams of the noise, one for each input tensor
 
 
+def _of_method(
+    model: Callable[..., Any],
+    attribution_method: Any = "saliency",
+) -> NoiseTunnel:
+    """Wrap a method given by name, by class or ready made."""
+    if isinstance(attribution_method, str):
+        attribution_method = get(attribution_method).factory(model)
+    elif isinstance(attribution_method, type):
+        attribution_method = attribution_method(model)
+    return NoiseTunnel(attribution_method)
+
+
+@register("noise_tunnel", stochastic=True, factory=_of_method)
 class NoiseTunnel(Attribution):
     """SmoothGrad and its relatives: statistics of a method's result under noise.
 

@@ -26,6 +26,7 @@ from pyxai.greedy.flat_scores import warn_of_silence
 from pyxai.greedy.options import check_options
 from pyxai.greedy.schedule import check_n_select, is_adaptive
 from pyxai.methods.base import GradientAttribution, TensorOrTuple
+from pyxai.methods.store import register
 from pyxai.runner.progress import Progress, check_progress
 
 __all__ = ["GreedyPIG"]
@@ -33,6 +34,7 @@ __all__ = ["GreedyPIG"]
 Rounds = str | int | Sequence[int]
 
 
+@register("greedy_pig", baselines="optional", axioms=("implementation_invariance",))
 class GreedyPIG(GradientAttribution):
     """Greedy PIG: rank features by path integrals that start from the features ranked before.
 

@@ -30,6 +30,7 @@ from pyxai.attribution.sampled.functional_information.scores import (
 )
 from pyxai.covariance import Covariance
 from pyxai.methods.base import GradientAttribution
+from pyxai.methods.store import register
 from pyxai.runner import Runner
 
 __all__ = ["EntropyBound", "FunctionalInformation"]
@@ -37,6 +38,9 @@ __all__ = ["EntropyBound", "FunctionalInformation"]
 REDUCTIONS = ("square_then_sum", "sum_then_square")
 
 
+@register(
+    "functional_information", stochastic=True, axioms=("null_player", "implementation_invariance")
+)
 class FunctionalInformation(GradientAttribution):
     """Share of each feature in the functional Fisher information of an output.
 
