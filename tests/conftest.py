@@ -43,3 +43,12 @@ def backend(request: pytest.FixtureRequest):
 def device(backend: str) -> torch.device:
     """Where tensors of ``backend`` live."""
     return torch.device("cuda" if backend == "cuda" else "cpu")
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Small matrices: waking more threads costs more than they bring, and moves what is trained."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

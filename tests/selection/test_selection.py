@@ -606,9 +606,11 @@ class TestErrors:
             selection_curve(net(), table, [0, 1], metric="roc_auc")
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_breast_cancer(seed):
-    """Mean training loss over k = 1 .. 30 columns, the others at their mean."""
+ORDERS = ("exact", "one_shot", "integrated_gradients", "permutation", "random")
+
+
+def losses_by_order(seed):
+    """Mean training loss over k = 1 .. 30 columns of a net, the others at their mean."""
     from sklearn.datasets import load_breast_cancer
 
     raw = load_breast_cancer()
@@ -627,12 +629,26 @@ def test_breast_cancer(seed):
                 nn.functional.cross_entropy(model(x[rows]), y[rows]).backward()
                 optimiser.step()
     model.eval()
-    greedy = greedy_feature_selection(model, (x, y)).curve.mean
-    others = {
-        order_by: baseline_feature_selection(model, (x, y), order_by=order_by).curve.mean
-        for order_by in ("exact", "one_shot", "integrated_gradients", "permutation", "random")
-    }
-    exact = others.pop("exact")
-    assert greedy <= 0.070
-    assert abs(greedy - exact) <= 0.01
-    assert all(loss > greedy + 0.01 for loss in others.values()), others
+    found = {"greedy": greedy_feature_selection(model, (x, y)).curve.mean}
+    for order in ORDERS:
+        found[order] = baseline_feature_selection(model, (x, y), order_by=order).curve.mean
+    return found
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_breast_cancer():
+    """Greedy selection of columns on eight nets, against .066, measured on one that is not known.
+
+    A net has its own loss (standard deviation .009), so that no bound near .066 holds for each of
+    them: what does is .066 and the .01 that are allowed, and .066 up to .01 on average. That greedy
+    selection by gradients is within .01 of exact greedy selection is true on average as well; on
+    single nets it has been .008 better and .023 worse.
+    """
+    rows = [losses_by_order(seed) for seed in range(8)]
+    found = {name: torch.tensor([row[name] for row in rows]) for name in rows[0]}
+    greedy, exact = found.pop("greedy"), found.pop("exact")
+    assert greedy.max() <= 0.066 + 0.01, greedy
+    assert (greedy.mean() - 0.066).abs() <= 0.01, greedy
+    assert (greedy - exact).mean().abs() <= 0.01, greedy - exact
+    for name, losses in found.items():
+        assert (losses > greedy + 0.01).all(), (name, losses - greedy)
