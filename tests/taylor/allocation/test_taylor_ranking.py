@@ -32,7 +32,6 @@ from pyxai.attribution import (
 from pyxai.ops import zeta_transform
 from pyxai.taylor import harsanyi_dividends
 
-
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 N, EXAMPLES, BACKGROUND = 10, 15, 16
