@@ -1,4 +1,4 @@
-"""Grad-CAM against closed forms and captum, hooks, and feature permutation."""
+"""Grad-CAM against closed forms and captum, and its hooks."""
 
 import captum.attr
 import pytest
@@ -6,7 +6,7 @@ import torch
 from closed_forms import CASES
 from torch import nn
 
-from pyxai.attribution import FeaturePermutation, GradCam, LayerGradCam
+from pyxai.attribution import GradCam, LayerGradCam
 
 
 def small_net(dtype=torch.float64):
@@ -152,40 +152,3 @@ def test_bfloat16_maps_come_back_in_float32():
     half = GradCam(small_net(torch.bfloat16)).attribute(x.bfloat16(), target=1)
     assert half.dtype == torch.float32
     assert (half - wide).abs().max() < 0.05 * wide.abs().max()
-
-
-def flat_net():
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 3)).double().eval()
-
-
-def test_permutation_equals_captum_with_a_function_of_ones_own():
-    net, x = flat_net(), images()[:, 0, 0, :5]
-    flip = lambda values, mask: torch.where(mask, values.flip(0), values)  # noqa: E731
-    mask = torch.tensor([[0, 0, 1, 2, 1]])
-    for options in ({}, {"feature_mask": mask}):
-        ours = FeaturePermutation(net, flip).attribute(x, target=2, **options)
-        theirs = captum.attr.FeaturePermutation(net, flip).attribute(x, target=2, **options)
-        torch.testing.assert_close(ours, theirs)
-
-
-def test_permutations_come_from_the_seed():
-    net, x = flat_net(), images(6)[:, 0, 0, :5]
-    explain = FeaturePermutation(net).attribute
-    first = explain(x, target=1)
-    assert torch.equal(first, explain(x, target=1))
-    torch.testing.assert_close(explain(x, target=1, perturbations_per_eval=2), first)
-    assert (first - explain(x, target=1, seed=1)).abs().max() > 1e-3
-    # Each column is a shuffle of the batch, so an additive model loses nothing in the sum.
-    additive = FeaturePermutation(lambda z: z.sum(1)).attribute(x)
-    assert additive.sum(0).abs().max() < 1e-12
-    pairs = FeaturePermutation(lambda z: z.sum(1)).attribute(x[:2])
-    assert (pairs != 0).all()  # never the identity
-    total = FeaturePermutation(lambda z: net(z).sum()).attribute(x)
-    assert total.shape == (1, 5)
-
-
-def test_one_example_cannot_be_permuted():
-    with pytest.raises(ValueError, match="inputs must have at least 2 examples to permute, got 1"):
-        FeaturePermutation(flat_net()).attribute(torch.ones(1, 5).double(), target=0)

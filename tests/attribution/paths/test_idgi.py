@@ -1,4 +1,4 @@
-"""IDGI on the paths of other methods, against a plain loop over the points of the path."""
+"""IDGI against its formula, on the straight path and on those of other methods."""
 
 import importlib
 import itertools
@@ -14,6 +14,38 @@ from pyxai.attribution import IDGI, GuidedIG
 WIDE = torch.float64
 
 
+def test_idgi_equals_its_formula():
+    model, x, start = mlp(WIDE), rows(3, 6, dtype=WIDE), rows(3, 6, seed=1, dtype=WIDE)
+    ours = IDGI(model).attribute(x, start, target=2, n_steps=7, internal_batch_size=4)
+    total = torch.zeros_like(x)
+    for step in range(7):
+        point = (start + step / 7 * (x - start)).requires_grad_()
+        here = model(point)[:, 2]
+        gradient = torch.autograd.grad(here.sum(), point)[0]
+        there = model(start + (step + 1) / 7 * (x - start))[:, 2]
+        share = gradient.square() / gradient.square().sum(1, keepdim=True)
+        total += share * (there - here)[:, None].detach()
+    torch.testing.assert_close(ours, total, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-25, 1e20, 1e30])
+def test_idgi_squares_no_gradient_beyond_its_dtype(scale):
+    x, weights = torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([1.0, -2.0, 0.5])
+    values, delta = IDGI(lambda z: z @ (scale * weights)).attribute(
+        x / scale, n_steps=4, return_convergence_delta=True
+    )
+    share = weights.square() / weights.square().sum()
+    torch.testing.assert_close(values, share[None] * (x @ weights))
+    torch.testing.assert_close(delta, torch.zeros(1), atol=1e-6, rtol=0)
+
+
+def test_idgi_leaves_out_steps_without_a_gradient():
+    values = IDGI(lambda x: x.clamp(min=0.5).sum(1)).attribute(
+        torch.tensor([[0.4, 1.0], [0.1, 0.2]]), n_steps=10
+    )
+    torch.testing.assert_close(values, torch.tensor([[0.0, 0.5], [0.0, 0.0]]))
+
+
 def algorithm_1(model, points, target):
     """Share each step of a path [n_steps + 1, *features] by the squares of the gradient at it."""
     total = torch.zeros_like(points[0])
@@ -27,12 +59,7 @@ def algorithm_1(model, points, target):
 
 
 @pytest.mark.parametrize(("fraction", "max_dist"), [(0.25, 0.02), (0.5, 1.0), (1.0, 0.3)])
-def test_guided_path_is_that_of_the_authors_package(monkeypatch, fraction, max_dist):
-    quantile = np.quantile  # an argument that NumPy 2 has renamed
-    monkeypatch.setattr(
-        np, "quantile", lambda a, q, interpolation: quantile(a, q, method=interpolation)
-    )
-    saliency = pytest.importorskip("saliency.core")
+def test_guided_path_is_that_of_the_authors_package(saliency, fraction, max_dist):
     model, x, start = mlp(WIDE), rows(3, 6, dtype=WIDE), rows(1, 6, seed=1, dtype=WIDE)
     options = {"fraction": fraction, "max_dist": max_dist}
     ours = IDGI(model).attribute(x, start, target=1, n_steps=15, path="guided", **options)

@@ -6,17 +6,15 @@ import math
 import pytest
 import torch
 from closed_forms import CASES
+from relu_nets import convnet, images
 from torch import nn
 
 from pyxai import PyxaiWarning, UnsupportedOperationError
 from pyxai.attribution import (
     LRP,
-    Deconvolution,
     DeepLift,
     DeepTaylor,
-    GuidedBackprop,
     InputXGradient,
-    Saliency,
 )
 from pyxai.propagation.relevance import (
     AlphaBetaRule,
@@ -141,26 +139,6 @@ def test_rules_follow_their_definition(rule, kind):
             relevance[target] = outputs[row, target].detach()
             expected = jacobian_rule(rule, jacobian, zero, h[row].flatten(), relevance)
             torch.testing.assert_close(found[row].flatten(), expected)
-
-
-def convnet(batch_norm=False, bias=False):
-    torch.manual_seed(0)
-    layers = [nn.Conv2d(2, 4, 3, padding=1, bias=bias)]
-    layers += [nn.BatchNorm2d(4)] if batch_norm else []
-    layers += [nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 6, 3, bias=bias), nn.ReLU()]
-    layers += [nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(24, 3, bias=bias)]
-    net = nn.Sequential(*layers).double()
-    if batch_norm:
-        with torch.no_grad():
-            net[1].running_mean.normal_()
-            net[1].running_var.uniform_(0.5, 2)
-            net[1].weight.normal_()
-            net[1].bias.normal_()
-    return net.eval()
-
-
-def images(batch=2):
-    return torch.rand(batch, 2, 8, 8, generator=torch.Generator().manual_seed(0)).double()
 
 
 @pytest.mark.parametrize("rule", ["epsilon", "gamma", "z_plus"])
@@ -390,93 +368,6 @@ class TestComposite:
         wanted = r"attribute rule of layer '0' .*pyxai.propagation.relevance.*captum"
         with pytest.raises(TypeError, match=wanted):
             LRP(net).attribute(self.x, target=0)
-
-
-class TestDeepTaylor:
-    def test_all_relevance_is_positive_and_conserved(self):
-        net, x = convnet(), images()
-        with torch.no_grad():
-            net[-1].weight.abs_()
-        relevance, delta = DeepTaylor(net, input_rule="z_box").attribute(
-            x, target=0, return_convergence_delta=True
-        )
-        assert (relevance >= -1e-12).all()
-        assert delta.abs().max() < 1e-9
-
-    @pytest.mark.parametrize("input_rule", ["z_plus", "w_square", "z_box"])
-    def test_input_rules_conserve(self, input_rule):
-        net, x = convnet(), images()
-        with torch.no_grad():
-            net[-1].weight.abs_()
-        delta = DeepTaylor(net, input_rule=input_rule).attribute(
-            x, target=0, return_convergence_delta=True
-        )[1]
-        assert delta.abs().max() < 1e-9
-
-    def test_outputs_that_are_not_positive(self):
-        net = nn.Linear(2, 1, bias=False).double()
-        with torch.no_grad():
-            net.weight.copy_(torch.tensor([[1.0, -2.0]]))
-        x = torch.tensor([[2.0, 0.5], [1.0, 1.0]], dtype=torch.float64)
-        with pytest.raises(ValueError, match=r"must be positive for Deep Taylor.*got -1 in row 1"):
-            DeepTaylor(net).attribute(x)
-        found = DeepTaylor(net, on_negative="clamp").attribute(x)
-        torch.testing.assert_close(
-            found, torch.tensor([[1.0, 0.0], [0.0, 0.0]], dtype=torch.float64)
-        )
-
-
-def functional_net():
-    class Net(nn.Module):
-        def __init__(self):
-            super().__init__()
-            torch.manual_seed(0)
-            self.first, self.second, self.third = nn.Linear(4, 8), nn.Linear(8, 8), nn.Linear(8, 2)
-            self.act = nn.ReLU()
-
-        def forward(self, x):
-            h = self.act(self.first(x))
-            h = self.act(self.second(h)) + h.clamp(min=-9)
-            return self.third(torch.relu_(h - 0.1))
-
-    return Net().double().eval()
-
-
-def with_hooks(net, x, target, guided):
-    """Guided backpropagation by autograd functions, on a net of module ReLUs only."""
-
-    class Relu(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, value):
-            ctx.save_for_backward(value)
-            return value.clamp(min=0)
-
-        @staticmethod
-        def backward(ctx, grad):
-            (value,) = ctx.saved_tensors
-            grad = grad.clamp(min=0)
-            return grad * (value > 0) if guided else grad
-
-    x = x.clone().requires_grad_()
-    h = Relu.apply(net.first(x))
-    h = Relu.apply(net.second(h)) + h
-    out = net.third(Relu.apply(h - 0.1))
-    return torch.autograd.grad(out[:, target].sum(), x)[0]
-
-
-@pytest.mark.parametrize("method", [GuidedBackprop, Deconvolution])
-def test_modified_relus_are_found_wherever_they_are(method):
-    net = functional_net()
-    x = torch.randn(3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    found = method(net).attribute(x, target=1)
-    torch.testing.assert_close(found, with_hooks(net, x, 1, method is GuidedBackprop))
-    assert not torch.allclose(found, Saliency(net).attribute(x, target=1, abs=False))
-
-
-def test_guided_backprop_without_relus_says_so():
-    net = nn.Sequential(nn.Linear(4, 3), nn.Tanh()).double()
-    with pytest.warns(PyxaiWarning, match="changes the gradient of ReLUs, and the model has none"):
-        GuidedBackprop(net).attribute(torch.ones(1, 4, dtype=torch.float64), target=0)
 
 
 class Odd(nn.Module):
