@@ -8,6 +8,7 @@ from pyxai._errors import BackendUnavailableError, PyxaiWarning, UnsupportedOper
 from pyxai.explain import explain
 from pyxai.explanation import Explanation
 from pyxai.game import Game
+from pyxai.runner import Shared
 
 __version__ = "0.1.0"
 
@@ -16,6 +17,7 @@ __all__ = [
     "Explanation",
     "Game",
     "PyxaiWarning",
+    "Shared",
     "UnsupportedOperationError",
     "__version__",
     "attribution",

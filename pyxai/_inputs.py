@@ -25,6 +25,7 @@ from pyxai._checks import check_device, check_finite, check_real, check_tensor, 
 
 __all__ = [
     "Players",
+    "as_dtype",
     "flat_features",
     "format_background",
     "format_baselines",
@@ -121,7 +122,8 @@ def format_baselines(
     TypeError
         If a baseline is neither a number nor a tensor.
     ValueError
-        If the count, a shape or a device does not fit, or a value is NaN or infinite.
+        If the count, a shape or a device does not fit, or a value is NaN, infinite, or out of the
+        range of the input's dtype.
     """
     given = _per_input(name, baselines, inputs, spread=(type(None), np.bool_, Real))
     names = _names(name, len(inputs), isinstance(baselines, (tuple, list)))
@@ -154,7 +156,7 @@ def format_background(
     TypeError
         If something is not a tensor.
     ValueError
-        If there is no row, a NaN, or a shape or device that does not fit.
+        If there is no row, a NaN, or a shape, a device or a value that does not fit.
     """
     is_tuple = isinstance(background, (tuple, list))
     given = tuple(background) if is_tuple else (background,)
@@ -286,6 +288,7 @@ def _format_baseline(name: str, value: Any, tensor: Tensor) -> Tensor | float:
             raise TypeError(
                 f"{name} must be a whole number for inputs of {tensor.dtype}, got {value!r}"
             )
+        _check_range(name, number, number, tensor.dtype)
         return number
     if not isinstance(value, Tensor):
         raise TypeError(f"{name} must be a number or a tensor, got {describe(value)}")
@@ -300,7 +303,7 @@ def _format_baseline(name: str, value: Any, tensor: Tensor) -> Tensor | float:
         shapes = " or ".join(str([count, *feature_shape]) for count in fitting)
         raise ValueError(f"{name} must be a number or have shape {shapes}, got {list(value.shape)}")
     check_finite(name, value)
-    return _as_dtype(name, value.detach(), tensor.dtype)
+    return as_dtype(name, value.detach(), tensor.dtype)
 
 
 def _fit_background(name: str, value: Tensor, tensor: Tensor) -> Tensor:
@@ -308,14 +311,39 @@ def _fit_background(name: str, value: Tensor, tensor: Tensor) -> Tensor:
         listed = ", ".join(("*", *(str(size) for size in tensor.shape[1:])))
         raise ValueError(f"{name} must have shape [{listed}], got {list(value.shape)}")
     check_device(name, value, tensor.device)
-    return _as_dtype(name, value, tensor.dtype)
+    return as_dtype(name, value, tensor.dtype)
 
 
-def _as_dtype(name: str, value: Tensor, dtype: torch.dtype) -> Tensor:
-    """Convert to the dtype of the input; only fractions for integer inputs cannot be."""
+def as_dtype(name: str, value: Tensor, dtype: torch.dtype) -> Tensor:
+    """Convert to the dtype of the input, which must be able to hold the values.
+
+    Raises
+    ------
+    TypeError
+        If there are fractions and the dtype has none.
+    ValueError
+        If a value is out of the dtype's range.
+    """
+    if value.dtype == dtype or value.numel() == 0:
+        return value.to(dtype)
     if value.is_floating_point() and not dtype.is_floating_point and bool((value % 1 != 0).any()):
         raise TypeError(f"{name} must hold whole numbers for inputs of {dtype}, got {value.dtype}")
+    _check_range(name, *(end.item() for end in value.double().aminmax()), dtype)
     return value.to(dtype)
+
+
+def _check_range(name: str, low: float, high: float, dtype: torch.dtype) -> None:
+    """Raise unless the dtype holds both numbers; it would wrap around, or be infinite."""
+    if dtype == torch.bool:
+        least, most = 0, 1
+    else:
+        limits = torch.finfo(dtype) if dtype.is_floating_point else torch.iinfo(dtype)
+        least, most = limits.min, limits.max
+    if low < least or high > most:
+        raise ValueError(
+            f"{name} must lie in {least:g} .. {most:g} for inputs of {dtype}, "
+            f"got {low if low < least else high:g}"
+        )
 
 
 def _counting_maps(inputs: tuple[Tensor, ...], sizes: list[int]) -> tuple[Tensor | None, ...]:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from pyxai._checks import check_int, describe
+from pyxai._inputs import as_dtype
 from pyxai.imputers.base import Imputer
 
 __all__ = ["Callback"]
@@ -82,8 +83,12 @@ class Callback(Imputer):
         if not isinstance(part, Tensor):
             raise TypeError(f"function must return tensors, got {describe(part)}")
         try:
-            return part.to(value).expand(wanted)
+            made = part.to(value.device).expand(wanted)
         except RuntimeError:
             raise ValueError(
                 f"function must return values of shape {list(wanted)}, got {list(part.shape)}"
             ) from None
+        if made.dtype == value.dtype:
+            return made
+        # Whatever it says of present features is not used.
+        return as_dtype("values of function", made.masked_fill(mask.unsqueeze(2), 0), value.dtype)

@@ -25,6 +25,8 @@ arguments of a method are brought to one form by `pyxai._inputs` before.
 
 from __future__ import annotations
 
+from pyxai.runner.arguments import Shared
+from pyxai.runner.copies import in_rounds
 from pyxai.runner.execution import Execution, execution
 from pyxai.runner.memory import is_out_of_memory
 from pyxai.runner.plan import Build, Consume
@@ -41,7 +43,9 @@ __all__ = [
     "Output",
     "ProgressOption",
     "Runner",
+    "Shared",
     "Target",
     "execution",
+    "in_rounds",
     "is_out_of_memory",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,7 +11,10 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from pyxai._checks import describe
+from pyxai.runner.arguments import Shared, map_rows, own_values
+from pyxai.runner.copies import MixedRowsError, check_rows
 from pyxai.runner.execution import prepare
+from pyxai.runner.notes import add_note, describe_call, note_single_example, takes_as_one
 from pyxai.runner.state import find_modules
 from pyxai.runner.target import Output, Target, apply_output, expand_rows
 
@@ -43,8 +47,7 @@ class Forward:
     target : Target
         Which output is explained.
     arguments : tuple
-        Given to the model after the rows; tensors with a row for each example follow the examples,
-        also within lists and dicts.
+        Given to the model after the rows; see `map_rows` for which of them follow the examples.
     output : Output
         Applied before the target is selected.
     """
@@ -69,6 +72,7 @@ class Forward:
         self.inference = False
         """Whether `values` runs in inference mode, where some models go wrong."""
         self._copy_leaves = False
+        self._knows_form = False  # whether it is settled that dimension 0 counts examples
         self._call, self._copy_results = prepare(forward_func)
 
     def values(self, rows: Rows, this: Pass) -> Tensor:
@@ -133,7 +137,46 @@ class Forward:
         return result.clone() if self._copy_results else result
 
     def _scalars(self, rows: Rows, this: Pass) -> Tensor:
-        outputs = self._call(*rows, *self._expanded(this))
+        given = self._expanded(this)
+        together = this.width == 1 and this.rows == this.n_examples
+        if together and not self._knows_form:
+            self._check_form(rows, given)
+        try:
+            outputs = self._call(*rows, *given)
+        except Exception as error:
+            add_note(error, describe_call(rows, given, self.modules))
+            if together:
+                note_single_example(error, self._call, rows, given)
+            raise
+        try:
+            return self._explained(outputs, this)
+        except MixedRowsError:
+            raise
+        except ValueError as error:
+            if together:
+                note_single_example(error, self._call, rows, given)
+            raise
+
+    def _check_form(self, rows: Rows, given: tuple[Any, ...]) -> None:
+        """Raise if inputs without features are the features of one example.
+
+        A model may take those without complaint, as a linear layer does.
+        """
+        self._knows_form = True
+        if len(rows[0]) == 1 or any(row.dim() > 1 for row in rows):
+            return
+        with contextlib.suppress(Exception):
+            self._call(*(row[:1].detach().clone() for row in rows), *given)
+            return
+        if takes_as_one(self._call, rows, given):
+            raise ValueError(
+                "inputs must have examples in dimension 0, got shape "
+                f"{list(rows[0].shape)}, which the model takes as one example: "
+                "give inputs.unsqueeze(0)"
+            )
+
+    def _explained(self, outputs: Any, this: Pass) -> Tensor:
+        """Return the explained output of each row, or of all of them."""
         if isinstance(outputs, (int, float)) and not isinstance(outputs, bool):
             outputs = torch.tensor(outputs, dtype=torch.float64)
         if not isinstance(outputs, Tensor):
@@ -142,13 +185,8 @@ class Forward:
                 "pass a function that picks the tensor out of what the model returns"
             )
         outputs = apply_output(self.output, outputs)
-        if outputs.dim() == 0 or (outputs.numel() == 1 and this.rows > 1):
+        if not check_rows(outputs.shape, this.rows):
             return self._batch_scalar(outputs)
-        if outputs.shape[0] != this.rows:
-            raise ValueError(
-                f"model must return one row for each of {this.rows} input rows, or one scalar, "
-                f"got shape {list(outputs.shape)}"
-            )
         return self.target.select(outputs, this.examples, this.width, this.example_major)
 
     def _batch_scalar(self, outputs: Tensor) -> Tensor:
@@ -160,16 +198,16 @@ class Forward:
         return outputs.reshape(1)
 
     def _expanded(self, this: Pass) -> tuple[Any, ...]:
-        if not self.arguments:
-            return ()
+        """Return the extra arguments of the rows of a pass."""
+        arguments = self.arguments
+        if this.width > 1 or this.examples != slice(0, this.n_examples):
 
-        def expand(leaf: Any) -> Any:
-            if not isinstance(leaf, Tensor) or leaf.dim() == 0 or len(leaf) != this.n_examples:
-                return leaf
-            return expand_rows(leaf[this.examples], this.width, this.example_major)
+            def expand(leaf: Tensor) -> Tensor:
+                return expand_rows(leaf[this.examples], this.width, this.example_major)
 
-        expanded: tuple[Any, ...] = pytree.tree_map(expand, self.arguments)
-        return expanded
+            arguments = map_rows(expand, arguments, this.n_examples)
+        given: tuple[Any, ...] = own_values(arguments)
+        return given
 
 
 def _disconnected(outputs: Tensor) -> ValueError:
@@ -190,6 +228,8 @@ def _as_result(scalars: Tensor) -> Tensor:
 
 def _out_of_inference(value: Any) -> Any:
     """Return a copy of a tensor that was made in inference mode, and anything else as it is."""
+    if isinstance(value, Shared):
+        return Shared(pytree.tree_map(_out_of_inference, value.value))
     return value.clone() if isinstance(value, Tensor) and value.is_inference() else value
 
 

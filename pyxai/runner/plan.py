@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from pyxai.runner.arguments import follows, own_values
+from pyxai.runner.copies import MixedRowsError
 from pyxai.runner.forward import Forward, Pass, Rows
 from pyxai.runner.memory import LiveBytes, Measure, Schedule, is_out_of_memory, rows_for
 from pyxai.runner.state import left_as_found
@@ -84,11 +86,18 @@ def plan(
 def _measured(job: Job, forward: Forward, max_rows: int | None) -> tuple[Measure, torch.device]:
     """Look up or take the measure of the model on rows of this form."""
     rows = job.build(slice(0, 1), slice(0, 1))
-    tensors = (*rows, *pytree.tree_leaves(forward.arguments))
+    marked = pytree.tree_leaves(forward.arguments)
+    apart = {id(leaf) for leaf in marked if follows(leaf, job.n_examples)}
+    leaves = pytree.tree_leaves(own_values(marked))
     key = (
         job.consume is not None,
         getattr(forward.forward_func, "__name__", ""),
-        *((t.shape[1:], t.dtype, t.device) for t in tensors if isinstance(t, Tensor)),
+        *((t.shape[1:], t.dtype, t.device) for t in rows),
+        *(
+            (t.shape[1:] if id(t) in apart else t.shape, t.dtype, t.device)
+            for t in leaves
+            if isinstance(t, Tensor)
+        ),
     )
     cache = _cache_of(forward.forward_func)
     if key in cache:
@@ -97,6 +106,8 @@ def _measured(job: Job, forward: Forward, max_rows: int | None) -> tuple[Measure
     longest = longest if max_rows is None else min(longest, max_rows)
     try:
         measure = _probe(job, forward, longest, sum(row.nbytes for row in rows))
+    except MixedRowsError:
+        raise
     except Exception as error:
         # Short of memory: go row by row. Else: a model that fails on some rows of the batch may
         # yet run on the batch that the user gave; if not, its error comes from there.

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pyxai._checks import check_finite, check_int, describe
+from pyxai.runner.arguments import as_arguments
 from pyxai.runner.forward import Forward, Pass, Rows
 from pyxai.runner.memory import is_out_of_memory
 from pyxai.runner.plan import Build, Consume, Job, plan
@@ -50,8 +51,9 @@ class Runner:
         Which output is explained.
     additional_forward_args : Any, optional
         One argument or a tuple of them, given to the model after the rows. A tensor whose dimension
-        0 is the number of examples is repeated along with them; everything else, also a tensor of
-        another size, is passed as it is. (captum repeats every tensor.)
+        0 is the number of examples is taken to have a row for each and repeated along with them;
+        everything else, also a tensor of another size and what is `pyxai.Shared`, is passed as it
+        is. (captum repeats every tensor.)
     output : None, "logit", "probability", "log_probability" or callable
         Applied to the model's output before the target is selected.
     max_rows : int, optional
@@ -83,13 +85,12 @@ class Runner:
         self.target = target if isinstance(target, Target) else Target(target)
         self.max_rows = None if max_rows is None else check_int("max_rows", max_rows, minimum=1)
         self.progress = check_progress(progress)
-        if additional_forward_args is None:
-            additional_forward_args = ()
-        elif not isinstance(additional_forward_args, tuple):
-            additional_forward_args = (additional_forward_args,)
         self.forward_func = forward_func
         self._forward = Forward(
-            forward_func, self.target, additional_forward_args, check_output(output)
+            forward_func,
+            self.target,
+            as_arguments(additional_forward_args),
+            check_output(output),
         )
         # Rows of a pass after memory ran out, without and with gradients; the next job starts so.
         self._went: dict[bool, int] = {}

@@ -1,0 +1,90 @@
+"""Examples that a caller repeats before it hands them on to a method, which runs the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TypeVar
+
+__all__ = ["MixedRowsError", "check_rows", "in_rounds"]
+
+Result = TypeVar("Result")
+
+_copied: ContextVar[bool] = ContextVar("pyxai_copied", default=False)
+
+
+class MixedRowsError(ValueError):
+    """Copies of examples went through a model that has no output for each of its rows."""
+
+
+def in_rounds(
+    n_copies: int, at_most: int, work: Callable[[int, int], Result]
+) -> Iterator[tuple[int, int, Result]]:
+    """Do work on all copies of the examples, several of each at a time where rows are independent.
+
+    Whoever repeats rows and gives them to a method hides from the runner which rows belong
+    together. A model that makes one output of all rows, such as their mean, would give it a
+    fraction of the truth; it is given one copy of the batch at a time instead.
+
+    Parameters
+    ----------
+    n_copies : int
+        Copies of every example.
+    at_most : int
+        Upper bound of the copies of every example in one round.
+    work : callable
+        ``work(start, count)`` explains copies ``start .. start + count - 1`` of every example. It
+        may be called again for copies that it was called for, so it must not keep count.
+
+    Yields
+    ------
+    tuple of int, int and what ``work`` returns
+        Number of the first copy, how many there are, and the result.
+    """
+    start = 0
+    while start < n_copies:
+        count = min(at_most, n_copies - start)
+        try:
+            with _copies(count):
+                result = work(start, count)
+        except MixedRowsError:
+            if count == 1:  # the rows were repeated further out
+                raise
+            at_most = 1
+            continue
+        yield start, count, result
+        start += count
+
+
+@contextmanager
+def _copies(count: int) -> Iterator[None]:
+    token = _copied.set(_copied.get() or count > 1)
+    try:
+        yield
+    finally:
+        _copied.reset(token)
+
+
+def check_rows(shape: tuple[int, ...], n_rows: int) -> bool:
+    """Tell whether outputs of a shape have a row for each of the model's rows.
+
+    If not, they are one scalar for all of them.
+
+    Raises
+    ------
+    MixedRowsError
+        If not, and the rows are copies of examples.
+    ValueError
+        If there is not one row for each, nor one scalar in all.
+    """
+    scalar = all(size == 1 for size in shape)
+    if shape and shape[0] == n_rows:
+        return True
+    if scalar and not _copied.get():
+        return False
+    kind = MixedRowsError if _copied.get() else ValueError
+    raise kind(
+        f"model must return one row for each of {n_rows} input rows, or one scalar, "
+        f"got shape {list(shape)}"
+    )

@@ -1,0 +1,82 @@
+"""What to say of a call of the model that failed: what it was given, and what may be amiss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from pyxai._checks import describe
+
+__all__ = ["add_note", "describe_call", "note_single_example", "takes_as_one"]
+
+_MANY = 8  # arguments that are listed
+
+
+def add_note(error: BaseException, note: str) -> None:
+    """Add a line to what is shown of an error, which keeps its type and its own message.
+
+    Before Python 3.11, where errors hold no notes, the line joins the message.
+    """
+    if hasattr(error, "add_note"):
+        error.add_note(note)
+    else:
+        append_to_message(error, note)
+
+
+def append_to_message(error: BaseException, note: str) -> None:
+    """Put a line behind the message of an error."""
+    first, *rest = error.args or ("",)
+    error.args = (f"{first}\n{note}", *rest)
+
+
+def describe_call(
+    rows: tuple[Tensor, ...], arguments: tuple[Any, ...], modules: tuple[nn.Module, ...]
+) -> str:
+    """Say what a model was given, by the names of the caller's arguments."""
+    names = ["inputs"] if len(rows) == 1 else [f"inputs[{i}]" for i in range(len(rows))]
+    given = [f"{name}: {describe(row)}" for name, row in zip(names, rows, strict=True)]
+    paths, _ = pytree.tree_flatten_with_path(arguments)
+    given += [
+        f"additional_forward_args{pytree.keystr(path)}: {describe(leaf)}"
+        for path, leaf in paths[:_MANY]
+    ]
+    if len(paths) > _MANY:
+        given.append(f"and {len(paths) - _MANY} further arguments")
+    note = f"pyxai called the model with rows of {'; '.join(given)}"
+    first = next((p for module in modules for p in module.parameters(False)), None)
+    if first is not None:
+        note += f"; the model's first parameter is {first.dtype} on {first.device}"
+    return note
+
+
+def takes_as_one(
+    call: Callable[..., Any], rows: tuple[Tensor, ...], arguments: tuple[Any, ...]
+) -> bool:
+    """Tell whether a model takes all rows together as one example: they lack dimension 0."""
+    one = (row.detach().clone().unsqueeze(0) for row in rows)
+    try:
+        with torch.inference_mode(False), torch.no_grad():
+            outputs = call(*one, *arguments)
+    except Exception:
+        return False
+    return isinstance(outputs, Tensor) and outputs.dim() > 0 and outputs.shape[0] == 1
+
+
+def note_single_example(
+    error: BaseException,
+    call: Callable[..., Any],
+    rows: tuple[Tensor, ...],
+    arguments: tuple[Any, ...],
+) -> None:
+    """Say of a failure that the inputs seem to be one example, if the model takes them as one."""
+    if takes_as_one(call, rows, arguments):
+        shapes = " and ".join(str(list(row.shape)) for row in rows)
+        add_note(
+            error,
+            f"inputs have dimension 0 for examples: of shape {shapes} they are {len(rows[0])}, but "
+            "the model takes them as one; give a single example as inputs.unsqueeze(0)",
+        )
