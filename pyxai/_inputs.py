@@ -328,22 +328,26 @@ def as_dtype(name: str, value: Tensor, dtype: torch.dtype) -> Tensor:
         return value.to(dtype)
     if value.is_floating_point() and not dtype.is_floating_point and bool((value % 1 != 0).any()):
         raise TypeError(f"{name} must hold whole numbers for inputs of {dtype}, got {value.dtype}")
-    _check_range(name, *(end.item() for end in value.double().aminmax()), dtype)
+    low, high = value.double().aminmax()
+    _check_range(name, float(low), float(high), dtype)
     return value.to(dtype)
 
 
 def _check_range(name: str, low: float, high: float, dtype: torch.dtype) -> None:
     """Raise unless the dtype holds both numbers; it would wrap around, or be infinite."""
-    if dtype == torch.bool:
-        least, most = 0, 1
-    else:
-        limits = torch.finfo(dtype) if dtype.is_floating_point else torch.iinfo(dtype)
-        least, most = limits.min, limits.max
+    least, most = _limits(dtype)
     if low < least or high > most:
         raise ValueError(
             f"{name} must lie in {least:g} .. {most:g} for inputs of {dtype}, "
             f"got {low if low < least else high:g}"
         )
+
+
+def _limits(dtype: torch.dtype) -> tuple[float, float]:
+    if dtype == torch.bool:
+        return 0, 1
+    limits = torch.finfo(dtype) if dtype.is_floating_point else torch.iinfo(dtype)
+    return limits.min, limits.max
 
 
 def _counting_maps(inputs: tuple[Tensor, ...], sizes: list[int]) -> tuple[Tensor | None, ...]:

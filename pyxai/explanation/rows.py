@@ -6,10 +6,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
 __all__ = [
-    "take_arguments",
     "take_baselines",
     "take_options",
     "take_rows",
@@ -55,19 +53,6 @@ def take_target(target: Any, rows: Tensor, batch: int) -> Any:
     if isinstance(target, Tensor) and target.shape == (batch,):
         return target[rows.to(target.device)]
     return target
-
-
-def take_arguments(arguments: Any, rows: Tensor, batch: int) -> Any:
-    """Take rows of those extra arguments of a model that have one row for each example.
-
-    Tensors within tuples, lists and dicts follow as well.
-    """
-
-    def take(leaf: Any) -> Any:
-        follows = isinstance(leaf, Tensor) and leaf.dim() > 0 and leaf.shape[0] == batch
-        return leaf[rows.to(leaf.device)] if follows else leaf
-
-    return pytree.tree_map(take, arguments)
 
 
 def take_segments(segments: Any, rows: Tensor, batch: int) -> Any:

@@ -12,6 +12,7 @@ from torch import Tensor
 from pyxai._checks import check_shape, check_tensor, describe
 from pyxai._inputs import flat_features, format_baselines, format_inputs
 from pyxai.runner import Runner
+from pyxai.runner.mixing import per_output
 
 __all__ = [
     "Attribution",
@@ -165,9 +166,7 @@ def convergence_delta(
     """Return ``sum(attributions) - (f(inputs) - f(baselines))`` of each example, ``[batch]``."""
     start, end = endpoint_outputs(runner, inputs, baselines)
     total = torch.stack([flat_features(part).double().sum(1) for part in attributions]).sum(0)
-    # One output for the whole batch: the attributions of all examples share it.
-    total = total if len(end) == len(total) else total.sum(0, keepdim=True)
-    return (total - (end.double() - start.double())).to(attributions[0].dtype)
+    return (per_output(total, end) - (end.double() - start.double())).to(attributions[0].dtype)
 
 
 class GradientAttribution(Attribution):

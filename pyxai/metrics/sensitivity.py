@@ -14,9 +14,11 @@ from torch import Tensor
 from pyxai._checks import check_int, describe
 from pyxai._example_ids import example_ids
 from pyxai._inputs import format_inputs
-from pyxai.explanation.rows import take_arguments, take_baselines, take_target
+from pyxai.explanation.rows import take_baselines, take_target
 from pyxai.metrics.perturbation import takes_two
 from pyxai.ops import philox_uniform
+from pyxai.runner import in_rounds
+from pyxai.runner.arguments import follows, take_arguments
 
 __all__ = ["default_perturb_func", "sensitivity_max"]
 
@@ -162,13 +164,14 @@ def sensitivity_max(
     if max_examples_per_batch is not None:
         check_int("max_examples_per_batch", max_examples_per_batch, minimum=1)
         width = max(1, min(n_perturb_samples, max_examples_per_batch // batch))
-    found = []
-    for start in range(0, n_perturb_samples, width):
-        count = min(width, n_perturb_samples - start)
+
+    def work(start: int, count: int) -> Tensor:
         moved = _move(perturb_func, tensors, perturb_radius, seed, start, count)
         repeated = _repeat(kwargs, inputs, batch, count)
-        rows = _explain(explanation_func, moved, is_tuple, repeated).view(batch, count, -1)
-        found.append(_relative(rows - base, base, order).amax(1))
+        return _explain(explanation_func, moved, is_tuple, repeated).view(batch, count, -1)
+
+    rounds = in_rounds(n_perturb_samples, width, work)
+    found = [_relative(rows - base, base, order).amax(1) for _, _, rows in rounds]
     return torch.stack(found).amax(0)
 
 
@@ -300,5 +303,5 @@ def _repeat_other(value: Any, batch: int, count: int) -> Any:
     """
     if isinstance(value, tuple):
         return tuple(_repeat_other(entry, batch, count) for entry in value)
-    per_example = isinstance(value, Tensor) and value.dim() > 0 and value.shape[0] == batch > 1
+    per_example = batch > 1 and follows(value, batch) and value.layout == torch.strided
     return value.repeat_interleave(count, 0) if per_example else value

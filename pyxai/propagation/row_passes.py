@@ -7,13 +7,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
 from pyxai.runner import is_out_of_memory
 from pyxai.runner.memory import Measure, Schedule, rows_for
 from pyxai.tracing import Graph
 
-__all__ = ["row_passes", "take_rows"]
+__all__ = ["row_passes"]
 
 Work = Callable[[slice], tuple[Tensor, ...]]
 
@@ -59,15 +58,3 @@ def row_passes(graph: Graph, inputs: tuple[Tensor, ...], copies: int, work: Work
     if len(parts) == 1:
         return parts[0]
     return tuple(torch.cat(each) for each in zip(*parts, strict=True))
-
-
-def take_rows(values: Any, examples: slice, batch: int) -> Any:
-    """Take the rows of some examples from every tensor, also within lists, that has ``batch``."""
-
-    def take(leaf: Any) -> Any:
-        follows = isinstance(leaf, Tensor) and leaf.dim() > 0 and leaf.shape[0] == batch
-        return leaf[examples] if follows else leaf
-
-    if examples == slice(0, batch):
-        return values
-    return pytree.tree_map(take, values)

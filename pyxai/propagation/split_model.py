@@ -13,8 +13,9 @@ from pyxai._checks import describe
 from pyxai.game.path import path_attributions
 from pyxai.ops.path_accumulate import path_accumulate
 from pyxai.ops.path_points import path_points
-from pyxai.propagation.row_passes import row_passes, take_rows
+from pyxai.propagation.row_passes import row_passes
 from pyxai.runner import Runner
+from pyxai.runner.arguments import take_arguments
 from pyxai.tracing import AffinePrefix, trace
 
 __all__ = ["Ends", "SplitModel", "split_model"]
@@ -85,7 +86,7 @@ class SplitModel:
             # A record needs tensors of its own where the caller is in inference mode.
             with torch.inference_mode(False), torch.enable_grad():
                 leaf = x[examples].detach().clone().requires_grad_()
-                values = self._run(leaf, take_rows(arguments, examples, len(x)))
+                values = self._run(leaf, take_arguments(arguments, examples, len(x)))
             parts.append((leaf, values))
             return tuple(value.detach() for value in values)
 
@@ -103,7 +104,7 @@ class SplitModel:
         start = path_points(x, baseline, [0.0], owners, selected)[0]
 
         def work(examples: slice) -> tuple[Tensor, ...]:
-            return self._run(start[examples], take_rows(arguments, examples, len(x)))
+            return self._run(start[examples], take_arguments(arguments, examples, len(x)))
 
         with torch.no_grad():
             return tuple(row_passes(self.prefix.graph, (start,), 1, work))
@@ -203,9 +204,9 @@ def _check_gradients(split: SplitModel, x: Tensor, arguments: tuple[Any, ...]) -
     count = min(2, len(x))
     alone: list[Tensor] = []
     for rows in (slice(i, i + 1) for i in range(count)):
-        given = take_rows(arguments, rows, len(x))
+        given = take_arguments(arguments, rows, len(x))
         alone += _gradients(split.model, (x[rows],), given)
-    given = take_rows(arguments, slice(0, count), len(x))
+    given = take_arguments(arguments, slice(0, count), len(x))
     ends = split.ends(x[:count], given)
     together = ends.back(_gradients(split.rest(), ends.values, given))
     direct = torch.cat(alone)

@@ -26,9 +26,9 @@ arguments of a method are brought to one form by `pyxai._inputs` before.
 from __future__ import annotations
 
 from pyxai.runner.arguments import Shared
-from pyxai.runner.copies import in_rounds
 from pyxai.runner.execution import Execution, execution
 from pyxai.runner.memory import is_out_of_memory
+from pyxai.runner.mixing import in_rounds
 from pyxai.runner.plan import Build, Consume
 from pyxai.runner.progress import ProgressOption
 from pyxai.runner.runner import Estimate, Runner

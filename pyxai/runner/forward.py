@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -12,9 +11,9 @@ from torch.utils import _pytree as pytree
 
 from pyxai._checks import describe
 from pyxai.runner.arguments import Shared, map_rows, own_values
-from pyxai.runner.copies import MixedRowsError, check_rows
 from pyxai.runner.execution import prepare
-from pyxai.runner.notes import add_note, describe_call, note_single_example, takes_as_one
+from pyxai.runner.mixing import MixedRowsError, check_rows
+from pyxai.runner.notes import add_note, check_form, describe_call, note_single_example
 from pyxai.runner.state import find_modules
 from pyxai.runner.target import Output, Target, apply_output, expand_rows
 
@@ -140,7 +139,8 @@ class Forward:
         given = self._expanded(this)
         together = this.width == 1 and this.rows == this.n_examples
         if together and not self._knows_form:
-            self._check_form(rows, given)
+            check_form(self._call, rows, given)
+            self._knows_form = True
         try:
             outputs = self._call(*rows, *given)
         except Exception as error:
@@ -156,24 +156,6 @@ class Forward:
             if together:
                 note_single_example(error, self._call, rows, given)
             raise
-
-    def _check_form(self, rows: Rows, given: tuple[Any, ...]) -> None:
-        """Raise if inputs without features are the features of one example.
-
-        A model may take those without complaint, as a linear layer does.
-        """
-        self._knows_form = True
-        if len(rows[0]) == 1 or any(row.dim() > 1 for row in rows):
-            return
-        with contextlib.suppress(Exception):
-            self._call(*(row[:1].detach().clone() for row in rows), *given)
-            return
-        if takes_as_one(self._call, rows, given):
-            raise ValueError(
-                "inputs must have examples in dimension 0, got shape "
-                f"{list(rows[0].shape)}, which the model takes as one example: "
-                "give inputs.unsqueeze(0)"
-            )
 
     def _explained(self, outputs: Any, this: Pass) -> Tensor:
         """Return the explained output of each row, or of all of them."""

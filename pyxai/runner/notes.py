@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch.utils import _pytree as pytree
 
 from pyxai._checks import describe
 
-__all__ = ["add_note", "describe_call", "note_single_example", "takes_as_one"]
+__all__ = ["add_note", "check_form", "describe_call", "note_single_example", "takes_as_one"]
 
 _MANY = 8  # arguments that are listed
 
@@ -64,6 +65,30 @@ def takes_as_one(
     except Exception:
         return False
     return isinstance(outputs, Tensor) and outputs.dim() > 0 and outputs.shape[0] == 1
+
+
+def check_form(
+    call: Callable[..., Any], rows: tuple[Tensor, ...], arguments: tuple[Any, ...]
+) -> None:
+    """Raise if inputs without feature dimensions are the features of one example.
+
+    A model may take those without complaint, as a linear layer does.
+
+    Raises
+    ------
+    ValueError
+        If the model does not take the first of them alone, but takes all together as one example.
+    """
+    if len(rows[0]) == 1 or any(row.dim() > 1 for row in rows):
+        return
+    with contextlib.suppress(Exception), torch.inference_mode(False), torch.no_grad():
+        call(*(row[:1].detach().clone() for row in rows), *arguments)
+        return
+    if takes_as_one(call, rows, arguments):
+        raise ValueError(
+            f"inputs must have examples in dimension 0, got shape {list(rows[0].shape)}, which the "
+            "model takes as one example; give it as inputs.unsqueeze(0)"
+        )
 
 
 def note_single_example(

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from pyxai.runner.arguments import follows, own_values
-from pyxai.runner.copies import MixedRowsError
 from pyxai.runner.forward import Forward, Pass, Rows
 from pyxai.runner.memory import LiveBytes, Measure, Schedule, is_out_of_memory, rows_for
+from pyxai.runner.mixing import MixedRowsError
 from pyxai.runner.state import left_as_found
 
 __all__ = ["Build", "Consume", "Job", "plan"]

@@ -9,7 +9,7 @@ from pyxai.tracing.nodes import Node
 from pyxai.tracing.row_views import GatheredRun, batch_growth
 from pyxai.tracing.rules import Rule, RuleTable
 from pyxai.tracing.signs import is_nonnegative
-from pyxai.tracing.trace import trace
+from pyxai.tracing.trace import trace, trace_rows
 
 __all__ = [
     "AFFINE",
@@ -29,4 +29,5 @@ __all__ = [
     "is_affine",
     "is_nonnegative",
     "trace",
+    "trace_rows",
 ]

@@ -89,7 +89,7 @@ class _Builder:
         self.known: dict[Any, Any] = {}
         self.batch_size: Any = None
         self.row_elements = 0.0
-        self.rows_apart = False
+        self.output_sizes: tuple[int | None, ...] = ()
         self.output: Node | None = None
 
     def add(self, node: Node) -> Node:
@@ -161,7 +161,9 @@ class _Builder:
         self.output = self.known[result]
         value = result.meta.get("val")
         shape = value.shape if isinstance(value, torch.Tensor) else ()
-        self.rows_apart = len(shape) > 0 and isinstance(shape[0], torch.SymInt)
+        self.output_sizes = tuple(
+            None if isinstance(size, torch.SymInt) else int(size) for size in shape
+        )
 
     def program(self, limits: tuple[int, int | None]) -> Program:
         assert self.output is not None
@@ -174,5 +176,5 @@ class _Builder:
             limits,
             tuple(self.features),
             math.ceil(self.row_elements),
-            self.rows_apart,
+            self.output_sizes,
         )

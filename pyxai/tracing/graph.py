@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from pyxai.runner.arguments import own_values
 from pyxai.runner.state import random_state_kept
 from pyxai.tracing.affine import AffinePrefix, affine_prefix
 from pyxai.tracing.interpreter import Run, Values, execute, propagate
@@ -33,7 +34,7 @@ class Program:
     limits: tuple[int, int | None]
     features: tuple[tuple[int, ...], ...]  # sizes of the attributed inputs without the batch
     row_elements: int  # elements of all values that have a row per example, for one example
-    rows_apart: bool  # whether the output has a row per example
+    output_sizes: tuple[int | None, ...]  # of the output; None follows the batch
     random: bool  # whether an op draws random numbers
 
     @classmethod
@@ -47,7 +48,7 @@ class Program:
         limits: tuple[int, int | None],
         features: tuple[tuple[int, ...], ...],
         row_elements: int,
-        rows_apart: bool,
+        output_sizes: tuple[int | None, ...],
     ) -> Program:
         """Drop what the output does not need and number the rest."""
         needed = {output, *inputs}
@@ -73,9 +74,14 @@ class Program:
             limits,
             features,
             row_elements,
-            rows_apart,
+            output_sizes,
             any(is_random(node) for node in kept),
         )
+
+    @property
+    def rows_apart(self) -> bool:
+        """Whether the output has a row per example."""
+        return self.output_sizes[:1] == (None,)
 
     def accepts(self, batch: int) -> bool:
         """Whether the program is right for a batch of this size."""
@@ -173,7 +179,7 @@ class Graph:
         for node, value in zip(self.inputs, inputs, strict=True):
             values[node] = value
         self._check_batch(inputs[0])
-        leaves = pytree.tree_leaves(additional_forward_args)
+        leaves = pytree.tree_leaves(own_values(additional_forward_args))
         if len(leaves) != len(self.program.arguments):
             raise ValueError(
                 f"additional_forward_args must have {len(self.program.arguments)} values as "

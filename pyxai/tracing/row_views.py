@@ -10,6 +10,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils import _pytree as pytree
 
+from pyxai.runner.arguments import own_values
 from pyxai.tracing.interpreter import Values, invoke
 from pyxai.tracing.nodes import Node, substitute
 
@@ -62,7 +63,8 @@ def _shapes(
             given = values[node]
             inputs.append(torch.empty((rows, *features), dtype=given.dtype, device=given.device))
         fake_arguments = pytree.tree_map(
-            lambda leaf: mode.from_tensor(leaf) if isinstance(leaf, Tensor) else leaf, arguments
+            lambda leaf: mode.from_tensor(leaf) if isinstance(leaf, Tensor) else leaf,
+            own_values(arguments),
         )
         states = {node: mode.from_tensor(values[node]) for node, _, _ in graph.program.states}
         run = graph.run(inputs, fake_arguments, start=states)

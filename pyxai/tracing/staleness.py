@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
+from pyxai.runner.arguments import own_values, take_arguments
 from pyxai.runner.state import left_as_found
 from pyxai.tracing.graph import Graph
 
@@ -27,12 +27,7 @@ def is_current(
     if batch == 0 or any(module.training for module in graph.model.modules()):
         return True
     if graph.batch_is_free and graph.program.rows_apart and graph.program.accepts(1):
-
-        def first(leaf: Any) -> Any:
-            follows = isinstance(leaf, Tensor) and leaf.dim() > 0 and leaf.shape[0] == batch
-            return leaf[:1] if follows else leaf
-
-        inputs, arguments = pytree.tree_map(first, (inputs, arguments))
+        inputs, arguments = take_arguments((inputs, arguments), slice(0, 1), batch)
     own = _outputs(graph.model, inputs, arguments)
     with torch.no_grad():
         found = graph.run(inputs, arguments, keep=lambda node: False)[graph.output]
@@ -57,7 +52,7 @@ def _outputs(
     with attributes_kept(model), left_as_found(tuple(model.modules())), torch.no_grad():
         torch.rand(draws, device=inputs[0].device)
         # The model may write into what it gets.
-        return model(*(value.clone() for value in inputs), *arguments)
+        return model(*(value.clone() for value in inputs), *own_values(arguments))
 
 
 def _agree(found: Any, own: Any) -> bool:

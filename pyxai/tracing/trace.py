@@ -16,7 +16,10 @@ from torch.utils import _pytree as pytree
 
 from pyxai._checks import describe
 from pyxai._errors import UnsupportedOperationError
-from pyxai.runner.state import random_state_kept
+from pyxai.runner.arguments import Shared, as_arguments, follows, own_values
+from pyxai.runner.mixing import MixedRowsError, check_rows
+from pyxai.runner.notes import add_note, check_form, describe_call, note_single_example
+from pyxai.runner.state import left_as_found, random_state_kept
 from pyxai.tracing.decompose import decompositions
 from pyxai.tracing.fingerprint import Fingerprint
 from pyxai.tracing.from_export import converted
@@ -24,7 +27,7 @@ from pyxai.tracing.graph import Graph, Program
 from pyxai.tracing.nodes import is_user_code
 from pyxai.tracing.staleness import attributes_kept, check_current, is_current
 
-__all__ = ["trace"]
+__all__ = ["trace", "trace_rows"]
 
 # Graphs kept per model: one for each combination of shapes, dtypes and module states in use.
 _CACHE_SIZE = 16
@@ -69,6 +72,8 @@ def trace(
         If ``model`` is no ``nn.Module`` or an input no tensor.
     UnsupportedOperationError
         If the model cannot be traced, for instance because its Python code branches on values.
+    Exception
+        What the model raises by itself, if it does not run on these inputs.
     RuntimeError
         If the model has changed and its graph, traced anew, gives another output than it does.
 
@@ -98,13 +103,28 @@ def trace(
     return graph
 
 
-def as_arguments(additional_forward_args: Any) -> tuple[Any, ...]:
-    """Return additional forward arguments as a tuple."""
-    if additional_forward_args is None:
-        return ()
-    if isinstance(additional_forward_args, tuple):
-        return additional_forward_args
-    return (additional_forward_args,)
+def trace_rows(model: nn.Module, inputs: tuple[Tensor, ...], arguments: tuple[Any, ...]) -> Graph:
+    """Trace a model that has an output for each row, or one for all of them.
+
+    Raises
+    ------
+    ValueError
+        If it has another number of outputs.
+    """
+    graph = trace(model, inputs, arguments)
+    if graph.program.rows_apart:
+        return graph
+    with attributes_kept(graph.model), left_as_found(tuple(graph.model.modules())):
+        given = own_values(arguments)
+        check_form(graph.model, inputs, given)
+        try:
+            check_rows(graph.program.output_sizes, len(inputs[0]))
+        except MixedRowsError:
+            raise
+        except ValueError as error:
+            note_single_example(error, graph.model, inputs, given)
+            raise
+    return graph
 
 
 def _unwrapped(model: Any) -> nn.Module:
@@ -135,12 +155,7 @@ def _signature(
 ) -> tuple[Any, bool]:
     """Everything that decides which ops run, as a hashable value, and whether nothing is amiss."""
     leaves, structure = pytree.tree_flatten((inputs, extra))
-    described = tuple(
-        (tuple(_free(leaf, batch)), leaf.dtype, leaf.device)
-        if isinstance(leaf, Tensor)
-        else (type(leaf), leaf)
-        for leaf in leaves
-    )
+    described = tuple(_described(leaf, batch) for leaf in leaves)
     fingerprint = Fingerprint(model)
     modules = tuple(fingerprint.module(name, module) for name, module in model.named_modules())
     tensors = tuple(
@@ -155,9 +170,16 @@ def _signature(
     return (described, str(structure), modules, tensors, autocast), fingerprint.complete
 
 
-def _free(value: Tensor, batch: int) -> list[int]:
-    sizes = list(value.shape)
-    return [-1, *sizes[1:]] if sizes and sizes[0] == batch else sizes
+def _described(leaf: Any, batch: int) -> Any:
+    """Return what of an argument decides which ops run, and -1 for a size that is the batch's."""
+    if isinstance(leaf, Shared):
+        parts, structure = pytree.tree_flatten(own_values(leaf))
+        return str(structure), *(_described(part, -1) for part in parts)
+    if not isinstance(leaf, Tensor):
+        return type(leaf), leaf
+    sizes = tuple(leaf.shape)
+    sizes = (-1, *sizes[1:]) if follows(leaf, batch) else sizes
+    return sizes, leaf.dtype, leaf.device, leaf.layout
 
 
 def _named_tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -188,7 +210,28 @@ def _traced(
             program = converted(_export(model, example, shapes), len(inputs))
             if program.accepts(batch):
                 return program
-    return converted(_export(model, (*inputs, *extra), None), len(inputs))
+    try:
+        return converted(_export(model, (*inputs, *extra), None), len(inputs))
+    except UnsupportedOperationError:
+        own = _own_error(model, inputs, extra)
+        if own is None:
+            raise
+    raise own
+
+
+def _own_error(
+    model: nn.Module, inputs: tuple[Tensor, ...], extra: tuple[Any, ...]
+) -> Exception | None:
+    """Return the error that the model raises by itself, if it does."""
+    given, modules = own_values(extra), tuple(model.modules())
+    with attributes_kept(model), left_as_found(modules), torch.no_grad():
+        try:
+            model(*(value.clone() for value in inputs), *given)
+        except Exception as error:
+            add_note(error, describe_call(inputs, given, modules))
+            note_single_example(error, model, inputs, given)
+            return error
+    return None
 
 
 def _example(
@@ -197,11 +240,9 @@ def _example(
     """Return arguments with at least two rows: sizes 0 and 1 are specialised by the tracer."""
 
     def doubled(leaf: Any) -> Any:
-        if not isinstance(leaf, Tensor) or leaf.dim() == 0 or leaf.shape[0] != batch:
+        if not follows(leaf, batch) or leaf.layout != torch.strided:
             return leaf
-        if batch == 0:
-            return leaf.new_zeros((2, *leaf.shape[1:]))
-        return torch.cat([leaf, leaf])
+        return leaf.new_zeros((2, *leaf.shape[1:])) if batch == 0 else torch.cat([leaf, leaf])
 
     if batch > 1:
         return (*inputs, *extra)
@@ -210,19 +251,21 @@ def _example(
 
 
 def _dynamic(leaf: Any, batch: int) -> Any:
+    """Say which sizes of an argument are free: the first, where it is the batch's."""
+    if isinstance(leaf, Shared):
+        return pytree.tree_map(lambda part: _dynamic(part, -1), own_values(leaf))
     if not isinstance(leaf, Tensor):
         return None
-    if leaf.dim() and leaf.shape[0] == batch:
-        return {0: torch.export.Dim.AUTO}
-    return {}
+    return {0: torch.export.Dim.AUTO} if follows(leaf, batch) else {}
 
 
 def _export(model: nn.Module, example: tuple[Any, ...], shapes: Any) -> Any:
     wrapper = _Positional(model)
     dynamic = None if shapes is None else (shapes,)
+    given = own_values(example)
     with _quiet(model):
         try:
-            exported = torch.export.export(wrapper, example, dynamic_shapes=dynamic, strict=False)
+            exported = torch.export.export(wrapper, given, dynamic_shapes=dynamic, strict=False)
             return exported.run_decompositions(decompositions())
         except Exception as error:
             # torch.export raises many classes; the user needs its words and ours.

@@ -12,12 +12,13 @@ from torch import Tensor
 from pyxai._checks import check_int
 from pyxai._example_ids import example_ids as name_examples
 from pyxai._inputs import format_baselines, format_inputs, restore_form
-from pyxai.explanation.rows import take_arguments, take_baselines, take_target
+from pyxai.explanation.rows import take_baselines, take_target
 from pyxai.game import Game
 from pyxai.game.players import players_with, present_players
 from pyxai.imputers import Imputer
 from pyxai.ops import unpack_masks
 from pyxai.runner import EveryOutput
+from pyxai.runner.arguments import take_arguments
 
 __all__ = ["Coalitions", "Question", "result_dtype"]
 

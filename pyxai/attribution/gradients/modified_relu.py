@@ -13,11 +13,11 @@ from pyxai._inputs import format_inputs, restore_form
 from pyxai.methods.base import GradientAttribution
 from pyxai.propagation.multipliers.engine import target_seed
 from pyxai.propagation.relevance.table import gradient
-from pyxai.propagation.row_passes import row_passes, take_rows
+from pyxai.propagation.row_passes import row_passes
 from pyxai.runner import Target
+from pyxai.runner.arguments import as_arguments, take_arguments
 from pyxai.runner.state import find_modules, warn_if_training
-from pyxai.tracing import Graph, RuleTable, trace
-from pyxai.tracing.trace import as_arguments
+from pyxai.tracing import Graph, RuleTable, trace_rows
 
 __all__ = ["RELUS", "ModifiedRelu", "relu_table"]
 
@@ -83,7 +83,7 @@ class ModifiedRelu(GradientAttribution):
         batch = given[0].shape[0]
         chosen.check_examples(batch)
         warn_if_training(find_modules(self.model), self.model)
-        graph: Graph = trace(self.model, given, arguments)
+        graph: Graph = trace_rows(self.model, given, arguments)
         if not any(op in RELUS for op in graph.ops):
             warn(
                 f"{self.table.method} changes the gradient of ReLUs, and the model has none: the "
@@ -91,7 +91,7 @@ class ModifiedRelu(GradientAttribution):
             )
 
         def work(examples: slice) -> tuple[Tensor, ...]:
-            part, further = take_rows((given, arguments), examples, batch)
+            part, further = take_arguments((given, arguments), examples, batch)
             with torch.no_grad():
                 values = graph.run(part, further)
                 _, seed = target_seed(values[graph.output], chosen, examples, 1)

@@ -14,6 +14,7 @@ from pyxai.attribution.layers.layer_probe import LayerProbe
 from pyxai.methods.base import GradientAttribution
 from pyxai.methods.store import register
 from pyxai.runner import Runner
+from pyxai.runner.arguments import as_arguments
 
 __all__ = ["GradCam", "LayerAttribution", "LayerGradCam"]
 
@@ -159,7 +160,7 @@ class LayerGradCam(LayerAttribution):
             )
         values, _ = format_inputs(inputs)
         probe = LayerProbe(self.forward_func, self.layer, attribute_to_layer_input, len(values))
-        arguments = (*values, *_as_tuple(additional_forward_args))
+        arguments = (*values, *as_arguments(additional_forward_args))
         with probe.attached():
             probe.measure(values[0].shape[0], arguments)
             runner = Runner(
@@ -269,9 +270,3 @@ class GradCam(LayerGradCam):
 
 def _is_convolution(module: nn.Module) -> bool:
     return isinstance(module, nn.modules.conv._ConvNd)
-
-
-def _as_tuple(value: Any) -> tuple[Any, ...]:
-    if value is None:
-        return ()
-    return value if isinstance(value, tuple) else (value,)

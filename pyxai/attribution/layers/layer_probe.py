@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pyxai._checks import describe
 from pyxai.runner import Runner
+from pyxai.runner.arguments import take_arguments
 
 __all__ = ["LayerProbe"]
 
@@ -78,13 +79,14 @@ class LayerProbe:
 
     def measure(self, batch: int, arguments: tuple[Any, ...]) -> None:
         """Run one example to learn the form of the layer's value."""
-        first = tuple(
-            value[:1] if isinstance(value, Tensor) and value.shape[:1] == (batch,) else value
-            for value in arguments
-        )
+        first = take_arguments(arguments, slice(0, 1), batch)
         self.forms = ()
-        runner = Runner(self, additional_forward_args=first[self.n_inputs :], output=_any_scalar)
-        runner.outputs(first[: self.n_inputs])
+        try:
+            self._any_output(self, first)
+        except Exception:
+            # What the user gave says more of what is wrong than its first row.
+            self._any_output(self.forward_func, arguments)
+            raise
         forms = self.seen[0]
         if any(form.shape[:1] != (1,) for form in forms):
             shapes = ", ".join(str(list(form.shape)) for form in forms)
@@ -92,6 +94,11 @@ class LayerProbe:
         self.forms = tuple(
             torch.zeros_like(form, memory_format=torch.preserve_format) for form in forms
         )
+
+    def _any_output(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        further = arguments[self.n_inputs :]
+        runner = Runner(function, additional_forward_args=further, output=_any_scalar)
+        runner.outputs(arguments[: self.n_inputs])
 
     def run(self, runner: Runner, batch: int) -> tuple[list[Tensor], list[Tensor]]:
         """Return the layer's values and the gradients with respect to them."""

@@ -13,6 +13,7 @@ from pyxai.attribution.paths.images import format_images
 from pyxai.methods.base import GradientAttribution, TensorOrTuple
 from pyxai.methods.store import register
 from pyxai.runner import Runner
+from pyxai.runner.mixing import per_output
 
 __all__ = ["BlurIG"]
 
@@ -137,7 +138,7 @@ class BlurIG(GradientAttribution):
         if not return_convergence_delta:
             return result
         start, end = (runner.outputs((image,)) for image in (path.at(n_steps)[0], images))
-        delta = total.flatten(1).sum(1) - (end.double() - start.double())
+        delta = per_output(total.flatten(1).sum(1), end) - (end.double() - start.double())
         return result, delta.to(found.dtype)
 
 

@@ -11,11 +11,12 @@ from pyxai._checks import check_int
 from pyxai._errors import warn
 from pyxai._inputs import format_baselines, format_inputs, restore_form
 from pyxai._quadrature import nodes_and_weights
-from pyxai.explanation.rows import take_arguments, take_baselines, take_target
+from pyxai.explanation.rows import take_baselines, take_target
 from pyxai.game.path import path_attributions
 from pyxai.methods.base import GradientAttribution, TensorOrTuple, convergence_delta
 from pyxai.methods.store import AXIOMS, register
 from pyxai.runner import Runner
+from pyxai.runner.arguments import take_arguments
 
 __all__ = ["IntegratedGradients"]
 

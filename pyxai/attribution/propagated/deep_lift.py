@@ -13,11 +13,12 @@ from pyxai._inputs import flat_features, format_baselines, format_inputs, restor
 from pyxai.methods.base import GradientAttribution
 from pyxai.methods.store import register
 from pyxai.propagation.multipliers.engine import Engine, call_custom, target_seed
-from pyxai.propagation.row_passes import row_passes, take_rows
+from pyxai.propagation.row_passes import row_passes
 from pyxai.runner import Target
+from pyxai.runner.arguments import as_arguments, take_arguments
+from pyxai.runner.mixing import per_output
 from pyxai.runner.state import find_modules, warn_if_training
-from pyxai.tracing import trace
-from pyxai.tracing.trace import as_arguments
+from pyxai.tracing import trace_rows
 
 __all__ = ["DeepLift"]
 
@@ -166,7 +167,7 @@ class DeepLift(GradientAttribution):
         engine = self._make_engine(given, arguments)
 
         def work(examples: slice) -> tuple[Tensor, ...]:
-            x, b, further = take_rows((given, starts, arguments), examples, batch)
+            x, b, further = take_arguments((given, starts, arguments), examples, batch)
             runs = engine.run(x, further), engine.run(b, further)
             f_x, seed = target_seed(runs[0][engine.graph.output], chosen, examples, 1)
             f_b, _ = target_seed(runs[1][engine.graph.output], chosen, examples, 1)
@@ -180,12 +181,12 @@ class DeepLift(GradientAttribution):
         result = restore_form(attributions, is_tuple)
         if not return_convergence_delta:
             return result
-        total = sum(flat_features(part).sum(1) for part in attributions)
-        return result, total - change
+        total = torch.stack([flat_features(part).sum(1) for part in attributions]).sum(0)
+        return result, per_output(total, change) - change
 
     def _make_engine(self, inputs: tuple[Tensor, ...], arguments: tuple[Any, ...]) -> Engine:
         """Trace the model (once per signature) and check that every op has a rule."""
-        graph = trace(self.model, inputs, arguments)
+        graph = trace_rows(self.model, inputs, arguments)
         return Engine(graph, self.rule, self.strict, self._options)
 
     def _attributions(

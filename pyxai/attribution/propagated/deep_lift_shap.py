@@ -15,8 +15,8 @@ from pyxai.propagation.multipliers.blocks import attribute_blocks
 from pyxai.propagation.multipliers.engine import call_custom, target_seed
 from pyxai.propagation.multipliers.pairs import Combine, Pairs, times_differences
 from pyxai.runner import Target
+from pyxai.runner.arguments import as_arguments
 from pyxai.runner.state import find_modules, warn_if_training
-from pyxai.tracing.trace import as_arguments
 
 __all__ = ["DeepLiftShap"]
 

@@ -21,11 +21,12 @@ from pyxai.propagation.relevance import (
 )
 from pyxai.propagation.relevance.named import NAMED, as_rule
 from pyxai.propagation.relevance.table import RELEVANCE
-from pyxai.propagation.row_passes import row_passes, take_rows
+from pyxai.propagation.row_passes import row_passes
 from pyxai.runner import Target
+from pyxai.runner.arguments import as_arguments, take_arguments
+from pyxai.runner.mixing import per_output
 from pyxai.runner.state import find_modules, warn_if_training
-from pyxai.tracing import trace
-from pyxai.tracing.trace import as_arguments
+from pyxai.tracing import trace_rows
 
 __all__ = ["LRP"]
 
@@ -156,11 +157,11 @@ class LRP(GradientAttribution):
         parts = attributions if isinstance(attributions, tuple) else (attributions,)
         total = sum(flat_features(part).sum(1) for part in parts)
         assert isinstance(total, Tensor)
-        if output.numel() != total.numel():
+        if output.numel() not in (1, total.numel()):
             raise ValueError(
                 f"output must have {total.numel()} values, one per example, got {output.numel()}"
             )
-        return output.flatten() - total
+        return output.flatten() - per_output(total, output.flatten())
 
     def attribute(
         self,
@@ -207,7 +208,7 @@ class LRP(GradientAttribution):
         batch = given[0].shape[0]
 
         def work(examples: slice) -> tuple[Tensor, ...]:
-            part, further = take_rows((given, arguments), examples, batch)
+            part, further = take_arguments((given, arguments), examples, batch)
             found, output = engine.propagate(part, further, chosen, self._start, examples)
             return *found, output
 
@@ -225,7 +226,7 @@ class LRP(GradientAttribution):
     _table = RELEVANCE
 
     def _engine(self, inputs: tuple[Tensor, ...], arguments: tuple[Any, ...]) -> RelevanceEngine:
-        graph = trace(self.model, inputs, arguments)
+        graph = trace_rows(self.model, inputs, arguments)
         return RelevanceEngine(graph, self.rule, self.composite, self.strict, self._table)
 
     def _finish(self, relevance: tuple[Tensor, ...], output: Tensor) -> tuple[Tensor, ...]:

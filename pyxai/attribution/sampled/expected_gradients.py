@@ -14,10 +14,12 @@ from pyxai._inputs import format_background, format_inputs, restore_form
 from pyxai.attribution.paths.integrated_gradients import IntegratedGradients
 from pyxai.attribution.sampled.gradient_rounds import SampledCall, check_stop, sample_to_tolerance
 from pyxai.attribution.sampled.sampled_gradients import SampledGradients
-from pyxai.explanation.rows import take_arguments, take_target
+from pyxai.explanation.rows import take_target
 from pyxai.methods.base import GradientAttribution
 from pyxai.methods.store import AXIOMS, register
-from pyxai.runner import Runner, Target
+from pyxai.runner import Runner, Target, in_rounds
+from pyxai.runner.arguments import take_arguments
+from pyxai.runner.mixing import per_output
 
 __all__ = ["ExpectedGradients"]
 
@@ -193,7 +195,8 @@ class ExpectedGradients(GradientAttribution):
             delta = None
             if return_convergence_delta:
                 runner = call.sampled(self.forward_func).runner()
-                delta = sums - (runner.outputs(tensors) - call.mean_output(runner))
+                difference = runner.outputs(tensors) - call.mean_output(runner)
+                delta = per_output(sums, difference) - difference
         result: list[Any] = [restore_form(means, is_tuple)]
         if return_convergence_delta:
             result.append(delta)
@@ -216,11 +219,11 @@ class ExpectedGradients(GradientAttribution):
         step = max(1, min(count, _COPY_BYTES // max(size, 1)))
         totals: list[Tensor] = []
         delta: Tensor | None = None
-        for first in range(0, count, step):
-            some = tuple(rows[first : first + step] for rows in call.background)
-            copies = some[0].shape[0]
+
+        def work(first: int, copies: int) -> Any:
+            some = tuple(rows[first : first + copies] for rows in call.background)
             each = torch.arange(batch, device=call.inputs[0].device).repeat_interleave(copies)
-            parts, missed = integrated.attribute(
+            return integrated.attribute(
                 tuple(tensor[each] for tensor in call.inputs),
                 tuple(rows.repeat(batch, *[1] * (rows.dim() - 1)) for rows in some),
                 take_target(call.target, each, batch),
@@ -232,9 +235,11 @@ class ExpectedGradients(GradientAttribution):
                 tolerance=tolerance,
                 max_steps=max_steps,
             )
+
+        for _, copies, (parts, missed) in in_rounds(count, step, work):
             sums = [part.unflatten(0, (batch, copies)).sum(1) for part in parts]
             totals = [t + s for t, s in zip(totals, sums, strict=True)] if totals else sums
-            gaps = missed.view(batch, copies).sum(1)
+            gaps = missed.view(-1, copies).sum(1)  # one row if the batch has one output
             delta = gaps if delta is None else delta + gaps
         means = tuple(total / count for total in totals)
         return means, delta / count if with_delta and delta is not None else None

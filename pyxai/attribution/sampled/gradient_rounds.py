@@ -12,8 +12,9 @@ from torch import Tensor
 from pyxai._inputs import flat_features
 from pyxai.attribution.coalitions.coalition_method import Stop
 from pyxai.attribution.sampled.sampled_gradients import SampledGradients, mean_errors
-from pyxai.explanation.rows import take_arguments, take_target
+from pyxai.explanation.rows import take_target
 from pyxai.runner import Runner
+from pyxai.runner.arguments import take_arguments
 
 __all__ = ["FIRST_DRAWS", "SampledCall", "check_stop", "sample_to_tolerance"]
 

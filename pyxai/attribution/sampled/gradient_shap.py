@@ -14,6 +14,7 @@ from pyxai.attribution.sampled.gradient_rounds import SampledCall, check_stop, s
 from pyxai.attribution.sampled.sampled_gradients import SampledGradients
 from pyxai.methods.base import GradientAttribution
 from pyxai.methods.store import register
+from pyxai.runner.mixing import per_output
 
 __all__ = ["GradientShap"]
 
@@ -173,7 +174,8 @@ class GradientShap(GradientAttribution):
         )
         result: list[Any] = [restore_form(means, is_tuple)]
         if return_convergence_delta:
-            result.append((sums - sampled.differences(runner)).flatten())
+            differences = sampled.differences(runner)
+            result.append((per_output(sums, differences) - differences).flatten())
         if return_error:
             result.append(restore_form(errors, is_tuple))
         return result[0] if len(result) == 1 else tuple(result)

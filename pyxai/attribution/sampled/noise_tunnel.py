@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -11,11 +11,12 @@ from torch import Tensor
 from pyxai._checks import check_bool, check_choice, check_int, check_number, describe
 from pyxai._example_ids import example_ids as name_examples
 from pyxai._inputs import format_background, format_baselines, format_inputs, restore_form
-from pyxai.explanation.rows import take_arguments, take_baselines, take_segments, take_target
+from pyxai.explanation.rows import take_baselines, take_segments, take_target
 from pyxai.methods.base import Attribution, TensorOrTuple
 from pyxai.methods.store import get, register
 from pyxai.ops import philox_normal, philox_uniform
-from pyxai.runner import Target
+from pyxai.runner import Target, in_rounds
+from pyxai.runner.arguments import take_arguments
 
 __all__ = ["NoiseTunnel"]
 
@@ -165,13 +166,19 @@ class NoiseTunnel(Attribution):
         noise = _Noise(tensors, _stdevs(stdevs, tensors), seed, name_examples(example_ids, tensors))
         with_delta = bool(kwargs.get("return_convergence_delta")) and self.has_convergence_delta()
         moments, deltas = _Moments(nt_type, return_error), []
-        for start, size in _rounds(tensors, nt_samples, nt_samples_batch_size):
+        batch = len(tensors[0])
+
+        def work(start: int, size: int) -> Any:
             copies = noise.copies(start, size)
             options = _expand(kwargs, noise, start, size, draw_baseline_from_distrib)
-            result = self.attribution_method.attribute(restore_form(copies, is_tuple), **options)
+            return self.attribution_method.attribute(restore_form(copies, is_tuple), **options)
+
+        at_most = nt_samples_batch_size or max(1, _ROUND_BYTES // sum(t.nbytes for t in tensors))
+        for _, size, result in in_rounds(nt_samples, at_most, work):
             if with_delta:
                 result, delta = result
-                deltas.append(delta.view(len(tensors[0]), -1))
+                # One row if the model has one output for the whole batch.
+                deltas.append(delta.view(batch if len(delta) % batch == 0 else 1, -1))
             moments.add(result if isinstance(result, tuple) else (result,), size)
         parts: list[Any] = [restore_form(moments.statistic(), is_tuple)]
         if with_delta:
@@ -229,15 +236,6 @@ class _Noise(NamedTuple):
         )
         rows: Tensor = (drawn.flatten() * count).long()
         return rows
-
-
-def _rounds(
-    inputs: tuple[Tensor, ...], n_samples: int, at_most: int | None
-) -> Iterator[tuple[int, int]]:
-    """Cut the samples into rounds: number of the first sample and how many."""
-    size = at_most or max(1, _ROUND_BYTES // sum(tensor.nbytes for tensor in inputs))
-    for start in range(0, n_samples, size):
-        yield start, min(size, n_samples - start)
 
 
 def _stdevs(stdevs: Any, inputs: tuple[Tensor, ...]) -> tuple[float, ...]:

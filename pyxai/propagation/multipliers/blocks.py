@@ -17,8 +17,8 @@ from pyxai.propagation.multipliers.pairs import (
     Tensors,
     attribute_pairs,
 )
-from pyxai.propagation.row_passes import take_rows
 from pyxai.runner import is_out_of_memory
+from pyxai.runner.arguments import take_arguments
 from pyxai.runner.memory import Schedule
 
 __all__ = ["attribute_blocks"]
@@ -61,13 +61,13 @@ def attribute_blocks(
             first = examples.start
             return seed(outputs, slice(first + part.start, first + part.stop), width)
 
-        x, further = take_rows((inputs, arguments), examples, n)
+        x, further = take_arguments((inputs, arguments), examples, n)
         b = tuple(value[repeats] for value in baselines)
         pairs = Pairs(make_engine, x, b, further, engine)
         return attribute_pairs(pairs, seed_of, combine, with_delta)
 
     whole = slice(0, n), slice(0, m)
-    if not engine.graph.batch_is_free:
+    if not (engine.graph.batch_is_free and engine.graph.program.rows_apart):
         return block(*whole)
     sums: list[Tensor] = []
     delta: Tensor | None = None

@@ -108,7 +108,8 @@ def target_seed(
     # A copy, as outputs made in inference mode can take no part in autograd.
     with torch.inference_mode(False), torch.enable_grad():
         leaf = outputs.detach().clone().requires_grad_()
-        selected = target.select(leaf, examples, n_repeats, True)
+        rows = leaf if leaf.dim() else leaf.unsqueeze(0)  # one scalar for the whole batch
+        selected = target.select(rows, examples, n_repeats, True)
         (seed,) = torch.autograd.grad(selected.sum(), leaf)
     check_finite("model output", selected.detach())
     dtype = accumulation_dtype(outputs.dtype)

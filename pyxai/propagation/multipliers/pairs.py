@@ -12,7 +12,9 @@ from torch.utils import _pytree as pytree
 
 from pyxai.propagation.multipliers.engine import Engine
 from pyxai.runner import is_out_of_memory
+from pyxai.runner.arguments import follows, map_rows
 from pyxai.runner.memory import Measure, Schedule, rows_for
+from pyxai.runner.mixing import per_output
 from pyxai.runner.target import expand_rows
 from pyxai.tracing import GatheredRun, Run, batch_growth
 
@@ -30,8 +32,9 @@ _LIVE_COPIES = {"cuda": 8, "cpu": 2}
 class Pairs:
     """Runs of a model at inputs and at baselines, and their values for any block of pairs.
 
-    Rows of a block are example-major. Where the graph has a free batch and no argument is per
-    example, every row is run once and its values are picked; otherwise a block is run as it is.
+    Rows of a block are example-major. Where the graph has a free batch, keeps its rows apart and
+    has no argument per example, every row is run once and its values are picked; otherwise a block
+    is run as it is.
     """
 
     def __init__(
@@ -46,8 +49,11 @@ class Pairs:
         self.n_examples, self.n_baselines = inputs[0].shape[0], baselines[0].shape[0]
         self._make_engine = make_engine
         self.engine = engine
-        per_example = any(self._follows(leaf) for leaf in pytree.tree_leaves(arguments))
-        self.separate = self.engine.graph.batch_is_free and not per_example
+        leaves = pytree.tree_leaves(arguments)
+        per_example = any(follows(leaf, self.n_examples) for leaf in leaves)
+        graph = self.engine.graph
+        self._cuts = graph.batch_is_free and graph.program.rows_apart
+        self.separate = self._cuts and not per_example
         self._runs: Any = None
         if self.separate:
             ends = self.engine.run(inputs, arguments)
@@ -56,8 +62,9 @@ class Pairs:
 
     def schedule(self) -> Schedule:
         """Cut the pairs into blocks."""
-        if not self.engine.graph.batch_is_free:
-            # One trace serves blocks of one size only: all examples with one baseline each.
+        if not self._cuts:
+            # One trace serves blocks of one size only, or one output belongs to all examples:
+            # these go together, with one baseline each.
             return Schedule(self.n_examples, self.n_baselines, 1, whole_batch=True)
         rows = rows_for(Measure(self._bytes_per_row()), self.inputs[0].device, None)
         return Schedule(self.n_examples, self.n_baselines, rows)
@@ -81,7 +88,11 @@ class Pairs:
         if self.separate:
             return self.engine, self._picked(examples, repeats, n, m)
         x, b = self.rows(examples, repeats)
-        arguments = pytree.tree_map(lambda leaf: self._expanded(leaf, examples, m), self.arguments)
+        arguments = self.arguments
+        if m > 1 or n < self.n_examples:
+            arguments = map_rows(
+                lambda leaf: expand_rows(leaf[examples], m, True), arguments, self.n_examples
+            )
         engine = self.engine
         if not engine.graph.program.accepts(x[0].shape[0]):
             engine = self._make_engine(x, arguments)
@@ -107,13 +118,6 @@ class Pairs:
             GatheredRun(graph, ends, growth, expand_rows(at_x, m, True)),
             GatheredRun(graph, origins, growth, expand_rows(at_b, n, False)),
         )
-
-    def _follows(self, leaf: Any) -> bool:
-        """Whether an argument has a row for every example."""
-        return isinstance(leaf, Tensor) and leaf.dim() > 0 and leaf.shape[0] == self.n_examples
-
-    def _expanded(self, leaf: Any, examples: slice, repeats: int) -> Any:
-        return expand_rows(leaf[examples], repeats, True) if self._follows(leaf) else leaf
 
 
 Combine = Callable[[Pairs, Tensors, slice, slice], Tensors]
@@ -154,7 +158,7 @@ def attribute_pairs(
     tuple of Tensor, shape [n_examples, *features]
         Means over baselines.
     Tensor, shape [n_examples * n_baselines], or None
-        The gaps.
+        The gaps; one for each baseline if the model has one output for all examples.
     """
     sums: list[Tensor] = []
     delta: Tensor | None = None
@@ -170,7 +174,8 @@ def attribute_pairs(
         schedule.succeeded()
         if not sums:
             sums = [part.new_zeros(pairs.n_examples, *part.shape[1:]) for part in totals]
-            delta = gap.new_zeros(pairs.n_examples, pairs.n_baselines)
+            one_output = len(gap) < shape[0]
+            delta = gap.new_zeros(1 if one_output else pairs.n_examples, pairs.n_baselines)
         for total, part in zip(sums, totals, strict=True):
             total[examples] += part
         if delta is not None and with_delta:
@@ -192,5 +197,6 @@ def _block(
     if not with_delta:
         return totals, f_x
     f_b, _ = seed(runs[1][output], examples, n_repeats)
-    each = sum(part.flatten(2).sum(2) for part in attributions)
-    return totals, each - (f_x - f_b).reshape(-1, n_repeats)
+    each = torch.stack([part.flatten(2).sum(2) for part in attributions]).sum(0)
+    change = (f_x - f_b).reshape(-1, n_repeats)
+    return totals, per_output(each, change) - change

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from pyxai.explanation.rows import take_arguments, take_target
+from pyxai.explanation.rows import take_target
 from pyxai.greedy.divergence import DIVERGENCES, class_log_probabilities, divergence
 from pyxai.runner import EveryOutput, Output, Runner, Target
+from pyxai.runner.arguments import as_arguments, take_arguments
 from pyxai.runner.target import apply_output
 
 __all__ = ["Objective", "make_objective"]
@@ -113,9 +114,7 @@ def make_objective(
     max_rows: int | None,
 ) -> Objective:
     """Return the objective of a call; a divergence asks for the classes at the inputs, once."""
-    if arguments is None:
-        arguments = ()
-    arguments = arguments if isinstance(arguments, tuple) else (arguments,)
+    arguments = as_arguments(arguments)
     forms = _forms(model, len(inputs), output)
     if not isinstance(output, str) or output not in DIVERGENCES:
         return Objective(forms, target, arguments, output, max_rows=max_rows)

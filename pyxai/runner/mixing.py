@@ -1,4 +1,4 @@
-"""Examples that a caller repeats before it hands them on to a method, which runs the model."""
+"""Models that make one output of all rows, and callers that repeat rows before they reach them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeVar
 
-__all__ = ["MixedRowsError", "check_rows", "in_rounds"]
+from torch import Tensor
+
+__all__ = ["MixedRowsError", "check_rows", "in_rounds", "per_output"]
 
 Result = TypeVar("Result")
 
@@ -66,10 +68,10 @@ def _copies(count: int) -> Iterator[None]:
         _copied.reset(token)
 
 
-def check_rows(shape: tuple[int, ...], n_rows: int) -> bool:
+def check_rows(shape: tuple[int | None, ...], n_rows: int) -> bool:
     """Tell whether outputs of a shape have a row for each of the model's rows.
 
-    If not, they are one scalar for all of them.
+    If not, they are one scalar for all of them. A size that is not known is ``None``.
 
     Raises
     ------
@@ -88,3 +90,11 @@ def check_rows(shape: tuple[int, ...], n_rows: int) -> bool:
         f"model must return one row for each of {n_rows} input rows, or one scalar, "
         f"got shape {list(shape)}"
     )
+
+
+def per_output(totals: Tensor, outputs: Tensor) -> Tensor:
+    """Return what examples add up to, [batch, ...], for each of the model's outputs.
+
+    Where it has one output for the whole batch, [1, ...], all examples share it.
+    """
+    return totals if len(outputs) == len(totals) else totals.sum(0, keepdim=True)

@@ -1,0 +1,159 @@
+"""Models that make one output of all rows: for every method, and whoever multiplies its rows."""
+
+from inspect import signature
+
+import pytest
+import torch
+from contract_cases import example_of, make_background, make_inputs, make_net, make_options
+from contract_runs import NAMES, assert_close, run
+from torch import nn
+
+from pyxai import metrics, registry
+from pyxai.attribution import DeepLiftShap, ExpectedGradients, IntegratedGradients, NoiseTunnel
+
+W = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
+X = torch.tensor([[0.3, -0.4, 0.2]], dtype=torch.float64)
+BASELINES = torch.tensor(
+    [[0.0, 0.0, 0.0], [0.1, 0.1, 0.1], [0.2, 0.0, 0.0], [0.0, 0.3, 0.0]], dtype=torch.float64
+)
+
+
+class Tanh(nn.Module):
+    def forward(self, rows):
+        return torch.tanh(rows @ W)
+
+
+class MeanTanh(Tanh):
+    def forward(self, rows):
+        return super().forward(rows).mean(0, keepdim=True)
+
+
+# The path is a line, on which all features share one integral: f(x) - f(0) by their terms.
+SHARES = torch.tanh(X @ W) * X * W / (X @ W)
+
+
+def test_the_mean_of_one_row_is_that_row():
+    ig = IntegratedGradients(MeanTanh())
+    assert_close(ig.attribute(X), SHARES, 1e-9)
+    expected = torch.tensor([[0.2084, 0.5558, 0.0695]], dtype=torch.float64)
+    assert_close(ig.attribute(X), expected, 1e-4)
+    assert_close(NoiseTunnel(ig).attribute(X, stdevs=0.0, nt_samples=5), SHARES, 1e-9)
+
+
+@pytest.mark.parametrize("method", [DeepLiftShap, ExpectedGradients])
+def test_baselines_are_averaged_for_means_of_rows(method):
+    expected, gaps = method(Tanh()).attribute(X, BASELINES, return_convergence_delta=True)
+    found, delta = method(MeanTanh()).attribute(X, BASELINES, return_convergence_delta=True)
+    assert_close(found, expected)
+    assert_close(delta, gaps)
+    mean = torch.tanh(BASELINES @ W).mean()
+    assert_close(found.sum(), torch.tanh(X @ W)[0] - mean, 1e-9)
+
+
+def test_sensitivity_of_the_mean_of_one_row():
+    mixed, apart = (IntegratedGradients(model()).attribute for model in (MeanTanh, Tanh))
+    found = metrics.sensitivity_max(mixed, X, perturb_radius=0.1)
+    assert_close(found, metrics.sensitivity_max(apart, X, perturb_radius=0.1))
+    assert 0.16 < float(found) < 0.18
+    hidden = metrics.sensitivity_max(lambda rows: mixed(rows), X, perturb_radius=0.1)
+    assert_close(hidden, found)
+
+
+class Mean(nn.Module):
+    """The mean over the rows of a batch, of one output or of all."""
+
+    def __init__(self, net, form):
+        super().__init__()
+        self.net, self.form = net, form
+
+    def forward(self, rows):
+        outputs = self.net(rows)
+        if self.form == "classes":  # [1, n_classes]
+            return outputs.mean(0, keepdim=True)
+        return outputs[:, 1].mean(0, keepdim=self.form == "one value")
+
+
+FORMS = {"classes": 1, "one value": None, "scalar": None}
+REFUSING = ("functional_information", "idgi")  # they ask for the output of each example
+OWN_DRAWS = ("feature_permutation", "kernel_shap", "lime", "shapley_value_sampling")
+ALONE = [name for name in NAMES if name != "feature_permutation"]  # needs a second row
+
+
+def attribute_of(name, model):
+    """Return `attribute` of a method with the options of its example, and these options."""
+    example, entry = example_of(name), registry.get(name)
+    options = make_options(example, model)
+    first = {k: options.pop(k) for k in list(options) if k in signature(entry.factory).parameters}
+    if entry.baselines in ("required", "distribution"):
+        background = make_background(example)
+        options["baselines"] = background if entry.baselines == "distribution" else background[:1]
+    return entry.factory(model, **first), options
+
+
+@pytest.mark.parametrize("form", ["classes", "scalar"])
+@pytest.mark.parametrize("name", ALONE)
+def test_the_mean_of_one_row_is_explained_as_that_row(name, form):
+    example = example_of(name)
+    net, x = make_net(example), make_inputs(example, 1)
+    expected = run(name, net, x, 1)
+    found = run(name, Mean(net, form).eval(), x, FORMS[form])
+    assert_close(found.attributions, expected.attributions, 1e-8)
+    if expected.convergence_delta is not None:
+        assert_close(found.convergence_delta, expected.convergence_delta, 1e-8)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_mean_of_several_rows_is_shared_by_them_or_refused(name):
+    example = example_of(name)
+    net, x = make_net(example), make_inputs(example, 3)
+    model = Mean(net, "one value").eval()
+    if name in REFUSING:
+        with pytest.raises(ValueError, match=r"^model must return one .* got one .* all"):
+            run(name, model, x, None)
+        return
+    apart, found = run(name, net, x, 1).attributions, run(name, model, x, None)
+    if name not in OWN_DRAWS:
+        one = len(found.attributions) == 1  # captum's form: all rows perturbed at once
+        parts = 9 if name == "guided_grad_cam" else 3  # the product of two gradients
+        parts = 1 if name == "greedy_pig" else parts  # ranks
+        expected = apart.mean(0, keepdim=True) if one else apart / parts
+        assert_close(found.attributions, expected, 1e-8)
+    delta = found.convergence_delta
+    if delta is not None:
+        assert len(delta) == (5 if name in ("deep_lift_shap", "gradient_shap") else 1)
+        if registry.get(name).complete:
+            assert float(delta.abs().max()) <= example.delta
+
+
+WRAPPED = [name for name in ALONE if name != "noise_tunnel"]
+
+
+@pytest.mark.parametrize(("form", "rows"), [("classes", 1), ("one value", 2)])
+@pytest.mark.parametrize(
+    "name", [n for n in WRAPPED if registry.get(n).baselines != "distribution"]
+)
+def test_noise_of_size_zero_changes_nothing(name, form, rows):
+    example = example_of(name)
+    model, x = Mean(make_net(example), form).eval(), make_inputs(example, rows)
+    method, options = attribute_of(name, model)
+    tunnel = NoiseTunnel(method)
+    options |= {"target": FORMS[form]}
+    if rows > 1 and name in REFUSING:
+        for call in (method, tunnel):
+            with pytest.raises(ValueError, match="model must return"):
+                call.attribute(x, **options)
+        return
+    expected = method.attribute(x, **options)
+    assert_close(tunnel.attribute(x, stdevs=0.0, nt_samples=3, **options), expected, 1e-8)
+
+
+@pytest.mark.parametrize("name", WRAPPED)
+def test_sensitivity_is_that_of_the_row(name):
+    example = example_of(name)
+    net, x = make_net(example), make_inputs(example, 1)
+    found = []
+    for model, target in ((net, 1), (Mean(net, "classes").eval(), 1)):
+        method, options = attribute_of(name, model)
+        changes = {"n_perturb_samples": 3, "perturb_radius": 0.1, "target": target, **options}
+        found.append(metrics.sensitivity_max(method.attribute, x, **changes))
+    assert_close(found[1], found[0], 1e-7)
