@@ -106,6 +106,16 @@ def trace(
 def trace_rows(model: nn.Module, inputs: tuple[Tensor, ...], arguments: tuple[Any, ...]) -> Graph:
     """Trace a model that has an output for each row, or one for all of them.
 
+    Parameters
+    ----------
+    model, inputs, arguments
+        As for :func:`trace`.
+
+    Returns
+    -------
+    Graph
+        That of :func:`trace`.
+
     Raises
     ------
     ValueError
