@@ -15,6 +15,7 @@ from torch import nn
 
 import pyxai
 from pyxai import cli, registry
+from pyxai.cli.files import load_inputs
 
 ROOT = Path(__file__).parents[2]
 
@@ -85,17 +86,17 @@ def test_all_forms_of_inputs_are_read(inputs, tmp_path):
     np.save(tmp_path / "a.npy", inputs.numpy())
     np.save(tmp_path / "int.npy", np.arange(6).reshape(2, 3))
     for name in ("a.npz", "a.pt", "a.safetensors", "a.npy"):
-        assert torch.equal(cli._load_inputs(tmp_path / name), inputs)
-    assert cli._load_inputs(tmp_path / "int.npy").dtype == torch.float32
+        assert torch.equal(load_inputs(tmp_path / name), inputs)
+    assert load_inputs(tmp_path / "int.npy").dtype == torch.float32
     np.savez(tmp_path / "two.npz", a=inputs.numpy(), b=inputs.numpy())
     with pytest.raises(ValueError, match="inputs must hold one tensor, got 2: a, b"):
-        cli._load_inputs(tmp_path / "two.npz")
+        load_inputs(tmp_path / "two.npz")
 
 
 def test_pickles_are_refused(tmp_path):
     np.save(tmp_path / "a.npy", np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(ValueError, match="allow_pickle"):
-        cli._load_inputs(tmp_path / "a.npy")
+        load_inputs(tmp_path / "a.npy")
 
 
 def test_reports_are_written(exported, rows, tmp_path):
