@@ -10,8 +10,8 @@ from torch import Tensor
 
 from pyxai._checks import describe
 from pyxai._inputs import format_inputs
-from pyxai.attribution import Attribution, LayerAttribution
 from pyxai.explanation import Explanation
+from pyxai.methods import Attribution, LayerAttribution
 from pyxai.registry import Method, find
 from pyxai.runner import EveryOutput, Runner
 

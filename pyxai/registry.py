@@ -18,11 +18,20 @@ __all__ = ["AXIOMS", "Method", "find", "get", "names", "register"]
 _ABOVE = frozenset({"adapters", "audit", "cli", "demo", "plot", "report"})
 
 
-def _load_rooms() -> None:
-    """Import every room that can hold methods."""
-    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
-        if module.ispkg and module.name not in _ABOVE:
-            importlib.import_module(f"pyxai.{module.name}")
+def _load(name: str | None) -> None:
+    """Import the file or folder that has a method's name; without one, all that rooms export."""
+    here = Path(__file__).parent
+    rooms = [m.name for m in pkgutil.iter_modules([str(here)]) if m.ispkg and m.name not in _ABOVE]
+    if name is None:
+        for module in map(importlib.import_module, (f"pyxai.{room}" for room in rooms)):
+            for exported in module.__all__:
+                getattr(module, exported)
+    elif name.isidentifier():
+        for room in rooms:
+            for path in sorted((here / room).rglob(f"{name}*")):
+                if path.name in (name, f"{name}.py"):
+                    place = path.relative_to(here).with_suffix("").parts
+                    importlib.import_module(".".join(("pyxai", *place)))
 
 
-load_with(_load_rooms)
+load_with(_load)

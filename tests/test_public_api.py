@@ -239,6 +239,65 @@ def test_importing_warns_of_nothing_and_loads_no_extra():
     assert done.stderr == ""
 
 
+def test_importing_waits_with_rooms_that_explaining_does_not_need():
+    code = (
+        "import sys, torch, pyxai\n"
+        "print(*(name for name in sys.modules if name.startswith('pyxai.')))\n"
+        "assert {'plot', 'taylor', 'selection', 'graphs', 'metrics'} <= set(dir(pyxai))\n"
+        "assert 'Saliency' in dir(pyxai.attribution)\n"
+        "assert pyxai.taylor.harsanyi_dividends and pyxai.attribution.Saliency\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    loaded = done.stdout.split()
+    rooms = {name.split(".")[1] for name in loaded}
+    assert not rooms & {"plot", "taylor", "selection", "graphs", "metrics", "tracing", "demo"}
+    assert len(loaded) <= 125
+
+
+def test_a_method_is_found_by_name_without_loading_the_others():
+    code = (
+        "import sys, torch, pyxai\n"
+        "from pyxai import registry\n"
+        "print(registry.get('greedy_pig').cls.__name__)\n"
+        "assert 'pyxai.attribution.paths.integrated_gradients' not in sys.modules\n"
+        "print(registry.get('layer_grad_cam').cls.__name__)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["GreedyPIG", "LayerGradCam"]
+
+
+@pytest.mark.parametrize("package", ["pyxai", "pyxai.attribution"])
+def test_a_lazy_package_refuses_what_it_does_not_have(package):
+    with pytest.raises(AttributeError, match=f"module '{package}' has no attribute 'nothing'"):
+        importlib.import_module(package).nothing  # noqa: B018
+
+
+def test_rooms_are_imported_from_below_only_where_a_result_is_shown_or_measured():
+    found, hidden = set(), set()
+    for path in sorted((ROOT / "pyxai").rglob("*.py")):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and node.args:
+                name = ast.unparse(node.func)
+                if name == "above":
+                    found.add((module, ast.literal_eval(node.args[0])))
+                elif name.endswith("import_module") and "pyxai" in ast.unparse(node.args[0]):
+                    hidden.add(module)
+    assert found == {
+        ("pyxai.explanation.curve", "plot"),
+        ("pyxai.explanation.result", "plot"),
+        ("pyxai.graphs.result", "metrics"),
+        ("pyxai.graphs.result", "plot"),
+        ("pyxai.selection.result", "plot"),
+    }
+    # The helper itself, the registry, which looks below, and the demonstration's late start.
+    assert hidden == {"pyxai._lazy", "pyxai.cli.demo", "pyxai.registry"}
+
+
 def test_methods_run_where_no_extra_is_installed():
     code = (
         "import sys\n"

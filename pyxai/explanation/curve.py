@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from pyxai._lazy import above
 
 __all__ = ["Curve"]
 
@@ -82,5 +83,4 @@ class Curve:
 
     def plot(self, **options: Any) -> Any:
         """Draw the curve with `pyxai.plot.curve` and return the matplotlib Axes."""
-        # A late import by name: plots stand above metrics, which must load without them.
-        return importlib.import_module("pyxai.plot").curve(self, **options)
+        return above("plot").curve(self, **options)

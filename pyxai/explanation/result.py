@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pyxai._checks import check_int, check_tensor, describe
 from pyxai._inputs import flat_features
+from pyxai._lazy import above
 from pyxai.explanation import file, text
 from pyxai.explanation.rows import take_baselines, take_options, take_rows, take_target
 
@@ -193,8 +194,7 @@ class Explanation:
         ValueError
             If ``kind`` is not the name of a plot.
         """
-        # A late import by name: plots stand above results, which must load without them.
-        plot = importlib.import_module("pyxai.plot")
+        plot = above("plot")
         if kind is None:
             several = isinstance(self.attributions, tuple)
             kind = "bar" if several or self._tuple(self.attributions)[0].dim() < 3 else "heatmap"

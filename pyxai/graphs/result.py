@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_int
+from pyxai._lazy import above
 from pyxai.explanation import Explanation
 from pyxai.graphs.game import GraphGame
 
@@ -132,14 +132,11 @@ class GraphExplanation:
         -------
         Curve
         """
-        # A late import by name: metrics stand above methods.
-        return importlib.import_module("pyxai.metrics").graph_fidelity(
-            self, measure=measure, **options
-        )
+        return above("metrics").graph_fidelity(self, measure=measure, **options)
 
     def plot(self, **options: Any) -> Any:
         """Draw the graph with `pyxai.plot.graph` and return the matplotlib Axes."""
-        return importlib.import_module("pyxai.plot").graph(self, **options)
+        return above("plot").graph(self, **options)
 
     def _names(self) -> list[str]:
         players = self.game.players

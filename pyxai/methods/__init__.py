@@ -8,12 +8,14 @@ May import the runner and what is below; every room of methods imports this one.
 from __future__ import annotations
 
 from pyxai.methods.base import Attribution, GradientAttribution, PerturbationAttribution
+from pyxai.methods.layer import LayerAttribution
 from pyxai.methods.store import AXIOMS, Method, find, get, names, register
 
 __all__ = [
     "AXIOMS",
     "Attribution",
     "GradientAttribution",
+    "LayerAttribution",
     "Method",
     "PerturbationAttribution",
     "find",

@@ -66,24 +66,28 @@ class Method:
     factory: Callable[..., Any]
     whole_batch: bool = False
 
+    def __post_init__(self) -> None:
+        """Raise ValueError if a trait is not one of those that exist."""
+        unknown = sorted(set(self.axioms) - set(AXIOMS))
+        if unknown:
+            raise ValueError(f"axioms must be among {', '.join(AXIOMS)}, got {', '.join(unknown)}")
+        check_choice("baselines", self.baselines, ("none", "optional", "required", "distribution"))
+        if self.needs not in ("callable", "module"):
+            raise ValueError(f"needs must be 'callable' or 'module', got {self.needs!r}")
+
 
 _METHODS: dict[str, Method] = {}
-_load_rooms: list[Callable[[], None]] = []
+_loaders: list[Callable[[str | None], None]] = []
 
 Cls = TypeVar("Cls", bound="type[Any]")
 
 
-def load_with(load: Callable[[], None]) -> None:
-    """Have ``load`` called, once, before all names are listed or an unknown one is refused.
+def load_with(load: Callable[[str | None], None]) -> None:
+    """Have ``load(name)`` called for a name that is not known yet, and ``load(None)`` for all.
 
     `pyxai.registry` gives what imports the rooms that nobody has used yet.
     """
-    _load_rooms[:] = [load]
-
-
-def _load() -> None:
-    while _load_rooms:
-        _load_rooms.pop()()
+    _loaders[:] = [load]
 
 
 @overload
@@ -116,7 +120,18 @@ def register(
 ) -> Method: ...
 
 
-def register(name: str, cls: type[Any] | None = None, **traits: Any) -> Any:
+def register(
+    name: str,
+    cls: type[Any] | None = None,
+    *,
+    complete: bool = False,
+    baselines: str = "none",
+    stochastic: bool = False,
+    axioms: Collection[str] = (),
+    needs: str = "callable",
+    factory: Callable[..., Any] | None = None,
+    whole_batch: bool = False,
+) -> Any:
     """Make a method known by name, as a decorator of its class or by a call.
 
     Parameters
@@ -125,35 +140,47 @@ def register(name: str, cls: type[Any] | None = None, **traits: Any) -> Any:
         Name to call the method by, snake_case.
     cls : type, optional
         Its class. Without it, what is returned decorates the class.
-    **traits
-        ``complete``, ``baselines``, ``stochastic``, ``axioms``, ``needs``, ``factory`` and
-        ``whole_batch``: see `Method`.
+    complete, baselines, stochastic, axioms, needs, factory, whole_batch
+        What the method promises; see `Method`.
 
     Returns
     -------
     Method or callable
-        The new entry; as a decorator, the class as it is.
+        The new entry; as a decorator, what gives the class back as it is.
 
     Raises
     ------
-    TypeError
-        If there is no such trait.
     ValueError
         If the name is taken or a trait is not one of those that exist.
     """
-    if cls is not None:
-        return _enter(name, cls, **traits)
 
-    def decorate(cls: Cls) -> Cls:
-        _enter(name, cls, **traits)
-        return cls
+    def enter(cls: type[Any]) -> Method:
+        if name in _METHODS:
+            taken = _METHODS[name].cls.__name__
+            raise ValueError(f"name must be new, got {name!r}, which is {taken}")
+        _METHODS[name] = Method(
+            name,
+            cls,
+            complete,
+            baselines,
+            stochastic,
+            tuple(axioms),
+            needs,
+            factory or cls,
+            whole_batch,
+        )
+        return _METHODS[name]
 
-    return decorate
+    def decorate(cls: type[Any]) -> type[Any]:
+        return enter(cls).cls
+
+    return decorate if cls is None else enter(cls)
 
 
 def names() -> tuple[str, ...]:
     """Return the names of all methods, sorted."""
-    _load()
+    for load in _loaders:
+        load(None)
     return tuple(sorted(_METHODS))
 
 
@@ -170,11 +197,14 @@ def get(name: str) -> Method:
     if not isinstance(name, str):
         raise TypeError(f"method must be a name, got {describe(name)}")
     if name not in _METHODS:
-        _load()
+        for load in _loaders:
+            load(name)
     if name not in _METHODS:
-        close = difflib.get_close_matches(name.lower().replace("-", "_"), _METHODS, n=1)
+        known = names()  # from all rooms
+    if name not in _METHODS:
+        close = difflib.get_close_matches(name.lower().replace("-", "_"), known, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"method must be one of {', '.join(names())}, got {name!r}{hint}")
+        raise ValueError(f"method must be one of {', '.join(known)}, got {name!r}{hint}")
     return _METHODS[name]
 
 
@@ -184,37 +214,3 @@ def find(method: Any) -> Method | None:
         return get(method)
     cls = method if isinstance(method, type) else type(method)
     return next((known for known in _METHODS.values() if known.cls is cls), None)
-
-
-def _enter(
-    name: str,
-    cls: type[Any],
-    *,
-    complete: bool = False,
-    baselines: str = "none",
-    stochastic: bool = False,
-    axioms: Collection[str] = (),
-    needs: str = "callable",
-    factory: Callable[..., Any] | None = None,
-    whole_batch: bool = False,
-) -> Method:
-    if name in _METHODS:
-        raise ValueError(f"name must be new, got {name!r}, which is {_METHODS[name].cls.__name__}")
-    unknown = sorted(set(axioms) - set(AXIOMS))
-    if unknown:
-        raise ValueError(f"axioms must be among {', '.join(AXIOMS)}, got {', '.join(unknown)}")
-    check_choice("baselines", baselines, ("none", "optional", "required", "distribution"))
-    if needs not in ("callable", "module"):
-        raise ValueError(f"needs must be 'callable' or 'module', got {needs!r}")
-    _METHODS[name] = Method(
-        name,
-        cls,
-        complete,
-        baselines,
-        stochastic,
-        tuple(axioms),
-        needs,
-        factory or cls,
-        whole_batch,
-    )
-    return _METHODS[name]

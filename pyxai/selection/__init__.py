@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 from pyxai.selection.baselines import baseline_feature_selection
@@ -28,5 +27,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # Not in __all__: `import *` must not need scikit-learn.
     if name == "GreedyFeatureSelector":
-        return importlib.import_module("pyxai.selection.selector").GreedyFeatureSelector
+        from pyxai.selection.selector import GreedyFeatureSelector
+
+        return GreedyFeatureSelector
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_int
+from pyxai._lazy import above
 
 __all__ = ["FeatureSelection", "SelectionCurve"]
 
@@ -52,7 +52,7 @@ class SelectionCurve:
     def plot(self, **options: Any) -> Any:
         """Draw the curve with `pyxai.plot.selection` and return the matplotlib Axes."""
         # A late import by name: plots stand above selections, which must load without them.
-        return importlib.import_module("pyxai.plot").selection(self, **options)
+        return above("plot").selection(self, **options)
 
 
 @dataclass(frozen=True)

@@ -8,71 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pyxai._checks import check_choice, check_tensor, describe
+from pyxai._checks import check_choice, describe
 from pyxai._inputs import format_inputs
 from pyxai.attribution.layers.layer_probe import LayerProbe
-from pyxai.methods.base import GradientAttribution
+from pyxai.methods.layer import LayerAttribution
 from pyxai.methods.store import register
 from pyxai.runner import Runner
 from pyxai.runner.arguments import as_arguments
 
-__all__ = ["GradCam", "LayerAttribution", "LayerGradCam"]
-
-
-class LayerAttribution(GradientAttribution):
-    """A method that attributes to the values of a layer.
-
-    Parameters
-    ----------
-    forward_func : callable
-        The model; it must run ``layer`` exactly once.
-    layer : nn.Module
-        Where to attribute to.
-    device_ids : list of int, optional
-        captum's argument for DataParallel models; not needed here.
-
-    Raises
-    ------
-    TypeError
-        If ``layer`` is not a module.
-    """
-
-    def __init__(
-        self,
-        forward_func: Callable[..., Any],
-        layer: nn.Module,
-        device_ids: list[int] | None = None,
-    ) -> None:
-        super().__init__(forward_func)
-        if not isinstance(layer, nn.Module):
-            raise TypeError(f"layer must be a module, got {describe(layer)}")
-        self.layer = layer
-        self.device_ids = device_ids
-
-    @staticmethod
-    def interpolate(
-        layer_attribution: Tensor,
-        interpolate_dims: int | tuple[int, ...],
-        interpolate_mode: str = "nearest",
-    ) -> Tensor:
-        """Bring the map of a layer to the size of an image, to look at.
-
-        Parameters
-        ----------
-        layer_attribution : Tensor, shape [batch, channels, *sizes]
-            One to three sizes.
-        interpolate_dims : int or tuple of int
-            Sizes wanted, usually ``inputs.shape[2:]``.
-        interpolate_mode : str
-            ``"nearest"``, ``"area"``, ``"linear"`` (1-d), ``"bilinear"`` or ``"bicubic"`` (2-d),
-            ``"trilinear"`` (3-d).
-
-        Returns
-        -------
-        Tensor, shape [batch, channels, *interpolate_dims]
-        """
-        check_tensor("layer_attribution", layer_attribution)
-        return nn.functional.interpolate(layer_attribution, interpolate_dims, mode=interpolate_mode)
+__all__ = ["GradCam", "LayerGradCam"]
 
 
 @register("layer_grad_cam")

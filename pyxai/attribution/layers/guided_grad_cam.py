@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from pyxai._checks import check_choice, describe
 from pyxai._inputs import format_inputs, restore_form
 from pyxai.attribution.gradients.guided_backprop import GuidedBackprop
-from pyxai.attribution.layers.grad_cam import LayerAttribution, LayerGradCam
+from pyxai.attribution.layers.grad_cam import LayerGradCam
 from pyxai.methods.base import GradientAttribution
+from pyxai.methods.layer import LayerAttribution
 from pyxai.methods.store import register
 
 __all__ = ["GuidedGradCam"]

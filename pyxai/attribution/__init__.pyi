@@ -1,0 +1,41 @@
+"""Where each class is defined: what type checkers read, and what is imported on first use."""
+
+from pyxai.attribution.ablation.feature_ablation import FeatureAblation as FeatureAblation
+from pyxai.attribution.ablation.feature_permutation import FeaturePermutation as FeaturePermutation
+from pyxai.attribution.ablation.occlusion import Occlusion as Occlusion
+from pyxai.attribution.ablation.prediction_difference import (
+    PredictionDifference as PredictionDifference,
+)
+from pyxai.attribution.coalitions.kernel_shap import KernelShap as KernelShap
+from pyxai.attribution.coalitions.lime import Lime as Lime
+from pyxai.attribution.coalitions.shapley_value_sampling import (
+    ShapleyValueSampling as ShapleyValueSampling,
+)
+from pyxai.attribution.coalitions.shapley_values import ShapleyValues as ShapleyValues
+from pyxai.attribution.gradients.deconvolution import Deconvolution as Deconvolution
+from pyxai.attribution.gradients.guided_backprop import GuidedBackprop as GuidedBackprop
+from pyxai.attribution.gradients.input_x_gradient import InputXGradient as InputXGradient
+from pyxai.attribution.gradients.saliency import Saliency as Saliency
+from pyxai.attribution.layers.grad_cam import GradCam as GradCam
+from pyxai.attribution.layers.grad_cam import LayerGradCam as LayerGradCam
+from pyxai.attribution.layers.guided_grad_cam import GuidedGradCam as GuidedGradCam
+from pyxai.attribution.paths.blur_ig import BlurIG as BlurIG
+from pyxai.attribution.paths.greedy_pig import GreedyPIG as GreedyPIG
+from pyxai.attribution.paths.guided_ig import GuidedIG as GuidedIG
+from pyxai.attribution.paths.idgi import IDGI as IDGI
+from pyxai.attribution.paths.integrated_gradients import IntegratedGradients as IntegratedGradients
+from pyxai.attribution.paths.xrai import XRAI as XRAI
+from pyxai.attribution.propagated.deep_lift import DeepLift as DeepLift
+from pyxai.attribution.propagated.deep_lift_shap import DeepLiftShap as DeepLiftShap
+from pyxai.attribution.propagated.deep_taylor import DeepTaylor as DeepTaylor
+from pyxai.attribution.propagated.lrp import LRP as LRP
+from pyxai.attribution.sampled.expected_gradients import ExpectedGradients as ExpectedGradients
+from pyxai.attribution.sampled.functional_information import (
+    FunctionalInformation as FunctionalInformation,
+)
+from pyxai.attribution.sampled.gradient_shap import GradientShap as GradientShap
+from pyxai.attribution.sampled.noise_tunnel import NoiseTunnel as NoiseTunnel
+from pyxai.methods.base import Attribution as Attribution
+from pyxai.methods.base import GradientAttribution as GradientAttribution
+from pyxai.methods.base import PerturbationAttribution as PerturbationAttribution
+from pyxai.methods.layer import LayerAttribution as LayerAttribution
