@@ -132,16 +132,9 @@ def register(
     factory: Callable[..., Any] | None = None,
     whole_batch: bool = False,
 ) -> Any:
-    """Make a method known by name, as a decorator of its class or by a call.
+    """Make a method known by name, with what it promises: see `Method`.
 
-    Parameters
-    ----------
-    name : str
-        Name to call the method by, snake_case.
-    cls : type, optional
-        Its class. Without it, what is returned decorates the class.
-    complete, baselines, stochastic, axioms, needs, factory, whole_batch
-        What the method promises; see `Method`.
+    Without a class it returns a decorator for one.
 
     Returns
     -------
