@@ -3,10 +3,11 @@
 import captum.metrics
 import pytest
 import torch
+from four_features import WEIGHT, linear, net, sample
 from torch import nn
 
 from pyxai import metrics
-from pyxai.attribution import FeatureAblation, IntegratedGradients, ShapleyValues
+from pyxai.attribution import FeatureAblation, IntegratedGradients, Saliency, ShapleyValues
 
 
 @pytest.fixture(scope="module")
@@ -246,10 +247,73 @@ def test_a_scalar_of_the_whole_batch_says_nothing_of_a_row():
     x = torch.ones(3, 2)
     message = "model must return one value for each of 3 examples, got one scalar for all"
     with pytest.raises(ValueError, match=message):
-        metrics.completeness(model, x, x)
-    with pytest.raises(ValueError, match=message):
         metrics.infidelity(model, half, x, x)
-    assert metrics.completeness(model, x[:1], x[:1]).tolist() == [0.0]
     # 1 - 0.25 for each of two features, of which half of 1 is predicted
     found = metrics.infidelity(model, half, x[:1], x[:1], n_perturb_samples=3)
     assert found.item() == pytest.approx((2 * 0.5 - 2 * 0.75) ** 2)
+
+
+def test_attributions_of_another_shape():
+    x = sample()
+    with pytest.raises(ValueError, match="attributions must have the shape of inputs"):
+        metrics.infidelity(linear, TestNoise.perturb, x, x[:2])
+
+
+class TestNoise:
+    @staticmethod
+    def perturb(inputs):
+        generator = torch.Generator().manual_seed(5)
+        noise = torch.randn(inputs.shape, generator=generator, dtype=inputs.dtype) * 0.3
+        return noise, inputs - noise
+
+    def test_gradient_of_a_linear_model_is_faithful(self):
+        x = sample()
+        found = metrics.infidelity(
+            linear, self.perturb, x, WEIGHT.expand(3, 4), n_perturb_samples=7
+        )
+        assert found.max() < 1e-20
+
+    @pytest.mark.parametrize("normalize", [False, True])
+    def test_equals_captum(self, normalize):
+        model, x = net(), sample()
+        attributions = Saliency(model).attribute(x, target=1, abs=False)
+        options = {"target": 1, "n_perturb_samples": 6, "normalize": normalize}
+        ours = metrics.infidelity(model, self.perturb, x, attributions, **options)
+        theirs = captum.metrics.infidelity(model, self.perturb, x, attributions, **options)
+        torch.testing.assert_close(ours, theirs.detach().double())
+
+    def test_decorated_function_returns_perturbed_inputs_only(self):
+        x = sample().abs() + 1
+
+        @metrics.infidelity_perturb_func_decorator()
+        def half(inputs):
+            return inputs / 2
+
+        # Attributions in output units: half of each is what the perturbation takes away.
+        found = metrics.infidelity(linear, half, x, x * WEIGHT, n_perturb_samples=1)
+        assert found.max() < 1e-20
+
+    @pytest.mark.parametrize("scaled", [False, True])
+    def test_decorated_function_equals_captum_where_inputs_are_0(self, scaled):
+        x = sample()
+        x[:, 1] = 0
+
+        def perturb(rows):
+            return rows - self.perturb(rows)[0]
+
+        options = {"target": 1, "n_perturb_samples": 4}
+        found, expected = (
+            module.infidelity(
+                net(), module.infidelity_perturb_func_decorator(scaled)(perturb), x, x, **options
+            )
+            for module in (metrics, captum.metrics)
+        )
+        torch.testing.assert_close(found, expected.detach().double())
+
+
+def test_perturb_func():
+    x = sample()
+    with pytest.raises(TypeError, match="perturb_func must return \\(perturbations"):
+        metrics.infidelity(linear, lambda rows: rows, x, x)
+    with pytest.raises(ValueError, match="perturbed_inputs of perturb_func must have the shapes"):
+        metrics.infidelity(linear, lambda rows: (rows, rows[:1]), x, x)

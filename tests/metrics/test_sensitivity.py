@@ -4,6 +4,7 @@ import captum.attr
 import captum.metrics
 import pytest
 import torch
+from four_features import linear
 from torch import nn
 
 from pyxai import metrics
@@ -196,3 +197,46 @@ class TestNumbers:
 def test_arguments_are_checked(net, change, error, message):
     with pytest.raises(error, match=message):
         metrics.sensitivity_max(Saliency(net).attribute, sample(2), target=0, **change)
+
+
+class TestPeers:
+    def test_linear_model(self):
+        assert metrics.sensitivity_max(Saliency(linear).attribute, sample(3)).max() == 0
+
+    def test_equals_captum(self, net):
+        model, x = net, sample(3)
+
+        def perturb(rows, radius):
+            generator = torch.Generator().manual_seed(3)
+            return rows + torch.rand(rows.shape, generator=generator, dtype=torch.float64) * radius
+
+        method = IntegratedGradients(model)
+        options = {"perturb_radius": 0.1, "n_perturb_samples": 5, "target": 2}
+        ours = metrics.sensitivity_max(method.attribute, x, perturb, **options)
+        theirs = captum.metrics.sensitivity_max(method.attribute, x, perturb, **options)
+        torch.testing.assert_close(ours, theirs.double())
+
+    def test_feature_masks_of_each_example_are_repeated(self, net):
+        masks = torch.tensor([[0, 0, 1, 1], [0, 1, 1, 0], [0, 1, 2, 3]])
+        model, x = net, sample(3)
+        options = {"target": [0, 1, 2], "feature_mask": masks}
+        whole = metrics.sensitivity_max(FeatureAblation(model).attribute, x, **options)
+        for i in range(3):
+            alone = metrics.sensitivity_max(
+                FeatureAblation(model).attribute,
+                x[i : i + 1],
+                target=i,
+                feature_mask=masks[i : i + 1],
+            )
+            assert alone.item() == pytest.approx(whole[i].item())
+
+    def test_chunks_do_not_repeat_noise(self):
+        seen = []
+        metrics.sensitivity_max(
+            lambda rows: seen.append(rows) or rows,
+            sample(2),
+            n_perturb_samples=4,
+            max_examples_per_batch=2,
+        )
+        rows = torch.stack(seen[1:])[:, 0]
+        assert len(torch.unique(rows, dim=0)) == 4

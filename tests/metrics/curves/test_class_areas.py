@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from four_features import ROWS, WEIGHT, classes, linear, net, sample
 from torch import nn
 
 from pyxai import metrics
@@ -16,46 +17,6 @@ def case():
         torch.manual_seed(0)
         net = nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 3)).double().eval()
     return net, x, scores
-
-
-class TestFractions:
-    @pytest.mark.parametrize("metric", [metrics.comprehensiveness, metrics.sufficiency])
-    def test_one_number_is_one_fraction(self, case, metric):
-        found = metric(*case, target=0, fractions=0.4)
-        assert torch.equal(found, metric(*case, target=0, fractions=[0.4]))
-        generated = metric(*case, target=0, fractions=(share / 10 for share in (4,)))
-        assert torch.equal(found, generated)
-
-    @pytest.mark.parametrize(
-        ("fractions", "error", "message"),
-        [
-            ([0.5, float("nan")], ValueError, r"in \(0, 1\], got \[0.5, nan\]"),
-            ([0.0], ValueError, r"in \(0, 1\], got \[0.0\]"),
-            ([], ValueError, r"in \(0, 1\], got \[\]"),
-            (1.5, ValueError, r"in \(0, 1\], got \[1.5\]"),
-            ("a", TypeError, r"numbers in \(0, 1\], got 'a'"),
-            (["a"], TypeError, r"numbers in \(0, 1\], got a list of 1"),
-            (None, TypeError, r"numbers in \(0, 1\], got None"),
-        ],
-    )
-    def test_others_are_refused(self, case, fractions, error, message):
-        with pytest.raises(error, match="fractions must be " + message):
-            metrics.comprehensiveness(*case, target=0, fractions=fractions)
-
-    @pytest.mark.parametrize(
-        ("fraction", "count"),
-        [(0.28, 7), (7 / 25, 7), (0.2804, 8), (0.2796, 7), (0.0004, 1), (1.0, 25)],
-    )
-    def test_shares_are_rounded_up_but_for_rounding_errors(self, fraction, count):
-        """0.28 * 25 is a little above 7 as a float; 0.2804 * 25 is 7.01, more than 7."""
-        assert 0.28 * 25 > 7
-
-        def shown(rows):  # how many features are there
-            return torch.stack([rows.sum(1), torch.zeros(len(rows))], 1)
-
-        x = torch.ones(1, 25)
-        drop = metrics.sufficiency(shown, x, x, target=0, output="logit", fractions=fraction)
-        assert drop.item() == 25 - count
 
 
 class TestDivergence:
@@ -139,12 +100,33 @@ def test_an_axis_says_what_it_shows(case):
     plt.close("all")
 
 
-def test_a_plot_of_skipped_images_says_so():
-    pytest.importorskip("matplotlib").use("Agg")
-    from matplotlib import pyplot as plt
+def test_softmax_auc_is_insertion_of_the_probability():
+    curve = metrics.softmax_auc(classes, ROWS, ROWS * WEIGHT, target=0)
+    p = [torch.softmax(torch.tensor([v, -v, 0.0]), 0)[0].item() for v in (0, 3, 5, 5.5, 4.5)]
+    torch.testing.assert_close(curve.y[0], torch.tensor(p, dtype=torch.float64), rtol=1e-6, atol=0)
+    rising = metrics.softmax_auc(classes, ROWS, ROWS * WEIGHT, target=0, running_max=True)
+    assert (rising.y.diff(dim=1) >= 0).all()
+    assert rising.y[0, -1] == curve.y[0].max()
 
-    x, y = torch.tensor([0.0, 1.0]).double(), torch.full((2, 2), torch.nan).double()
-    skipped = metrics.InformationCurve(x, y, "softmax", skipped={0: "flat", 1: "flat"})
-    (entry,) = skipped.plot().get_legend().get_texts()
-    assert entry.get_text() == "softmax (no curve: 2 of 2 skipped)"
-    plt.close("all")
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_kl_auc(reverse):
+    model, x = net(), sample()
+    scores = torch.randn(3, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    curve = metrics.kl_auc(model, x, scores, reverse=reverse)
+    full = model(x).log_softmax(1)
+    for row in range(3):
+        shown = torch.zeros_like(x[row])
+        for step, feature in enumerate([None, *scores[row].argsort(descending=True).tolist()]):
+            if feature is not None:
+                shown[feature] = x[row, feature]
+            q = model(shown[None]).log_softmax(1)[0]
+            a, b = (q, full[row]) if reverse else (full[row], q)
+            expected = (a.exp() * (a - b)).sum()
+            torch.testing.assert_close(curve.y[row, step], expected.detach())
+    assert curve.y[:, -1].abs().max() < 1e-12
+
+
+def test_kl_needs_classes():
+    with pytest.raises(ValueError, match="model must return logits"):
+        metrics.kl_auc(linear, sample(), sample())

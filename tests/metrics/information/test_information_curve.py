@@ -1,4 +1,4 @@
-"""Information curves against the definition, and the fast interpolation against scipy's."""
+"""Information curves against the definition and the authors' package."""
 
 import importlib.util
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from photographs import photograph
 from scipy.interpolate import griddata, interp1d
-from threadpoolctl import threadpool_limits
 from torch import nn
 
 from pyxai import metrics
@@ -16,31 +16,9 @@ from pyxai.metrics.information.information_curve import THRESHOLDS, InformationC
 from pyxai.metrics.information.partial_pictures import blurred, webp_bytes
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_blas_thread():
-    """scipy calls LAPACK once for each triangle; on a busy machine its threads stall each other."""
-    with threadpool_limits(1):
-        yield
-
-
-def photograph(size=40, channels=3):
-    from sklearn.datasets import load_sample_image
-
-    image = load_sample_image("china.jpg")[100 : 100 + size, 200 : 200 + size]
-    return torch.from_numpy(image.copy()).permute(2, 0, 1)[:channels]
-
-
 def model(x):  # the brighter and the more varied, the more of class 0
     score = 40 * x.var((1, 2, 3)) + 2 * x.mean((1, 2, 3))
     return torch.stack([3 * score, torch.ones_like(score)], 1)
-
-
-@pytest.fixture(scope="module")
-def scene():
-    images = torch.stack([photograph(), photograph().flip(1)])
-    maps = torch.rand(2, 40, 40, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    masks = metrics.random_pixel_masks(2, 40, 40, seed=3)
-    return images, maps, masks
 
 
 def definition(image, scores, mask, min_prediction=0.0):
@@ -91,17 +69,6 @@ def test_equals_the_definition(scene, fast):
         assert curve.auc[i].item() == pytest.approx(
             np.trapezoid(expected, curve.x.numpy()), abs=1e-6 if not fast else 1e-3
         )
-
-
-@pytest.mark.parametrize("fraction", [0.0, 0.02, 0.3, 0.9])
-@pytest.mark.parametrize("channels", [1, 3])
-def test_fast_interpolation_equals_griddata(fraction, channels):
-    picture = photograph(33, channels).permute(1, 2, 0).numpy()
-    known = np.random.default_rng(0).random((33, 33)) < fraction
-    slow, fast = blurred(picture, known), blurred(picture, known, fast=True)
-    assert np.abs(slow.astype(int) - fast.astype(int)).max() <= 1
-    assert (slow != fast).mean() < 0.005
-    np.testing.assert_array_equal(fast[known], picture[known])
 
 
 def test_output_that_is_the_entropy_gives_the_diagonal(scene):
@@ -264,13 +231,6 @@ def test_rows_go_to_the_device_of_the_model(scene, kind, wrapped):
     assert seen == {"cpu"}
 
 
-def test_random_masks_do_not_depend_on_the_batch():
-    masks = metrics.random_pixel_masks(3, 20, 30, fraction=0.1, seed=1)
-    assert masks.flatten(1).sum(1).tolist() == [60, 60, 60]
-    assert (metrics.random_pixel_masks(1, 20, 30, fraction=0.1, seed=1)[0] == masks[0]).all()
-    assert not (masks[0] == masks[1]).all()
-
-
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
@@ -394,15 +354,12 @@ def test_no_workers_are_refused(scene):
         InformationCurves(model, scene[0], target=0, workers=0)
 
 
-@pytest.mark.parametrize("channels", [0, 1, 3])
-def test_baseline_is_where_curves_start(scene, channels):
-    images, _, masks = scene
-    images = images[:, :channels] if channels else images[:, 0]
-    found = metrics.blurred_baseline(images, masks, fast=False)
-    assert found.shape == images.shape
-    for image, mask, one in zip(images, masks.numpy(), found, strict=True):
-        picture = image.numpy() if image.dim() == 2 else image.movedim(0, -1).numpy()
-        expected = torch.from_numpy(blurred(picture, mask))
-        assert torch.equal(one, expected if image.dim() == 2 else expected.movedim(-1, 0))
-    # An image from its baseline, where nothing but known pixels is shown, is not another one.
-    assert torch.equal(metrics.blurred_baseline(images), metrics.blurred_baseline(images.clone()))
+def test_a_plot_of_skipped_images_says_so():
+    pytest.importorskip("matplotlib").use("Agg")
+    from matplotlib import pyplot as plt
+
+    x, y = torch.tensor([0.0, 1.0]).double(), torch.full((2, 2), torch.nan).double()
+    skipped = metrics.InformationCurve(x, y, "softmax", skipped={0: "flat", 1: "flat"})
+    (entry,) = skipped.plot().get_legend().get_texts()
+    assert entry.get_text() == "softmax (no curve: 2 of 2 skipped)"
+    plt.close("all")

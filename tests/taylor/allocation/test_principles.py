@@ -1,4 +1,4 @@
-"""Marks of the three principles: test A on the closed forms, B on neurons, C, table and plots."""
+"""The three principles: test A on the closed forms, B on neurons, C; and interactions drawn."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ from pyxai.taylor import (
     integrated_hessians,
     pairwise_terms,
     principles,
-    principles_table,
 )
 from pyxai.taylor.allocation.principles_neuron import PowerNeuron
 
@@ -212,46 +211,6 @@ def test_shapley_of_a_neuron_by_its_weights():
     for kappa, weights in zip(found.kappas(3).tolist(), found.weights[3].T, strict=True):
         inside = torch.tensor(kappa) > 0
         torch.testing.assert_close(weights, inside / inside.sum().double(), atol=1e-7, rtol=0)
-
-
-def test_table_marks_print_and_plot(tmp_path):
-    matplotlib = pytest.importorskip("matplotlib")
-    matplotlib.use("Agg")
-    case = CASES["T3"]
-    table = principles_table(
-        {
-            "IntegratedGradients": IntegratedGradients,
-            "FeatureAblation": FeatureAblation,
-            "InputXGradient": InputXGradient,
-            "shapley": shapley(case.net()),
-        },
-        case.net(),
-        case.inputs(),
-        tests=("A", "B", "C"),
-    )
-    marks = {row.name: row.marks() for row in table.rows}
-    assert marks == {
-        "IntegratedGradients": (True, True, True),
-        "FeatureAblation": (True, True, False),
-        "InputXGradient": (False, True, False),
-        "shapley": (True, True, True),
-    }
-    assert table["shapley"].neuron is None
-    text = str(table)
-    assert "P2 no unrelated allocation" in text
-    assert len(text.splitlines()) == 8
-    values = table.to_dict()["FeatureAblation"]
-    assert values["P3"] is False
-    assert values["c"] == pytest.approx((18 + 6 + 2 * 12) / 46)
-    assert "epsilon" in values
-    with pytest.raises(KeyError, match="there are"):
-        table["nothing"]
-    axes = plot.principles(table, title="T3")
-    labels = [label.get_text() for label in axes.get_yticklabels()]
-    assert labels == list(marks)
-    axes.figure.savefig(tmp_path / "principles.png")
-    with pytest.raises(TypeError, match="table must be a PrinciplesTable"):
-        plot.principles({})
 
 
 def test_interactions_plot(tmp_path):
