@@ -324,6 +324,25 @@ def test_every_method_is_exported():
     assert names <= set(pyxai.attribution.__all__)
 
 
+def modules_with_tests() -> set[str]:
+    """Modules of what is registered, and of the functions of the rooms that measure."""
+    found = {registry.get(name).cls.__module__ for name in registry.names()}
+    for room in ("pyxai.metrics", "pyxai.taylor"):
+        values = [
+            getattr(sys.modules[room], name) for name in importlib.import_module(room).__all__
+        ]
+        found |= {value.__module__ for value in values if inspect.isfunction(value)}
+    return {module.removesuffix(".method") for module in found if module.startswith("pyxai.")}
+
+
+@pytest.mark.parametrize("module", sorted(modules_with_tests()))
+def test_every_method_and_metric_has_a_test_file(module):
+    folders, name = module.removeprefix("pyxai.").replace(".", "/").rsplit("/", 1)
+    path = ROOT / "tests" / folders / f"test_{name}.py"
+    assert path.exists(), f"{module} misses {path.relative_to(ROOT)}"
+    assert "def test_" in path.read_text(), f"{path.relative_to(ROOT)} holds no test"
+
+
 def test_defaults_are_immutable():
     for path in (ROOT / "pyxai").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
