@@ -270,6 +270,19 @@ def test_a_method_is_found_by_name_without_loading_the_others():
     assert done.stdout.split() == ["GreedyPIG", "LayerGradCam"]
 
 
+def test_every_room_says_where_a_newcomer_starts():
+    for path in (ROOT / "pyxai").rglob("__init__.py"):
+        if path.parent.name == "pyxai":
+            continue
+        text = ast.get_docstring(ast.parse(path.read_text()))
+        start = re.search(r"Start with\s+`(?:\w+\.)*(\w+)`", text)
+        assert start, f"{path} does not say where to start"
+        found = [*path.parent.rglob(f"{start[1]}.py"), *path.parent.rglob(start[1])]
+        assert found or f"class {start[1]}" in "".join(
+            other.read_text() for other in path.parent.glob("*.py")
+        ), f"{path} names {start[1]}, which is not there"
+
+
 @pytest.mark.parametrize("package", ["pyxai", "pyxai.attribution"])
 def test_a_lazy_package_refuses_what_it_does_not_have(package):
     with pytest.raises(AttributeError, match=f"module '{package}' has no attribute 'nothing'"):

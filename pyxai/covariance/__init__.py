@@ -1,4 +1,7 @@
-"""Covariance matrices in the forms that make large inputs feasible."""
+"""Covariance matrices in the forms that make large inputs feasible.
+
+May import `pyxai.ops` and what is below it. Start with `base`.
+"""
 
 from __future__ import annotations
 

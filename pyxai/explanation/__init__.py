@@ -1,4 +1,7 @@
-"""The result object that all methods return: indexing, printing, files, other packages' forms."""
+"""The result object that all methods return: indexing, printing, files, other packages' forms.
+
+May import the runner, games and what is below them, no method. Start with `result`.
+"""
 
 from __future__ import annotations
 

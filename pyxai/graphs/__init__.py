@@ -10,6 +10,8 @@ installed, for its modules::
 
 A `GraphGame` is an ordinary `pyxai.Game` whose players are edges, so that any other method can ask
 it too.
+
+May import `pyxai.methods`, `pyxai.greedy`, games and what is below them. Start with `explainer`.
 """
 
 from __future__ import annotations

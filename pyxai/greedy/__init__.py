@@ -5,6 +5,8 @@ Whose players they are is the caller's: pixels of an image, columns of a table, 
     result = greedy_rounds(score, n_examples, n_players, rounds="geometric")
     result.order                            # [batch, n_players], the best first
     selection_scores(result, "rank")        # [batch, n_players], a number for each player
+
+May import `pyxai.ops` and what is below it. Start with `rounds`.
 """
 
 from __future__ import annotations

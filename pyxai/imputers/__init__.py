@@ -1,4 +1,7 @@
-"""Ways to remove features: what the features of absent players are replaced by."""
+"""Ways to remove features: what the features of absent players are replaced by.
+
+May import the runner, `pyxai.covariance` and what is below them. Start with `base`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""How good is an explanation: every metric takes any attribution tensor, one value per example."""
+"""How good is an explanation: every metric takes any attribution tensor, one value per example.
+
+May import every method and what is below. Start with `completeness`; curves over features are in
+`curves`, those over the information in an image in `information`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The package's own operations: checked wrappers of native kernels beside plain references."""
+"""The package's own operations: checked wrappers of native kernels beside plain references.
+
+May import torch, the native module and the checks. Start with `path_accumulate`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Pictures of results: each function takes an explanation or a tensor and returns the Axes."""
+"""Pictures of results: each function takes an explanation or a tensor and returns the Axes.
+
+May import results, metrics and methods. Start with `bar`.
+"""
 
 from __future__ import annotations
 

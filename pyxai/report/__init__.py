@@ -1,4 +1,7 @@
-"""Standalone HTML reports: one file, pictures inside, nothing loaded from anywhere."""
+"""Standalone HTML reports: one file, pictures inside, nothing loaded from anywhere.
+
+May import `pyxai.plot` and what is below it. Start with `document`.
+"""
 
 from __future__ import annotations
 

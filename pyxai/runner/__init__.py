@@ -21,6 +21,8 @@ A model that returns one scalar for the whole batch gives values of shape ``[1, 
 arguments of a method are brought to one form by `pyxai._inputs` before.
 
 `execution` switches `torch.compile` and CUDA graphs on for all models that run in a block.
+
+May import `pyxai.ops` and what is below it. Start with `runner`.
 """
 
 from __future__ import annotations

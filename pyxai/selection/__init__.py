@@ -4,6 +4,8 @@
 
     from pyxai.selection import GreedyFeatureSelector
     GreedyFeatureSelector(model, n_features_to_select=5).fit(X, y).transform(X)
+
+May import `pyxai.methods`, `pyxai.greedy`, games and what is below them. Start with `greedy`.
 """
 
 from __future__ import annotations

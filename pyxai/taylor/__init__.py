@@ -5,6 +5,9 @@ Effects by masking (`harsanyi_dividends`) are right for every model; Taylor term
 (`pairwise_terms`, `integrated_hessians`). `allocation_weights` and `attribution_from_effects` say
 what each of the fourteen attribution methods makes of them, `principles` measures how fairly any
 method shares them out. `interaction_indices` of game theory are something else: see there.
+
+May import the names of methods (`pyxai.methods`), games and what is below them. Start with
+`effects.harsanyi`.
 """
 
 from __future__ import annotations

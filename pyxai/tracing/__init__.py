@@ -1,4 +1,8 @@
-"""A model as a graph of aten ops, traced once, with pluggable rules per op."""
+"""A model as a graph of aten ops, traced once, with pluggable rules per op.
+
+May import the runner and what is below it. Start with `trace`; rules are in tables (`rules`),
+what a rule sees of an op is in `interpreter`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
 """The demonstration's section on fourteen methods: what each gives to whom of which effect.
 
-Start with `comparison`.
+May import what the demonstration may. Start with `comparison`.
 """

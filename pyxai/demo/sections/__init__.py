@@ -1,1 +1,4 @@
-"""The demonstration's sections that are no tables of methods: columns, pixels, a graph."""
+"""The demonstration's sections that are no tables of methods: columns, pixels, a graph.
+
+May import what the demonstration may. Start with `pixels`.
+"""

@@ -2,6 +2,8 @@
 
 For an op ``y = f(h)`` with values at the input and at the baseline, a rule turns the multiplier
 of ``y`` into that of ``h`` such that ``<M_h, h - h_b> = <M_y, y - y_b>``: DeepLIFT's chain rule.
+
+May import the traced model and what is below. Start with `rescale`.
 """
 
 from __future__ import annotations

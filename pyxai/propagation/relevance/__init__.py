@@ -1,4 +1,7 @@
-"""Layer-wise relevance propagation: rules, the table over ops, and the methods' engine."""
+"""Layer-wise relevance propagation: rules, the table over ops, and the methods' engine.
+
+May import `pyxai.propagation.multipliers`, the traced model and what is below. Start with `rules`.
+"""
 
 from __future__ import annotations
 

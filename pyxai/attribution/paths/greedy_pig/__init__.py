@@ -1,4 +1,7 @@
-"""Greedy PIG: path integrated gradients that start over from what is selected already."""
+"""Greedy PIG: path integrated gradients that start over from what is selected already.
+
+Start with `method`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Functional Fisher information and the sampling methods that share its noise."""
+"""Functional Fisher information and the sampling methods that share its noise.
+
+May import `pyxai.covariance` and what the family may. Start with `method`.
+"""
 
 from __future__ import annotations
 
