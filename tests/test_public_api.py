@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
-import pkgutil
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from public_objects import documented_objects, namespaces, own_members, public_modules
 
 import pyxai
 import pyxai.attribution
@@ -25,44 +25,6 @@ KERNELS = sorted(path.stem for path in (ROOT / "csrc" / "cuda").glob("*.cu"))
 WITHOUT_KERNEL = {"masks", "interaction_indices"}
 # Arguments that say where or how an op runs, not what it computes: references have none of them.
 PLACEMENT = {"backend", "out", "device", "inplace", "channels_last"}
-
-
-def public_modules() -> list[str]:
-    names = ["pyxai", *(m.name for m in pkgutil.walk_packages(pyxai.__path__, "pyxai."))]
-    return [name for name in names if not any(part[0] == "_" for part in name.split("."))]
-
-
-def own_members(name: str) -> dict[str, object]:
-    """Public functions and classes defined in a module itself."""
-    module = importlib.import_module(name)
-    return {
-        key: value
-        for key, value in vars(module).items()
-        if not key.startswith("_")
-        and (inspect.isfunction(value) or inspect.isclass(value))
-        and value.__module__ == name
-    }
-
-
-def namespaces() -> list[str]:
-    """What a user imports from: the package, and the packages and modules right below it."""
-    return [name for name in public_modules() if name.count(".") < 2 and "__main__" not in name]
-
-
-def documented_objects() -> list[tuple[str, object]]:
-    """Every exported function and class, and the public methods of such a class."""
-    found: dict[int, tuple[str, object]] = {}
-    for module in namespaces():
-        for name in importlib.import_module(module).__all__:
-            value = getattr(importlib.import_module(module), name)
-            if not (inspect.isfunction(value) or inspect.isclass(value)):
-                continue
-            found.setdefault(id(value), (f"{module}.{name}", value))
-            for key, raw in vars(value).items() if inspect.isclass(value) else ():
-                member = raw.__func__ if isinstance(raw, (classmethod, staticmethod)) else raw
-                if inspect.isfunction(member) and not key.startswith("_"):
-                    found.setdefault(id(member), (f"{module}.{name}.{key}", member))
-    return list(found.values())
 
 
 def sections(text: str) -> dict[str, list[str]]:

@@ -34,7 +34,7 @@ def run(name, model, inputs, target=0, **changes):
     options = make_options(example, model)
     kind = registry.get(name).baselines
     if kind in ("required", "distribution"):
-        background = make_background(example).to(inputs.dtype)
+        background = make_background(example).to(parts(inputs)[0].dtype)
         options["baselines"] = background if kind == "distribution" else background[:1]
     return pyxai.explain(model, inputs, method=name, target=target, **{**options, **changes})
 
