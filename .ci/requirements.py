@@ -18,5 +18,6 @@ def group(name: str) -> list[str]:
     return re.findall(r'"([^"]+)"', match.group(1))
 
 
-for name in sys.argv[1:]:
-    print("\n".join(group(name)))
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        print("\n".join(group(name)))

@@ -8,6 +8,7 @@ channels, so that a pixel is shown or hidden as a whole::
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_finite, check_int, check_number, check_tensor, describe
-from pyxai._skimage import skimage
+from pyxai._extras import optional
 
 __all__ = ["patches", "superpixels"]
 
@@ -128,7 +129,10 @@ def _slic(
 ) -> npt.NDArray[np.int64]:
     """Return the segments of one image [height, width, channels], numbered from 0."""
     low, high = image.min(), image.max()
-    labels = skimage("segmentation", "make a feature_mask by other means").slic(
+    instead = "make a feature_mask by other means"
+    with optional("segments of images need", "scikit-image", "regions", instead):
+        segmentation = importlib.import_module("skimage.segmentation")
+    labels = segmentation.slic(
         (image - low) / (high - low if high > low else 1.0),
         n_segments=n_segments,
         compactness=compactness,

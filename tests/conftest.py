@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from backends import REQUIRED
+from backends import NAMES, REQUIRED
 
 import pyxai
 from pyxai import _C
@@ -13,6 +13,10 @@ THREAD_ORDERS = {"cpu": (False,), "cuda": (False,), "host_run": (False, True)}
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
+    if not REQUIRED:
+        raise pytest.UsageError(
+            f"PYXAI_REQUIRE_BACKENDS must name backends, such as cpu,host_run, got {NAMES!r}"
+        )
     built = pyxai.backends()
     missing = [name for name in REQUIRED if name not in built["built"]]
     if "cuda" in REQUIRED and not built["cuda_available"]:
@@ -25,7 +29,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 @pytest.fixture(
-    params=[(name, order) for name in REQUIRED for order in THREAD_ORDERS[name]],
+    params=[(name, order) for name in REQUIRED for order in THREAD_ORDERS.get(name, ())],
     ids=lambda param: param[0] + ("-reversed" if param[1] else ""),
 )
 def backend(request: pytest.FixtureRequest):

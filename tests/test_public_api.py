@@ -191,7 +191,7 @@ def test_importing_warns_of_nothing_and_loads_no_extra():
     code = (
         "import sys, warnings; warnings.simplefilter('error'); import torch; "
         "before = set(sys.modules); import pyxai; "
-        "print({'matplotlib', 'sklearn', 'scipy', 'captum', 'shap', 'safetensors', 'pandas', "
+        "print({'matplotlib', 'sklearn', 'scipy', 'captum', 'shap', 'skimage', 'pandas', "
         "'tqdm', 'sympy', 'torch_geometric'} & (set(sys.modules) - before))"
     )
     done = subprocess.run(

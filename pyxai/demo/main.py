@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from pyxai._extras import optional
 from pyxai.demo.measure import measure
 from pyxai.demo.page import build
 from pyxai.demo.sections.graph import measure_graph
@@ -53,12 +54,8 @@ def run(out: str | Path = "out/demo", *, seed: int = 0, rows: int = 96) -> Path:
 
 
 def _need(module: str, package: str) -> None:
-    try:
+    with optional("the demonstration needs", package, "demo"):
         importlib.import_module(module)
-    except ImportError as error:
-        raise ImportError(
-            f"the demonstration needs {package}; install it with: pip install 'pyxai-torch[demo]'"
-        ) from error
 
 
 def _progress(items: Iterable[Any], label: str) -> Iterable[Any]:

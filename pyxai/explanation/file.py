@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 __all__ = ["load", "save"]
@@ -20,7 +21,6 @@ FORMAT = 1  # raised when the layout changes, so that an old reader can say so
 
 def save(fields: dict[str, Any], path: Path) -> Path:
     """Write the fields of an explanation to ``path``."""
-    writer = _safetensors()
     if not path.parent.is_dir():
         raise FileNotFoundError(f"path must be in a folder that exists, got {str(path)!r}")
     tensors: dict[str, Tensor] = {}
@@ -30,7 +30,7 @@ def save(fields: dict[str, Any], path: Path) -> Path:
         # The writer leaves its files to their owner alone; this one is to be as any new file.
         partial.touch()
         mode = partial.stat().st_mode & 0o777
-        writer.save_file(_separate(tensors), str(partial), metadata={KEY: json.dumps(header)})
+        save_file(_separate(tensors), str(partial), metadata={KEY: json.dumps(header)})
         partial.chmod(mode)
         partial.replace(path)
     finally:
@@ -40,15 +40,13 @@ def save(fields: dict[str, Any], path: Path) -> Path:
 
 def load(path: Path, device: torch.device) -> dict[str, Any]:
     """Read the fields of an explanation from ``path``."""
-    _safetensors()
     if not path.is_file():
         raise FileNotFoundError(f"path must be the file of an explanation, got {str(path)!r}")
-    opener = importlib.import_module("safetensors").safe_open
     try:
-        with opener(str(path), framework="pt", device=str(device)) as file:
+        with safe_open(str(path), framework="pt", device=str(device)) as file:
             header = json.loads((file.metadata() or {}).get(KEY, "null"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
-    except Exception as error:  # safetensors has its own error class, only known once imported
+    except (SafetensorError, ValueError) as error:
         raise ValueError(
             f"path must hold a safetensors file, got {str(path)!r}: {error}"
         ) from error
@@ -58,16 +56,6 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
         raise ValueError(f"path must hold format {FORMAT}, got format {header['format']}")
     decoded: dict[str, Any] = _decode(header["fields"], tensors)
     return decoded
-
-
-def _safetensors() -> Any:
-    try:
-        return importlib.import_module("safetensors.torch")
-    except ImportError as error:
-        raise ImportError(
-            "saving and loading explanations needs safetensors; "
-            "install it with: pip install 'pyxai-torch[audit]'"
-        ) from error
 
 
 def _separate(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_int, check_tensor, describe
+from pyxai._extras import optional
 from pyxai._inputs import flat_features
 from pyxai._lazy import above
 from pyxai.explanation import file, text
@@ -219,8 +220,8 @@ class Explanation:
 
         Raises
         ------
-        ImportError
-            If safetensors is not installed.
+        FileNotFoundError
+            If the folder does not exist.
 
         Notes
         -----
@@ -235,8 +236,6 @@ class Explanation:
 
         Raises
         ------
-        ImportError
-            If safetensors is not installed.
         FileNotFoundError
             If there is no such file.
         ValueError
@@ -262,7 +261,8 @@ class Explanation:
         ValueError
             If the explanation has several input tensors, which shap cannot hold.
         """
-        shap = _import("shap", "shap")
+        with optional("to_shap needs", "shap"):
+            shap = importlib.import_module("shap")
         if isinstance(self.attributions, tuple) or isinstance(self.inputs, tuple):
             raise ValueError(
                 "attributions must be a single tensor for shap, got "
@@ -292,7 +292,8 @@ class Explanation:
         ImportError
             If xarray is not installed.
         """
-        xarray = _import("xarray", "xarray")
+        with optional("to_xarray needs", "xarray"):
+            xarray = importlib.import_module("xarray")
         several = isinstance(self.attributions, tuple)
         variables: dict[str, Any] = {}
         for name in ("attributions", "inputs", "error"):
@@ -314,15 +315,6 @@ class Explanation:
             coords={"feature": list(self.feature_names or ())} if named else {},
             attrs={"method": self.method, "target": str(self.target)},
         )
-
-
-def _import(module: str, package: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise ImportError(
-            f"{package} is not installed; install it with: pip install {package}"
-        ) from error
 
 
 def _array(tensor: Tensor) -> np.ndarray[Any, Any]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_int, describe
+from pyxai._extras import optional
 from pyxai.explanation import Explanation
 
 __all__ = ["NEGATIVE", "POSITIVE", "as_array", "as_explanation", "new_axes", "one_example"]
@@ -27,12 +28,8 @@ def new_axes(ax: Any, size: tuple[float, float] = (6.4, 4.0)) -> Any:
     ImportError
         If matplotlib is not installed.
     """
-    try:
+    with optional("plots need", "matplotlib", "viz"):
         pyplot = importlib.import_module("matplotlib.pyplot")
-    except ImportError as error:
-        raise ImportError(
-            "plots need matplotlib; install it with: pip install 'pyxai-torch[viz]'"
-        ) from error
     if ax is not None:
         return ax
     _, ax = pyplot.subplots(figsize=size, layout="constrained")

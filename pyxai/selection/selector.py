@@ -11,18 +11,14 @@ import torch
 from torch import nn
 
 from pyxai._checks import check_int
+from pyxai._extras import optional
 from pyxai.selection.features import name_features
 from pyxai.selection.greedy import greedy_feature_selection
 
-try:
+with optional("GreedyFeatureSelector needs", "scikit-learn>=1.6", "selection"):
     from sklearn.base import BaseEstimator
     from sklearn.feature_selection import SelectorMixin
     from sklearn.utils.validation import check_is_fitted, validate_data
-except ImportError as error:
-    raise ImportError(
-        "GreedyFeatureSelector needs scikit-learn 1.6 or newer; install it with: pip install "
-        "'pyxai-torch[selection]'"
-    ) from error
 
 __all__ = ["GreedyFeatureSelector"]
 

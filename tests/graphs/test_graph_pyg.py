@@ -10,7 +10,6 @@ from graph_references import random_graph
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # what it warns of while it is imported is not ours
-    pytest.importorskip("torch_geometric")
     from torch_geometric.explain import Explainer, fidelity
     from torch_geometric.nn import GATConv, GCNConv, GINConv, SAGEConv
     from torch_geometric.nn.models import GAT, GCN, GraphSAGE

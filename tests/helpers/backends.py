@@ -6,9 +6,8 @@ import os
 
 import torch
 
-REQUIRED = tuple(
-    name for name in os.environ.get("PYXAI_REQUIRE_BACKENDS", "cpu,host_run").split(",") if name
-)
+NAMES = os.environ.get("PYXAI_REQUIRE_BACKENDS", "cpu,host_run")
+REQUIRED = tuple(name for name in NAMES.split(",") if name)
 
 
 def assert_as_exact_as_torch(actual, reference, plain, floor=1e-7):

@@ -1,5 +1,6 @@
 """Metrics of a row are those of the row alone, also with a feature mask for each example."""
 
+import matplotlib
 import pytest
 import torch
 from torch import nn
@@ -74,7 +75,7 @@ class TestMasksOfTheirOwn:
         torch.testing.assert_close(curve[1].auc[0], curve.auc[1])
 
     def test_drawn(self, case):
-        pytest.importorskip("matplotlib").use("Agg")
+        matplotlib.use("Agg")
         assert ask(metrics.insertion, case, slice(0, 3)).plot().lines
 
 

@@ -138,7 +138,8 @@ def test_selection_loads_without_scikit_learn():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "GreedyFeatureSelector needs scikit-learn" in done.stdout
-    assert "pip install 'pyxai-torch[selection]'" in done.stdout
+    assert 'pip install "scikit-learn>=1.6", or in a checkout' in done.stdout
+    assert 'pip install --no-build-isolation ".[selection]"' in done.stdout
 
 
 def test_columns_of_one_feature_are_kept_together(table):

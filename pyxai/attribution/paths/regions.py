@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import warnings
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyxai._skimage import skimage
+from pyxai._extras import optional
 
 __all__ = ["grow_regions", "image_segments"]
 
@@ -93,9 +94,11 @@ def image_segments(image: Tensor) -> Tensor:
     .. [1] P. F. Felzenszwalb, D. P. Huttenlocher, "Efficient Graph-Based Image Segmentation",
        International Journal of Computer Vision 59, 2004.
     """
-    segmentation, morphology, transform = (
-        skimage(part, "give segments") for part in ("segmentation", "morphology", "transform")
-    )
+    with optional("segments of images need", "scikit-image", "regions", "give segments"):
+        segmentation, morphology, transform = (
+            importlib.import_module(f"skimage.{part}")
+            for part in ("segmentation", "morphology", "transform")
+        )
     array = image.detach().cpu().double().permute(1, 2, 0).numpy()
     low, high = array.min(), array.max()
     if low == high:  # nothing to see

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from pyxai._extras import optional
 from pyxai.runner.state import find_modules
 
 __all__ = ["layers_without_weights", "masked_messages", "need_torch_geometric"]
@@ -26,13 +27,8 @@ def need_torch_geometric(module: str = "torch_geometric") -> Any:
     ImportError
         If it is not installed; the message names the extra.
     """
-    try:
+    with optional("weights on the messages of a model need", "torch_geometric", "graphs"):
         return importlib.import_module(module)
-    except ImportError as error:
-        raise ImportError(
-            "weights on the messages of a model need torch_geometric; install it with: "
-            "pip install 'pyxai-torch[graphs]'"
-        ) from error
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from pyxai._extras import optional
 from pyxai.ops import philox_uniform
 
 __all__ = ["Image", "Mask", "blurred", "interpolated", "random_pixel_masks", "webp_bytes"]
@@ -218,10 +219,5 @@ def webp_bytes(picture: Image) -> int:
 
 
 def _needs(module: str, package: str) -> Any:
-    try:
+    with optional("information curves need", package, "metrics"):
         return importlib.import_module(module)
-    except ImportError as error:
-        raise ImportError(
-            f"information curves need {package}; install it with: pip install "
-            "'pyxai-torch[metrics]'"
-        ) from error

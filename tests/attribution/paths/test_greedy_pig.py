@@ -605,7 +605,6 @@ def test_progress_counts_to_what_rounds_select(options, each):
 
 
 def test_progress_can_be_shown(monkeypatch, capsys):
-    pytest.importorskip("tqdm")
     monkeypatch.setattr(progress, "_DELAY_SECONDS", 0.0)
     GreedyPIG(mlp()).attribute(rows(2, 6), target=0, show_progress=True)
     assert "/12.0" in capsys.readouterr().err

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from pyxai import metrics
@@ -36,7 +37,7 @@ class Case(NamedTuple):
 
 def trained(seed):
     """Return a net trained on 1437 digits, other digits, and the mean of the first."""
-    digits = pytest.importorskip("sklearn.datasets").load_digits()
+    digits = load_digits()
     images = torch.tensor(digits.images, dtype=torch.float32)[:, None] / 16
     labels = torch.tensor(digits.target)
     with torch.random.fork_rng():

@@ -94,7 +94,6 @@ def test_type_errors(method, options, message):
 @pytest.mark.parametrize("method", [GuidedIG, BlurIG, IDGI])
 def test_progress_can_be_shown(monkeypatch, capsys, method):
     monkeypatch.setattr(progress, "_DELAY_SECONDS", 0.0)
-    pytest.importorskip("tqdm")
     method(conv()).attribute(rows(2, 2, 7, 8), target=0, n_steps=5)
     assert capsys.readouterr().err == ""
     method(conv()).attribute(rows(2, 2, 7, 8), target=0, n_steps=5, show_progress=True)

@@ -1,12 +1,13 @@
 """Regions against the authors' package; superpixels of a photograph as players of Greedy PIG."""
 
-import builtins
 import importlib
+import sys
 
 import numpy as np
 import pytest
 import torch
 from captum_peer import conv, mlp, rows
+from sklearn.datasets import load_sample_image
 from torch import nn
 
 from pyxai.attribution import XRAI, GreedyPIG, IntegratedGradients
@@ -18,13 +19,15 @@ GIVEN = torch.zeros(2, 2, 7, 8)
 
 @pytest.fixture(scope="module")
 def peer():
-    return pytest.importorskip("saliency.core.xrai")
+    from saliency.core import xrai
+
+    return xrai
 
 
 @pytest.fixture(scope="module")
 def photograph():
     """Return a part of a photograph that ships with scikit-learn, [3, 60, 80]."""
-    flower = pytest.importorskip("sklearn.datasets").load_sample_image("flower.jpg")
+    flower = load_sample_image("flower.jpg")
     return torch.tensor(flower[100:340:4, 200:520:4], dtype=WIDE).permute(2, 0, 1) / 255
 
 
@@ -58,7 +61,6 @@ def test_regions_of_a_photograph_equal_the_authors_package(peer, photograph, seg
 @pytest.mark.parametrize("channels", [1, 2, 4, 5])
 @pytest.mark.filterwarnings("error")
 def test_any_number_of_channels_is_segmented_in_silence(channels):
-    pytest.importorskip("skimage")
     assert bool(image_segments(rows(channels, 20, 24)).any(0).all())
 
 
@@ -137,15 +139,8 @@ def test_superpixels_are_selected_together(photograph):
 
 
 def test_without_scikit_image(monkeypatch):
-    found = builtins.__import__
-
-    def missing(name, *arguments, **options):
-        if name.split(".")[0] == "skimage":
-            raise ImportError(name)
-        return found(name, *arguments, **options)
-
-    monkeypatch.setattr("pyxai._skimage.importlib.import_module", lambda name: missing(name))
-    with pytest.raises(ImportError, match=r"pip install 'pyxai-torch\[regions\]', or give"):
+    monkeypatch.setitem(sys.modules, "skimage.segmentation", None)
+    with pytest.raises(ImportError, match=r'"\.\[regions\]"; or give segments$'):
         XRAI(conv()).attribute(rows(1, 2, 7, 8), target=0)
 
 

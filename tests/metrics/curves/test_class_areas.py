@@ -1,5 +1,6 @@
 """Arguments of the metrics that show features, and models that are hard to ask for classes."""
 
+import matplotlib
 import pytest
 import torch
 from four_features import ROWS, WEIGHT, classes, linear, net, sample
@@ -91,7 +92,7 @@ def test_what_a_metric_sets_is_not_given(case, metric, options, name):
 
 
 def test_an_axis_says_what_it_shows(case):
-    pytest.importorskip("matplotlib").use("Agg")
+    matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
     curve = metrics.softmax_auc(*case, target=0)

@@ -3,6 +3,7 @@
 import importlib.util
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 import torch
@@ -355,7 +356,7 @@ def test_no_workers_are_refused(scene):
 
 
 def test_a_plot_of_skipped_images_says_so():
-    pytest.importorskip("matplotlib").use("Agg")
+    matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
     x, y = torch.tensor([0.0, 1.0]).double(), torch.full((2, 2), torch.nan).double()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 
+import matplotlib
 import pytest
 import torch
 from closed_forms import CASES
@@ -214,7 +215,6 @@ def test_shapley_of_a_neuron_by_its_weights():
 
 
 def test_interactions_plot(tmp_path):
-    matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("Agg")
     case = CASES["T9"]
     effects = harsanyi_dividends(case.net(), case.inputs(), names=["a", "b", "c", "d"])
