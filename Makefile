@@ -86,5 +86,5 @@ $(TEST_STAMP): pyproject.toml | $(NATIVE_STAMP)
 	touch $@ $(DEMO_STAMP)
 # With the packages that the code and its tests use, because mypy reads their types.
 $(LINT_STAMP): pyproject.toml | $(TORCH_STAMP)
-	$(RUN) .ci/requirements.py dev demo test | xargs $(INSTALL)
+	$(RUN) .ci/requirements.py dependencies dev demo test | xargs $(INSTALL)
 	touch $@

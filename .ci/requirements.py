@@ -1,4 +1,4 @@
-"""Print the requirements of optional groups of pyproject.toml, one a line.
+"""Print the `dependencies` or optional groups of pyproject.toml, one requirement a line.
 
 Lint needs its tools but not the built package, so it does not install the package to get them.
 """
@@ -11,10 +11,10 @@ from pathlib import Path
 def group(name: str) -> list[str]:
     # tomllib came with Python 3.11 and 3.10 must do.
     text = (Path(__file__).parent.parent / "pyproject.toml").read_text()
-    section = text.split("[project.optional-dependencies]")[1].split("\n[")[0]
-    match = re.search(rf"^{name} = \[(.*?)\]$", section, re.MULTILINE | re.DOTALL)
+    project = text.split("\n[project]")[1].split("\n[project.scripts]")[0]
+    match = re.search(rf"^{name} = \[(.*?)\]$", project, re.MULTILINE | re.DOTALL)
     if match is None:
-        raise SystemExit(f"pyproject.toml has no optional group {name!r}")
+        raise SystemExit(f"pyproject.toml has no group {name!r}")
     return re.findall(r'"([^"]+)"', match.group(1))
 
 
