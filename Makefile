@@ -1,14 +1,16 @@
-# make demo | test | lint | bench | gpu | clean
+# make demo | test | lint | bench | gpu | mutants | clean
 #
 # Everything lives in .venv. Stamp files in it say what is done, so a second run costs seconds.
 #   TORCH="torch==2.13.0"   which torch to install: any arguments of `pip install`
 #   PYTHON=python3.12       which interpreter makes .venv (3.10 to 3.14; default: the first found)
 #   PYTEST_ARGS="-k game"   extra arguments of `make test` and `make bench`
+#   MUTANTS_ARGS="--seed 1" arguments of `make mutants`: --mutants, --seed, --only, --jobs, ...
 
 TORCH ?= torch==2.13.0
 VENV ?= .venv
 PYTHON ?= $(shell .ci/find-python)
 PYTEST_ARGS ?=
+MUTANTS_ARGS ?=
 
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
@@ -35,7 +37,7 @@ INSTALL = $(PIP) install --quiet --no-build-isolation --constraint $(VENV)/const
 # One line per file compiled instead of its whole command.
 SHORTEN := sed -u -E 's!^(\[[0-9]+/[0-9]+\]) .* -c [^ ]*/(csrc/[^ ]+) -o .*!\1 \2!'
 
-.PHONY: demo test lint bench gpu clean
+.PHONY: demo test lint bench gpu mutants clean
 .DELETE_ON_ERROR:
 
 demo: $(DEMO_STAMP) $(NATIVE_STAMP)
@@ -54,6 +56,9 @@ bench: $(TEST_STAMP) $(NATIVE_STAMP)
 # Uses the interpreter that already holds a CUDA build of torch, not .venv: it must work offline.
 gpu:
 	$${PYTHON:-python3} benchmarks/gpu.py
+
+mutants: $(TEST_STAMP) $(NATIVE_STAMP)
+	$(RUN) .ci/mutants.py $(MUTANTS_ARGS)
 
 clean:
 	rm -rf $(VENV) build out *.egg-info pyxai/_C.*.so
