@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from pyxai._checks import check_real
@@ -47,11 +48,10 @@ def load_tensor(path: Path, name: str) -> Tensor:
         raise FileNotFoundError(f"{name} must be a file, got {str(path)!r}")
     found: Any
     if path.suffix in (".npy", ".npz"):
-        numpy = importlib.import_module("numpy")
-        found = numpy.load(path, allow_pickle=False)
+        found = np.load(path, allow_pickle=False)
         found = dict(found) if path.suffix == ".npz" else found
     elif path.suffix == ".safetensors":
-        found = importlib.import_module("safetensors.torch").load_file(str(path))
+        found = load_file(path)
     else:
         try:
             found = torch.load(path, map_location="cpu", weights_only=True)

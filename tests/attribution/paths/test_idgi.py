@@ -72,7 +72,7 @@ def test_guided_path_is_that_of_the_authors_package(saliency, fraction, max_dist
             gradient = torch.autograd.grad(model(leaf.requires_grad_())[:, 1].sum(), leaf)[0]
             return {"INPUT_OUTPUT_GRADIENTS": gradient.numpy()}
 
-        core.GuidedIG().GetMask(
+        saliency.GuidedIG().GetMask(
             x[row].numpy(), call, x_baseline=start[0].numpy(), x_steps=15, **options
         )
         assert len(points) == 15

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import matplotlib
 import pytest
 from closed_forms import CASES
 
@@ -23,7 +24,6 @@ def shapley(net):
 
 
 def test_table_marks_print_and_plot(tmp_path):
-    matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("Agg")
     case = CASES["T3"]
     table = principles_table(
