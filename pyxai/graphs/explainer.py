@@ -11,7 +11,7 @@ from pyxai.graphs.edge_weights.wiring import Wiring
 from pyxai.graphs.game import GraphGame, check_question
 from pyxai.graphs.questions import Output
 from pyxai.graphs.result import GraphExplanation
-from pyxai.graphs.selection import check_selection, select_players
+from pyxai.graphs.selection import SelectionOptions, select
 
 __all__ = ["GraphExplainer"]
 
@@ -110,18 +110,18 @@ class GraphExplainer:
             "output": output,
             "max_rows": max_rows,
         }
-        self.options: dict[str, Any] = {
-            "rounds": rounds,
-            "method": method,
-            "n_steps": n_steps,
-            "absolute": absolute,
-            "scores": scores,
-            "epsilon": epsilon,
-            "shortlist": shortlist,
-        }
+        self.options = SelectionOptions(
+            rounds=rounds,
+            method=method,
+            n_steps=n_steps,
+            absolute=absolute,
+            scores=scores,
+            epsilon=epsilon,
+            shortlist=shortlist,
+        )
         check_question(players, undirected, output)
         Wiring(weights_as, degrees, normalise, self_loops)  # checks its choices
-        check_selection(**self.options, output=output)
+        self.options.check_output(output)
 
     def explain_node(
         self,
@@ -178,7 +178,7 @@ class GraphExplainer:
             model_kwargs=model_kwargs,
             **self.graph_options,
         )
-        return select_players(game, n_select=n_select, **self.options)
+        return select(game, n_select, self.options)
 
     def compress(
         self,
@@ -226,4 +226,4 @@ class GraphExplainer:
             model_kwargs=model_kwargs,
             **self.graph_options,
         )
-        return select_players(game, n_select=n_select, **self.options)
+        return select(game, n_select, self.options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -19,12 +19,12 @@ from pyxai.greedy import (
     selection_scores,
 )
 from pyxai.greedy.divergence import check_epsilon
-from pyxai.greedy.flat_scores import warn_of_silence
-from pyxai.greedy.options import check_options
+from pyxai.greedy.flat_scores import warn_of_flat_scores
+from pyxai.greedy.options import RoundOptions
 from pyxai.greedy.schedule import is_adaptive
 from pyxai.ops import unpack_masks
 
-__all__ = ["check_selection", "select_players"]
+__all__ = ["SelectionOptions", "select", "select_players"]
 
 
 def select_players(
@@ -64,7 +64,7 @@ def select_players(
     PyxaiWarning
         If no player changes the output, or no score of the first round tells who is first.
     """
-    check_selection(
+    options = SelectionOptions(
         rounds=rounds,
         method=method,
         n_steps=n_steps,
@@ -72,31 +72,68 @@ def select_players(
         scores=scores,
         epsilon=epsilon,
         shortlist=shortlist,
-        output=game.questions.output,
     )
-    nodes, weights = path_nodes(method, n_steps)
-    if not is_adaptive(rounds):
-        round_sizes(rounds, game.n_players, n_select)  # complain before the model runs
+    options.check_output(game.questions.output)
+    return select(game, n_select, options)
+
+
+@dataclass(frozen=True)
+class SelectionOptions:
+    """How `select` goes about it; see `GraphExplainer`.
+
+    Raises
+    ------
+    ValueError
+        If an option is out of range, or two do not go together.
+    TypeError
+        If one is of another kind.
+    """
+
+    rounds: str | int | Sequence[int]
+    method: str
+    n_steps: int
+    absolute: bool
+    scores: str
+    epsilon: float | None
+    shortlist: int | None
+
+    def __post_init__(self) -> None:
+        check_choice("scores", self.scores, ("rank", "raw", "telescoped"))
+        check_int("n_steps", self.n_steps, minimum=1)
+        RoundOptions(self.rounds, self.absolute, self.epsilon, self.shortlist)
+        path_nodes(self.method, self.n_steps)
+
+    def check_output(self, output: Output) -> None:
+        """Raise ``ValueError`` if rounds cannot stop early where this is what the game gives."""
+        check_epsilon(self.epsilon, output)
+
+
+def select(game: GraphGame, n_select: int | None, options: SelectionOptions) -> GraphExplanation:
+    """Return what `select_players` does."""
+    nodes, weights = path_nodes(options.method, options.n_steps)
+    if not is_adaptive(options.rounds):
+        round_sizes(options.rounds, game.n_players, n_select)  # complain before the model runs
     path = _Path(game, nodes, weights)
     found = greedy_rounds(
         path.score,
         game.n_examples,
         game.n_players,
         n_select=n_select,
-        rounds=rounds,
-        absolute=absolute,
+        rounds=options.rounds,
+        absolute=options.absolute,
         value=path.value,
-        epsilon=epsilon,
-        shortlist=shortlist,
+        epsilon=options.epsilon,
+        shortlist=options.shortlist,
         device=game.device,
     )
     assert found.values is not None
     assert found.still is not None
     assert found.flat is not None
     player = game.players.kind[:-1]
-    warn_of_silence(found.still, found.flat, player=player, names=_names(game), rule=method)
-    by_player = selection_scores(found, scores)
-    options = {"rounds": rounds, "method": method, "n_steps": n_steps, "scores": scores}
+    warn_of_flat_scores(
+        found.still, found.flat, player=player, names=_names(game), rule=options.method
+    )
+    by_player = selection_scores(found, options.scores)
     return GraphExplanation(
         scores=game.players.to_entries(by_player),
         player_scores=by_player,
@@ -104,19 +141,8 @@ def select_players(
         round_index=found.round_index,
         values=found.values,
         game=game,
-        options={**options, "absolute": absolute, "epsilon": epsilon, "shortlist": shortlist},
+        options=dict(vars(options)),
     )
-
-
-def check_selection(
-    *, method: Any, n_steps: Any, scores: Any, epsilon: Any, output: Output, **options: Any
-) -> None:
-    """Raise if an option of `select_players` does not fit, whatever the graph is."""
-    check_choice("scores", scores, ("rank", "raw", "telescoped"))
-    check_int("n_steps", n_steps, minimum=1)
-    check_epsilon(epsilon, output)
-    check_options(epsilon=epsilon, **options)
-    path_nodes(method, n_steps)
 
 
 def _names(game: GraphGame) -> Callable[[list[int]], str]:

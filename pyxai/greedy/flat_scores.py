@@ -8,10 +8,10 @@ from torch import Tensor
 
 from pyxai._errors import warn
 
-__all__ = ["warn_of_silence"]
+__all__ = ["warn_of_flat_scores"]
 
 
-def warn_of_silence(
+def warn_of_flat_scores(
     still: Tensor, flat: Tensor, *, player: str, names: Callable[[list[int]], str], rule: str
 ) -> None:
     """Warn of examples that no player has anything to do with, and of gradients that are 0.

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from pyxai._checks import check_finite, check_int, check_shape, check_tensor
-from pyxai.greedy.options import check_options
+from pyxai.greedy.options import RoundOptions
 from pyxai.greedy.players import Choice, Score, Value, best, exact_gains, prefix_check
 from pyxai.greedy.result import GreedyRounds
-from pyxai.greedy.schedule import check_n_select, is_adaptive, round_sizes
+from pyxai.greedy.schedule import check_n_select, round_sizes
 from pyxai.greedy.state import State
 
 __all__ = ["greedy_rounds"]
@@ -108,17 +107,9 @@ def greedy_rounds(
     """
     check_int("n_examples", n_examples, minimum=1)
     count = check_n_select(n_select, n_players)
-    check_options(
-        rounds=rounds,
-        absolute=absolute,
-        epsilon=epsilon,
-        shortlist=shortlist,
-        prefix_share=prefix_share,
-    )
-    adaptive = is_adaptive(rounds)
-    options = _Options(absolute, value, epsilon, shortlist, prefix_share, adaptive)
-    options.check()
-    sizes = None if adaptive else round_sizes(rounds, n_players, count)
+    options = RoundOptions(rounds, absolute, epsilon, shortlist, prefix_share)
+    options.check_values(value is not None)
+    sizes = None if options.adaptive else round_sizes(rounds, n_players, count)
     where = torch.device("cpu" if device is None else device)
     places = count if n_order is None else check_n_select(n_order, n_players, "n_order", count)
     state = State(n_examples, n_players, count, places, where)
@@ -128,7 +119,8 @@ def greedy_rounds(
     while state.active.numel() and (sizes is None or state.n_done < len(sizes)):
         found = score(state.selected[state.active], state.active)
         state.see(_checked(found, len(state.active), n_players))
-        state.add(_choose(state, options, None if sizes is None else sizes[state.n_done]))
+        size = None if sizes is None else sizes[state.n_done]
+        state.add(_choose(state, options, value, size))
         state.measure(value, epsilon)
         if progress is not None:
             left = len(state.active) * planned // n_examples - int(state.taken[state.active].sum())
@@ -138,50 +130,28 @@ def greedy_rounds(
     return state.result()
 
 
-@dataclass(frozen=True)
-class _Options:
-    """How a round chooses."""
-
-    absolute: bool
-    value: Value | None
-    epsilon: float | None
-    shortlist: int | None
-    prefix_share: float
-    adaptive: bool
-
-    def check(self) -> None:
-        """Raise if an option needs values that are not there."""
-        needs = {"epsilon": self.epsilon, "shortlist": self.shortlist}
-        needing = [name for name, given in needs.items() if given is not None]
-        needing += ["adaptive rounds"] if self.adaptive else []
-        if self.value is None and needing:
-            raise ValueError(f"value must be given for {' and '.join(needing)}, got None")
-
-
-def _choose(state: State, options: _Options, size: int | None) -> Choice:
+def _choose(state: State, options: RoundOptions, value: Value | None, size: int | None) -> Choice:
     """Return what the active examples take in this round."""
     assert state.last is not None
     scores, selected = state.last[state.active], state.selected[state.active]
     if size is None:
-        assert options.value is not None
+        assert value is not None
         left = state.count - state.taken[state.active]
         candidates = best(scores, selected, int(left.max()), options.absolute)
         now = state.values[-1][state.active]
         return prefix_check(
-            candidates, left, selected, state.active, options.value, now, options.prefix_share
+            candidates, left, selected, state.active, value, now, options.prefix_share
         )
     if options.shortlist is None or options.shortlist <= size:
         return best(scores, selected, size, options.absolute)
-    assert options.value is not None
+    assert value is not None
     # All active examples have taken the same number. Where no more are open than the round takes,
     # their gains still order them.
     open_players = state.n_players - int(state.taken[state.active[0]])
     width = min(options.shortlist, open_players)
     candidates = best(scores, selected, width, options.absolute)
     now = state.values[-1][state.active]
-    return exact_gains(
-        candidates, size, selected, state.active, options.value, now, options.absolute
-    )
+    return exact_gains(candidates, size, selected, state.active, value, now, options.absolute)
 
 
 def _checked(scores: Tensor, active: int, n_players: int) -> Tensor:

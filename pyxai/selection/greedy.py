@@ -16,7 +16,7 @@ from pyxai.greedy import (
     path_nodes,
     round_sizes,
 )
-from pyxai.greedy.flat_scores import warn_of_silence
+from pyxai.greedy.flat_scores import warn_of_flat_scores
 from pyxai.greedy.schedule import is_adaptive
 from pyxai.selection.curve import loss_curve
 from pyxai.selection.growing import GrowingScores
@@ -201,7 +201,7 @@ def greedy_feature_selection(
     )
     assert found.still is not None
     assert found.flat is not None
-    warn_of_silence(
+    warn_of_flat_scores(
         found.still, found.flat, player="feature", names=lambda _: "over the data set", rule=method
     )
     result = selection_of(objective, found, "greedy", curve)

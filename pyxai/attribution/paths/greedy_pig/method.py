@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import inspect
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_bool, check_choice, check_int, check_number, describe
+from pyxai._checks import check_bool, check_choice
 from pyxai._inputs import format_baselines, format_feature_mask, format_inputs, restore_form
 from pyxai.attribution.paths.greedy_pig.objective import make_objective
+from pyxai.attribution.paths.greedy_pig.options import Options, Rounds
 from pyxai.attribution.paths.greedy_pig.path_game import PathGame
 from pyxai.attribution.paths.greedy_pig.prefix_game import prefix_game
 from pyxai.attribution.paths.greedy_pig.scorer import Scorer
 from pyxai.greedy import (
     GreedyRounds,
     greedy_rounds,
-    path_nodes,
     round_sizes,
     selection_scores,
 )
-from pyxai.greedy.divergence import DIVERGENCES, check_epsilon
-from pyxai.greedy.flat_scores import warn_of_silence
-from pyxai.greedy.options import check_options
+from pyxai.greedy.flat_scores import warn_of_flat_scores
 from pyxai.greedy.schedule import check_n_select, is_adaptive
 from pyxai.methods.base import GradientAttribution, TensorOrTuple
 from pyxai.methods.store import register
-from pyxai.runner.progress import Progress, check_progress
+from pyxai.runner.progress import Progress
 
 __all__ = ["GreedyPIG"]
-
-Rounds = str | int | Sequence[int]
 
 
 @register("greedy_pig", baselines="optional", axioms=("implementation_invariance",))
@@ -213,7 +210,24 @@ class GreedyPIG(GradientAttribution):
         one feature a round, ``epsilon=0.001`` up to 0.012 more, and ``rounds=1, shortlist=8`` is
         as good as exact greedy selection.
         """
-        options = _options(locals())
+        options = Options(
+            n_steps=n_steps,
+            method=method,
+            internal_batch_size=internal_batch_size,
+            rule=rule,
+            rounds=rounds,
+            n_select=n_select,
+            output=output,
+            absolute=absolute,
+            softmax_aware=softmax_aware,
+            tolerance=tolerance,
+            max_steps=max_steps,
+            epsilon=epsilon,
+            shortlist=shortlist,
+            prefix_share=prefix_share,
+            affine_prefix=affine_prefix,
+            show_progress=show_progress,
+        )
         check_choice("scores", scores, ("rank", "raw", "telescoped"))
         check_bool("return_convergence_delta", return_convergence_delta)
         with_values = scores == "telescoped" or return_convergence_delta
@@ -257,10 +271,10 @@ class GreedyPIG(GradientAttribution):
             As for `attribute`.
         """
         check_bool("with_values", with_values)
-        unknown = sorted(set(options) - set(_OPTIONS))
+        unknown = sorted(set(options) - set(_DEFAULTS))
         if unknown:
-            raise TypeError(f"options must be among {', '.join(_OPTIONS)}, got {unknown[0]!r}")
-        full = {**_OPTIONS, **options}
+            raise TypeError(f"options must be among {', '.join(_DEFAULTS)}, got {unknown[0]!r}")
+        full = Options(**{**_DEFAULTS, **options})
         call = self._call(inputs, baselines, target, additional_forward_args, feature_mask, full)
         groups = call.game.by_players()
         if len(groups) > 1:
@@ -268,9 +282,9 @@ class GreedyPIG(GradientAttribution):
                 "feature_mask must have the same numbers for all examples, whose rounds come back "
                 f"in one table, got {len(groups)} sets of numbers; select for each set by itself"
             )
-        with Progress(full["show_progress"], _planned(call.game, full)) as bar:
+        with Progress(full.show_progress, _planned(call.game, full)) as bar:
             found = call.run(full, n_order=None, with_values=with_values, progress=bar.advance)
-        _warn_of_silence(_silence(found), full)
+        _warn_of_flat_scores(_still_and_flat(found), full)
         return found
 
     def _call(
@@ -280,20 +294,21 @@ class GreedyPIG(GradientAttribution):
         target: Any,
         arguments: Any,
         feature_mask: Any,
-        options: dict[str, Any],
+        options: Options,
     ) -> _Call:
         tensors, is_tuple = format_inputs(inputs, gradients=True)
-        max_rows = options["internal_batch_size"]
-        if max_rows is not None:
-            check_int("internal_batch_size", max_rows, minimum=1)
         starts = format_baselines(baselines, tensors)
         players = format_feature_mask(feature_mask, tensors)
-        _check_options(options)
         objective = make_objective(
-            self.forward_func, tensors, target, arguments, options["output"], max_rows
+            self.forward_func,
+            tensors,
+            target,
+            arguments,
+            options.output,
+            options.internal_batch_size,
         )
         game = PathGame(objective, tensors, starts, players)
-        return _Call(prefix_game(game) if options["affine_prefix"] else game, is_tuple)
+        return _Call(prefix_game(game) if options.affine_prefix else game, is_tuple)
 
 
 class _Call(NamedTuple):
@@ -303,16 +318,16 @@ class _Call(NamedTuple):
     is_tuple: bool
 
     def features(
-        self, options: dict[str, Any], scores: str, with_values: bool
+        self, options: Options, scores: str, with_values: bool
     ) -> tuple[tuple[Tensor, ...], Tensor]:
         """Return scores of the features and, where values were asked for, the deltas."""
         found: tuple[Tensor, ...] = ()
         deltas = torch.zeros(())
-        silence = torch.zeros(2, self.game.n_examples, dtype=torch.bool)
+        unmoved = torch.zeros(2, self.game.n_examples, dtype=torch.bool)
         games = self.game.by_players()
         results = self._results(games, options, with_values)
         for (rows, game), result in zip(games, results, strict=True):
-            silence[:, rows.cpu()] = _silence(result)
+            unmoved[:, rows.cpu()] = _still_and_flat(result)
             parts = game.to_features(selection_scores(result, scores))
             if not found:
                 found = tuple(
@@ -324,15 +339,15 @@ class _Call(NamedTuple):
                 whole[rows] = part
             if result.residuals is not None:
                 deltas[rows] = result.residuals.abs().amax(1).to(deltas.dtype)
-        _warn_of_silence(silence, options)
+        _warn_of_flat_scores(unmoved, options)
         return found, deltas
 
     def _results(
-        self, games: list[tuple[Tensor, PathGame]], options: dict[str, Any], with_values: bool
+        self, games: list[tuple[Tensor, PathGame]], options: Options, with_values: bool
     ) -> Iterator[GreedyRounds]:
         """Select in each game, which all count for one bar."""
         total = sum(_planned(game, options) for _, game in games)
-        with Progress(options["show_progress"], total) as bar:
+        with Progress(options.show_progress, total) as bar:
             for _, game in games:
                 n_order = game.players.n_players
                 yield self._replace(game=game).run(
@@ -341,7 +356,7 @@ class _Call(NamedTuple):
 
     def run(
         self,
-        options: dict[str, Any],
+        options: Options,
         *,
         n_order: int | None,
         with_values: bool,
@@ -350,26 +365,26 @@ class _Call(NamedTuple):
         """Select in rounds."""
         scorer = Scorer(
             self.game,
-            options["rule"] or options["method"],
-            options["n_steps"],
-            softmax_aware=options["softmax_aware"],
-            tolerance=options["tolerance"],
-            max_nodes=options["max_steps"],
+            options.path_rule,
+            options.n_steps,
+            softmax_aware=options.softmax_aware,
+            tolerance=options.tolerance,
+            max_nodes=options.max_steps,
         )
-        rounds, epsilon, shortlist = (options[key] for key in ("rounds", "epsilon", "shortlist"))
-        asks = with_values or epsilon is not None or shortlist is not None or is_adaptive(rounds)
+        asks = with_values or options.epsilon is not None or options.shortlist is not None
+        asks = asks or is_adaptive(options.rounds)
         result = greedy_rounds(
             scorer.score,
             self.game.n_examples,
             self.game.players.n_players,
-            n_select=options["n_select"],
+            n_select=options.n_select,
             n_order=n_order,
-            rounds=rounds,
-            absolute=options["absolute"],
+            rounds=options.rounds,
+            absolute=options.absolute,
             value=scorer.value if asks else None,
-            epsilon=epsilon,
-            shortlist=shortlist,
-            prefix_share=options["prefix_share"],
+            epsilon=options.epsilon,
+            shortlist=options.shortlist,
+            prefix_share=options.prefix_share,
             device=self.game.inputs[0].device,
             progress=progress,
         )
@@ -377,79 +392,31 @@ class _Call(NamedTuple):
         return result
 
 
-_OPTIONS: dict[str, Any] = {
-    "n_steps": 4,
-    "method": "midpoint",
-    "internal_batch_size": None,
-    "rule": None,
-    "rounds": "geometric",
-    "n_select": None,
-    "output": "probability",
-    "absolute": False,
-    "softmax_aware": False,
-    "tolerance": None,
-    "max_steps": 64,
-    "epsilon": None,
-    "shortlist": None,
-    "prefix_share": 0.5,
-    "affine_prefix": False,
-    "show_progress": False,
+# Those of `attribute` where `select` is not given them.
+_DEFAULTS = {
+    name: parameter.default
+    for name, parameter in inspect.signature(GreedyPIG.attribute).parameters.items()
+    if name in Options.__dataclass_fields__
 }
 
 
-def _options(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Pick the options of the rounds from the arguments of `GreedyPIG.attribute`."""
-    return {name: arguments[name] for name in _OPTIONS}
-
-
-def _planned(game: PathGame, options: dict[str, Any]) -> int:
+def _planned(game: PathGame, options: Options) -> int:
     """Return how many features rounds are to select, over all examples."""
-    n_players, rounds = game.players.n_players, options["rounds"]
-    count = check_n_select(options["n_select"], n_players)
+    n_players, rounds = game.players.n_players, options.rounds
+    count = check_n_select(options.n_select, n_players)
     each = count if is_adaptive(rounds) else sum(round_sizes(rounds, n_players, count))
     return game.n_examples * each
 
 
-def _silence(found: GreedyRounds) -> Tensor:
+def _still_and_flat(found: GreedyRounds) -> Tensor:
     """Return which examples are still and which are flat, [2, batch]."""
     assert found.still is not None
     assert found.flat is not None
     return torch.stack([found.still, found.flat]).cpu()
 
 
-def _warn_of_silence(silence: Tensor, options: dict[str, Any]) -> None:
+def _warn_of_flat_scores(unmoved: Tensor, options: Options) -> None:
     def names(rows: list[int]) -> str:
         return f"at example(s) {', '.join(map(str, rows))}"
 
-    rule = options["rule"] or options["method"]
-    warn_of_silence(*silence, player="feature", names=names, rule=rule)
-
-
-def _check_options(options: dict[str, Any]) -> None:
-    """Raise before the model is run if an option does not fit."""
-    nodes, _ = path_nodes(options["rule"] or options["method"], options["n_steps"])
-    output = options["output"]
-    if not callable(output):
-        known = ("probability", "log_probability", "logit", *DIVERGENCES)
-        if output not in known:
-            listed = ", ".join(repr(name) for name in known)
-            raise ValueError(
-                f"output must be one of {listed} or a function, got {describe(output)}"
-            )
-    check_epsilon(options["epsilon"], output)
-    check_options(
-        **{
-            name: options[name]
-            for name in ("rounds", "absolute", "epsilon", "shortlist", "prefix_share")
-        }
-    )
-    check_progress(options["show_progress"])
-    for name in ("softmax_aware", "affine_prefix"):
-        check_bool(name, options[name])
-    tolerance = options["tolerance"]
-    if tolerance is not None:
-        if not check_number("tolerance", tolerance) > 0:
-            raise ValueError(f"tolerance must be positive, got {tolerance!r}")
-        if (options["rule"] or options["method"]) == "start":
-            raise ValueError("method must be a rule with several nodes for tolerance, got 'start'")
-        check_int("max_steps", options["max_steps"], minimum=len(nodes))
+    warn_of_flat_scores(*unmoved, player="feature", names=names, rule=options.path_rule)
