@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 
 from pyxai._checks import describe
 
-__all__ = ["check_fractions", "refuse"]
+__all__ = ["check_fractions", "sets"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def check_fractions(name: str, values: Any, *, zero: bool = False) -> Tensor:
@@ -36,10 +41,23 @@ def check_fractions(name: str, values: Any, *, zero: bool = False) -> Tensor:
     return shares
 
 
-def refuse(options: dict[str, Any], *names: str) -> None:
-    """Raise ``TypeError`` for options that a metric sets itself."""
-    for name in names:
-        if name in options:
-            raise TypeError(
-                f"{name} must not be given, as this metric sets it, got {describe(options[name])}"
-            )
+def sets(*names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Make a metric say that it sets some options itself, which similar metrics are given.
+
+    The metric raises ``TypeError`` for them.
+    """
+
+    def decorate(metric: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(metric)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+            for name in names:
+                if name in kwargs:
+                    raise TypeError(
+                        f"{name} must not be given, as this metric sets it, "
+                        f"got {describe(kwargs[name])}"
+                    )
+            return metric(*args, **kwargs)
+
+        return checked
+
+    return decorate

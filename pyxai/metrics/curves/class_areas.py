@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,35 +10,42 @@ from torch import Tensor
 
 from pyxai._inputs import format_inputs
 from pyxai.explanation.curve import Curve
-from pyxai.metrics.curves.insertion_deletion import insertion
 from pyxai.metrics.curves.ranked_game import (
     as_tuple,
+    ranked_game,
 )
-from pyxai.metrics.options import refuse
+from pyxai.metrics.options import sets
 from pyxai.metrics.outputs import log_probabilities, log_probabilities_of_each
 
 __all__ = ["kl_auc", "softmax_auc"]
 
 
+@sets("output")
 def softmax_auc(
     model: Callable[..., Any],
     inputs: Tensor | tuple[Tensor, ...],
     attributions: Tensor | tuple[Tensor, ...],
     *,
     target: Any = None,
+    baselines: Any = None,
+    imputer: Any = None,
+    feature_mask: Any = None,
+    additional_forward_args: Any = None,
+    n_points: int | None = None,
+    absolute: bool = False,
+    max_rows: int | None = None,
+    seed: int = 0,
     running_max: bool = False,
-    **options: Any,
 ) -> Curve:
     """Return the softmax probability of the target against the fraction of features shown.
 
     Parameters
     ----------
-    model, inputs, attributions, target
+    model, inputs, attributions, target, baselines, imputer, feature_mask, \
+additional_forward_args, n_points, absolute, max_rows, seed
         As for `insertion`.
     running_max : bool
         Whether the curve may not fall.
-    **options : any
-        Further arguments of `insertion`, but for ``output``.
 
     Returns
     -------
@@ -55,33 +61,49 @@ def softmax_auc(
     ----------
     .. [1] K. Axiotis et al., "Greedy PIG: Adaptive Integrated Gradients", arXiv 2311.06192, 2023.
     """
-    refuse(options, "output")
-    curve = insertion(model, inputs, attributions, target=target, output="probability", **options)
-    curve = replace(curve, name="softmax probability")
+    ranked = ranked_game(
+        model,
+        inputs,
+        attributions,
+        target=target,
+        baselines=baselines,
+        imputer=imputer,
+        feature_mask=feature_mask,
+        additional_forward_args=additional_forward_args,
+        output="probability",
+        absolute=absolute,
+        max_rows=max_rows,
+        seed=seed,
+    )
+    curve = ranked.curve(n_points, hide=False, name="softmax probability")
     return curve.running_max() if running_max else curve
 
 
+@sets("target", "output")
 def kl_auc(
     model: Callable[..., Any],
     inputs: Tensor | tuple[Tensor, ...],
     attributions: Tensor | tuple[Tensor, ...],
     *,
-    reverse: bool = False,
+    baselines: Any = None,
+    imputer: Any = None,
+    feature_mask: Any = None,
     additional_forward_args: Any = None,
-    **options: Any,
+    n_points: int | None = None,
+    absolute: bool = False,
+    max_rows: int | None = None,
+    seed: int = 0,
+    reverse: bool = False,
 ) -> Curve:
     """Return ``KL(p(x) || p(x_S))`` against the fraction of features shown.
 
     Parameters
     ----------
-    model, inputs, attributions
+    model, inputs, attributions, baselines, imputer, feature_mask, additional_forward_args, \
+n_points, absolute, max_rows, seed
         As for `insertion`; the model returns logits ``[rows, n_classes]``.
     reverse : bool
         Whether to take ``KL(p(x_S) || p(x))`` instead.
-    additional_forward_args : any, optional
-        Extra arguments of the model.
-    **options : any
-        Further arguments of `insertion`, but for ``target`` and ``output``.
 
     Returns
     -------
@@ -98,10 +120,9 @@ def kl_auc(
     ----------
     .. [1] K. Axiotis et al., "Greedy PIG: Adaptive Integrated Gradients", arXiv 2311.06192, 2023.
     """
-    refuse(options, "target", "output")
     tensors, _ = format_inputs(inputs)
     extra = as_tuple(additional_forward_args)
-    full = log_probabilities_of_each(model, tensors, extra, options.get("max_rows"))
+    full = log_probabilities_of_each(model, tensors, extra, max_rows)
 
     def divergence(*arguments: Any) -> Tensor:
         *given, reference = arguments
@@ -116,12 +137,18 @@ def kl_auc(
             )
         return total
 
-    curve = insertion(
+    ranked = ranked_game(
         divergence,
         inputs,
         attributions,
+        target=None,
+        baselines=baselines,
+        imputer=imputer,
+        feature_mask=feature_mask,
         additional_forward_args=(*extra, full),
         output="logit",
-        **options,
+        absolute=absolute,
+        max_rows=max_rows,
+        seed=seed,
     )
-    return replace(curve, name="KL divergence")
+    return ranked.curve(n_points, hide=False, name="KL divergence")

@@ -8,8 +8,6 @@ from typing import Any
 from torch import Tensor
 
 from pyxai.metrics.curves.ranked_game import (
-    game_options,
-    mean_drop,
     ranked_game,
 )
 from pyxai.runner import Output
@@ -60,9 +58,21 @@ additional_forward_args, output, absolute, max_rows, seed
     .. [1] J. DeYoung et al., "ERASER: A Benchmark to Evaluate Rationalized NLP Models", ACL 2020,
        section 4, eq. 1.
     """
-    options = game_options(locals())
-    ranked = ranked_game(model, inputs, attributions, absolute, options)
-    return mean_drop(ranked, fractions, hide=True)
+    ranked = ranked_game(
+        model,
+        inputs,
+        attributions,
+        target=target,
+        baselines=baselines,
+        imputer=imputer,
+        feature_mask=feature_mask,
+        additional_forward_args=additional_forward_args,
+        output=output,
+        absolute=absolute,
+        max_rows=max_rows,
+        seed=seed,
+    )
+    return ranked.mean_drop(fractions, hide=True)
 
 
 def sufficiency(
@@ -106,6 +116,18 @@ additional_forward_args, output, absolute, max_rows, seed
     .. [1] J. DeYoung et al., "ERASER: A Benchmark to Evaluate Rationalized NLP Models", ACL 2020,
        section 4, eq. 2.
     """
-    options = game_options(locals())
-    ranked = ranked_game(model, inputs, attributions, absolute, options)
-    return mean_drop(ranked, fractions, hide=False)
+    ranked = ranked_game(
+        model,
+        inputs,
+        attributions,
+        target=target,
+        baselines=baselines,
+        imputer=imputer,
+        feature_mask=feature_mask,
+        additional_forward_args=additional_forward_args,
+        output=output,
+        absolute=absolute,
+        max_rows=max_rows,
+        seed=seed,
+    )
+    return ranked.mean_drop(fractions, hide=False)

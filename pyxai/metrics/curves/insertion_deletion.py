@@ -9,10 +9,8 @@ from torch import Tensor
 
 from pyxai.explanation.curve import Curve
 from pyxai.metrics.curves.ranked_game import (
-    game_options,
     name_of,
     ranked_game,
-    reveal_curve,
 )
 from pyxai.runner import Output
 
@@ -87,9 +85,21 @@ def insertion(
     .. [1] V. Petsiuk, A. Das, K. Saenko, "RISE: Randomized Input Sampling for Explanation of
        Black-box Models", BMVC 2018, section 4.2.
     """
-    options = game_options(locals())
-    ranked = ranked_game(model, inputs, attributions, absolute, options)
-    return reveal_curve(ranked, n_points, hide=False, name=f"insertion ({name_of(output)})")
+    ranked = ranked_game(
+        model,
+        inputs,
+        attributions,
+        target=target,
+        baselines=baselines,
+        imputer=imputer,
+        feature_mask=feature_mask,
+        additional_forward_args=additional_forward_args,
+        output=output,
+        absolute=absolute,
+        max_rows=max_rows,
+        seed=seed,
+    )
+    return ranked.curve(n_points, hide=False, name=f"insertion ({name_of(output)})")
 
 
 def deletion(
@@ -131,6 +141,18 @@ additional_forward_args, output, n_points, absolute, max_rows, seed
     .. [1] V. Petsiuk, A. Das, K. Saenko, "RISE: Randomized Input Sampling for Explanation of
        Black-box Models", BMVC 2018, section 4.2.
     """
-    options = game_options(locals())
-    ranked = ranked_game(model, inputs, attributions, absolute, options)
-    return reveal_curve(ranked, n_points, hide=True, name=f"deletion ({name_of(output)})")
+    ranked = ranked_game(
+        model,
+        inputs,
+        attributions,
+        target=target,
+        baselines=baselines,
+        imputer=imputer,
+        feature_mask=feature_mask,
+        additional_forward_args=additional_forward_args,
+        output=output,
+        absolute=absolute,
+        max_rows=max_rows,
+        seed=seed,
+    )
+    return ranked.curve(n_points, hide=True, name=f"deletion ({name_of(output)})")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,44 +18,45 @@ from pyxai.metrics.options import check_fractions
 from pyxai.runner import Output
 
 __all__ = [
-    "Ranked",
+    "RankedGame",
     "as_tuple",
     "curve_sizes",
-    "game_options",
-    "mean_drop",
     "name_of",
     "ranked_game",
-    "reveal_curve",
     "top_masks",
 ]
 
 ALL_SIZES = 256  # up to so many players every size is a point of the curve
 
-_GAME_OPTIONS = (
-    "target",
-    "baselines",
-    "imputer",
-    "feature_mask",
-    "additional_forward_args",
-    "output",
-    "max_rows",
-    "seed",
-)
 
-
-def game_options(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Pick the arguments of a game from those of a metric."""
-    return {name: arguments[name] for name in _GAME_OPTIONS}
-
-
-class Ranked(NamedTuple):
+@dataclass(frozen=True)
+class RankedGame:
     """A game with each example's players from best to worst; those it lacks come last."""
 
     game: Game
     order: Tensor  # [batch, n_players]
     counts: Tensor  # [batch], players that the example has
 
-    def sizes_of(self, of_count: Callable[[int], Tensor]) -> Tensor:
+    def curve(self, n_points: int | None, *, hide: bool, name: str) -> Curve:
+        """Return the outputs as the top players are shown or hidden."""
+        sizes = self._sizes(lambda count: curve_sizes(count, n_points))
+        masks = top_masks(self.order, sizes)
+        values = self.game.values(~masks if hide else masks)
+        x = (sizes.double() / sizes[..., -1:]).to(values.device)
+        axis = "fraction of features hidden" if hide else "fraction of features shown"
+        return Curve(x, values.double(), name, axis)
+
+    def mean_drop(self, fractions: float | Sequence[float], *, hide: bool) -> Tensor:
+        """Return the mean fall of the output over fractions of the players."""
+        shares = check_fractions("fractions", fractions)
+        # A product such as 0.1 * 30 may lie a rounding error above the whole number it stands for.
+        sizes = self._sizes(lambda n: (shares * n - 1e-9).ceil().long().clamp(1, n))
+        masks = top_masks(self.order, sizes)
+        whole = torch.ones_like(masks[:, :1])
+        values = self.game.values(torch.cat([whole, ~masks if hide else masks], 1)).double()
+        return (values[:, :1] - values[:, 1:]).mean(1)
+
+    def _sizes(self, of_count: Callable[[int], Tensor]) -> Tensor:
         """Return sizes for each example's number of players: [points], or [batch, points].
 
         Where the numbers differ, the shorter lists repeat their last size.
@@ -72,16 +74,33 @@ def ranked_game(
     model: Callable[..., Any],
     inputs: Any,
     attributions: Any,
+    *,
+    target: Any,
+    baselines: Any,
+    imputer: Any,
+    feature_mask: Any,
+    additional_forward_args: Any,
+    output: Output,
     absolute: bool,
-    options: dict[str, Any],
-) -> Ranked:
-    """Return the game and each example's players from best to worst."""
+    max_rows: int | None,
+    seed: int,
+) -> RankedGame:
+    """Return the game that `insertion` is asked about, and each example's players in order."""
     tensors, _ = format_inputs(inputs)
-    scores, mask = player_scores(attributions, tensors, options["feature_mask"], absolute=absolute)
-    counts = (scores > -torch.inf).sum(1)
-    return Ranked(
-        Game(model, inputs, **options | {"feature_mask": mask}), rank_players(scores), counts
+    scores, mask = player_scores(attributions, tensors, feature_mask, absolute=absolute)
+    game = Game(
+        model,
+        inputs,
+        baselines=baselines,
+        imputer=imputer,
+        feature_mask=mask,
+        target=target,
+        additional_forward_args=additional_forward_args,
+        output=output,
+        max_rows=max_rows,
+        seed=seed,
     )
+    return RankedGame(game, rank_players(scores), (scores > -torch.inf).sum(1))
 
 
 def curve_sizes(n_players: int, n_points: int | None) -> Tensor:
@@ -104,27 +123,6 @@ def top_masks(order: Tensor, sizes: Tensor, n_players: int | None = None) -> Ten
         1, order, torch.arange(order.shape[1], device=order.device).expand_as(order)
     )
     return place.unsqueeze(1) < sizes.to(order.device).unsqueeze(-1)
-
-
-def reveal_curve(ranked: Ranked, n_points: int | None, *, hide: bool, name: str) -> Curve:
-    """Return the outputs as the top players are shown or hidden."""
-    sizes = ranked.sizes_of(lambda count: curve_sizes(count, n_points))
-    masks = top_masks(ranked.order, sizes)
-    values = ranked.game.values(~masks if hide else masks)
-    x = (sizes.double() / sizes[..., -1:]).to(values.device)
-    axis = "fraction of features hidden" if hide else "fraction of features shown"
-    return Curve(x, values.double(), name, axis)
-
-
-def mean_drop(ranked: Ranked, fractions: float | Sequence[float], *, hide: bool) -> Tensor:
-    """Return the mean fall of the output over fractions of the players."""
-    shares = check_fractions("fractions", fractions)
-    # A product such as 0.1 * 30 may lie a rounding error above the whole number it stands for.
-    sizes = ranked.sizes_of(lambda n: (shares * n - 1e-9).ceil().long().clamp(1, n))
-    masks = top_masks(ranked.order, sizes)
-    whole = torch.ones_like(masks[:, :1])
-    values = ranked.game.values(torch.cat([whole, ~masks if hide else masks], 1)).double()
-    return (values[:, :1] - values[:, 1:]).mean(1)
 
 
 def name_of(output: Output) -> str:

@@ -32,7 +32,7 @@ from pyxai.metrics.information.partial_pictures import (
     random_pixel_masks,
     webp_bytes,
 )
-from pyxai.metrics.options import refuse
+from pyxai.metrics.options import sets
 from pyxai.metrics.outputs import quiet_runner
 from pyxai.runner import Runner
 from pyxai.runner.state import device_of, find_modules
@@ -318,6 +318,7 @@ class InformationCurves:
         return values.astype(np.float64)
 
 
+@sets("output")
 def softmax_information_curve(
     model: Callable[..., Any],
     images: Tensor,
@@ -325,7 +326,15 @@ def softmax_information_curve(
     *,
     target: int | Tensor | Sequence[int],
     n_points: int = 1000,
-    **options: Any,
+    preprocess: Callable[[Tensor], Tensor] | None = None,
+    masks: Tensor | None = None,
+    thresholds: Sequence[float] = THRESHOLDS,
+    min_prediction: float = 0.8,
+    keep_monotonous: bool = True,
+    fast: bool = True,
+    workers: int | None = None,
+    seed: int = 0,
+    max_rows: int | None = None,
 ) -> InformationCurve:
     """Return the softmax information curve (SIC) of every image.
 
@@ -341,8 +350,8 @@ def softmax_information_curve(
         As for `InformationCurves.curve`.
     n_points : int
         As for `InformationCurves.curve`.
-    **options : any
-        Further arguments of `InformationCurves`, but for ``output``.
+    preprocess, masks, thresholds, min_prediction, keep_monotonous, fast, workers, seed, max_rows
+        As for `InformationCurves`.
 
     Returns
     -------
@@ -359,11 +368,25 @@ def softmax_information_curve(
     .. [1] A. Kapishnikov, T. Bolukbasi, F. Viegas, M. Terry, "XRAI: Better Attributions Through
        Regions", ICCV 2019, section 4.
     """
-    refuse(options, "output")
-    prepared = InformationCurves(model, images, target=target, **options)
+    prepared = InformationCurves(
+        model,
+        images,
+        target=target,
+        preprocess=preprocess,
+        masks=masks,
+        output="probability",
+        thresholds=thresholds,
+        min_prediction=min_prediction,
+        keep_monotonous=keep_monotonous,
+        fast=fast,
+        workers=workers,
+        seed=seed,
+        max_rows=max_rows,
+    )
     return prepared.curve(attributions, n_points=n_points)
 
 
+@sets("output")
 def accuracy_information_curve(
     model: Callable[..., Any],
     images: Tensor,
@@ -371,13 +394,22 @@ def accuracy_information_curve(
     *,
     target: int | Tensor | Sequence[int],
     n_points: int = 1000,
-    **options: Any,
+    preprocess: Callable[[Tensor], Tensor] | None = None,
+    masks: Tensor | None = None,
+    thresholds: Sequence[float] = THRESHOLDS,
+    min_prediction: float = 0.8,
+    keep_monotonous: bool = True,
+    fast: bool = True,
+    workers: int | None = None,
+    seed: int = 0,
+    max_rows: int | None = None,
 ) -> InformationCurve:
     """Return the accuracy information curve (AIC): 1 where the target is the largest output.
 
     Parameters
     ----------
-    model, images, attributions, target, n_points, **options
+    model, images, attributions, target, n_points, preprocess, masks, thresholds, \
+min_prediction, keep_monotonous, fast, workers, seed, max_rows
         As for `softmax_information_curve`.
 
     Returns
@@ -395,8 +427,21 @@ def accuracy_information_curve(
     .. [1] A. Kapishnikov, T. Bolukbasi, F. Viegas, M. Terry, "XRAI: Better Attributions Through
        Regions", ICCV 2019, section 4.
     """
-    refuse(options, "output")
-    prepared = InformationCurves(model, images, target=target, output="accuracy", **options)
+    prepared = InformationCurves(
+        model,
+        images,
+        target=target,
+        preprocess=preprocess,
+        masks=masks,
+        output="accuracy",
+        thresholds=thresholds,
+        min_prediction=min_prediction,
+        keep_monotonous=keep_monotonous,
+        fast=fast,
+        workers=workers,
+        seed=seed,
+        max_rows=max_rows,
+    )
     return prepared.curve(attributions, n_points=n_points)
 
 

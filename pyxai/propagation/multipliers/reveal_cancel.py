@@ -165,15 +165,15 @@ class Contributions:
         moving, weight, addends = _factors(call)
         step = self.change(call.node.args[moving])
         given = call.get(weight).to(self.dtype)
-        quiet = {name: _silence(call, name, self.dtype) for name in addends}
-        size = call.apply(0, **{moving: step.abs(), weight: given.abs()}, **quiet)
+        zeros = {name: _zero_addend(call, name, self.dtype) for name in addends}
+        size = call.apply(0, **{moving: step.abs(), weight: given.abs()}, **zeros)
         moved = [name for name in addends if call.depends(name)]
         if not moved:
             return (self.change(call.node) + size) / 2  # type: ignore[no-any-return]
-        total = call.apply(0, **{moving: step, weight: given}, **quiet)
-        loud = {moving: torch.zeros_like(step), weight: given}
-        loud |= {name: self.positive(call.node.args[name]) for name in moved}
-        return (total + size) / 2 + call.apply(0, **loud)  # type: ignore[no-any-return]
+        total = call.apply(0, **{moving: step, weight: given}, **zeros)
+        addends_up = {name: self.positive(call.node.args[name]) for name in moved}
+        still = {moving: torch.zeros_like(step), weight: given}
+        return (total + size) / 2 + call.apply(0, **still, **addends_up)  # type: ignore[no-any-return]
 
 
 _CONSTANTS = frozenset({"value"})
@@ -222,7 +222,7 @@ def _factors(call: Call) -> tuple[str, str, tuple[str, ...]]:
     return (first, second, addends) if call.depends(first) else (second, first, addends)
 
 
-def _silence(call: Call, name: str, dtype: torch.dtype) -> Any:
+def _zero_addend(call: Call, name: str, dtype: torch.dtype) -> Any:
     value = call.get(name)
     return None if value is None or name == "bias" else torch.zeros_like(value, dtype=dtype)
 
