@@ -168,8 +168,8 @@ def _removal(measured: Measured, parts: str) -> list[str]:
         f"{title(best.name)} ranks first the logit falls by {format_number(fall)} on average, "
         f"without {count} random ones by {format_number(chance)}."
     ]
-    asked = [result for result in ranked if result.single]
-    weak = [result for result in asked if not _beats(result.drops, measured.plain_drops)]
+    alone = [result for result in ranked if result.single]
+    weak = [result for result in alone if not _beats(result.drops, measured.plain_drops)]
     if weak:
         said.append(
             f"That a convincing picture is not enough: {listed([title(r.name) for r in weak])} "

@@ -161,10 +161,10 @@ class GraphGame:
             model, x, self.players, wiring, edge_weight, dict(model_kwargs or {}), _as_is
         )
         self.full = self._look(graph)
-        asked = (nodes if nodes is not None else range(len(self.full))) if node is None else node
+        rows = (nodes if nodes is not None else range(len(self.full))) if node is None else node
         chosen = check_nodes(
             "nodes" if node is None else "node",
-            list(asked) if isinstance(asked, range) else asked,
+            list(rows) if isinstance(rows, range) else rows,
             len(self.full),
             self.full.device,
         )
@@ -206,7 +206,7 @@ class GraphGame:
         -------
         Tensor, shape [n_examples, n_masks]
         """
-        return self._asking(examples).values(masks)
+        return self._game_of(examples).values(masks)
 
     def gradients(self, weights: Tensor, examples: Tensor | None = None) -> Tensor:
         """Return dv/dw.
@@ -222,7 +222,7 @@ class GraphGame:
         -------
         Tensor, shape [n_examples, n_points, n_players]
         """
-        return self._asking(examples).gradients(weights)
+        return self._game_of(examples).gradients(weights)
 
     def ask(self, head: Head, masks: Tensor) -> Tensor:
         """Return other answers about masked graphs.
@@ -241,7 +241,7 @@ class GraphGame:
         examples = torch.arange(self.n_examples)
         return self._game(self._forward.with_head(head), examples).values(masks)
 
-    def _asking(self, examples: Tensor | None) -> Game:
+    def _game_of(self, examples: Tensor | None) -> Game:
         if examples is None or len(examples) == self.n_examples:
             return self.game
         return self._game(self._forward, examples)

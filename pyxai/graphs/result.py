@@ -76,15 +76,15 @@ class GraphExplanation:
     def explanation(self) -> Explanation:
         """The scores as a `pyxai.Explanation`, whose inputs are the weights 1 of what plays."""
         scores = self.scores
-        asked = self.game.questions
-        nodes = [each.tolist() for each in asked.nodes]
+        questions = self.game.questions
+        nodes = [each.tolist() for each in questions.nodes]
         return Explanation(
             scores,
             torch.ones_like(scores),
             baselines=0.0,
             method=self.method,
             options={**self.options, "nodes": nodes},
-            outputs=torch.stack([asked(asked.full, row) for row in range(len(self))]),
+            outputs=torch.stack([questions(questions.full, row) for row in range(len(self))]),
             feature_names=self._names(),
         )
 

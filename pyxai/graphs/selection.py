@@ -149,8 +149,8 @@ def _names(game: GraphGame) -> Callable[[list[int]], str]:
     """Return what some questions are called."""
 
     def names(rows: list[int]) -> str:
-        asked = [str(game.questions.nodes[row].tolist())[1:-1] for row in rows]
-        return f"at node(s) {', '.join(asked)}"
+        labels = [str(game.questions.nodes[row].tolist())[1:-1] for row in rows]
+        return f"at node(s) {', '.join(labels)}"
 
     return names
 
@@ -173,6 +173,6 @@ class _Path:
 
     def value(self, selected: Tensor, examples: Tensor) -> Tensor:
         """Return v(S) of masks [rows, n_words] of the examples of the rows."""
-        asked, counts = torch.unique_consecutive(examples, return_counts=True)
+        owners, counts = torch.unique_consecutive(examples, return_counts=True)
         width = int(counts[0])
-        return self.game.values(selected.view(len(asked), width, -1), asked).flatten()
+        return self.game.values(selected.view(len(owners), width, -1), owners).flatten()

@@ -12,7 +12,12 @@ from torch import Tensor
 from pyxai._errors import PyxaiWarning
 from pyxai.runner import EveryOutput, Runner
 
-__all__ = ["log_probabilities", "log_probabilities_of_each", "output_of_each", "quiet_runner"]
+__all__ = [
+    "log_probabilities",
+    "log_probabilities_of_each",
+    "output_of_each",
+    "runner_without_warnings",
+]
 
 # Stands for minus infinity, which no model may return, on the way through a runner.
 _NEVER = -1e300
@@ -64,7 +69,7 @@ def log_probabilities_of_each(
     def bounded(logits: Tensor) -> Tensor:
         return log_probabilities(logits).clamp(min=_NEVER)
 
-    runner = quiet_runner(
+    runner = runner_without_warnings(
         model,
         target=EveryOutput(),
         additional_forward_args=arguments,
@@ -75,7 +80,7 @@ def log_probabilities_of_each(
     return found.masked_fill(found <= _NEVER, -torch.inf)
 
 
-def quiet_runner(model: Callable[..., Any], **options: Any) -> Runner:
+def runner_without_warnings(model: Callable[..., Any], **options: Any) -> Runner:
     """Return a runner of a model that another runner of the same call has warned of."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PyxaiWarning)

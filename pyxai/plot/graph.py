@@ -182,10 +182,10 @@ def _marked(explanation: GraphExplanation, example: int, marked: Tensor | None) 
     n_nodes = explanation.game.players.n_nodes
     if marked is not None:
         return _of_nodes("marked", marked, n_nodes).bool()
-    asked = explanation.game.questions.nodes[example].cpu()
+    explained = explanation.game.questions.nodes[example].cpu()
     rings = torch.zeros(n_nodes, dtype=torch.bool)
-    if len(asked) == 1 and len(explanation.game.full) == n_nodes:
-        rings[asked] = True
+    if len(explained) == 1 and len(explanation.game.full) == n_nodes:
+        rings[explained] = True
     return rings
 
 

@@ -121,11 +121,11 @@ class FeatureAblation(PerturbationAttribution):
             show_progress,
         )
         changed = changed_players(tensors, starts, players.maps, players.n_players)
-        asked = changed.nonzero()[:, 0]
-        masks = _all_but_one(asked, players.n_players)
-        drops = output_drops(runner, tensors, starts, players.maps, masks, len(asked))
+        moved = changed.nonzero()[:, 0]
+        masks = _all_but_one(moved, players.n_players)
+        drops = output_drops(runner, tensors, starts, players.maps, masks, len(moved))
         scores = drops.new_zeros(len(drops), players.n_players)
-        scores[:, asked] = drops
+        scores[:, moved] = drops
         return restore_form(
             tuple(
                 _to_features(scores, owners, tensor)
@@ -175,16 +175,16 @@ def perturbation_runner(
     )
 
 
-def _all_but_one(asked: Tensor, n_players: int) -> Callable[[slice], Tensor]:
-    """Return the masks that keep all players but one of those asked for."""
-    full = pack_masks(torch.ones(1, n_players, dtype=torch.bool, device=asked.device))
-    place = (asked // 32)[:, None]  # of the word in which the mask differs from the full one
-    bit = torch.ones_like(place, dtype=torch.int32) << (asked % 32).int()[:, None]
+def _all_but_one(numbers: Tensor, n_players: int) -> Callable[[slice], Tensor]:
+    """Return the masks that keep all players but one of those given."""
+    full = pack_masks(torch.ones(1, n_players, dtype=torch.bool, device=numbers.device))
+    place = (numbers // 32)[:, None]  # of the word in which the mask differs from the full one
+    bit = torch.ones_like(place, dtype=torch.int32) << (numbers % 32).int()[:, None]
     word = full[0][place] ^ bit
 
-    def masks(numbers: slice) -> Tensor:
-        hidden = place[numbers]
-        return full.repeat(len(hidden), 1).scatter_(1, hidden, word[numbers])
+    def masks(part: slice) -> Tensor:
+        hidden = place[part]
+        return full.repeat(len(hidden), 1).scatter_(1, hidden, word[part])
 
     return masks
 

@@ -116,13 +116,13 @@ class Occlusion(PerturbationAttribution):
         first = torch.tensor([0, *sizes]).cumsum(0).tolist()
         maps = tuple(each.features + at for each, at in zip(windows, first, strict=False))
         changed = changed_players(tensors, starts, maps, first[-1])
-        asked = [
+        touched = [
             each.touching(cells)
             for each, cells in zip(windows, torch.split(changed, sizes), strict=True)
         ]
-        masks = _all_but_window(windows, asked, first)
-        drops = output_drops(runner, tensors, starts, maps, masks, sum(map(len, asked)))
-        return restore_form(_averages(windows, asked, drops), is_tuple)
+        masks = _all_but_window(windows, touched, first)
+        drops = output_drops(runner, tensors, starts, maps, masks, sum(map(len, touched)))
+        return restore_form(_averages(windows, touched, drops), is_tuple)
 
 
 def _windows(tensors: tuple[Tensor, ...], is_tuple: bool, shapes: Any, steps: Any) -> list[Windows]:
@@ -149,11 +149,11 @@ def _windows(tensors: tuple[Tensor, ...], is_tuple: bool, shapes: Any, steps: An
 
 
 def _all_but_window(
-    windows: list[Windows], asked: list[Tensor], first: list[int]
+    windows: list[Windows], touched: list[Tensor], first: list[int]
 ) -> Callable[[slice], Tensor]:
     """Return the masks that keep all cells but those of one window of one input."""
-    owner = torch.cat([torch.full_like(each, at) for at, each in enumerate(asked)])
-    number = torch.cat(asked)
+    owner = torch.cat([torch.full_like(each, at) for at, each in enumerate(touched)])
+    number = torch.cat(touched)
 
     def masks(numbers: slice) -> Tensor:
         chosen, places = owner[numbers], number[numbers]
@@ -166,10 +166,10 @@ def _all_but_window(
     return masks
 
 
-def _averages(windows: list[Windows], asked: list[Tensor], drops: Tensor) -> tuple[Tensor, ...]:
+def _averages(windows: list[Windows], touched: list[Tensor], drops: Tensor) -> tuple[Tensor, ...]:
     results = []
-    parts = torch.split(drops, [len(numbers) for numbers in asked], 1)
-    for each, numbers, part in zip(windows, asked, parts, strict=True):
+    parts = torch.split(drops, [len(numbers) for numbers in touched], 1)
+    for each, numbers, part in zip(windows, touched, parts, strict=True):
         scores = drops.new_zeros(len(drops), each.n_windows)
         scores[:, numbers] = part
         results.append(each.spread(scores))

@@ -91,11 +91,11 @@ class CoalitionMethod(PerturbationAttribution):
         for rows, players in groups:
             if players.numel() == 0:
                 continue
-            part, asked = question, Coalitions(game, players)
+            part, coalitions = question, Coalitions(game, players)
             if len(groups) > 1:
                 part = question.take(rows)
-                asked = asked.of(part.game())
-            found = solve(part, asked, corners[rows])
+                coalitions = coalitions.of(part.game())
+            found = solve(part, coalitions, corners[rows])
             scores[rows] = scores[rows].index_copy(-1, players, found.scores)
             if found.errors is None:
                 known = False

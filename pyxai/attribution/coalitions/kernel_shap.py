@@ -230,11 +230,11 @@ class _Pairs:
     def next_evals(self) -> int | None:
         if self._pairs is None:
             return 2 + 2 * min(self._n_pairs, self._all)
-        asked = self._pairs.masks.shape[0]
+        n_pairs = self._pairs.masks.shape[0]
         limit = MAX_PAIRS if self._estimator == "gaussian_process" else self._all
-        if asked >= min(limit, self._all):
+        if n_pairs >= min(limit, self._all):
             return None
-        return 2 + 2 * min(2 * asked, limit, self._all)
+        return 2 + 2 * min(2 * n_pairs, limit, self._all)
 
     def ask(self, game: Coalitions) -> None:
         if self._n_players == 1:

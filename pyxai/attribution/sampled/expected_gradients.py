@@ -264,8 +264,8 @@ class ExpectedGradients(GradientAttribution):
             ids,
             self._multiply_by_inputs,
         )
-        asked = call.sampled(self.forward_func)
+        gradients = call.sampled(self.forward_func)
         if tolerance is not None:
-            return sample_to_tolerance(sampled, asked, tolerance, max_evals)
-        means, errors, sums = sampled.run(asked.runner(), errors=True, sums=True)
+            return sample_to_tolerance(sampled, gradients, tolerance, max_evals)
+        means, errors, sums = sampled.run(gradients.runner(), errors=True, sums=True)
         return means, errors, sums.mean(1)

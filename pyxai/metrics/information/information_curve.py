@@ -33,7 +33,7 @@ from pyxai.metrics.information.partial_pictures import (
     webp_bytes,
 )
 from pyxai.metrics.options import sets
-from pyxai.metrics.outputs import quiet_runner
+from pyxai.metrics.outputs import runner_without_warnings
 from pyxai.runner import Runner
 from pyxai.runner.state import device_of, find_modules
 
@@ -246,7 +246,7 @@ class InformationCurves:
 
         shown = self._parallel(show, jobs)
         rows = torch.tensor(valid, dtype=torch.int64).repeat_interleave(len(self.thresholds))
-        outputs = self._outputs([picture for picture, _ in shown], rows, quiet_runner)
+        outputs = self._outputs([picture for picture, _ in shown], rows, runner_without_warnings)
         grid = np.append(np.linspace(0.0, 1.0, n_points, endpoint=False), 1.0)
         y = np.full((len(maps), len(grid)), np.nan)
         for place, i in enumerate(valid):
