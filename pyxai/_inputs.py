@@ -301,7 +301,10 @@ def _format_baseline(name: str, value: Any, tensor: Tensor) -> Tensor | float:
     if value.shape[1:] != feature_shape or value.shape[0] not in (1, tensor.shape[0]):
         fitting = dict.fromkeys((tensor.shape[0], 1))
         shapes = " or ".join(str([count, *feature_shape]) for count in fitting)
-        raise ValueError(f"{name} must be a number or have shape {shapes}, got {list(value.shape)}")
+        raise ValueError(
+            f"{name} must be a number or have shape {shapes}, got {list(value.shape)}"
+            f"{_one_example(value, tensor)}"
+        )
     check_finite(name, value)
     return as_dtype(name, value.detach(), tensor.dtype)
 
@@ -309,9 +312,22 @@ def _format_baseline(name: str, value: Any, tensor: Tensor) -> Tensor | float:
 def _fit_background(name: str, value: Tensor, tensor: Tensor) -> Tensor:
     if value.shape[1:] != tensor.shape[1:]:
         listed = ", ".join(("*", *(str(size) for size in tensor.shape[1:])))
-        raise ValueError(f"{name} must have shape [{listed}], got {list(value.shape)}")
+        raise ValueError(
+            f"{name} must have shape [{listed}], got {list(value.shape)}"
+            f"{_one_example(value, tensor)}"
+        )
     check_device(name, value, tensor.device)
     return as_dtype(name, value, tensor.dtype)
+
+
+def _one_example(value: Tensor, tensor: Tensor) -> str:
+    """Return a hint if the inputs lack the dimension of examples, which baselines have."""
+    if value.shape[1:] != tensor.shape:
+        return ""
+    return (
+        f"; dimension 0 of inputs counts examples, which makes {len(tensor)} of shape "
+        f"{list(tensor.shape)}: give a single example as inputs.unsqueeze(0)"
+    )
 
 
 def as_dtype(name: str, value: Tensor, dtype: torch.dtype) -> Tensor:

@@ -59,7 +59,7 @@ def own_values(arguments: Any) -> Any:
     def value(leaf: Any) -> Any:
         return own_values(leaf.value) if isinstance(leaf, Shared) else leaf
 
-    return pytree.tree_map(value, arguments) if arguments else arguments
+    return pytree.tree_map(value, arguments)
 
 
 def follows(leaf: Any, batch: int) -> bool:

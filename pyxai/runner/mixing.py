@@ -27,7 +27,8 @@ def in_rounds(
 
     Whoever repeats rows and gives them to a method hides from the runner which rows belong
     together. A model that makes one output of all rows, such as their mean, would give it a
-    fraction of the truth; it is given one copy of the batch at a time instead.
+    fraction of the truth; it is given one copy of the batch at a time instead. So is one that
+    fails: it may run on as many rows as the user gave, and if not, its error speaks of these.
 
     Parameters
     ----------
@@ -50,8 +51,8 @@ def in_rounds(
         try:
             with _copies(count):
                 result = work(start, count)
-        except MixedRowsError:
-            if count == 1:  # the rows were repeated further out
+        except Exception:
+            if count == 1:
                 raise
             at_most = 1
             continue

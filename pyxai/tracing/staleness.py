@@ -13,7 +13,7 @@ from pyxai.runner.arguments import own_values, take_arguments
 from pyxai.runner.state import left_as_found
 from pyxai.tracing.graph import Graph
 
-__all__ = ["attributes_kept", "check_current", "is_current"]
+__all__ = ["attributes_kept", "check_current", "is_current", "outputs_as_found"]
 
 
 def is_current(
@@ -28,10 +28,10 @@ def is_current(
         return True
     if graph.batch_is_free and graph.program.rows_apart and graph.program.accepts(1):
         inputs, arguments = take_arguments((inputs, arguments), slice(0, 1), batch)
-    own = _outputs(graph.model, inputs, arguments)
+    own = outputs_as_found(graph.model, inputs, arguments)
     with torch.no_grad():
         found = graph.run(inputs, arguments, keep=lambda node: False)[graph.output]
-    return _agree(found, own) or not _agree(_outputs(graph.model, inputs, arguments, 1), own)
+    return _agree(found, own) or not _agree(outputs_as_found(graph.model, inputs, arguments, 1), own)
 
 
 def check_current(
@@ -45,7 +45,7 @@ def check_current(
         )
 
 
-def _outputs(
+def outputs_as_found(
     model: nn.Module, inputs: tuple[Tensor, ...], arguments: tuple[Any, ...], draws: int = 0
 ) -> Any:
     """Run the model and leave it as found; ``draws`` random numbers are skipped before."""

@@ -16,7 +16,7 @@ from torch.utils import _pytree as pytree
 
 from pyxai._checks import describe
 from pyxai._errors import UnsupportedOperationError
-from pyxai.runner.arguments import Shared, as_arguments, follows, own_values
+from pyxai.runner.arguments import Shared, as_arguments, follows, own_values, take_arguments
 from pyxai.runner.mixing import MixedRowsError, check_rows
 from pyxai.runner.notes import add_note, check_form, describe_call, note_single_example
 from pyxai.runner.state import left_as_found, random_state_kept
@@ -25,7 +25,7 @@ from pyxai.tracing.fingerprint import Fingerprint
 from pyxai.tracing.from_export import converted
 from pyxai.tracing.graph import Graph, Program
 from pyxai.tracing.nodes import is_user_code
-from pyxai.tracing.staleness import attributes_kept, check_current, is_current
+from pyxai.tracing.staleness import attributes_kept, check_current, is_current, outputs_as_found
 
 __all__ = ["trace", "trace_rows"]
 
@@ -44,7 +44,7 @@ def trace(
     """Return the graph of aten ops that ``model`` runs on inputs like the given ones.
 
     The first call with a combination of dtype, device, sizes without the batch, and state of the
-    modules traces the model with fake tensors (no data is read, no random number is drawn); later
+    modules runs one row, to see whether it runs, and traces the model with fake tensors; later
     calls return the same program. Weights are read from the model in every run, so training
     between calls is seen; replacing a module, a hook, or anything that a module holds or its code
     names traces anew. Where something cannot be read for that, one row goes through the model
@@ -96,6 +96,8 @@ def trace(
         if complete or is_current(Graph(known, model), inputs, extra, batch):
             return Graph(known, model)
         programs.remove(known)
+    if batch:
+        _check_runs(model, inputs, extra, batch)
     graph = Graph(_traced(model, inputs, extra, batch), model)
     if known is not None:
         check_current(graph, inputs, extra, batch)
@@ -220,28 +222,27 @@ def _traced(
             program = converted(_export(model, example, shapes), len(inputs))
             if program.accepts(batch):
                 return program
+    return converted(_export(model, (*inputs, *extra), None), len(inputs))
+
+
+def _check_runs(
+    model: nn.Module, inputs: tuple[Tensor, ...], extra: tuple[Any, ...], batch: int
+) -> None:
+    """Raise the error that the model has by itself: that of tracing it says less.
+
+    One row does, unless the model needs all of them.
+    """
+    with contextlib.suppress(Exception):
+        outputs_as_found(model, *take_arguments((inputs, extra), slice(0, 1), batch))
+        return
     try:
-        return converted(_export(model, (*inputs, *extra), None), len(inputs))
-    except UnsupportedOperationError:
-        own = _own_error(model, inputs, extra)
-        if own is None:
-            raise
-    raise own
-
-
-def _own_error(
-    model: nn.Module, inputs: tuple[Tensor, ...], extra: tuple[Any, ...]
-) -> Exception | None:
-    """Return the error that the model raises by itself, if it does."""
-    given, modules = own_values(extra), tuple(model.modules())
-    with attributes_kept(model), left_as_found(modules), torch.no_grad():
-        try:
-            model(*(value.clone() for value in inputs), *given)
-        except Exception as error:
-            add_note(error, describe_call(inputs, given, modules))
+        outputs_as_found(model, inputs, extra)
+    except Exception as error:
+        given, modules = own_values(extra), tuple(model.modules())
+        add_note(error, describe_call(inputs, given, modules))
+        with attributes_kept(model), left_as_found(modules):
             note_single_example(error, model, inputs, given)
-            return error
-    return None
+        raise
 
 
 def _example(

@@ -1,11 +1,9 @@
 """Models that make one output of all rows: for every method, and whoever multiplies its rows."""
 
-from inspect import signature
-
 import pytest
 import torch
-from contract_cases import example_of, make_background, make_inputs, make_net, make_options
-from contract_runs import NAMES, assert_close, run
+from contract_cases import example_of, make_inputs, make_net
+from contract_runs import NAMES, assert_close, method_of, run
 from torch import nn
 
 from pyxai import metrics, registry
@@ -79,17 +77,6 @@ OWN_DRAWS = ("feature_permutation", "kernel_shap", "lime", "shapley_value_sampli
 ALONE = [name for name in NAMES if name != "feature_permutation"]  # needs a second row
 
 
-def attribute_of(name, model):
-    """Return `attribute` of a method with the options of its example, and these options."""
-    example, entry = example_of(name), registry.get(name)
-    options = make_options(example, model)
-    first = {k: options.pop(k) for k in list(options) if k in signature(entry.factory).parameters}
-    if entry.baselines in ("required", "distribution"):
-        background = make_background(example)
-        options["baselines"] = background if entry.baselines == "distribution" else background[:1]
-    return entry.factory(model, **first), options
-
-
 @pytest.mark.parametrize("form", ["classes", "scalar"])
 @pytest.mark.parametrize("name", ALONE)
 def test_the_mean_of_one_row_is_explained_as_that_row(name, form):
@@ -135,7 +122,7 @@ WRAPPED = [name for name in ALONE if name != "noise_tunnel"]
 def test_noise_of_size_zero_changes_nothing(name, form, rows):
     example = example_of(name)
     model, x = Mean(make_net(example), form).eval(), make_inputs(example, rows)
-    method, options = attribute_of(name, model)
+    method, options = method_of(name, model)
     tunnel = NoiseTunnel(method)
     options |= {"target": FORMS[form]}
     if rows > 1 and name in REFUSING:
@@ -153,7 +140,7 @@ def test_sensitivity_is_that_of_the_row(name):
     net, x = make_net(example), make_inputs(example, 1)
     found = []
     for model, target in ((net, 1), (Mean(net, "classes").eval(), 1)):
-        method, options = attribute_of(name, model)
+        method, options = method_of(name, model)
         changes = {"n_perturb_samples": 3, "perturb_radius": 0.1, "target": target, **options}
         found.append(metrics.sensitivity_max(method.attribute, x, **changes))
     assert_close(found[1], found[0], 1e-7)

@@ -39,13 +39,21 @@ def run(name, model, inputs, target=0, **changes):
     return pyxai.explain(model, inputs, method=name, target=target, **{**options, **changes})
 
 
+def method_of(name, model):
+    """Return the object of a method made for a model, and the other options of its example."""
+    example, entry = example_of(name), registry.get(name)
+    options = make_options(example, model)
+    known = inspect.signature(entry.factory).parameters
+    first = {key: options.pop(key) for key in list(options) if key in known}
+    if entry.baselines in ("required", "distribution"):
+        background = make_background(example)
+        options["baselines"] = background if entry.baselines == "distribution" else background[:1]
+    return entry.factory(model, **first), options
+
+
 def makes(name):
     """Return the object that a name stands for, made for the net of its example."""
-    example = example_of(name)
-    model, factory = make_net(example), registry.get(name).factory
-    options = make_options(example, model)
-    known = inspect.signature(factory).parameters
-    return factory(model, **{key: value for key, value in options.items() if key in known})
+    return method_of(name, make_net(example_of(name)))[0]
 
 
 def parts(value):
