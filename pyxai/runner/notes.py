@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from pyxai._checks import describe
+from pyxai.runner.memory import is_out_of_memory
 
 __all__ = ["add_note", "check_form", "describe_call", "note_single_example", "takes_as_one"]
 
@@ -98,7 +99,7 @@ def note_single_example(
     arguments: tuple[Any, ...],
 ) -> None:
     """Say of a failure that the inputs seem to be one example, if the model takes them as one."""
-    if takes_as_one(call, rows, arguments):
+    if not is_out_of_memory(error) and takes_as_one(call, rows, arguments):
         shapes = " and ".join(str(list(row.shape)) for row in rows)
         add_note(
             error,

@@ -31,7 +31,9 @@ def is_current(
     own = outputs_as_found(graph.model, inputs, arguments)
     with torch.no_grad():
         found = graph.run(inputs, arguments, keep=lambda node: False)[graph.output]
-    return _agree(found, own) or not _agree(outputs_as_found(graph.model, inputs, arguments, 1), own)
+    return _agree(found, own) or not _agree(
+        outputs_as_found(graph.model, inputs, arguments, 1), own
+    )
 
 
 def check_current(
