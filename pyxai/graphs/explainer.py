@@ -7,11 +7,11 @@ from typing import Any
 
 from torch import Tensor
 
-from pyxai.graphs.edge_weights.wiring import Wiring
-from pyxai.graphs.game import GraphGame, check_question
+from pyxai.graphs.game import GraphGame
+from pyxai.graphs.options import GameOptions, SelectionOptions
 from pyxai.graphs.questions import Output
 from pyxai.graphs.result import GraphExplanation
-from pyxai.graphs.selection import SelectionOptions, select
+from pyxai.graphs.selection import select
 
 __all__ = ["GraphExplainer"]
 
@@ -100,16 +100,16 @@ class GraphExplainer:
         shortlist: int | None = None,
     ) -> None:
         self.model = model
-        self.graph_options: dict[str, Any] = {
-            "players": players,
-            "undirected": undirected,
-            "weights_as": weights_as,
-            "degrees": degrees,
-            "normalise": normalise,
-            "self_loops": self_loops,
-            "output": output,
-            "max_rows": max_rows,
-        }
+        self.game_options = GameOptions(
+            players=players,
+            undirected=undirected,
+            weights_as=weights_as,
+            degrees=degrees,
+            normalise=normalise,
+            self_loops=self_loops,
+            output=output,
+            max_rows=max_rows,
+        )
         self.options = SelectionOptions(
             rounds=rounds,
             method=method,
@@ -119,8 +119,6 @@ class GraphExplainer:
             epsilon=epsilon,
             shortlist=shortlist,
         )
-        check_question(players, undirected, output)
-        Wiring(weights_as, degrees, normalise, self_loops)  # checks its choices
         self.options.check_output(output)
 
     def explain_node(
@@ -176,7 +174,7 @@ class GraphExplainer:
             target=target,
             edge_weight=edge_weight,
             model_kwargs=model_kwargs,
-            **self.graph_options,
+            **vars(self.game_options),
         )
         return select(game, n_select, self.options)
 
@@ -224,6 +222,6 @@ class GraphExplainer:
             target=target,
             edge_weight=edge_weight,
             model_kwargs=model_kwargs,
-            **self.graph_options,
+            **vars(self.game_options),
         )
         return select(game, n_select, self.options)

@@ -8,18 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_bool, check_choice, check_finite, check_tensor, describe
+from pyxai._checks import check_finite, check_tensor, describe
 from pyxai._errors import warn
 from pyxai.game import Game
 from pyxai.graphs.edge_weights.messages import layers_without_weights
 from pyxai.graphs.edge_weights.wiring import Wiring
 from pyxai.graphs.forward import GraphForward, Head
-from pyxai.graphs.players import KINDS, graph_players
+from pyxai.graphs.options import GameOptions
+from pyxai.graphs.players import graph_players
 from pyxai.graphs.question_checks import check_nodes, check_targets
-from pyxai.graphs.questions import OUTPUTS, Output, Questions
+from pyxai.graphs.questions import Output, Questions
 from pyxai.runner import EveryOutput
 
-__all__ = ["GraphGame", "check_question"]
+__all__ = ["GraphGame"]
 
 
 class GraphGame:
@@ -133,8 +134,17 @@ class GraphGame:
     ) -> None:
         if node is not None and nodes is not None:
             raise ValueError("nodes must be None where node is given, got both")
-        check_question(players, undirected, output)
-        wiring = Wiring(weights_as, degrees, normalise, self_loops)
+        options = GameOptions(
+            players=players,
+            undirected=undirected,
+            weights_as=weights_as,
+            degrees=degrees,
+            normalise=normalise,
+            self_loops=self_loops,
+            output=output,
+            max_rows=max_rows,
+        )
+        wiring = options.wiring()
         wiring.check(model)
         if model_kwargs is not None and not isinstance(model_kwargs, Mapping):
             raise TypeError(f"model_kwargs must be a mapping, got {describe(model_kwargs)}")
@@ -282,15 +292,6 @@ class GraphGame:
                 f"{names}; weights_as='messages' weighs the messages of all layers"
             )
         return full.reshape(shapes[0])
-
-
-def check_question(players: Any, undirected: Any, output: Any) -> None:
-    """Raise if a choice of what is asked does not fit, whatever the graph is."""
-    check_choice("players", players, KINDS)
-    if undirected is not None:
-        check_bool("undirected", undirected)
-    if not callable(output):
-        check_choice("output", output, OUTPUTS)
 
 
 def _as_is(outputs: Tensor, example: int) -> Tensor:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_choice, check_int
 from pyxai.graphs.game import GraphGame
-from pyxai.graphs.questions import Output
+from pyxai.graphs.options import SelectionOptions
 from pyxai.graphs.result import GraphExplanation
 from pyxai.greedy import (
     greedy_rounds,
@@ -18,13 +16,11 @@ from pyxai.greedy import (
     round_sizes,
     selection_scores,
 )
-from pyxai.greedy.divergence import check_epsilon
 from pyxai.greedy.flat_scores import warn_of_flat_scores
-from pyxai.greedy.options import RoundOptions
 from pyxai.greedy.schedule import is_adaptive
 from pyxai.ops import unpack_masks
 
-__all__ = ["SelectionOptions", "select", "select_players"]
+__all__ = ["select", "select_players"]
 
 
 def select_players(
@@ -75,37 +71,6 @@ def select_players(
     )
     options.check_output(game.questions.output)
     return select(game, n_select, options)
-
-
-@dataclass(frozen=True)
-class SelectionOptions:
-    """How `select` goes about it; see `GraphExplainer`.
-
-    Raises
-    ------
-    ValueError
-        If an option is out of range, or two do not go together.
-    TypeError
-        If one is of another kind.
-    """
-
-    rounds: str | int | Sequence[int]
-    method: str
-    n_steps: int
-    absolute: bool
-    scores: str
-    epsilon: float | None
-    shortlist: int | None
-
-    def __post_init__(self) -> None:
-        check_choice("scores", self.scores, ("rank", "raw", "telescoped"))
-        check_int("n_steps", self.n_steps, minimum=1)
-        RoundOptions(self.rounds, self.absolute, self.epsilon, self.shortlist)
-        path_nodes(self.method, self.n_steps)
-
-    def check_output(self, output: Output) -> None:
-        """Raise ``ValueError`` if rounds cannot stop early where this is what the game gives."""
-        check_epsilon(self.epsilon, output)
 
 
 def select(game: GraphGame, n_select: int | None, options: SelectionOptions) -> GraphExplanation:
