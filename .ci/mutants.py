@@ -35,9 +35,10 @@ ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "build" / "mutants"
 LEFT_OUT = ("demo", "plot", "report")  # what they draw is looked at
 FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
+NO_TESTS = 5  # what pytest exits with
 PYTEST = (
     *("-m", "pytest", "-x", "-q", "--tb=no", "-rfE", "-p", "no:cacheprovider"),
-    *("-o", "addopts=--import-mode=importlib", "--timeout=60"),
+    *("-o", "addopts=--import-mode=importlib", "--timeout=120"),
 )
 
 
@@ -67,8 +68,8 @@ def draw(count: int, seed: int, only: str) -> list[Mutation]:
     return drawn
 
 
-def tests_of(path: str) -> list[str]:
-    """Test files of a source file, the most likely to notice a change first."""
+def tests_of(path: str) -> list[list[str]]:
+    """Test files of a source file, in groups: the most likely to notice a change first."""
     source, tests = Path(path), ROOT / "tests"
     module = ".".join(source.with_suffix("").parts).removesuffix(".__init__")
     names = {module, ".".join(source.parts[:2]).removesuffix(".py")}
@@ -79,7 +80,7 @@ def tests_of(path: str) -> list[str]:
     ):  # no folder of its own: those of its users
         users = [user for user in (ROOT / "pyxai").rglob("*.py") if module in imported(user)]
         folders = [tests / user.parent.relative_to(ROOT / "pyxai") for user in users]
-    ranked = []
+    groups: list[list[tuple[int, str]]] = [[], [], []]
     for test in tests.rglob("test_*.py"):
         ranks = (
             test.parent in folders or module in imported(test),
@@ -88,8 +89,8 @@ def tests_of(path: str) -> list[str]:
         )
         if any(ranks):
             common = len(words & set(test.stem.split("_")))
-            ranked.append((ranks.index(True), -common, str(test.relative_to(ROOT))))
-    return [name for *_, name in sorted(ranked)]
+            groups[ranks.index(True)].append((-common, str(test.relative_to(ROOT))))
+    return [[name for _, name in sorted(group)] for group in groups if group]
 
 
 @functools.cache
@@ -139,15 +140,19 @@ def run_tests(tree: Path, tests: list[str], limit: float, *options: str) -> tupl
 def judge(tree: Path, mutation: Mutation, limit: float) -> Outcome:
     path = tree / mutation.path
     source, start = path.read_bytes(), time.monotonic()
+    status, output = None, ""
     compiled = Path(importlib.util.cache_from_source(str(path)))
     try:
         path.write_bytes(mutation.apply(source))
         compiled.unlink(missing_ok=True)  # a change of equal length within a second looks the same
-        status, output = run_tests(tree, tests_of(mutation.path), limit)
+        for tests in tests_of(mutation.path):
+            status, output = run_tests(tree, tests, limit - (time.monotonic() - start))
+            if status not in (0, NO_TESTS):
+                break
     finally:
         path.write_bytes(source)
         compiled.unlink(missing_ok=True)
-    verdict = {0: "survived", None: "unfinished"}.get(status, "killed")
+    verdict = {0: "survived", NO_TESTS: "survived", None: "unfinished"}.get(status, "killed")
     failed = FAILURE.findall(output) if verdict == "killed" else []
     test = failed[0] if failed else f"exit status {status}" if verdict == "killed" else ""
     return Outcome(mutation, verdict, test, time.monotonic() - start)
