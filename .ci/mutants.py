@@ -64,7 +64,9 @@ def draw(count: int, seed: int, only: str) -> list[Mutation]:
     drawn: list[Mutation] = []
     while len(drawn) < count and any(places.values()):
         kind = generator.choice([kind for kind in kinds if places[kind]])
-        drawn.append(places[kind].pop())
+        mutation = places[kind].pop()
+        if mutation.parses((ROOT / mutation.path).read_bytes()):
+            drawn.append(mutation)
     return drawn
 
 

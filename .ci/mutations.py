@@ -51,24 +51,23 @@ class Mutation:
     def apply(self, source: bytes) -> bytes:
         return source[: self.start] + self.new.encode() + source[self.end :]
 
+    def parses(self, source: bytes) -> bool:
+        try:
+            ast.parse(self.apply(source))
+        except SyntaxError:
+            return False
+        return True
+
     def __str__(self) -> str:
         old, new = (" ".join(text.split())[:90] for text in (self.old, self.new))
         return f"{self.path}:{self.line} {self.kind}: {old}  ->  {new}"
 
 
 def find_mutations(path: str, source: bytes) -> list[Mutation]:
-    """Every change of one file that is known here, each of which still parses."""
+    """Every change of one file that is known here."""
     finder = _Finder(path, source)
     finder.visit(ast.parse(source))
-    return [change for change in finder.found if _parses(change.apply(source))]
-
-
-def _parses(source: bytes) -> bool:
-    try:
-        ast.parse(source)
-    except SyntaxError:
-        return False
-    return True
+    return finder.found
 
 
 def _name(call: ast.expr) -> str:
@@ -184,9 +183,9 @@ class _Finder(ast.NodeVisitor):
 
     def visit_Expr(self, node: ast.Expr) -> None:
         if isinstance(node.value, ast.Call):
-            kind = "check" if "check" in _name(node.value) else "statement"
-            self.add(kind, node, "pass")
-            self.visit(node.value)
+            checks = "check" in _name(node.value)
+            self.add("check" if checks else "statement", node, "pass")
+            (self.generic_visit if checks else self.visit)(node.value)
 
     def visit_Assign(self, node: ast.Assign) -> None:
         if all(isinstance(target, (ast.Attribute, ast.Subscript)) for target in node.targets):
