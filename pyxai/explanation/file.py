@@ -13,6 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from pyxai.runner.arguments import Shared
+
 __all__ = ["load", "save"]
 
 KEY = "pyxai.explanation"
@@ -89,6 +91,8 @@ def _encode(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
         start = f"{name}." if name else ""
         pairs = [[key, _encode(part, f"{start}{key}", tensors)] for key, part in value.items()]
         return {"dict": pairs}
+    if isinstance(value, Shared):
+        return {"shared": _encode(value.value, f"{name}.value", tensors)}
     return {"text": repr(value)}
 
 
@@ -103,4 +107,4 @@ def _decode(value: Any, tensors: dict[str, Tensor]) -> Any:
     if kind in ("tuple", "list"):
         parts = [_decode(part, tensors) for part in content]
         return tuple(parts) if kind == "tuple" else parts
-    return content
+    return Shared(_decode(content, tensors)) if kind == "shared" else content

@@ -19,6 +19,7 @@ from pyxai._inputs import flat_features
 from pyxai._lazy import above
 from pyxai.explanation import file, text
 from pyxai.explanation.rows import take_baselines, take_options, take_rows, take_target
+from pyxai.runner.arguments import Shared
 
 __all__ = ["Explanation"]
 
@@ -344,4 +345,6 @@ def _move(value: Any, device: torch.device) -> Any:
         return type(value)(_move(part, device) for part in value)
     if isinstance(value, dict):
         return {key: _move(part, device) for key, part in value.items()}
+    if isinstance(value, Shared):
+        return Shared(_move(value.value, device))
     return value

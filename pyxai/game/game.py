@@ -45,7 +45,8 @@ class Game:
     target : int, tuple, list or Tensor, optional
         Which output is explained; see `pyxai.runner.Target`.
     additional_forward_args : Any, optional
-        Extra arguments of the model; tensors with one row per example are repeated.
+        Further arguments of the model. A tensor whose first size is that of the batch is taken to
+        hold a row for each example; `pyxai.Shared` says that all rows share it.
     output : "logit", "probability", "log_probability" or callable
         Applied to the model's output before the target is selected.
     max_rows : int, optional

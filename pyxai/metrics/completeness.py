@@ -45,7 +45,8 @@ def completeness(
     target : int, tuple, list or Tensor, optional
         Which output.
     additional_forward_args : any, optional
-        Extra arguments of the model.
+        Further arguments of the model. A tensor whose first size is that of the batch is taken to
+        hold a row for each example; `pyxai.Shared` says that all rows share it.
     output : "logit", "probability", "log_probability" or callable
         Applied before the target is selected.
     feature_mask : Tensor or tuple of Tensor, optional

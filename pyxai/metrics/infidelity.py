@@ -57,7 +57,8 @@ def infidelity(
     baselines : float, Tensor or tuple, optional
         Given to ``perturb_func``.
     additional_forward_args : any, optional
-        Extra arguments of the model.
+        Further arguments of the model. A tensor whose first size is that of the batch is taken to
+        hold a row for each example; `pyxai.Shared` says that all rows share it.
     target : int, tuple, list or Tensor, optional
         Which output.
     n_perturb_samples : int

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import Tensor
 
-__all__ = ["MixedRowsError", "check_rows", "in_rounds", "per_output"]
+from pyxai._checks import check_tensor
+
+__all__ = ["MixedRowsError", "check_rows", "each_row", "in_rounds", "per_output"]
 
 Result = TypeVar("Result")
 
@@ -91,6 +93,22 @@ def check_rows(shape: tuple[int | None, ...], n_rows: int) -> bool:
         f"model must return one row for each of {n_rows} input rows, or one scalar, "
         f"got shape {list(shape)}"
     )
+
+
+def each_row(outputs: Any, n_rows: int) -> Tensor:
+    """Return a model's outputs, for a function that sets them beside what belongs to its rows.
+
+    Raises
+    ------
+    TypeError
+        If they are no tensor.
+    ValueError
+        If there is not one for each row: what belongs to the rows would be broadcast.
+    """
+    found = check_tensor("model output", outputs)
+    if not check_rows(found.shape, n_rows):
+        raise ValueError(f"model must return one row for each of {n_rows} rows, got one for all")
+    return found
 
 
 def per_output(totals: Tensor, outputs: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pyxai._checks import check_choice, check_finite, check_tensor, describe
+from pyxai.runner.mixing import each_row
 
 __all__ = ["LOSSES", "Loss", "RowGains", "cross_entropy", "squared_error"]
 
@@ -39,7 +40,7 @@ class RowGains:
     def __call__(self, *rows_and_labels: Tensor) -> Tensor:
         """Return one number per row."""
         *rows, labels = rows_and_labels
-        outputs = check_tensor("model output", self.model(*rows))
+        outputs = each_row(self.model(*rows), len(labels))
         if outputs.dtype in (torch.float16, torch.bfloat16):
             outputs = outputs.float()
         losses = check_tensor("loss", self.loss(outputs, labels))

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pyxai.runner.mixing import each_row
+
 __all__ = ["Hit", "Margin", "roc_auc"]
 
 
@@ -26,7 +28,7 @@ class Margin:
     def __call__(self, *rows_and_labels: Tensor) -> Tensor:
         """Return one number per row; the labels come last."""
         *rows, labels = rows_and_labels
-        outputs: Tensor = self.model(*rows)
+        outputs = each_row(self.model(*rows), len(labels))
         if outputs.numel() == len(labels):
             return outputs.reshape(len(labels))
         if outputs.dim() != 2 or outputs.shape[1] != 2:
@@ -52,7 +54,7 @@ class Hit:
     def __call__(self, *rows_and_labels: Tensor) -> Tensor:
         """Return one number per row; the labels come last."""
         *rows, labels = rows_and_labels
-        outputs: Tensor = self.model(*rows)
+        outputs = each_row(self.model(*rows), len(labels))
         flat = outputs.reshape(len(labels), -1)
         best = (flat[:, 0] > 0).long() if flat.shape[1] == 1 else flat.argmax(1)
         return (best == labels).double()

@@ -1,9 +1,11 @@
 """Extra arguments of models: which follow the rows and which all rows share, for every method."""
 
+import inspect
+
 import pytest
 import torch
 from contract_cases import example_of, make_inputs, make_net
-from contract_runs import NAMES, assert_close, run
+from contract_runs import NAMES, assert_close, makes, run, with_option
 from torch import nn
 
 import pyxai
@@ -140,3 +142,35 @@ def test_metrics_share_what_is_marked():
         for model, given in ((marked, shared), (plain, {}))
     ]
     assert_close(*values)
+
+
+def test_explanations_keep_the_mark(tmp_path):
+    given = ({"weights": Shared(W)}, 2)
+    x = torch.ones(3, 2)
+    explanation = pyxai.explain(
+        lambda rows, options, _: weighted(rows, options["weights"]),
+        x,
+        method="saliency",
+        additional_forward_args=given,
+    )
+    for kept in (
+        pyxai.Explanation.load(explanation.save(tmp_path / "kept")),
+        explanation.to("cpu"),
+        explanation[1],
+    ):
+        shared = kept.options["additional_forward_args"][0]["weights"]
+        assert isinstance(shared, Shared)
+        assert torch.equal(shared.value, W)
+    moved = explanation.to("meta").options["additional_forward_args"][0]["weights"]
+    assert moved.value.device.type == "meta"
+
+
+TAKING = with_option("additional_forward_args")
+
+
+@pytest.mark.parametrize("name", TAKING)
+def test_docstrings_say_how_the_guess_is_made(name):
+    words = " ".join(inspect.getdoc(makes(name).attribute).split())
+    if name != "noise_tunnel":  # passes them on
+        assert "A tensor whose first size is that of the batch is taken to hold a row" in words
+        assert "`pyxai.Shared` says that all rows share it" in words

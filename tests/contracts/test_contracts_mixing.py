@@ -6,8 +6,16 @@ from contract_cases import example_of, make_inputs, make_net
 from contract_runs import NAMES, assert_close, method_of, run
 from torch import nn
 
-from pyxai import metrics, registry
-from pyxai.attribution import DeepLiftShap, ExpectedGradients, IntegratedGradients, NoiseTunnel
+from pyxai import metrics, registry, taylor
+from pyxai.attribution import (
+    DeepLiftShap,
+    ExpectedGradients,
+    GreedyPIG,
+    IntegratedGradients,
+    NoiseTunnel,
+)
+from pyxai.selection.losses import RowGains
+from pyxai.selection.scoring import Hit, Margin
 
 W = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
 X = torch.tensor([[0.3, -0.4, 0.2]], dtype=torch.float64)
@@ -144,3 +152,39 @@ def test_sensitivity_is_that_of_the_row(name):
         changes = {"n_perturb_samples": 3, "perturb_radius": 0.1, "target": target, **options}
         found.append(metrics.sensitivity_max(method.attribute, x, **changes))
     assert_close(found[1], found[0], 1e-7)
+
+
+def perturb(rows):
+    return rows * 0.1, rows * 0.9
+
+
+METRICS = {
+    "insertion": lambda model, x: metrics.insertion(model, x, x * 2, target=1).y,
+    "deletion": lambda model, x: metrics.deletion(model, x, x * 2, target=1).y,
+    "softmax_auc": lambda model, x: metrics.softmax_auc(model, x, x * 2, target=1).y,
+    "kl_auc": lambda model, x: metrics.kl_auc(model, x, x * 2).y,
+    "comprehensiveness": lambda model, x: metrics.comprehensiveness(model, x, x * 2, target=1),
+    "sufficiency": lambda model, x: metrics.sufficiency(model, x, x * 2, target=1),
+    "completeness": lambda model, x: metrics.completeness(model, x, x * 2, target=1),
+    "infidelity": lambda model, x: metrics.infidelity(model, perturb, x, x * 2, target=1),
+    "divergence": lambda model, x: GreedyPIG(model).attribute(x, output="kl"),
+    "harsanyi_dividends": lambda model, x: taylor.harsanyi_dividends(model, x, target=1).values,
+}
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_metrics_of_the_mean_are_those_of_the_row_or_refused(name):
+    net, x = make_net(example_of("saliency")), make_inputs(example_of("saliency"), 3)
+    model = Mean(net, "classes").eval()
+    assert_close(METRICS[name](model, x[:1]), METRICS[name](net, x[:1]), 1e-8)
+    with pytest.raises(ValueError, match=r"^model must return one row for each of 3 input rows"):
+        METRICS[name](model, x)
+
+
+def test_several_rows_do_not_take_part_in_a_row_of_their_own():
+    # Outputs that would broadcast against what belongs to the rows.
+    net, x = make_net(example_of("saliency")), make_inputs(example_of("saliency"), 3)
+    for model in (Mean(net, "classes"), Mean(net, "one value")):
+        for made in (Margin(model), Hit(model), RowGains(model, "cross_entropy")):
+            with pytest.raises(ValueError, match=r"^model must return one row for each of 3"):
+                made(x, torch.tensor([0, 1, 1]))

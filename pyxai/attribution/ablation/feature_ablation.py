@@ -80,7 +80,8 @@ class FeatureAblation(PerturbationAttribution):
             Which output: one index for all examples, or one for each; see `pyxai.runner.Target`.
             None for a model with ``n_outputs`` outputs per row: all of them, at no further cost.
         additional_forward_args : any, optional
-            Further arguments of the model; tensors with one row per example follow the examples.
+            Further arguments of the model. A tensor whose first size is that of the batch is taken
+            to hold a row for each example; `pyxai.Shared` says that all rows share it.
         feature_mask : Tensor or tuple of Tensor, shape that broadcasts to the inputs, optional
             Integers from 0: features of the same number are replaced together, also across the
             tensors of a tuple. Default: every feature alone.

@@ -84,7 +84,9 @@ class FeaturePermutation(PerturbationAttribution):
         target : int, tuple, list or Tensor, optional
             Which output is explained.
         additional_forward_args : any, optional
-            Further arguments of the model; they stay with their row.
+            Further arguments of the model; they stay with their row. A tensor whose first size is
+            that of the batch is taken to hold a row for each example; `pyxai.Shared` says that all
+            rows share it.
         feature_mask : Tensor or tuple of Tensor, optional
             Features with the same number are permuted together. Default: each by itself.
         perturbations_per_eval : int

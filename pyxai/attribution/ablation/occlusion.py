@@ -75,7 +75,8 @@ class Occlusion(PerturbationAttribution):
             Which output: one index for all examples, or one for each; see `pyxai.runner.Target`.
             None for a model with ``n_outputs`` outputs per row: all of them, at no further cost.
         additional_forward_args : any, optional
-            Further arguments of the model; tensors with one row per example follow the examples.
+            Further arguments of the model. A tensor whose first size is that of the batch is taken
+            to hold a row for each example; `pyxai.Shared` says that all rows share it.
         perturbations_per_eval : int
             1: the rows in one call of the model are chosen from its memory. More: at most so many
             windows of every example in one call.

@@ -80,7 +80,8 @@ class PredictionDifference(PerturbationAttribution):
         target : int, tuple, list or Tensor, optional
             Which output is explained.
         additional_forward_args : any, optional
-            Further arguments of the model.
+            Further arguments of the model. A tensor whose first size is that of the batch is taken
+            to hold a row for each example; `pyxai.Shared` says that all rows share it.
         feature_mask : Tensor or tuple of Tensor, optional
             Features with the same number become unknown together. Default: each by itself.
         perturbations_per_eval : int

@@ -74,7 +74,8 @@ class ShapleyValues(CoalitionMethod):
         target : int, tuple, list or Tensor, optional
             Which output is explained; ``None`` with several outputs: all of them.
         additional_forward_args : any, optional
-            Further arguments of the model.
+            Further arguments of the model. A tensor whose first size is that of the batch is taken
+            to hold a row for each example; `pyxai.Shared` says that all rows share it.
         feature_mask : Tensor or tuple of Tensor, optional
             Features with the same number are one player. Default: each by itself.
         perturbations_per_eval : int

@@ -78,7 +78,8 @@ class InputXGradient(GradientAttribution):
         target : int, tuple, list or Tensor, optional
             Which output: one index for all examples, or one for each; see `pyxai.runner.Target`.
         additional_forward_args : any, optional
-            Further arguments of the model; tensors with one row per example follow the examples.
+            Further arguments of the model. A tensor whose first size is that of the batch is taken
+            to hold a row for each example; `pyxai.Shared` says that all rows share it.
         baselines : float, Tensor, or tuple of those, shape [*features] or [1 or batch, *features]
             What is subtracted from the input; default 0.
         at : "input" or "baseline"

@@ -60,7 +60,8 @@ class ModifiedRelu(GradientAttribution):
         target : int, tuple, list or Tensor, optional
             Which output, in any of captum's forms.
         additional_forward_args : any, optional
-            Further arguments of the model.
+            Further arguments of the model. A tensor whose first size is that of the batch is taken
+            to hold a row for each example; `pyxai.Shared` says that all rows share it.
 
         Returns
         -------

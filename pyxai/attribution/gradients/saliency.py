@@ -61,7 +61,8 @@ class Saliency(GradientAttribution):
         abs : bool
             Whether to return absolute values.
         additional_forward_args : any, optional
-            Further arguments of the model; tensors with one row per example follow the examples.
+            Further arguments of the model. A tensor whose first size is that of the batch is taken
+            to hold a row for each example; `pyxai.Shared` says that all rows share it.
 
         Returns
         -------

@@ -72,7 +72,8 @@ class LayerGradCam(LayerAttribution):
         target : int, tuple, list or Tensor, optional
             Which output is explained.
         additional_forward_args : any, optional
-            Further arguments of the model.
+            Further arguments of the model. A tensor whose first size is that of the batch is taken
+            to hold a row for each example; `pyxai.Shared` says that all rows share it.
         attribute_to_layer_input : bool
             Whether to take the layer's input instead of its output.
         relu_attributions : bool

@@ -91,7 +91,8 @@ class GuidedIG(GradientAttribution):
         target : int, tuple, list or Tensor, optional
             Which output: one index for all examples, or one for each; see `pyxai.runner.Target`.
         additional_forward_args : any, optional
-            Further arguments of the model; tensors with one row per example follow the examples.
+            Further arguments of the model. A tensor whose first size is that of the batch is taken
+            to hold a row for each example; `pyxai.Shared` says that all rows share it.
         n_steps : int
             Number of steps; each costs one gradient per example, one after the other.
         fraction : float

@@ -95,7 +95,8 @@ class XRAI(GradientAttribution):
         target : int, tuple, list or Tensor, optional
             Which output: one index for all examples, or one for each; see `pyxai.runner.Target`.
         additional_forward_args : any, optional
-            Further arguments of the model; tensors with one row per example follow the examples.
+            Further arguments of the model. A tensor whose first size is that of the batch is taken
+            to hold a row for each example; `pyxai.Shared` says that all rows share it.
         segments : Tensor, or list of Tensor with one for each example, optional
             Integers [height, width] or [batch, height, width], the number of each pixel's segment;
             or bool [n_segments, height, width], segments that may overlap. Default: six

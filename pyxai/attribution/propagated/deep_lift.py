@@ -136,7 +136,9 @@ class DeepLift(GradientAttribution):
         target : None, int, tuple, list or Tensor
             Which output, one for all rows or one per row.
         additional_forward_args : Any
-            Further arguments of the model, the same for inputs and baselines.
+            Further arguments of the model, the same for inputs and baselines. A tensor whose first
+            size is that of the batch is taken to hold a row for each example; `pyxai.Shared` says
+            that all rows share it.
         return_convergence_delta : bool
             Whether to return how far the attributions are from ``f(x) - f(b)``.
         custom_attribution_func : callable, optional

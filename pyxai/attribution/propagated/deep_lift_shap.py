@@ -107,8 +107,10 @@ class DeepLiftShap(DeepLift):
         target : None, int, tuple, list or Tensor
             Which output, one for all rows or one per row.
         additional_forward_args : Any
-            Further arguments of the model. With tensors that have a row per example, every
-            baseline is run with the arguments of each example, which costs a pass per pair.
+            Further arguments of the model. A tensor whose first size is that of the batch is taken
+            to hold a row for each example; `pyxai.Shared` says that all rows share it. With such
+            rows every baseline is run with the arguments of each example, which costs a pass per
+            pair.
         return_convergence_delta : bool
             Whether to return how far the attributions of each pair are from ``f(x) - f(b)``.
         custom_attribution_func : callable, optional

@@ -132,7 +132,8 @@ class ExpectedGradients(GradientAttribution):
         target : int, tuple, list or Tensor, optional
             Which output is explained.
         additional_forward_args : any, optional
-            Further arguments of the model.
+            Further arguments of the model. A tensor whose first size is that of the batch is taken
+            to hold a row for each example; `pyxai.Shared` says that all rows share it.
         n_steps, method, tolerance, max_steps
             The quadrature in t, as in `IntegratedGradients`; the tolerance holds for each baseline.
             With ``n_samples`` the tolerance is the largest standard error of an example, and its

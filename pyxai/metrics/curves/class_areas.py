@@ -16,6 +16,7 @@ from pyxai.metrics.curves.ranked_game import (
 )
 from pyxai.metrics.options import sets
 from pyxai.metrics.outputs import log_probabilities, log_probabilities_of_each
+from pyxai.runner.mixing import each_row
 
 __all__ = ["kl_auc", "softmax_auc"]
 
@@ -126,7 +127,7 @@ n_points, absolute, max_rows, seed
 
     def divergence(*arguments: Any) -> Tensor:
         *given, reference = arguments
-        shown = log_probabilities(model(*given))
+        shown = log_probabilities(each_row(model(*given), len(reference)))
         p, q = (shown, reference) if reverse else (reference, shown)
         # A class without probability adds nothing: x log x is 0 at 0.
         total: Tensor = torch.where(p == -torch.inf, 0.0, p.exp() * (p - q)).sum(1)

@@ -55,7 +55,8 @@ def insertion(
         Features with the same number are shown together; their scores are averaged. Fractions
         count the groups that the example has.
     additional_forward_args : any, optional
-        Extra arguments of the model.
+        Further arguments of the model. A tensor whose first size is that of the batch is taken to
+        hold a row for each example; `pyxai.Shared` says that all rows share it.
     output : "logit", "probability", "log_probability" or callable
         What the curve shows.
     n_points : int, optional

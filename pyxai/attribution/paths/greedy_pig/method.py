@@ -117,7 +117,8 @@ class GreedyPIG(GradientAttribution):
             Which output, one index for all examples or one for each; see `pyxai.runner.Target`. It
             stays the same along the path. Not used by a divergence, which speaks of all classes.
         additional_forward_args : any, optional
-            Further arguments of the model; tensors with one row per example follow the examples.
+            Further arguments of the model. A tensor whose first size is that of the batch is taken
+            to hold a row for each example; `pyxai.Shared` says that all rows share it.
         feature_mask : Tensor or tuple of Tensor, optional
             Integers: features with the same number are selected together and get the same score,
             as the channels of a pixel, a patch, a superpixel, or an embedding.

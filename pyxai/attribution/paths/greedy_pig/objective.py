@@ -12,6 +12,7 @@ from pyxai.explanation.rows import take_target
 from pyxai.greedy.divergence import DIVERGENCES, class_log_probabilities, divergence
 from pyxai.runner import EveryOutput, Output, Runner, Target
 from pyxai.runner.arguments import as_arguments, take_arguments
+from pyxai.runner.mixing import each_row
 from pyxai.runner.target import apply_output
 
 __all__ = ["Objective", "make_objective"]
@@ -141,7 +142,7 @@ class _Divergence:
 
     def __call__(self, *given: Any) -> Tensor:
         *arguments, full = given
-        outputs = self.model(*arguments).double().reshape(len(full), -1)
+        outputs = each_row(self.model(*arguments), len(full)).double().reshape(len(full), -1)
         return -divergence(self.output, full, class_log_probabilities(outputs))
 
 
@@ -171,5 +172,6 @@ class _Product:
         # Without a gradient of their own: the sum must need one through the inputs alone.
         factors = given[self.n_inputs].detach()
         outputs = self.model(*given[: self.n_inputs], *given[self.n_inputs + 1 :])
+        outputs = each_row(outputs, len(factors))
         total: Tensor = (outputs.reshape(factors.shape).to(factors.dtype) * factors).sum(1)
         return total

@@ -212,7 +212,8 @@ class FunctionalInformation(GradientAttribution):
         target : int, tuple, list or Tensor, optional
             The explained class, in any of captum's forms; it is fixed, not chosen per sample.
         additional_forward_args : any, optional
-            Further arguments of the model.
+            Further arguments of the model. A tensor whose first size is that of the batch is taken
+            to hold a row for each example; `pyxai.Shared` says that all rows share it.
         score : str
             See the class.
         n_samples : int
