@@ -34,7 +34,7 @@ class Shared:
     >>> import torch, pyxai
     >>> model = lambda x, w: x.sum(1) * w.sum()
     >>> x, w = torch.ones(3, 2), torch.ones(3)  # as many weights as rows
-    >>> explainer = pyxai.attribution.IntegratedGradients(model)
+    >>> explainer = pyxai.attribution.Saliency(model)
     >>> explainer.attribute(x, additional_forward_args=pyxai.Shared(w))
     tensor([[3., 3.],
             [3., 3.],
