@@ -8,6 +8,7 @@ import inspect
 import re
 import subprocess
 import sys
+from dataclasses import is_dataclass
 from pathlib import Path
 
 import pytest
@@ -300,13 +301,13 @@ def test_every_method_is_exported():
 
 
 def modules_with_tests() -> set[str]:
-    """Modules of what is registered, and of the functions of the rooms that measure."""
+    """Modules of what is registered, and of what other rooms export, but for their results."""
     found = {registry.get(name).cls.__module__ for name in registry.names()}
-    for room in ("pyxai.metrics", "pyxai.taylor"):
-        values = [
-            getattr(sys.modules[room], name) for name in importlib.import_module(room).__all__
-        ]
-        found |= {value.__module__ for value in values if inspect.isfunction(value)}
+    for room in ("pyxai.metrics", "pyxai.taylor", "pyxai.selection", "pyxai.graphs"):
+        module = importlib.import_module(room)
+        values = [getattr(module, name) for name in module.__all__]
+        computing = [each for each in values if callable(each) and not is_dataclass(each)]
+        found |= {each.__module__ for each in computing}
     return {module.removesuffix(".method") for module in found if module.startswith("pyxai.")}
 
 

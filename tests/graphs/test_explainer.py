@@ -1,4 +1,4 @@
-"""Greedy selection on graphs: closed forms, exact small graphs, the measured table, invariance."""
+"""The explanation of nodes and the compression of graphs: closed forms, invariance, the table."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 import torch
-from graph_references import TwoLayers, edge_sum, random_graph, ring, subsets
+from graph_references import TwoLayers, edge_sum, node_features, random_graph, ring
 
 from pyxai import PyxaiWarning
 from pyxai.demo.sections.graph_task import block_graph, train
@@ -49,92 +49,8 @@ def test_the_first_gradient_alone_is_the_start_rule():
     assert toy(rounds=[3], method="start").scores.tolist() == [[4.0, 4.0, 1.0]]
 
 
-def test_scores_of_one_round_are_complete():
-    edge_index = random_graph(3)
-    game = GraphGame(TwoLayers(), block_x(7), edge_index, weights_as="dense", node=0)
-    found = select_players(
-        game, rounds=[game.n_players], method="gausslegendre", n_steps=64, scores="raw"
-    )
-    rise = found.values[0, -1] - found.values[0, 0]
-    torch.testing.assert_close(found.player_scores.sum(), rise)
-    shared = select_players(game, scores="telescoped")
-    torch.testing.assert_close(shared.player_scores.sum(), rise)
-    # Both directions carry the score of their edge.
-    torch.testing.assert_close(shared.scores.sum(), 2 * rise)
-
-
-def block_x(n_nodes, n_features=3):
-    generator = torch.Generator().manual_seed(8)
-    return torch.randn(n_nodes, n_features, generator=generator, dtype=torch.float64)
-
-
-def best_of_size(game, size):
-    """The largest value of a subset of so many players, by enumeration."""
-    masks = subsets(game.n_players)
-    masks = masks[masks.sum(1) == size]
-    return float(game.values(masks)[0].max())
-
-
-def test_edges_that_add_up_are_selected_as_enumeration_says():
-    # Without a normalisation, and linear: each edge is worth what it carries.
-    x = block_x(6, 1)
-    edge_index = torch.tensor([[1, 2, 3, 4, 5], [0, 0, 0, 0, 0]])
-    game = GraphGame(
-        lambda x, a: a @ x,
-        x,
-        edge_index,
-        node=0,
-        weights_as="dense",
-        normalise="none",
-        output="logit",
-    )
-    for rounds in (1, 2, "geometric", [5]):
-        found = select_players(game, rounds=rounds)
-        assert found.order[0].tolist() == x[1:, 0].argsort(descending=True).tolist()
-        for size in range(1, 6):
-            value = game.values(found.players(size)[:, None])[0, 0]
-            assert float(value) == pytest.approx(best_of_size(game, size))
-
-
-@pytest.mark.parametrize("degrees", ["renormalise", "frozen"])
-def test_small_graphs_are_close_to_the_best_subsets(degrees):
-    # What enumeration gains over nothing, greedy gains nine tenths of, over sizes, on each graph.
-    for seed in range(8):
-        gained = reached = 0.0
-        edge_index = random_graph(seed, n_nodes=5, share=0.6)
-        game = GraphGame(
-            TwoLayers(),
-            block_x(5),
-            edge_index,
-            weights_as="dense",
-            degrees=degrees,
-            output="probability",
-        )
-        found = select_players(game, rounds=1, n_steps=8, shortlist=game.n_players)
-        for size in range(1, game.n_players):
-            mask = found.players(size)[:, None]
-            empty = float(game.values(torch.zeros(1, game.n_players, dtype=torch.bool))[0, 0])
-            gained += float(game.values(mask)[0, 0]) - empty
-            reached += best_of_size(game, size) - empty
-        assert reached - 0.1 * abs(reached) <= gained <= reached + 1e-9, seed
-
-
-def test_a_shortlist_of_all_is_exact_greedy_selection():
-    edge_index = random_graph(3)
-    game = GraphGame(TwoLayers(), block_x(7), edge_index, weights_as="dense", node=0)
-    found = select_players(game, rounds=1, n_select=4, shortlist=game.n_players)
-    chosen: list[int] = []
-    for _ in range(4):
-        left = [p for p in range(game.n_players) if p not in chosen]
-        masks = torch.zeros(len(left), game.n_players, dtype=torch.bool)
-        for row, player in enumerate(left):
-            masks[row, [*chosen, player]] = True
-        chosen.append(left[int(game.values(masks)[0].argmax())])
-    assert found.order[0].tolist() == chosen
-
-
 def test_nodes_alone_are_nodes_in_a_batch():
-    edge_index, x = random_graph(5), block_x(7)
+    edge_index, x = random_graph(5), node_features(7)
     explainer = GraphExplainer(TwoLayers(), weights_as="sparse", scores="telescoped")
     together = explainer.explain_node(x, edge_index, [4, 0, 2])
     for row, node in enumerate([4, 0, 2]):
@@ -147,7 +63,7 @@ def test_nodes_alone_are_nodes_in_a_batch():
 
 @pytest.mark.parametrize("way", ["dense", "sparse", "edge_weight"])
 def test_names_of_nodes_and_the_order_of_entries_do_not_matter(way):
-    edge_index, x = random_graph(5), block_x(7)
+    edge_index, x = random_graph(5), node_features(7)
     explainer = GraphExplainer(
         TwoLayers(edges=way == "edge_weight"),
         weights_as=way,
@@ -165,7 +81,7 @@ def test_names_of_nodes_and_the_order_of_entries_do_not_matter(way):
 def test_the_result_says_what_stays():
     edge_index = torch.cat([ring(5), torch.tensor([[2], [2]])], 1)  # with a loop
     found = GraphExplainer(TwoLayers(), weights_as="dense").compress(
-        block_x(5), edge_index, n_select=3
+        node_features(5), edge_index, n_select=3
     )
     assert found.order.shape == (1, 3)
     assert torch.equal(found.edge_index, edge_index)
@@ -183,7 +99,7 @@ def test_the_result_says_what_stays():
 
 def test_the_result_is_an_explanation_too():
     found = GraphExplainer(TwoLayers(), weights_as="dense").explain_node(
-        block_x(5), ring(5), [1, 3]
+        node_features(5), ring(5), [1, 3]
     )
     plain = found.explanation
     assert isinstance(plain, Explanation)
@@ -193,7 +109,7 @@ def test_the_result_is_an_explanation_too():
     everyone = torch.ones(1, 5, dtype=torch.bool)
     torch.testing.assert_close(plain.outputs, found.game.values(everyone)[:, 0])
     nodes = GraphExplainer(TwoLayers(), weights_as="dense", players="nodes").explain_node(
-        block_x(5), ring(5), 2
+        node_features(5), ring(5), 2
     )
     assert nodes.explanation.feature_names[4] == "node 4"
     assert nodes.scores[0, 2] == 0
@@ -204,7 +120,7 @@ def test_an_isolated_node_is_told_of():
     edge_index = torch.tensor([[1, 2], [2, 1]])
     explainer = GraphExplainer(TwoLayers(), weights_as="dense")
     with pytest.warns(PyxaiWarning, match=r"no edge changes the output at node\(s\) 0;"):
-        explainer.explain_node(block_x(3), edge_index, [0, 1])
+        explainer.explain_node(node_features(3), edge_index, [0, 1])
 
 
 @pytest.mark.parametrize("output", ["kl", "reverse_kl"])
@@ -212,7 +128,7 @@ def test_a_divergence_does_not_stop_early(output):
     message = f"epsilon must be None for output='{output}', whose share of 0 nothing reaches, got"
     with pytest.raises(ValueError, match=message):
         GraphExplainer(TwoLayers(), weights_as="dense", output=output, epsilon=0.1)
-    game = GraphGame(TwoLayers(), block_x(5), ring(5), weights_as="dense", output=output)
+    game = GraphGame(TwoLayers(), node_features(5), ring(5), weights_as="dense", output=output)
     with pytest.raises(ValueError, match=message):
         select_players(game, epsilon=0.1)
 
@@ -270,7 +186,7 @@ def test_a_node_is_named():
     with pytest.raises(
         TypeError, match=r"node must be a node number.* got None; compress asks for"
     ):
-        explainer.explain_node(block_x(5), ring(5), None)
+        explainer.explain_node(node_features(5), ring(5), None)
 
 
 @pytest.mark.parametrize(
@@ -282,13 +198,16 @@ def test_a_node_is_named():
 )
 def test_options_are_checked(options, message):
     with pytest.raises(ValueError, match=message):
-        GraphExplainer(TwoLayers(), weights_as="dense", **options).compress(block_x(5), ring(5))
+        GraphExplainer(TwoLayers(), weights_as="dense", **options).compress(
+            node_features(5), ring(5)
+        )
 
 
 # The table was measured on one net, which is not known; here are means over eight, whose standard
 # deviations are .02 to .07. Shares .2 and .3 of the edges, chosen at random, in one round, and in
 # rounds of a tenth.
 N_NETS = 8
+
 TABLE = {
     "renormalise": {"random": (0.53, 0.52), "once": (0.80, 0.86), "greedy": (0.91, 0.97)},
     "frozen": {"random": (0.48, 0.54), "once": (0.77, 0.84), "greedy": (0.82, 0.87)},

@@ -9,15 +9,14 @@ import pytest
 import torch
 from backends import assert_as_exact_as_torch
 from graph_references import TwoLayers, dense_adjacency, edge_sum, random_graph, ring, subsets
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from pyxai import PyxaiWarning
 from pyxai.attribution import IntegratedGradients
-from pyxai.graphs import GraphGame, graph_players, normalised_weights, weighted_adjacency
+from pyxai.graphs import GraphGame, graph_players, normalised_weights
 from pyxai.graphs.questions import OUTPUTS
 
 RULES = ("renormalise", "frozen")
+
 WAYS = ("dense", "sparse", "edge_weight")
 
 
@@ -39,56 +38,6 @@ def reference_values(edge_index, weights, rule, node, target, log=True):
     adjacency = dense_adjacency(edge_index, weights, n_nodes, rule)
     outputs = TwoLayers()(features(n_nodes), adjacency)
     return (outputs.log_softmax(1) if log else outputs)[node, target]
-
-
-@settings(max_examples=25, deadline=None)
-@given(
-    entries=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=9),
-    rule=st.sampled_from(RULES),
-    normalise=st.sampled_from(["symmetric", "row", "none"]),
-    loops=st.booleans(),
-    seed=st.integers(0, 99),
-)
-def test_the_adjacency_is_that_of_the_definition(entries, rule, normalise, loops, seed):
-    # Loops, entries given twice, one-way entries and nodes without any among them.
-    edge_index = torch.tensor(entries).T
-    weights = torch.rand(
-        len(entries), generator=torch.Generator().manual_seed(seed), dtype=torch.float64
-    )
-    options = {"degrees": rule, "normalise": normalise, "self_loops": loops}
-    expected = dense_adjacency(edge_index, weights, 5, rule, normalise, loops)
-    for layout in ("dense", "sparse"):
-        found = weighted_adjacency(edge_index, weights, 5, layout=layout, **options)
-        found = found.to_dense() if layout == "sparse" else found
-        torch.testing.assert_close(found, expected)
-    index, values = normalised_weights(edge_index, weights, 5, **options)
-    torch.testing.assert_close(edge_sum(torch.eye(5).double(), index, values), expected)
-
-
-@pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("normalise", ["symmetric", "row", "none"])
-@pytest.mark.parametrize("layout", ["dense", "sparse"])
-def test_gradients_flow_through_the_adjacency(rule, normalise, layout):
-    edge_index = random_graph(1)
-    base = torch.rand(edge_index.shape[1], dtype=torch.float64) + 0.5
-
-    def adjacency(weights):
-        found = weighted_adjacency(
-            edge_index, weights, 7, base=base, degrees=rule, normalise=normalise, layout=layout
-        )
-        return found.to_dense() if layout == "sparse" else found
-
-    weights = torch.rand(edge_index.shape[1], dtype=torch.float64) * 0.8 + 0.1
-    assert torch.autograd.gradcheck(adjacency, weights.requires_grad_())
-
-
-def test_a_node_that_nothing_reaches_has_finite_gradients():
-    edge_index = torch.tensor([[0, 1], [1, 0]])
-    weights = torch.zeros(2, dtype=torch.float64, requires_grad=True)
-    total = weighted_adjacency(edge_index, weights, 3, self_loops=False).sum()
-    torch.autograd.backward(total)
-    assert float(total.detach()) == 0
-    assert bool(torch.isfinite(weights.grad).all())
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -198,30 +147,6 @@ def test_base_weights_multiply():
     ends = game.values(torch.tensor([[True] * game.n_players, [False] * game.n_players]))[0]
     path = game.gradients(weights)[0, 0] @ weights[0]  # linear in w: gradient times w is the rise
     torch.testing.assert_close(ends[1] + path, mine)
-
-
-def test_both_directions_of_an_edge_are_one_player():
-    edge_index = torch.tensor([[0, 2, 1, 1, 2, 2, 0], [1, 1, 0, 2, 2, 1, 1]])
-    players = graph_players(edge_index, 3)
-    # (0, 1) and (1, 2) in the order of appearance; the loop at 2 is kept; (0, 1) is given twice.
-    assert players.undirected
-    assert players.n_players == 2
-    assert players.owners.tolist() == [0, 1, 0, 1, 2, 1, 0]
-    assert players.ends.tolist() == [[0, 2], [1, 1]]
-    weights = torch.tensor([[0.25, 0.5]])
-    assert players.entry_weights(weights).tolist() == [[0.25, 0.5, 0.25, 0.5, 1.0, 0.5, 0.25]]
-    scores = players.to_entries(torch.tensor([[3.0, 7.0]]))
-    assert scores.tolist() == [[3.0, 7.0, 3.0, 7.0, 0.0, 7.0, 3.0]]
-    assert players.to_players(scores).tolist() == [[3.0, 7.0]]
-
-
-def test_one_way_entries_play_alone():
-    players = graph_players(torch.tensor([[0, 1, 1], [1, 0, 2]]), 3)
-    assert not players.undirected
-    assert players.n_players == 3
-    both = graph_players(torch.tensor([[0, 1], [1, 0]]), 2, undirected=False)
-    assert both.n_players == 2
-    assert both.owners.tolist() == [0, 1]
 
 
 def test_a_node_without_weight_loses_its_edges_and_an_explained_one_is_kept():
@@ -344,8 +269,11 @@ def test_training_mode_is_told_of():
 
 
 X, RING = features(5), ring(5)
+
 ONES = torch.ones(10, dtype=torch.float64)
+
 NAN = ONES.clone()
+
 NAN[2] = torch.nan
 
 

@@ -83,3 +83,8 @@ class TwoLayers(torch.nn.Module):
 
         first, second = self.weights
         return gather(torch.tanh(gather(x @ first))) @ second
+
+
+def node_features(n_nodes, n_features=3):
+    generator = torch.Generator().manual_seed(8)
+    return torch.randn(n_nodes, n_features, generator=generator, dtype=torch.float64)

@@ -1,7 +1,8 @@
-"""Selection curves of models that are trained anew for each number of features."""
+"""Selection curves of other metrics, and of models trained anew for each number of features."""
 
 import pytest
 import torch
+from linear_table import N, net
 
 from pyxai.selection import selection_curve
 
@@ -51,3 +52,22 @@ def test_other_metrics(metric):
             retrain(torch.tensor(ORDER[:size]).long()), (X, labels), ORDER, metric=metric
         )
         assert curve.values[size] == alone.values[size]
+
+
+def test_curves_of_other_metrics(table):
+    from sklearn import metrics
+
+    x, y = table
+    labels, model = (y > 0).long(), net(n_classes=2)
+    order = [3, 1, 4, 0]
+    areas = selection_curve(model, (x, labels), order, metric="roc_auc", sizes=(1, 2, 4))
+    hits = selection_curve(model, (x, labels), order, metric="accuracy", sizes=(1, 2, 4))
+    mean = x.mean(0)
+    for place, size in enumerate((1, 2, 4)):
+        rows = mean.repeat(N, 1)
+        rows[:, order[:size]] = x[:, order[:size]]
+        out = model(rows).detach()
+        expected = metrics.roc_auc_score(labels, out[:, 1] - out[:, 0])
+        assert areas.values[place] == pytest.approx(expected)
+        expected = (out.argmax(1) == labels).double().mean()
+        assert hits.values[place] == pytest.approx(float(expected))

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 import torch
+from linear_table import WEIGHT, D, LinearTable, N, draws, linear, net
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -17,42 +18,8 @@ from pyxai.selection import (
 from pyxai.selection.growing import GrowingScores
 from pyxai.selection.problem import objective_of
 
-N, D = 50, 6
-WEIGHT = torch.tensor([0.5, -2.0, 0.0, 1.0, 3.0, -0.1], dtype=torch.float64)
 
-
-def draws(*shape, seed=0):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def net(seed=0, n_classes=3, dtype=torch.float64):
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        layers = [nn.Linear(D, 16), nn.ReLU(), nn.Linear(16, n_classes)]
-    return nn.Sequential(*layers).to(dtype).eval()
-
-
-@pytest.fixture(scope="module")
-def table():
-    x = draws(N, D, seed=1)
-    return x, net()(x).argmax(1)
-
-
-def linear(rows):
-    return rows @ WEIGHT
-
-
-class TestClosedForms:
-    """A linear model with the squared error: G is a quadratic form of the shown features."""
-
-    x = draws(N, D)
-    centred = x - x.mean(0)
-    parts = centred * WEIGHT  # what each column adds to the output of each row
-    y = linear(x)
-
-    def loss_of(self, shown):
-        return self.parts[:, [i for i in range(D) if i not in shown]].sum(1).square().mean()
-
+class TestClosedForms(LinearTable):
     def test_scores_are_the_path_integral(self):
         """The loss is (1 - t)^2 |rest|^2 on the path, so that its mean slope is known."""
         found = greedy_feature_selection(linear, (self.x, self.y), loss="squared_error", rounds=[6])
@@ -81,18 +48,6 @@ class TestClosedForms:
         assert found.curve.mean == pytest.approx(float(expected[1:].mean()))
         area = float(torch.trapezoid(expected) / D)
         assert found.curve.auc == pytest.approx(area)
-
-    def test_exact_greedy_is_the_best_of_each_round(self):
-        found = baseline_feature_selection(
-            linear, (self.x, self.y), order_by="exact", loss="squared_error"
-        )
-        shown = []
-        for feature, gain in zip(found.order.tolist(), found.scores, strict=True):
-            left = [i for i in range(D) if i not in shown]
-            losses = {i: float(self.loss_of([*shown, i])) for i in left}
-            assert losses[feature] == pytest.approx(min(losses.values()), abs=1e-12)
-            assert float(gain) == pytest.approx(float(self.loss_of(shown)) - losses[feature])
-            shown.append(feature)
 
     def test_shortlist_of_all_is_exact_greedy(self):
         options = {"loss": "squared_error"}
@@ -133,29 +88,6 @@ class TestClosedForms:
         }
         mean = WEIGHT * (self.x + 5).mean(0)
         assert orders == {tuple(mean.argsort(descending=True, stable=True).tolist())}
-
-    def test_integrated_gradients_order(self):
-        found = baseline_feature_selection(
-            linear, (self.x, self.y), order_by="integrated_gradients", loss="squared_error"
-        )
-        expected = (self.parts * self.parts.sum(1, keepdim=True)).abs().mean(0)
-        torch.testing.assert_close(found.scores, expected[found.order], rtol=1e-9, atol=1e-12)
-
-    def test_permutation_order(self):
-        """E of the rise when a column is shuffled is 2 N / (N - 1) Var(part), here to 4 %."""
-        found = baseline_feature_selection(
-            linear, (self.x, self.y), order_by="permutation", loss="squared_error", n_repeats=200
-        )
-        expected = 2 * self.parts.square().mean(0)
-        torch.testing.assert_close(found.scores, expected[found.order], rtol=0.04, atol=1e-9)
-
-    def test_permutation_counts_from_the_loss_of_whole_rows(self):
-        """Labels one above the outputs: the loss is 1 before any column is shuffled."""
-        found = baseline_feature_selection(
-            linear, (self.x, self.y + 1), order_by="permutation", loss="squared_error"
-        )
-        without_weight = found.scores[found.order == 2]
-        torch.testing.assert_close(without_weight, torch.zeros(1).double(), rtol=0, atol=1e-12)
 
 
 def test_quadratic_gain_with_one_node():
@@ -467,25 +399,6 @@ def test_one_logit_is_a_binary_model(table):
     pair, single = (greedy_feature_selection(model, (x, labels)) for model in (two, one))
     assert pair.order.tolist() == single.order.tolist()
     torch.testing.assert_close(pair.scores, single.scores)
-
-
-def test_curves_of_other_metrics(table):
-    from sklearn import metrics
-
-    x, y = table
-    labels, model = (y > 0).long(), net(n_classes=2)
-    order = [3, 1, 4, 0]
-    areas = selection_curve(model, (x, labels), order, metric="roc_auc", sizes=(1, 2, 4))
-    hits = selection_curve(model, (x, labels), order, metric="accuracy", sizes=(1, 2, 4))
-    mean = x.mean(0)
-    for place, size in enumerate((1, 2, 4)):
-        rows = mean.repeat(N, 1)
-        rows[:, order[:size]] = x[:, order[:size]]
-        out = model(rows).detach()
-        expected = metrics.roc_auc_score(labels, out[:, 1] - out[:, 0])
-        assert areas.values[place] == pytest.approx(expected)
-        expected = (out.argmax(1) == labels).double().mean()
-        assert hits.values[place] == pytest.approx(float(expected))
 
 
 def test_result_is_readable(table):
