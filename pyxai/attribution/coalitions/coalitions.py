@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pyxai.game.draws import uniform
-from pyxai.ops import pack_masks
+from pyxai.ops import pack_masks, sample_coalitions, unpack_masks
 
 __all__ = ["CoalitionPairs", "first_rows", "kernel_pairs"]
 
@@ -86,9 +86,15 @@ def _subsets(n_players: int, size: int) -> Tensor:
 
 def _random_subsets(sizes: Tensor, number: Tensor, n_players: int, seed: int) -> Tensor:
     """Coalition ``number`` of the random sequence of its size, bool [n_sizes, n_players]."""
-    order = uniform((sizes << 32) + number, n_players, seed=seed).argsort(1)
-    ranks = torch.empty_like(order).scatter_(1, order, torch.arange(n_players).expand_as(order))
-    masks = ranks < sizes[:, None]
+    packed = sample_coalitions(
+        n_players,
+        1,
+        seed=seed,
+        example_ids=(sizes << 32) + number,
+        law="fixed_size",
+        size=sizes[:, None],
+    )
+    masks = unpack_masks(packed[:, 0], n_players)
     middle = 2 * sizes == n_players
     return torch.where((middle & ~masks[:, 0])[:, None], ~masks, masks)
 
