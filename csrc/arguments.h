@@ -58,6 +58,16 @@ inline MaskView mask_view(const at::Tensor& masks, const at::Tensor& inputs) {
           n_words};
 }
 
+// Rows of a table of `count`, int64 of a given shape.
+inline RowView row_view(const at::Tensor& rows, std::initializer_list<int64_t> shape, int64_t count,
+                        const at::Tensor& inputs) {
+  check_dtype(rows, at::kLong, "rows");
+  check_shape(rows, shape, "rows");
+  check_same_device(rows, inputs, "rows");
+  check_contiguous(rows, "rows");
+  return {rows.const_data_ptr<int64_t>(), count};
+}
+
 // Quadrature weights: float64 [n_nodes].
 inline void check_weights(const at::Tensor& weights, int64_t n_nodes, const at::Tensor& inputs) {
   check_dtype(weights, at::kDouble, "weights");

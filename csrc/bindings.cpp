@@ -43,11 +43,12 @@ static void define_perturbations(py::module_& m) {
 }
 
 static void define_paths(py::module_& m) {
-  define(m, "path_points", &pyxai::path_points, "inputs"_a, "baselines"_a, "nodes"_a, "players"_a,
-         "selected"_a, "out"_a, "backend"_a);
+  define(m, "path_points", &pyxai::path_points, "inputs"_a, "baselines"_a, "nodes"_a, "rows"_a,
+         "players"_a, "selected"_a, "out"_a, "backend"_a);
   define(m, "path_accumulate", &pyxai::path_accumulate, "grads"_a, "weights"_a, "inputs"_a,
          "baselines"_a, "players"_a, "selected"_a, "multiply_by_inputs"_a, "out"_a, "backend"_a);
-  define(m, "path_moments", &pyxai::path_moments, "grads"_a, "weights"_a, "out"_a, "backend"_a);
+  define(m, "path_moments", &pyxai::path_moments, "grads"_a, "weights"_a, "inputs"_a, "baselines"_a,
+         "rows"_a, "origin"_a, "out"_a, "backend"_a);
   define(m, "player_sum", &pyxai::player_sum, "values"_a, "players"_a, "segments"_a, "n_players"_a,
          "out"_a, "backend"_a);
   define(m, "greedy_select", &pyxai::greedy_select, "sums"_a, "selected"_a, "n_select"_a,

@@ -30,11 +30,14 @@ void path_accumulate(const at::Tensor& grads, const at::Tensor& weights, const a
                      const std::optional<at::Tensor>& selected, bool multiply_by_inputs,
                      at::Tensor& out, const std::string& backend);
 
-void path_moments(const at::Tensor& grads, const at::Tensor& weights, at::Tensor& out,
+void path_moments(const at::Tensor& grads, const at::Tensor& weights,
+                  const std::optional<at::Tensor>& inputs,
+                  const std::optional<at::Tensor>& baselines, const std::optional<at::Tensor>& rows,
+                  const std::optional<at::Tensor>& origin, at::Tensor& out,
                   const std::string& backend);
 
 void path_points(const at::Tensor& inputs, const Baselines& baselines, const at::Tensor& nodes,
-                 const std::optional<at::Tensor>& players,
+                 const std::optional<at::Tensor>& rows, const std::optional<at::Tensor>& players,
                  const std::optional<at::Tensor>& selected, at::Tensor& out,
                  const std::string& backend);
 

@@ -7,10 +7,21 @@
 namespace pyxai {
 namespace {
 
+template <typename T>
+PYXAI_HD const T* path_end(const PathPointsParams& p, int64_t b) {
+  return static_cast<const T*>(p.inputs) + (p.repeats == 1 ? b : b / p.repeats) * p.features;
+}
+
 // Features that do not move get their input as baseline, so that no node needs a test.
 template <typename T>
 PYXAI_HD T path_start(const PathPointsParams& p, int64_t b, int64_t f, T input) {
-  return path_fixed(p.players, p.selected, b, f) ? input : baseline_at<T>(p.baselines, b, f);
+  if (path_fixed(p.players, p.selected, b, f)) return input;
+  return baseline_at<T>(p.baselines, row_of(p.rows, b), f);
+}
+
+// The position of path b at node s.
+PYXAI_HD double path_node(const PathPointsParams& p, int64_t s, int64_t b) {
+  return p.nodes[p.nodes_stride == 0 ? s : s * p.batch + b];
 }
 
 template <typename T>

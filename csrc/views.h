@@ -22,7 +22,20 @@ struct MaskView {
   int64_t n_words;      // of a mask
 };
 
+struct RowView {
+  const int64_t* data;  // row of a table that each item uses; null: its own
+  int64_t count;        // rows of the table
+};
+
 namespace {
+
+// The row that item i uses. Those out of range are brought into it: memory stays safe without a
+// look at them, which would wait for the device.
+PYXAI_HD int64_t row_of(const RowView& rows, int64_t i) {
+  if (rows.data == nullptr) return i;
+  const int64_t row = rows.data[i];
+  return row < 0 ? 0 : row >= rows.count ? rows.count - 1 : row;
+}
 
 // The player of feature f of example b.
 PYXAI_HD int32_t player_of(const PlayerView& players, int64_t b, int64_t f) {

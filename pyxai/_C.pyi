@@ -54,6 +54,7 @@ def path_points(
     inputs: Tensor,
     baselines: Tensor | float,
     nodes: Tensor,
+    rows: Tensor | None,
     players: Tensor | None,
     selected: Tensor | None,
     out: Tensor,
@@ -71,7 +72,17 @@ def path_accumulate(
     out: Tensor,
     backend: str,
 ) -> None: ...
-def path_moments(*, grads: Tensor, weights: Tensor, out: Tensor, backend: str) -> None: ...
+def path_moments(
+    *,
+    grads: Tensor,
+    weights: Tensor,
+    inputs: Tensor | None,
+    baselines: Tensor | None,
+    rows: Tensor | None,
+    origin: Tensor | None,
+    out: Tensor,
+    backend: str,
+) -> None: ...
 def player_sum(
     *,
     values: Tensor,

@@ -8,12 +8,14 @@
 namespace pyxai::cpu {
 namespace {
 
-#define PYXAI_ADD(T)                                                                       \
-  PYXAI_VECTOR_CLONES void add(accumulate_t<T>* sums, const T* grads, int64_t stride,      \
-                               const double* weights, int64_t n_nodes, int64_t count) {    \
-    using acc_t = accumulate_t<T>;                                                         \
-    weigh_nodes<1>(sums, 0, grads, stride, weights, n_nodes, count,                        \
-                   [](acc_t* sum, acc_t weight, acc_t grad) { sum[0] += weight * grad; }); \
+#define PYXAI_ADD(T)                                                                    \
+  PYXAI_VECTOR_CLONES void add(accumulate_t<T>* sums, const T* grads, int64_t stride,   \
+                               const double* weights, int64_t n_nodes, int64_t count) { \
+    using acc_t = accumulate_t<T>;                                                      \
+    weigh_nodes<1>(                                                                     \
+        sums, 0, weights, n_nodes, count,                                               \
+        [=](int64_t s) { return Gradient<T>{grads + s * stride}; },                     \
+        [](acc_t* sum, acc_t weight, acc_t grad) { sum[0] += weight * grad; });         \
   }
 PYXAI_ADD(float)
 PYXAI_ADD(double)
@@ -38,10 +40,11 @@ void accumulate_tile(const PathAccumulateParams& p, int64_t begin, int64_t end) 
 }  // namespace
 
 void path_accumulate(const PathAccumulateParams& p, void*) {
-  PYXAI_VISIT_DTYPE(p.dtype, for_each_tile<accumulate_t<scalar_t>>(
-                                 p.batch * p.features, p.n_nodes, [&](int64_t begin, int64_t end) {
-                                   accumulate_tile<scalar_t>(p, begin, end);
-                                 }));
+  PYXAI_VISIT_DTYPE(
+      p.dtype, for_each_tile<accumulate_t<scalar_t>>(1, p.batch * p.features, p.n_nodes,
+                                                     [&](int64_t, int64_t begin, int64_t end) {
+                                                       accumulate_tile<scalar_t>(p, begin, end);
+                                                     }));
 }
 
 }  // namespace pyxai::cpu

@@ -28,18 +28,25 @@ void write_tile(const PathPointsParams& p, int64_t begin, int64_t end, bool stre
   constexpr int64_t kTile = kTileBytes / sizeof(T);
   alignas(64) T starts[kTile];
   alignas(64) T staging[kTile];
-  const T* inputs = static_cast<const T*>(p.inputs);
   for_each_span(begin, end, p.features, [&](int64_t b, int64_t f, int64_t i, int64_t count) {
-    for (int64_t j = 0; j < count; ++j)
-      starts[i - begin + j] = path_start(p, b, f + j, inputs[i + j]);
+    const T* inputs = path_end<T>(p, b) + f;
+    for (int64_t j = 0; j < count; ++j) starts[i - begin + j] = path_start(p, b, f + j, inputs[j]);
   });
-  const int64_t count = end - begin;
-  for (int64_t s = 0; s < p.n_nodes; ++s) {
-    T* out = static_cast<T*>(p.out) + s * p.batch * p.features + begin;
-    points(stream ? staging : out, inputs + begin, starts, static_cast<accumulate_t<T>>(p.nodes[s]),
-           count);
+  const auto write = [&](int64_t s, const T* inputs, int64_t b, int64_t i, int64_t count) {
+    T* out = static_cast<T*>(p.out) + s * p.batch * p.features + i;
+    points(stream ? staging : out, inputs, starts + (i - begin),
+           static_cast<accumulate_t<T>>(path_node(p, s, b)), count);
     if (stream) stream_copy(out, staging, count * static_cast<int64_t>(sizeof(T)));
-  }
+  };
+  // Where paths have much in common, a tile is one run of memory.
+  const bool together = p.nodes_stride == 0 && p.repeats == 1;
+  for (int64_t s = 0; s < p.n_nodes; ++s)
+    if (together)
+      write(s, static_cast<const T*>(p.inputs) + begin, 0, begin, end - begin);
+    else
+      for_each_span(begin, end, p.features, [&](int64_t b, int64_t f, int64_t i, int64_t count) {
+        write(s, path_end<T>(p, b) + f, b, i, count);
+      });
 }
 
 template <typename T>

@@ -11,8 +11,14 @@ PYXAI_KERNEL path_accumulate_kernel(PathAccumulateParams p, int slices) {
   using acc_t = accumulate_t<T>;
   const int64_t total = p.batch * p.features;
   acc_t* out = static_cast<acc_t*>(p.out);
-  weigh_nodes<T, N, 1>(
-      p.grads, p.weights, p.n_nodes, total, slices,
+  weigh_nodes<acc_t, N, 1>(
+      p.weights, p.n_nodes, total, slices,
+      [&](int64_t i) {
+        return [&p, total, i](int64_t s, acc_t(&values)[N]) {
+          const Pack<T, N> pack = load_pack<T, N>(p.grads, s * total + i);
+          for (int j = 0; j < N; ++j) values[j] = load(pack.at[j]);
+        };
+      },
       [](acc_t* sums, acc_t weight, acc_t grad) { sums[0] += weight * grad; },
       [&](int64_t i, const acc_t* sums) {
         const int64_t b = divide(i, p.features);

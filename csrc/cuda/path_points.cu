@@ -16,14 +16,14 @@ PYXAI_KERNEL path_points_kernel(PathPointsParams p, int64_t nodes_each) {
        i += static_cast<int64_t>(gridDim.x) * blockDim.x) {
     const int64_t group = divide(i, chunks), element = (i - group * chunks) * N;
     const int64_t b = divide(element, p.features), f = element - b * p.features;
-    const Pack<T, N> inputs = load_pack<T, N>(p.inputs, element);
+    const Pack<T, N> inputs = load_pack<T, N>(path_end<T>(p, b), f);
     Pack<T, N> starts;
     for (int j = 0; j < N; ++j) starts.at[j] = path_start(p, b, f + j, inputs.at[j]);
     const int64_t begin = group * nodes_each;
     const int64_t end = begin + nodes_each < p.n_nodes ? begin + nodes_each : p.n_nodes;
 #pragma unroll 4
     for (int64_t s = begin; s < end; ++s) {
-      const acc_t node = static_cast<acc_t>(p.nodes[s]);
+      const acc_t node = static_cast<acc_t>(path_node(p, s, b));
       Pack<T, N> out;
       for (int j = 0; j < N; ++j) path_points_element(out.at + j, inputs.at[j], starts.at[j], node);
       store_pack(p.out, s * total + element, out);

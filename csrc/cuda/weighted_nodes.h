@@ -21,26 +21,26 @@ static inline NodePlan plan_nodes(int64_t chunks, int64_t n_nodes) {
 }
 
 // Add up kSums sums for each of N elements over the nodes slice, slice + slices, ...
-template <typename T, int N, int kSums, typename Add>
-static inline __device__ void weigh_slice(accumulate_t<T> (*sums)[kSums], const void* grads,
-                                          const double* weights, int64_t n_nodes, int64_t total,
-                                          int64_t element, int slice, int slices, const Add& add) {
+template <typename acc_t, int N, int kSums, typename Read, typename Add>
+static inline __device__ void weigh_slice(acc_t (*sums)[kSums], const double* weights,
+                                          int64_t n_nodes, int slice, int slices, const Read& read,
+                                          const Add& add) {
 #pragma unroll 4
   for (int64_t s = slice; s < n_nodes; s += slices) {
-    const Pack<T, N> pack = load_pack<T, N>(grads, s * total + element);
-    const accumulate_t<T> weight = static_cast<accumulate_t<T>>(weights[s]);
-    for (int j = 0; j < N; ++j) add(sums[j], weight, load(pack.at[j]));
+    acc_t values[N];
+    read(s, values);
+    const acc_t weight = static_cast<acc_t>(weights[s]);
+    for (int j = 0; j < N; ++j) add(sums[j], weight, values[j]);
   }
 }
 
-// For each element i of [total]: add(sums, weights[s], grads[s, i]) over all nodes s, then
-// finish(i, sums). Needs kBlock * N sums of shared memory; the order of additions depends on the
-// sizes only.
-template <typename T, int N, int kSums, typename Add, typename Finish>
-static inline __device__ void weigh_nodes(const void* grads, const double* weights, int64_t n_nodes,
-                                          int64_t total, int slices, const Add& add,
+// For each element i of [total]: add(sums, weights[s], value of i at node s) over all nodes s, then
+// finish(i, sums); reader(i)(s, values) reads the values of elements i .. i + N - 1. Needs
+// kBlock * N sums of shared memory; the order of additions depends on the sizes only.
+template <typename acc_t, int N, int kSums, typename Reader, typename Add, typename Finish>
+static inline __device__ void weigh_nodes(const double* weights, int64_t n_nodes, int64_t total,
+                                          int slices, const Reader& reader, const Add& add,
                                           const Finish& finish) {
-  using acc_t = accumulate_t<T>;
   PYXAI_DYNAMIC_SHARED(acc_t, shared);
   const int lanes = kBlock / slices, lane = static_cast<int>(threadIdx.x) % lanes;
   const int slice = static_cast<int>(threadIdx.x) / lanes;
@@ -50,7 +50,7 @@ static inline __device__ void weigh_nodes(const void* grads, const double* weigh
     const int64_t chunk = first + lane;
     acc_t sums[N][kSums] = {};
     if (chunk < chunks)
-      weigh_slice<T, N, kSums>(sums, grads, weights, n_nodes, total, chunk * N, slice, slices, add);
+      weigh_slice<acc_t, N, kSums>(sums, weights, n_nodes, slice, slices, reader(chunk * N), add);
     for (int k = 0; slices > 1 && k < kSums; ++k) {
       for (int j = 0; j < N; ++j) shared[j * kBlock + threadIdx.x] = sums[j][k];
       __syncthreads();

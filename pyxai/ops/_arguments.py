@@ -29,6 +29,7 @@ __all__ = [
     "flat_masks",
     "flat_path",
     "flat_players",
+    "flat_rows",
     "flat_selected",
     "n_words",
     "owners_of",
@@ -181,6 +182,21 @@ def flat_selected(selected: Tensor | None, inputs: Tensor, n_players: int | None
     return selected.contiguous()
 
 
+def flat_rows(rows: Tensor, shape: Sequence[int | None], table: Tensor) -> Tensor:
+    """Check rows of a table, int64 of a given shape; values are looked at on the CPU only."""
+    check_tensor("rows", rows)
+    check_dtype("rows", rows, (torch.int64,))
+    check_device("rows", rows, table.device)
+    check_shape("rows", rows, list(shape))
+    if not len(table):
+        raise ValueError("baselines must have at least one row, got none")
+    if rows.device.type == "cpu" and rows.numel():
+        low, high = (int(bound) for bound in rows.aminmax())
+        if low < 0 or high >= len(table):
+            raise ValueError(f"rows must be in 0..{len(table) - 1}, got values {low} to {high}")
+    return rows.contiguous()
+
+
 def check_out(
     out: Tensor, shape: Sequence[int], dtype: torch.dtype, device: torch.device
 ) -> Tensor:
@@ -194,18 +210,18 @@ def check_out(
     return out
 
 
-def flat_path(grads: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+def flat_path(grads: Tensor, weights: Tensor, node_axis: int = 0) -> tuple[Tensor, Tensor]:
     """Check gradients at the nodes of a path and the nodes' weights.
 
-    Gradients come back as ``[n_nodes, batch * features]``, weights on their device.
+    Gradients come back as ``[n_nodes, batch * features]``, or ``[batch, n_nodes * features]`` with
+    ``node_axis=1``; weights on their device.
     """
     check_dtype("grads", grads, FLOAT_DTYPES)
     if grads.dim() < 2:
-        raise ValueError(
-            f"grads must have shape [n_nodes, batch, *features], got {list(grads.shape)}"
-        )
+        axes = "n_nodes, batch" if node_axis == 0 else "batch, n_nodes"
+        raise ValueError(f"grads must have shape [{axes}, *features], got {list(grads.shape)}")
     check_tensor("weights", weights)
     check_dtype("weights", weights, (torch.float64,))
-    check_shape("weights", weights, [grads.shape[0]])
+    check_shape("weights", weights, [grads.shape[node_axis]])
     flat = grads.reshape(grads.shape[0], math.prod(grads.shape[1:]))
     return flat.contiguous(), weights.to(grads.device).contiguous()

@@ -125,3 +125,59 @@ def test_bad_input_is_named():
         path_points(inputs, torch.zeros(2), [0.5])
     with pytest.raises(TypeError, match="baselines must have the dtype of inputs"):
         path_points(inputs, torch.zeros(3, dtype=torch.float64), [0.5])
+
+
+def paths(batch, k, *features, dtype=torch.float32, device="cpu", n_nodes=2):
+    """Return inputs, a table of starts, nodes of every path and where each one starts."""
+    generator = torch.Generator().manual_seed(2)
+    rows = torch.randint(3, (batch * k,), generator=generator).to(device)
+    nodes = torch.rand(n_nodes, batch * k, generator=generator, dtype=torch.float64).to(device)
+    inputs = draw(batch, *features, dtype=dtype, device=device)
+    return inputs, draw(3, *features, dtype=dtype, device=device, seed=1), nodes, rows
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("batch", "k", "features"),
+    [(1, 1, (1,)), (3, 5, (7,)), (2, 3, (255,)), (2, 1, (257,)), (2, 4, (2056,)), (4, 2, ())],
+)
+def test_paths_with_starts_of_their_own(backend, device, dtype, batch, k, features):
+    inputs, table, nodes, rows = paths(batch, k, *features, dtype=dtype, device=device)
+    actual = path_points(inputs, table, nodes, rows=rows, backend=backend)
+    reference = path_points_reference(inputs.cpu(), table.cpu(), nodes.cpu(), rows=rows.cpu())
+    assert actual.dtype == dtype
+    assert actual.shape == (2, batch * k, *features)
+    ends, starts = inputs.repeat_interleave(k, 0), table[rows]
+    at = nodes.to(dtype).view(2, -1, *[1] * len(features))
+    assert_as_exact_as_torch(actual, reference, starts + at * (ends - starts))
+
+
+def test_paths_are_exact_at_their_ends(backend, device):
+    inputs, table, _, rows = paths(2, 3, 40, device=device)
+    start, end = path_points(inputs, 1000 * table, [0.0, 1.0], rows=rows, backend=backend)
+    assert torch.equal(start, (1000 * table)[rows])
+    assert torch.equal(end, inputs.repeat_interleave(3, 0))
+
+
+def test_bad_paths_are_named():
+    inputs, table, nodes, rows = paths(2, 3, 4)
+
+    def call(**changes):
+        given = {"inputs": inputs, "baselines": table, "nodes": nodes, "rows": rows} | changes
+        return path_points(**given)
+
+    call()
+    with pytest.raises(ValueError, match=r"rows must be a multiple of 2 inputs, got 5"):
+        call(rows=rows[:5], nodes=nodes[:, :5])
+    with pytest.raises(ValueError, match=r"rows must be in 0..2, got values -1 to 2"):
+        call(rows=torch.tensor([0, 1, 2, -1, 0, 0]))
+    with pytest.raises(ValueError, match=r"nodes must have shape \[\*, 6\], got \[2, 5\]"):
+        call(nodes=nodes[:, :5])
+    with pytest.raises(ValueError, match=r"nodes must have shape \[\*\], got \[2, 6\]"):
+        call(rows=None, baselines=0.0)
+    with pytest.raises(TypeError, match=r"baselines must be a tensor with rows, got"):
+        call(baselines=0.0)
+    with pytest.raises(ValueError, match=r"baselines must have shape \[\*, 4\], got \[3, 5\]"):
+        call(baselines=torch.zeros(3, 5))
+    with pytest.raises(ValueError, match=r"rows must be given without players and selected"):
+        call(players=torch.arange(4, dtype=torch.int32))

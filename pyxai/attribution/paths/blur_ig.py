@@ -12,6 +12,7 @@ from pyxai.attribution.paths.gaussian_blur import Blurs, blur_sigmas, blurred
 from pyxai.attribution.paths.images import format_images
 from pyxai.methods.base import GradientAttribution, TensorOrTuple
 from pyxai.methods.store import register
+from pyxai.ops.path_moments import path_moments
 from pyxai.runner import Runner
 from pyxai.runner.mixing import per_output
 
@@ -156,16 +157,26 @@ class _Path(Blurs):
         total = torch.zeros_like(self.wide)
 
         def build(examples: slice, repeats: slice) -> tuple[Tensor, ...]:
-            return (self.at(repeats.start, repeats.stop, examples).flatten(0, 1),)
+            points = self.at(repeats.start, repeats.stop, examples)
+            return (points.transpose(0, 1).flatten(0, 1),)
 
         def consume(examples: slice, repeats: slice, grads: tuple[Tensor, ...]) -> None:
             some, sigmas = self.wide[examples], self.sigmas[repeats]
-            here = blurred(some, *self.matrices(sigmas))
-            there = blurred(some, *self.matrices(sigmas + self.grad_step))
-            change = (there - here) / self.grad_step
-            weights = steps[repeats].to(change.device)
-            product = grads[0].double().view_as(change) * change
-            total[examples] -= torch.einsum("n,n...->...", weights, product)
+            here, there = (
+                blurred(some, *self.matrices(at)).transpose(0, 1)  # [examples, repeats, ...]
+                for at in (sigmas, sigmas + self.grad_step)
+            )
+            weights = steps[repeats].double().to(there.device) / self.grad_step
+            rows = torch.arange(here.shape[0] * here.shape[1], device=here.device)
+            total[examples] -= path_moments(
+                grads[0].double().view(here.shape),
+                weights,
+                inputs=there,
+                baselines=here.flatten(0, 1),
+                rows=rows.view(here.shape[:2]),
+                order=1,
+                example_major=True,
+            )[0]
 
-        runner.gradients(build, len(self.images), len(steps), consume)
+        runner.gradients(build, len(self.images), len(steps), consume, example_major=True)
         return total

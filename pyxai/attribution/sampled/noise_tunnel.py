@@ -15,6 +15,7 @@ from pyxai.explanation.rows import take_baselines, take_segments, take_target
 from pyxai.methods.base import Attribution, TensorOrTuple
 from pyxai.methods.store import get, register
 from pyxai.ops import philox_normal, philox_uniform
+from pyxai.ops.path_moments import path_moments
 from pyxai.runner import Target, in_rounds
 from pyxai.runner.arguments import take_arguments
 
@@ -294,23 +295,22 @@ class _Moments:
         self.n_powers = (1 + self.variance) * (1 + with_error)
         self.count = 0
         self.first: tuple[Tensor, ...] = ()
-        self.sums: tuple[list[Tensor], ...] = ()
+        self.sums: tuple[Tensor, ...] = ()  # [n_powers, batch, *features] each
 
     def add(self, results: tuple[Tensor, ...], size: int) -> None:
         values = [result.view(-1, size, *result.shape[1:]) for result in results]
         values = [value.square() for value in values] if self.squared else values
         if not self.first:
-            self.first = tuple(value[:, 0].clone() for value in values)
-            self.sums = tuple(
-                [torch.zeros_like(first) for _ in range(self.n_powers)] for first in self.first
-            )
+            wide = [torch.promote_types(value.dtype, torch.float32) for value in values]
+            pairs = zip(values, wide, strict=True)
+            self.first = tuple(value[:, 0].to(dtype, copy=True) for value, dtype in pairs)
+            self.sums = tuple(first.new_zeros(self.n_powers, *first.shape) for first in self.first)
         self.count += size
+        weights = torch.ones(size, dtype=torch.float64, device=self.first[0].device)
         for value, first, sums in zip(values, self.first, self.sums, strict=True):
-            shifted = value - first.unsqueeze(1)
-            power = shifted
-            for number, total in enumerate(sums):
-                power = power * shifted if number else power
-                total += power.sum(1)
+            path_moments(
+                value, weights, origin=first, order=self.n_powers, example_major=True, out=sums
+            )
 
     def statistic(self) -> tuple[Tensor, ...]:
         if self.variance:
@@ -330,9 +330,9 @@ class _Moments:
             errors.append(square.sqrt())
         return tuple(errors)
 
-    def _central(self, sums: list[Tensor], order: int) -> Tensor:
+    def _central(self, sums: Tensor, order: int) -> Tensor:
         """Return a central moment, from those about y_0."""
-        moments = [total / self.count for total in sums]
+        moments = sums / self.count
         mean = moments[0]
         if order == 2:
             return (moments[1] - mean.square()).clamp(min=0)

@@ -11,6 +11,8 @@ from torch import Tensor
 from pyxai._checks import check_int
 from pyxai._inputs import flat_features
 from pyxai.ops import philox_normal, philox_uniform
+from pyxai.ops.path_moments import path_moments
+from pyxai.ops.path_points import path_points
 from pyxai.runner import Build, Runner
 
 __all__ = ["SampledGradients"]
@@ -41,7 +43,12 @@ class SampledGradients:
         n_background = self.background[0].shape[0]
         unit = self._uniform(_BASELINE)
         self._chosen = (unit * n_background).long().clamp(max=n_background - 1)
-        self._back = self._uniform(_FRACTION) - 1  # t - 1
+        self._nodes = self._uniform(_FRACTION)  # t
+        # Starts in the dtype of the ends: with noise both are kept in float32 at least.
+        self._tables = tuple(
+            rows if stdev == 0 else rows.to(_wide(rows))
+            for rows, stdev in zip(self.background, self.stdevs, strict=True)
+        )
         # What a pass has built is needed again when its gradients come.
         self._built: tuple[slice, slice, list[Tensor]] | None = None
 
@@ -57,11 +64,13 @@ class SampledGradients:
         )  # [batch, n_samples]
 
     def _end(self, index: int, examples: slice, repeats: slice) -> Tensor:
-        """Return noisy inputs, [examples, 1 or repeats, *feat], in float32 at least."""
+        """Return inputs, [examples, *feat], or noisy ones, [examples, repeats, *feat].
+
+        Noisy ones are in float32 at least.
+        """
         value = self.inputs[index][examples]
-        end = value.to(torch.promote_types(value.dtype, torch.float32)).unsqueeze(1)
         if self.stdevs[index] == 0:
-            return end
+            return value
         noise = philox_normal(
             tuple(value.shape[1:]),
             repeats.stop - repeats.start,
@@ -71,23 +80,24 @@ class SampledGradients:
             stream=_NOISE + index,
             dtype=torch.float32,
         )
-        return noise.to(end.dtype).mul_(self.stdevs[index]).add_(end)
+        wide = _wide(value)
+        return noise.to(wide).mul_(self.stdevs[index]).add_(value.to(wide).unsqueeze(1))
 
     def _start(self, index: int, examples: slice, repeats: slice) -> Tensor:
-        """Return baselines, [examples, repeats, *feat], in float32 at least."""
-        rows = self.background[index][self._chosen[examples, repeats]]
-        return rows.to(torch.promote_types(rows.dtype, torch.float32))
+        """Return baselines, [examples, repeats, *feat]."""
+        return self._tables[index][self._chosen[examples, repeats]]
 
     def _points(self, examples: slice, repeats: slice) -> tuple[Tensor, ...]:
-        back = self._back[examples, repeats]
-        points, steps = [], []
+        nodes = self._nodes[examples, repeats].reshape(1, -1)
+        rows = self._chosen[examples, repeats].flatten()
+        points, ends = [], []
         for index, value in enumerate(self.inputs):
-            end, start = (part(index, examples, repeats) for part in (self._end, self._start))
-            step = torch.sub(end, start, out=start)
-            weight = back.view(*back.shape, *[1] * (step.dim() - 2)).to(step.dtype)
-            points.append(torch.addcmul(end, step, weight).flatten(0, 1).to(value.dtype))
-            steps.append(step)
-        self._built = examples, repeats, steps
+            end = self._end(index, examples, repeats)
+            paths = end if self.stdevs[index] == 0 else end.flatten(0, 1)
+            made = path_points(paths, self._tables[index], nodes, rows=rows)[0]
+            points.append(made.to(value.dtype))
+            ends.append(end)
+        self._built = examples, repeats, ends
         return tuple(points)
 
     def run(
@@ -113,31 +123,51 @@ class SampledGradients:
         self, runner: Runner, *, errors: bool, sums: bool
     ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], Tensor]:
         """Return what `run` makes means and errors of: sums over draws and sums of squares."""
-        batch = self.inputs[0].shape[0]
-        totals = tuple(
-            torch.zeros_like(value, dtype=torch.promote_types(value.dtype, torch.float32))
+        batch, device = self.inputs[0].shape[0], self.inputs[0].device
+        moments = tuple(
+            torch.zeros(1 + errors, *value.shape, dtype=_wide(value), device=device)
             for value in self.inputs
         )
-        squares = tuple(torch.zeros_like(total) for total in totals) if errors else ()
-        each = torch.zeros(batch, self.n_samples, dtype=totals[0].dtype, device=totals[0].device)
+        each = torch.zeros(batch, self.n_samples, dtype=moments[0].dtype, device=device)
 
         def consume(examples: slice, repeats: slice, grads: tuple[Tensor, ...]) -> None:
             assert self._built is not None
             assert self._built[:2] == (examples, repeats)
-            for index, step in enumerate(self._built[2]):
-                grad = grads[index].view(step.shape).to(step.dtype)
-                kept = step.mul_(grad) if self.multiply_by_inputs or sums else grad
+            n_examples, n_repeats = self._chosen[examples, repeats].shape
+            weights = torch.ones(n_repeats, dtype=torch.float64, device=device)
+            for index, end in enumerate(self._built[2]):
+                grad = grads[index].to(end.dtype)
+                grad = grad.view(n_examples, n_repeats, *grad.shape[1:])
+                times = self.multiply_by_inputs
+                moments[index][:, examples] += path_moments(
+                    grad,
+                    weights,
+                    inputs=end if times else None,
+                    baselines=self._tables[index] if times else None,
+                    rows=self._chosen[examples, repeats] if times else None,
+                    order=1 + errors,
+                    example_major=True,
+                )
                 if sums:
-                    each[examples, repeats] += flat_features(kept, 2).sum(2)
-                if not self.multiply_by_inputs:
-                    kept = grad
-                totals[index][examples] += kept.sum(1)
-                if errors:
-                    squares[index][examples] += kept.square().sum(1)
+                    each[examples, repeats] += self._sums(index, end, grad, examples, repeats)
 
         runner.gradients(self._points, batch, self.n_samples, consume, example_major=True)
         self._built = None
-        return totals, squares, each
+        return (
+            tuple(part[0] for part in moments),
+            tuple(part[1] for part in moments) if errors else (),
+            each,
+        )
+
+    def _sums(
+        self, index: int, end: Tensor, grad: Tensor, examples: slice, repeats: slice
+    ) -> Tensor:
+        """Return the sum over features of each draw's product, [examples, repeats]."""
+        wide = _wide(grad)
+        start = self._start(index, examples, repeats).to(wide)
+        end = end.to(wide)
+        step = torch.sub(end if end.dim() == start.dim() else end.unsqueeze(1), start, out=start)
+        return flat_features(step.mul_(grad), 2).sum(2)
 
     def differences(self, runner: Runner) -> Tensor:
         """Return ``f(x + noise) - f(b)`` of each draw, [batch, n_samples]."""
@@ -156,7 +186,9 @@ class SampledGradients:
 
     def _expanded_end(self, index: int, examples: slice, repeats: slice) -> Tensor:
         end = self._end(index, examples, repeats)
-        return end.expand(-1, repeats.stop - repeats.start, *[-1] * (end.dim() - 2))
+        if self.stdevs[index] != 0:
+            return end
+        return end.unsqueeze(1).expand(-1, repeats.stop - repeats.start, *[-1] * (end.dim() - 1))
 
 
 def mean_errors(
@@ -172,3 +204,8 @@ def mean_errors(
         variance = (square / n - mean.square()).clamp(min=0)
         errors.append(torch.where(n > 1, (variance / (n - 1)).sqrt(), torch.inf))
     return tuple(errors)
+
+
+def _wide(tensor: Tensor) -> torch.dtype:
+    """Return the dtype of sums: float64 for float64, else float32."""
+    return torch.promote_types(tensor.dtype, torch.float32)

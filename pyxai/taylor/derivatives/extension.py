@@ -82,6 +82,43 @@ class Extension:
                 for example in range(self.batch)
             ]
 
+    @contextmanager
+    def open_features(self) -> Iterator[Function]:
+        """Give the model itself, ``[batch, n_points, n_features] -> [batch, n_points]``."""
+        sizes = [start[0].numel() for start, _ in self._ends]
+        with differentiable(self.game._runner, self.batch) as model:
+
+            def value(rows: Tensor) -> Tensor:
+                count, n_points, _ = rows.shape
+                parts = [
+                    part.to(start.dtype).reshape(count * n_points, *start.shape[1:])
+                    for part, (start, _) in zip(
+                        torch.split(rows, sizes, 2), self._ends, strict=True
+                    )
+                ]
+                found = model(tuple(parts), slice(0, self.batch), n_points)
+                return found.reshape(count, n_points)
+
+            yield value
+
+    def features(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return where w = 0 is and the way to w = 1, both [batch, n_features], and the players.
+
+        Players are int32 ``[1 or batch, n_features]``, None where every feature is its own.
+        """
+        start, end = (torch.cat([flat_features(pair[k]) for pair in self._ends], 1) for k in (0, 1))
+        return start, end - start, self._players(start.shape[1])
+
+    def _players(self, n_features: int) -> Tensor | None:
+        if all(owners is None for owners in self._owners):
+            return None
+        rows = max(1 if owners is None else owners.shape[0] for owners in self._owners)
+        parts = []
+        for (start, _), owners in zip(self._ends, self._owners, strict=True):
+            assert owners is not None
+            parts.append(flat_features(owners).expand(rows, start[0].numel()))
+        return torch.cat(parts, 1).to(torch.int32)
+
     def _value(self, model: DifferentiableModel, weights: Tensor, examples: slice) -> Tensor:
         count, n_points, _ = weights.shape
         rows = []

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from pyxai.attribution.sampled.functional_information.arguments import warn_if_lost
+from pyxai.ops.path_moments import path_moments
 
 __all__ = ["Index", "Moments", "Units"]
 
@@ -85,9 +86,11 @@ class Moments:
         total = values.sum(0)
         if len(self.sums) > 1:
             mean = self.sums[0][index] / counts.clamp(min=1)
-            parts = _central(values, total / len(values), len(self.sums))
+            ones = values.new_ones(len(values))
+            about = total / len(values)
+            parts = path_moments(values, ones, origin=about, order=len(self.sums))[1:]
             kept = [row[index] for row in self.sums[1:]]
-            found = _merged(kept, parts, total / len(values) - mean, counts, len(values))
+            found = _merged(kept, parts, about - mean, counts, len(values))
             for row, value in zip(self.sums[1:], found, strict=True):
                 row[index] = value
         self.sums[0][index] += total
@@ -113,17 +116,8 @@ class Moments:
         return variance, error.clamp(min=0).sqrt()
 
 
-def _central(values: Tensor, mean: Tensor, order: int) -> list[Tensor]:
-    """Return the sums of powers 2 .. ``order`` of what ``values`` differ by from ``mean``."""
-    centred = values - mean
-    squares = centred.square()
-    if order == 2:
-        return [squares.sum(0)]
-    return [squares.sum(0), (squares * centred).sum(0), squares.square().sum(0)]
-
-
 def _merged(
-    left: list[Tensor], right: list[Tensor], gap: Tensor, counts: Tensor, count: int
+    left: list[Tensor], right: Tensor, gap: Tensor, counts: Tensor, count: int
 ) -> list[Tensor]:
     """Return the sums of central powers of two sets of samples (Chan, Golub, LeVeque; Pebay).
 
