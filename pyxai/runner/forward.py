@@ -181,6 +181,8 @@ class Forward:
 
     def _expanded(self, this: Pass) -> tuple[Any, ...]:
         """Return the extra arguments of the rows of a pass."""
+        if not self.arguments:
+            return ()
         arguments = self.arguments
         if this.width > 1 or this.examples != slice(0, this.n_examples):
 
