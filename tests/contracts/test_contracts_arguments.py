@@ -38,6 +38,16 @@ def test_without_the_mark_a_tensor_as_long_as_the_batch_has_a_row_for_each_examp
     assert_close(found, W[:, None].expand(3, 2), 1e-5)
 
 
+def test_what_was_learned_of_shared_weights_is_not_used_for_rows():
+    def linear(rows, weights):  # three weights are taken for rows of three examples, and fail so
+        return rows @ weights
+
+    method = IntegratedGradients(linear)
+    for rows in (4, 3, 4):
+        found = method.attribute(torch.ones(rows, 3), additional_forward_args=W)
+        assert_close(found, W.expand(rows, 3), 1e-5)
+
+
 class Scaled(nn.Module):
     """A net times the sum of weights that are given in some form, and times a factor per row."""
 
@@ -142,6 +152,19 @@ def test_metrics_share_what_is_marked():
         for model, given in ((marked, shared), (plain, {}))
     ]
     assert_close(*values)
+
+
+def test_sparse_options_of_an_explanation_are_passed_as_they_are():
+    table = torch.eye(3, dtype=torch.float64).to_sparse()
+
+    def explanation(rows, table):
+        assert table.is_sparse
+        assert table.shape == (3, 3)
+        return rows * torch.sparse.sum(table)
+
+    x = torch.ones(3, 2, dtype=torch.float64)
+    found = metrics.sensitivity_max(explanation, x, table=table)
+    assert_close(found, metrics.sensitivity_max(lambda rows: rows * 3, x))
 
 
 def test_explanations_keep_the_mark(tmp_path):
