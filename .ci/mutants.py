@@ -71,28 +71,63 @@ def draw(count: int, seed: int, only: str) -> list[Mutation]:
 
 
 def tests_of(path: str) -> list[list[str]]:
-    """Test files of a source file, in groups: the most likely to notice a change first."""
+    """Arguments of pytest for a source file, in groups: the nearest tests come first."""
     source, tests = Path(path), ROOT / "tests"
-    module = ".".join(source.with_suffix("").parts).removesuffix(".__init__")
-    names = {module, ".".join(source.parts[:2]).removesuffix(".py")}
-    words = set(source.stem.strip("_").split("_"))
-    folders = [tests.joinpath(*source.parts[1:-1])]
-    if (
-        len(source.parts) == 2 or not folders[0].is_dir()
-    ):  # no folder of its own: those of its users
+    module = dotted(source)
+    room = ".".join(module.split(".")[:2])
+    words = set(re.split(r"[_.]+", module))
+    own = tests.joinpath(*source.parts[1:-1])
+    while not own.is_dir():
+        own = own.parent
+    folders = {own}
+    if own == tests:  # none of its own: those of its users
         users = [user for user in (ROOT / "pyxai").rglob("*.py") if module in imported(user)]
-        folders = [tests / user.parent.relative_to(ROOT / "pyxai") for user in users]
+        folders = {tests / user.parent.relative_to(ROOT / "pyxai") for user in users}
     groups: list[list[tuple[int, str]]] = [[], [], []]
     for test in tests.rglob("test_*.py"):
         ranks = (
-            test.parent in folders or module in imported(test),
-            test.parent == tests / "contracts",
-            bool(names & imported(test)),
+            (len(folders) <= 3 and test.parent in folders) or module in imported(test),
+            test.parent == tests / "contracts" and under_contract(room),
+            test.parent in folders
+            or (room != "pyxai.attribution" and room in imported(test)),  # all use some method
         )
         if any(ranks):
             common = len(words & set(test.stem.split("_")))
             groups[ranks.index(True)].append((-common, str(test.relative_to(ROOT))))
-    return [[name for _, name in sorted(group)] for group in groups if group]
+    near, contracts, others = ([name for _, name in sorted(group)] for group in groups)
+    return [group for group in (near, [*contracts, *methods_of(module)], others) if group]
+
+
+def dotted(path: Path) -> str:
+    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+
+
+def under_contract(room: str) -> bool:
+    """Whether what the contract tests ask, the methods above all, uses a room."""
+    asked = [*(ROOT / "tests").rglob("*contract*.py"), *(ROOT / "pyxai/attribution").rglob("*.py")]
+    return room == "pyxai.attribution" or any(
+        f"{name}.".startswith(f"{room}.") for path in asked for name in imported(path)
+    )
+
+
+def methods_of(module: str) -> list[str]:
+    """Option that selects the contract tests of one method, or of one family; [] for all."""
+    family = module.rpartition(".")[0]
+    for place in (module, family):
+        names = [name for where, *both in registered() for name in both if where.startswith(place)]
+        if names and place.startswith("pyxai.attribution."):
+            return ["-k", " or ".join(names)]
+    return []
+
+
+@functools.cache
+def registered() -> tuple[tuple[str, ...], ...]:
+    """Module, name and class of every method."""
+    code = "from pyxai import registry as r; print(*((r.get(n).cls.__module__, n, "
+    code += "r.get(n).cls.__name__) for n in r.names()), sep='\\n')"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return tuple(ast.literal_eval(line) for line in done.stdout.splitlines())
 
 
 @functools.cache
@@ -191,7 +226,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument("--only", default="pyxai/", help="paths that begin with this")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="mutants at a time")
-    parser.add_argument("--limit", type=float, default=300, help="seconds of tests for each mutant")
+    parser.add_argument("--limit", type=float, default=600, help="seconds of tests for each mutant")
     parser.add_argument("--minutes", type=float, default=120, help="no mutant is begun after them")
     parser.add_argument("--list", action="store_true", help="print what is drawn, run nothing")
     options = parser.parse_args()
