@@ -12,6 +12,7 @@ from pyxai._checks import describe
 from pyxai.graphs.edge_weights.normalisation import Normalisation
 from pyxai.graphs.edge_weights.wiring import Wiring
 from pyxai.graphs.players import GraphPlayers
+from pyxai.runner.notes import note_call
 from pyxai.runner.state import find_modules
 
 __all__ = ["GraphForward", "Head"]
@@ -95,15 +96,20 @@ class GraphForward(nn.Module):
                 self.plan = self.wiring.plan(
                     players.edge_index, torch.ones_like(entries), self.base, players.n_nodes
                 )
-        found = self.wiring.call(
-            self.run,
-            self.x,
-            players.edge_index,
-            entries,
-            self.base,
-            self.plan,
-            self.more,
-        )
+        try:
+            found = self.wiring.call(
+                self.run,
+                self.x,
+                players.edge_index,
+                entries,
+                self.base,
+                self.plan,
+                self.more,
+            )
+        except Exception as error:
+            given = {"x": self.x, "edge_index": players.edge_index, "edge_weight": entries}
+            note_call(error, {**given, **self.more}, self.modules(), "")
+            raise
         if not isinstance(found, Tensor):
             raise TypeError(
                 f"model must return a tensor, got {describe(found)}; "

@@ -13,7 +13,7 @@ from pyxai._checks import describe
 from pyxai.runner.arguments import Shared, map_rows, own_values
 from pyxai.runner.execution import prepare
 from pyxai.runner.mixing import MixedRowsError, check_rows
-from pyxai.runner.notes import add_note, check_form, describe_call, note_single_example
+from pyxai.runner.notes import check_form, named, note_call, note_single_example
 from pyxai.runner.state import find_modules
 from pyxai.runner.target import Output, Target, apply_output, expand_rows
 
@@ -144,7 +144,7 @@ class Forward:
         try:
             outputs = self._call(*rows, *given)
         except Exception as error:
-            add_note(error, describe_call(rows, given, self.modules))
+            note_call(error, named(rows, given), self.modules)
             if together:
                 note_single_example(error, self._call, rows, given)
             raise

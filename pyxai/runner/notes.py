@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -13,9 +13,10 @@ from torch.utils import _pytree as pytree
 from pyxai._checks import describe
 from pyxai.runner.memory import is_out_of_memory
 
-__all__ = ["add_note", "check_form", "describe_call", "note_single_example", "takes_as_one"]
+__all__ = ["check_form", "named", "note_call", "note_single_example"]
 
 _MANY = 8  # arguments that are listed
+_CALLED = "pyxai called the model with"
 
 
 def add_note(error: BaseException, note: str) -> None:
@@ -35,24 +36,31 @@ def append_to_message(error: BaseException, note: str) -> None:
     error.args = (f"{first}\n{note}", *rest)
 
 
-def describe_call(
-    rows: tuple[Tensor, ...], arguments: tuple[Any, ...], modules: tuple[nn.Module, ...]
-) -> str:
-    """Say what a model was given, by the names of the caller's arguments."""
+def named(rows: tuple[Tensor, ...], arguments: tuple[Any, ...]) -> dict[str, Any]:
+    """Return what a model is given by the names of a method's arguments."""
     names = ["inputs"] if len(rows) == 1 else [f"inputs[{i}]" for i in range(len(rows))]
-    given = [f"{name}: {describe(row)}" for name, row in zip(names, rows, strict=True)]
     paths, _ = pytree.tree_flatten_with_path(arguments)
-    given += [
-        f"additional_forward_args{pytree.keystr(path)}: {describe(leaf)}"
-        for path, leaf in paths[:_MANY]
-    ]
-    if len(paths) > _MANY:
-        given.append(f"and {len(paths) - _MANY} further arguments")
-    note = f"pyxai called the model with rows of {'; '.join(given)}"
+    further = {f"additional_forward_args{pytree.keystr(path)}": leaf for path, leaf in paths}
+    return {**dict(zip(names, rows, strict=True)), **further}
+
+
+def note_call(
+    error: BaseException,
+    given: dict[str, Any],
+    modules: Iterable[nn.Module],
+    what: str = "rows of ",
+) -> None:
+    """Say on an error out of a model what it was given, unless that has been said."""
+    if any(_CALLED in text for text in (str(error), *getattr(error, "__notes__", ()))):
+        return
+    listed = [f"{name}: {describe(value)}" for name, value in list(given.items())[:_MANY]]
+    if len(given) > _MANY:
+        listed.append(f"and {len(given) - _MANY} more")
+    note = f"{_CALLED} {what}{'; '.join(listed)}"
     first = next((p for module in modules for p in module.parameters(False)), None)
     if first is not None:
         note += f"; the model's first parameter is {first.dtype} on {first.device}"
-    return note
+    add_note(error, note)
 
 
 def takes_as_one(

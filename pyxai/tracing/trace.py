@@ -18,7 +18,7 @@ from pyxai._checks import describe
 from pyxai._errors import UnsupportedOperationError
 from pyxai.runner.arguments import Shared, as_arguments, follows, own_values, take_arguments
 from pyxai.runner.mixing import MixedRowsError, check_rows
-from pyxai.runner.notes import add_note, check_form, describe_call, note_single_example
+from pyxai.runner.notes import check_form, named, note_call, note_single_example
 from pyxai.runner.state import left_as_found, random_state_kept
 from pyxai.tracing.decompose import decompositions
 from pyxai.tracing.fingerprint import Fingerprint
@@ -239,7 +239,7 @@ def _check_runs(
         outputs_as_found(model, inputs, extra)
     except Exception as error:
         given, modules = own_values(extra), tuple(model.modules())
-        add_note(error, describe_call(inputs, given, modules))
+        note_call(error, named(inputs, given), modules)
         with attributes_kept(model), left_as_found(modules):
             note_single_example(error, model, inputs, given)
         raise

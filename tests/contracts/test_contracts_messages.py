@@ -148,6 +148,30 @@ def test_metrics_say_what_the_model_was_given():
         assert "shapes cannot be multiplied" in found
 
 
+class Summing(nn.Module):
+    """A layer of a graph net."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+
+    def forward(self, x, edge_index, edge_weight):
+        sent = self.layer(x)[edge_index[0]] * edge_weight[:, None]
+        return torch.zeros(len(x), 3).index_add(0, edge_index[1], sent)
+
+
+def test_models_of_graphs_are_given_graphs():
+    explainer = pyxai.graphs.GraphExplainer(Summing())
+    edges = torch.tensor([[0, 1, 2], [1, 2, 0]])
+    found = fails(lambda: explainer.explain_node(torch.ones(3, 5), edges, 0, target=1))
+    assert "shapes cannot be multiplied" in found
+    given = (
+        "pyxai called the model with x: a torch.float32 tensor of shape [3, 5] on cpu; edge_index"
+    )
+    assert given in found
+    assert found.count("pyxai called") == 1
+
+
 def test_before_notes_the_line_joins_the_message():
     error = ValueError("first", 3)
     append_to_message(error, "second")
