@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pyxai._checks import check_bool, check_choice, check_int
+from pyxai._checks import check_bool, check_choice
 from pyxai.graphs.edge_weights.wiring import Wiring
 from pyxai.graphs.players import KINDS
 from pyxai.graphs.questions import OUTPUTS, Output
@@ -72,7 +72,6 @@ class SelectionOptions:
 
     def __post_init__(self) -> None:
         check_choice("scores", self.scores, ("rank", "raw", "telescoped"))
-        check_int("n_steps", self.n_steps, minimum=1)
         RoundOptions(self.rounds, self.absolute, self.epsilon, self.shortlist)
         path_nodes(self.method, self.n_steps)
 

@@ -172,7 +172,6 @@ def greedy_feature_selection(
     check_bool("curve", curve)
     if check_bool("affine_prefix", affine_prefix):
         objective = objective.with_affine_prefix()
-    check_int("n_steps", n_steps, minimum=1)
     nodes, weights = path_nodes(method, n_steps)
 
     score: Score
