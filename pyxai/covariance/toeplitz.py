@@ -12,6 +12,7 @@ from pyxai.covariance.base import (
     MAX_DENSE_ROOT,
     Covariance,
     added_variance,
+    check_shrinkage,
     pivot_of,
     symmetric_root,
 )
@@ -59,7 +60,7 @@ class ToeplitzCovariance(Covariance):
         column = torch.zeros(self.features).to(autocovariance)
         shared = min(lags, self.features)
         column[:shared] = autocovariance.detach()[:shared]
-        column *= 1 - shrinkage
+        column *= 1 - check_shrinkage(shrinkage)
         column[:1] += added_variance(autocovariance.detach()[:1], shrinkage, ridge)
         self.column = column
         self._pivot = pivot_of(column)

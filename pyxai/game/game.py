@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyxai._checks import FLOAT_DTYPES, check_dtype, check_int, check_tensor, describe
+from pyxai._checks import FLOAT_DTYPES, check_bool, check_dtype, check_int, check_tensor, describe
 from pyxai._example_ids import example_ids as name_examples
 from pyxai._inputs import flat_features, format_baselines, format_feature_mask, format_inputs
 from pyxai.game.rows import GameRows
@@ -225,6 +225,7 @@ class Game:
 
     def estimate(self, n_masks: int, *, gradients: bool = False) -> Estimate:
         """Tell what `values` of so many masks, or `gradients` at so many points, would cost."""
+        check_bool("gradients", gradients)
         check_int("n_masks", n_masks, minimum=1)
         shape = (1, self.n_players)
         if gradients:

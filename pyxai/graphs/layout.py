@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_int, check_tensor
+from pyxai._checks import check_int
+from pyxai.graphs.players import check_edge_index
 
 __all__ = ["graph_layout"]
 
@@ -37,8 +38,9 @@ def graph_layout(edge_index: Tensor, n_nodes: int, *, seed: int = 0) -> Tensor:
     .. [1] T. Fruchterman, E. Reingold, "Graph drawing by force-directed placement", Software:
        Practice and Experience 21(11), 1991.
     """
+    check_int("seed", seed, minimum=0)
     check_int("n_nodes", n_nodes, minimum=1)
-    source, target = check_tensor("edge_index", edge_index).cpu()
+    source, target = check_edge_index(edge_index, n_nodes).cpu()
     adjacency = torch.zeros(n_nodes, n_nodes, dtype=torch.float64)
     adjacency[source, target] = 1.0
     adjacency[target, source] = 1.0

@@ -149,7 +149,7 @@ def graph_players(
     ValueError
         If nobody is left to play, or ``undirected`` is asked of a graph with one-way entries.
     """
-    check_choice("players", kind, KINDS)
+    check_choice("kind", kind, KINDS)
     check_int("n_nodes", n_nodes, minimum=1)
     edge_index = check_edge_index(edge_index, n_nodes)
     source, target = edge_index

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_int, check_tensor, describe
+from pyxai._checks import check_finite, check_int, check_real, check_tensor, describe
 from pyxai._inputs import flat_features, format_background
 from pyxai.covariance import Covariance, DenseCovariance
 from pyxai.imputers.base import IMPUTER_STREAM, Imputer
@@ -90,7 +90,11 @@ class Gaussian(Imputer):
             matrix = covariance.block(torch.arange(covariance.features))
         else:
             matrix = check_tensor("covariance", covariance)
+            check_real("covariance", matrix)
+            check_finite("covariance", matrix)
         mean = check_tensor("mean", mean)
+        check_real("mean", mean)
+        check_finite("mean", mean)
         if mean.dim() != 1 or matrix.dim() != 2 or matrix.shape[0] != mean.numel():
             raise ValueError(
                 f"covariance must have shape [{mean.numel()}, {mean.numel()}] for the mean given, "

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pyxai._checks import check_shape, check_tensor, describe
 from pyxai._inputs import flat_features, format_baselines, format_inputs
+from pyxai.methods.flags import checked_flags
 from pyxai.runner import Runner
 from pyxai.runner.mixing import per_output
 
@@ -41,6 +42,13 @@ class Attribution:
     """
 
     attribute: Callable[..., Any]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let the constructor and `attribute` of a method check their flags first."""
+        super().__init_subclass__(**options)
+        for name in ("__init__", "attribute"):
+            if name in vars(cls):
+                setattr(cls, name, checked_flags(vars(cls)[name]))
 
     def __init__(self, forward_func: Callable[..., Any]) -> None:
         if not callable(forward_func):

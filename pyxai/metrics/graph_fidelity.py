@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_choice, check_finite, check_tensor, describe
+from pyxai._checks import check_bool, check_choice, check_finite, check_real, check_tensor, describe
 from pyxai.explanation.curve import Curve
 from pyxai.graphs import GraphExplanation, GraphGame
 from pyxai.graphs.question_checks import check_targets
@@ -85,6 +85,7 @@ def graph_fidelity(
     >>> graph_fidelity(game, torch.tensor([1.0, 2.0])).y  # with the second edge it says class 0
     tensor([[0., 1., 1.]], dtype=torch.float64)
     """
+    check_bool("absolute", absolute)
     check_choice("measure", measure, MEASURES)
     order, game = _order(game, attributions, absolute)
     sizes = _sizes(order.shape[1], game.n_players, fractions, n_points)
@@ -144,6 +145,7 @@ def _order(game: Any, attributions: Tensor | None, absolute: bool) -> tuple[Tens
             f"{len(players.owners)}], one for each entry or node, or [{players.n_players}], got "
             f"{list(values.shape)}"
         )
+    check_real("attributions", table)
     table = table.detach().to(game.device).double()
     table = table.abs() if absolute else table
     if width == len(players.owners):

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_int
+from pyxai._checks import check_bool, check_int
 from pyxai._inputs import flat_features, format_baselines, format_inputs
 from pyxai.metrics.attributions import shares_of_players
 from pyxai.metrics.outputs import output_of_each
@@ -89,6 +89,7 @@ def infidelity(
     .. [1] C.-K. Yeh et al., "On the (In)fidelity and Sensitivity of Explanations", NeurIPS 2019,
        definition 2.1; the scale factor is that of its section 4.
     """
+    check_bool("normalize", normalize)
     tensors, is_tuple = format_inputs(inputs)
     shares = shares_of_players(attributions, tensors, feature_mask)
     check_int("n_perturb_samples", n_perturb_samples, minimum=1)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_finite, check_int, check_real, check_tensor
+from pyxai._checks import check_bool, check_finite, check_int, check_real, check_tensor
 
 __all__ = ["SelectionRates", "selection_rates"]
 
@@ -72,6 +72,7 @@ def selection_rates(
     >>> selection_rates(torch.tensor([[5.0, 1.0, 4.0, 3.0, 2.0]]), truth, k=2).fdr
     tensor([0.5000], dtype=torch.float64)
     """
+    check_bool("absolute", absolute)
     chosen = _chosen(selected, k, threshold, absolute)
     check_tensor("truth", truth)
     if truth.dtype != torch.bool:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_int, describe
+from pyxai._checks import check_finite, check_int, check_tensor, describe
 from pyxai._example_ids import example_ids
 from pyxai._inputs import format_inputs
 from pyxai.explanation.rows import take_baselines, take_target
@@ -49,7 +49,10 @@ def default_perturb_func(
     ValueError
         If ``seed`` is negative.
     """
+    _check_radius(perturb_radius)
     rows = inputs if isinstance(inputs, tuple) else (inputs,)
+    for row in rows:
+        check_finite("inputs", check_tensor("inputs", row))
     names, owners = torch.unique(example_ids(None, rows), return_inverse=True)
     order = owners.argsort(stable=True)
     counts = torch.bincount(owners)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_choice
+from pyxai._checks import check_choice, check_number
 from pyxai.metrics.rows import rows_of, scaled, shapes
 
 __all__ = ["stability"]
@@ -43,13 +43,13 @@ def stability(
         If something is not a tensor.
     """
     check_choice("measure", measure, ("spearman", "pearson", "top"))
+    if not 0 < check_number("top", top) <= 1:
+        raise ValueError(f"top must be in (0, 1], got {top}")
     first, second = rows_of("attributions", attributions), rows_of("others", others)
     wanted, got = shapes(attributions), shapes(others)
     if wanted != got:
         raise ValueError(f"others must have the shape of attributions, {wanted}, got {got}")
     if measure == "top":
-        if not 0 < top <= 1:
-            raise ValueError(f"top must be in (0, 1], got {top}")
         count = max(1, round(top * first.shape[1]))
         masks = [
             torch.zeros_like(rows).scatter_(

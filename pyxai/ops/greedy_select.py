@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pyxai import _C
 from pyxai._backends import check_backend
-from pyxai._checks import check_int, check_tensor
+from pyxai._checks import check_bool, check_int, check_tensor
 from pyxai.ops._arguments import accumulate_dtype, check_inputs, flat_selected
 from pyxai.ops.masks import pack_masks, unpack_masks
 from pyxai.ops.player_sum import player_sum, player_sum_reference
@@ -72,6 +72,7 @@ def greedy_select(
     .. [1] K. Axiotis et al., "Greedy PIG: Adaptive Integrated Gradients", arXiv 2311.06192, 2023,
        algorithm 1.
     """
+    check_bool("absolute", absolute)
     features = check_inputs(scores, "scores")
     count = features if players is None and n_players is None else n_players
     sums = player_sum(scores, players, n_players=n_players, backend=backend).double()

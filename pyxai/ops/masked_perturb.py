@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pyxai import _C
 from pyxai._backends import check_backend
-from pyxai._checks import check_int, check_tensor
+from pyxai._checks import check_bool, check_int, check_tensor
 from pyxai.ops._arguments import (
     MASK_BITS,
     check_inputs,
@@ -85,6 +85,7 @@ def masked_perturb(
     .. [1] S. Lundberg, S.-I. Lee, "A Unified Approach to Interpreting Model Predictions",
        NeurIPS 2017, section 2 (the map h_x from simplified inputs to inputs).
     """
+    check_bool("channels_last", channels_last)
     features = check_inputs(inputs)
     batch, feature_shape = inputs.shape[0], tuple(inputs.shape[1:])
     if channels_last and inputs.dim() != 4:

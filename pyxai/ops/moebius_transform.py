@@ -7,6 +7,7 @@ from torch import Tensor
 
 from pyxai import _C
 from pyxai._backends import check_backend
+from pyxai._checks import check_bool
 from pyxai.ops._tables import check_table
 
 __all__ = [
@@ -102,6 +103,7 @@ def zeta_transform(
 
 
 def _transform(values: Tensor, zeta: bool, inplace: bool, backend: str | None) -> Tensor:
+    check_bool("inplace", inplace)
     n_players = check_table(values)
     name = check_backend(values.device, backend)
     tables = values.reshape(-1, 2**n_players).contiguous()

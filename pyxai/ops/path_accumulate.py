@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pyxai import _C
 from pyxai._backends import check_backend
-from pyxai._checks import check_device, check_dtype, check_shape, check_tensor
+from pyxai._checks import check_bool, check_device, check_dtype, check_shape, check_tensor
 from pyxai.ops._arguments import (
     MASK_BITS,
     accumulate_dtype,
@@ -89,6 +89,7 @@ def path_accumulate(
     .. [1] M. Sundararajan, A. Taly, Q. Yan, "Axiomatic Attribution for Deep Networks",
        ICML 2017, eq. 3.
     """
+    check_bool("multiply_by_inputs", multiply_by_inputs)
     features = check_inputs(inputs)
     batch = inputs.shape[0]
     check_tensor("grads", grads)

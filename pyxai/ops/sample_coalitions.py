@@ -10,7 +10,15 @@ from torch import Tensor
 
 from pyxai import _C
 from pyxai._backends import check_backend
-from pyxai._checks import check_choice, check_dtype, check_finite, check_int, check_shape, describe
+from pyxai._checks import (
+    check_bool,
+    check_choice,
+    check_dtype,
+    check_finite,
+    check_int,
+    check_shape,
+    describe,
+)
 from pyxai.ops._arguments import MASK_BITS, n_words
 from pyxai.ops._rows import COALITION_STREAM, check_rows, check_seed
 from pyxai.ops.masks import pack_masks
@@ -135,6 +143,7 @@ def sample_coalitions(
     .. [2] I. Covert, S.-I. Lee, "Improving KernelSHAP: Practical Shapley Value Estimation via
        Linear Regression", AISTATS 2021, section 3.2, for paired sampling.
     """
+    check_bool("paired", paired)
     check_int("n_players", n_players, minimum=1)
     if n_players >= 2**31:
         raise ValueError(f"n_players must be less than 2**31, got {n_players}")

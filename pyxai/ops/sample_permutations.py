@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pyxai import _C
 from pyxai._backends import check_backend
-from pyxai._checks import check_dtype, check_int, check_tensor
+from pyxai._checks import check_bool, check_dtype, check_int, check_tensor
 from pyxai.ops._arguments import n_words
 from pyxai.ops._rows import PERMUTATION_STREAM, check_rows, check_seed
 from pyxai.ops.masks import pack_masks
@@ -71,6 +71,7 @@ def sample_permutations(
     .. [2] R. Mitchell, J. Cooper, E. Frank, G. Holmes, "Sampling Permutations for Shapley Value
        Estimation", JMLR 23, 2022, for antithetic orders.
     """
+    check_bool("antithetic", antithetic)
     check_int("n_players", n_players, minimum=1)
     signed_seed = check_seed(seed)
     example_ids = check_rows(example_ids, n_permutations, start, name="n_permutations")

@@ -15,12 +15,12 @@ ProgressOption = bool | Callable[[int, int], Any] | None
 _DELAY_SECONDS = 2.0
 
 
-def check_progress(progress: Any) -> ProgressOption:
+def check_progress(name: str, progress: Any) -> ProgressOption:
     """Return ``progress`` if it is None, a bool or callable."""
     if progress is None or isinstance(progress, bool) or callable(progress):
         return progress  # type: ignore[no-any-return]
     raise TypeError(
-        f"progress must be True, False or a function of (done, total), got {describe(progress)}"
+        f"{name} must be True, False or a function of (done, total), got {describe(progress)}"
     )
 
 

@@ -84,7 +84,7 @@ class Runner:
             raise TypeError(f"model must be callable, got {describe(forward_func)}")
         self.target = target if isinstance(target, Target) else Target(target)
         self.max_rows = None if max_rows is None else check_int("max_rows", max_rows, minimum=1)
-        self.progress = check_progress(progress)
+        self.progress = check_progress("progress", progress)
         self.forward_func = forward_func
         self._forward = Forward(
             forward_func,

@@ -155,6 +155,7 @@ def greedy_feature_selection(
     >>> found.order, found.scores
     (tensor([0, 1, 2]), tensor([1., 0., 0.], dtype=torch.float64))
     """
+    check_int("seed", seed, minimum=0)
     objective = objective_of(
         model,
         data,

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_int, describe
+from pyxai._checks import check_int, check_number, describe
 from pyxai.attribution.coalitions.coalition_method import CoalitionMethod
 from pyxai.attribution.coalitions.lasso import lasso_errors, weighted_lasso
 from pyxai.attribution.coalitions.lime_parts import (
@@ -91,8 +91,8 @@ class Lime(CoalitionMethod):
         for name, value in (("similarity_func", similarity_func), ("perturb_func", perturb_func)):
             if value is not None and not callable(value):
                 raise TypeError(f"{name} must be callable, got {describe(value)}")
-        if not 0 <= alpha < float("inf"):
-            raise ValueError(f"alpha must be finite and at least 0, got {alpha}")
+        if check_number("alpha", alpha) < 0:
+            raise ValueError(f"alpha must be at least 0, got {alpha}")
         self.interpretable_model = interpretable_model
         self.similarity_func = similarity_func
         self.perturb_func = perturb_func

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pyxai._checks import check_choice, describe
+from pyxai._checks import check_choice, check_int, describe
 from pyxai._inputs import format_inputs
 from pyxai.attribution.layers.layer_probe import LayerProbe
 from pyxai.methods.layer import LayerAttribution
@@ -103,6 +103,8 @@ class LayerGradCam(LayerAttribution):
             raise NotImplementedError(
                 f"grad_kwargs must be None, got {', '.join(sorted(grad_kwargs))}"
             )
+        if internal_batch_size is not None:
+            check_int("internal_batch_size", internal_batch_size, minimum=1)
         values, _ = format_inputs(inputs)
         probe = LayerProbe(self.forward_func, self.layer, attribute_to_layer_input, len(values))
         arguments = (*values, *as_arguments(additional_forward_args))

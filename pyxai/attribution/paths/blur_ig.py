@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_bool, check_int, check_number
+from pyxai._checks import check_int, check_number
 from pyxai.attribution.paths.gaussian_blur import Blurs, blur_sigmas, blurred
 from pyxai.attribution.paths.images import format_images
 from pyxai.methods.base import GradientAttribution, TensorOrTuple
@@ -122,8 +122,6 @@ class BlurIG(GradientAttribution):
         for name, value in (("max_sigma", max_sigma), ("grad_step", grad_step)):
             if not check_number(name, value) > 0:
                 raise ValueError(f"{name} must be positive, got {value!r}")
-        check_bool("sqrt", sqrt)
-        check_bool("return_convergence_delta", return_convergence_delta)
         if internal_batch_size is not None:
             check_int("internal_batch_size", internal_batch_size, minimum=1)
         runner = Runner(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyxai._checks import check_bool, check_int
+from pyxai._checks import check_int
 from pyxai._inputs import format_baselines, format_inputs, restore_form
 from pyxai.attribution.paths.guided_path import (
     GuidedPath,
@@ -17,7 +17,6 @@ from pyxai.attribution.paths.guided_path import (
 from pyxai.methods.base import GradientAttribution, TensorOrTuple, convergence_delta
 from pyxai.methods.store import register
 from pyxai.runner import Runner
-from pyxai.runner.progress import check_progress
 
 __all__ = ["GuidedIG"]
 
@@ -131,7 +130,6 @@ class GuidedIG(GradientAttribution):
         starts = format_baselines(baselines, tensors)
         check_int("n_steps", n_steps, minimum=1)
         check_guidance(fraction, max_dist)
-        check_bool("return_convergence_delta", return_convergence_delta)
         if internal_batch_size is not None:
             check_int("internal_batch_size", internal_batch_size, minimum=1)
         runner = Runner(
@@ -141,7 +139,7 @@ class GuidedIG(GradientAttribution):
             max_rows=internal_batch_size,
         )
         path = GuidedPath(flat_starts(starts, tensors), flat(tensors), fraction, max_dist)
-        for _ in walk(path, runner, tensors, n_steps, check_progress(show_progress)):
+        for _ in walk(path, runner, tensors, n_steps, show_progress):
             pass  # the path adds up what its movements bring
         found = from_flat(path.attributions, tensors)
         result = restore_form(found, is_tuple)

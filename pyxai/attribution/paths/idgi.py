@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_bool, check_choice, check_int, check_number, describe
+from pyxai._checks import check_choice, check_int, check_number, describe
 from pyxai._inputs import flat_features, format_baselines, format_inputs, restore_form
 from pyxai.attribution.paths.direction_shares import Points, share_along, share_guided
 from pyxai.attribution.paths.gaussian_blur import Blurs, blur_sigmas
@@ -18,7 +18,6 @@ from pyxai.methods.base import GradientAttribution, TensorOrTuple
 from pyxai.methods.store import register
 from pyxai.ops.path_points import path_points
 from pyxai.runner import Runner
-from pyxai.runner.progress import check_progress
 
 __all__ = ["IDGI"]
 
@@ -136,7 +135,6 @@ class IDGI(GradientAttribution):
         """
         tensors, is_tuple = format_inputs(inputs, gradients=True)
         check_int("n_steps", n_steps, minimum=1)
-        check_bool("return_convergence_delta", return_convergence_delta)
         check_choice("path", path, PATHS)
         check_guidance(fraction, max_dist)
         if not check_number("max_sigma", max_sigma) > 0:
@@ -159,8 +157,7 @@ class IDGI(GradientAttribution):
                 shared = share_along(runner, tensors, _line(starts, tensors, n_steps), n_steps)
             else:
                 led = GuidedPath(flat_starts(starts, tensors), flat(tensors), fraction, max_dist)
-                bar = check_progress(show_progress)
-                shared = share_guided(runner, tensors, led, n_steps, bar)
+                shared = share_guided(runner, tensors, led, n_steps, show_progress)
         found = shared.attributions
         result = restore_form(found, is_tuple)
         if not return_convergence_delta:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from pyxai._checks import check_int
+from pyxai._checks import check_int, check_number
 from pyxai._errors import warn
 from pyxai._inputs import format_baselines, format_inputs, restore_form
 from pyxai._quadrature import nodes_and_weights
@@ -175,7 +175,7 @@ class IntegratedGradients(GradientAttribution):
                 "tolerance must be None when multiply_by_inputs is False, as the result is not "
                 f"complete, got {tolerance!r}"
             )
-        if not tolerance > 0:
+        if check_number("tolerance", tolerance) <= 0:
             raise ValueError(f"tolerance must be positive, got {tolerance!r}")
         check_int("max_steps", max_steps, minimum=n_steps)
 

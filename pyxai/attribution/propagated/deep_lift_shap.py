@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from pyxai._checks import check_int
 from pyxai._inputs import format_background, format_inputs, restore_form
 from pyxai.attribution.propagated.deep_lift import Custom, DeepLift, TensorOrTuple
 from pyxai.methods.store import register
@@ -83,6 +84,8 @@ class DeepLiftShap(DeepLift):
         seed: int = 0,
         strict: bool = True,
     ) -> None:
+        check_int("n_permutations", n_permutations, minimum=1)
+        check_int("seed", seed, minimum=0)
         super().__init__(model, multiply_by_inputs, rule=rule, strict=strict)
         self._options |= {"seed": seed, "n_permutations": n_permutations}
 

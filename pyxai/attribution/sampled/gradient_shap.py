@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from pyxai._checks import describe
+from pyxai._checks import check_int, describe
 from pyxai._example_ids import example_ids as name_examples
 from pyxai._inputs import format_background, format_inputs, restore_form
 from pyxai.attribution.sampled.gradient_rounds import SampledCall, check_stop, sample_to_tolerance
@@ -158,6 +158,8 @@ class GradientShap(GradientAttribution):
             name_examples(example_ids, values),
             self._multiply_by_inputs,
         )
+        if internal_batch_size is not None:
+            check_int("internal_batch_size", internal_batch_size, minimum=1)
         call = SampledCall(self.forward_func, target, additional_forward_args, internal_batch_size)
         check_stop(tolerance, max_evals)
         if tolerance is not None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_bool, check_choice, check_int, check_number, describe
+from pyxai._checks import check_choice, check_int, check_number, describe
 from pyxai._example_ids import example_ids as name_examples
 from pyxai._inputs import format_background, format_baselines, format_inputs, restore_form
 from pyxai.explanation.rows import take_baselines, take_segments, take_target
@@ -160,8 +160,6 @@ class NoiseTunnel(Attribution):
         check_int("nt_samples", nt_samples, minimum=2 if return_error else 1)
         if nt_samples_batch_size is not None:
             check_int("nt_samples_batch_size", nt_samples_batch_size, minimum=1)
-        check_bool("draw_baseline_from_distrib", draw_baseline_from_distrib)
-        check_bool("return_error", return_error)
         self._check_options(kwargs)
         Target(kwargs.get("target")).check_examples(len(tensors[0]))
         noise = _Noise(tensors, _stdevs(stdevs, tensors), seed, name_examples(example_ids, tensors))

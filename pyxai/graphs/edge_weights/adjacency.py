@@ -7,6 +7,7 @@ from torch import Tensor
 
 from pyxai._checks import (
     FLOAT_DTYPES,
+    check_bool,
     check_choice,
     check_dtype,
     check_finite,
@@ -158,6 +159,7 @@ def plan_adjacency(
     edge_index = check_edge_index(edge_index, n_nodes)
     check_choice("degrees", degrees, DEGREES)
     check_choice("normalise", normalise, NORMALISATIONS)
+    check_bool("self_loops", self_loops)
     check_entries("weights", weights, edge_index)
     full = torch.ones_like(weights) if base is None else check_base("base", base, edge_index)
     if normalise != "none":

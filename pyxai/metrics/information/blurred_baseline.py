@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyxai._checks import check_bool
 from pyxai._example_ids import example_ids
 from pyxai.metrics.information.images import check_images, check_masks
 from pyxai.metrics.information.partial_pictures import blurred, random_pixel_masks
@@ -52,6 +53,7 @@ def blurred_baseline(
     .. [1] A. Kapishnikov, T. Bolukbasi, F. Viegas, M. Terry, "XRAI: Better Attributions Through
        Regions", ICCV 2019, section 4.
     """
+    check_bool("fast", fast)
     found = check_images(images)
     batch, height, width = len(found), found.shape[-2], found.shape[-1]
     if masks is None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from pyxai._checks import check_int, check_number
 from pyxai._extras import optional
 from pyxai.ops import philox_uniform
 
@@ -52,6 +53,9 @@ def random_pixel_masks(
     ValueError
         If ``fraction`` is outside [0, 1].
     """
+    for name, size in (("batch", batch), ("height", height), ("width", width)):
+        check_int(name, size, minimum=1)
+    check_number("fraction", fraction)
     if not 0 <= fraction <= 1:
         raise ValueError(f"fraction must be in [0, 1], got {fraction}")
     ids = torch.arange(batch) if example_ids is None else example_ids

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_choice
+from pyxai._checks import check_choice, check_finite, check_number
 
 __all__ = [
     "Alpha1_Beta0_Rule",
@@ -120,7 +120,7 @@ class EpsilonRule(RelevanceRule):
     bias: str = "absorb"
 
     def __post_init__(self) -> None:
-        if not self.epsilon >= 0:
+        if check_number("epsilon", self.epsilon) < 0:
             raise ValueError(f"epsilon must not be negative, got {self.epsilon}")
         check_choice("bias", self.bias, BIAS_MODES)
 
@@ -158,6 +158,8 @@ class AlphaBetaRule(RelevanceRule):
     renormalize_empty: bool = False
 
     def __post_init__(self) -> None:
+        check_number("alpha", self.alpha)
+        check_number("beta", self.beta)
         if not math.isclose(self.alpha - self.beta, 1.0, rel_tol=0, abs_tol=1e-6):
             raise ValueError(f"alpha - beta must be 1, got alpha {self.alpha} and beta {self.beta}")
         if self.beta < 0:
@@ -227,7 +229,7 @@ class GammaRule(RelevanceRule):
     gamma: float = 0.25
 
     def __post_init__(self) -> None:
-        if not self.gamma >= 0:
+        if check_number("gamma", self.gamma) < 0:
             raise ValueError(f"gamma must not be negative, got {self.gamma}")
 
     def propagate(self, op: LinearOp, relevance: Tensor) -> Tensor:
@@ -290,6 +292,13 @@ class ZBoxRule(RelevanceRule):
 
     low: float | Tensor
     high: float | Tensor
+
+    def __post_init__(self) -> None:
+        for name, bound in (("low", self.low), ("high", self.high)):
+            if isinstance(bound, Tensor):
+                check_finite(name, bound)
+            else:
+                check_number(name, bound)
 
     def propagate(self, op: LinearOp, relevance: Tensor) -> Tensor:
         """Return the relevance of the op's input from that of its output."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_choice, describe
+from pyxai._checks import check_choice, check_number, describe
 from pyxai.taylor.allocation.method_names import canonical_name
 
 __all__ = ["Allocation", "allocation_weights"]
@@ -82,6 +82,8 @@ def allocation_weights(
     ValueError
         If an argument that the method needs is missing or out of range.
     """
+    check_number("alpha", alpha)
+    check_number("beta", beta)
     degrees = _degrees(kappa)  # [n_terms, n]
     single = torch.as_tensor(kappa).dim() == 1
     name = method if method == "path_quadrature" else canonical_name(method)

@@ -92,6 +92,7 @@ def taylor_effects(
        Interactions", IEEE TPAMI 46(7), 2024, section 3.
     """
     check_choice("kind", kind, _KINDS)
+    check_int("max_order", max_order, minimum=1)
     arguments = {
         "baselines": baselines,
         "feature_mask": feature_mask,
@@ -101,7 +102,6 @@ def taylor_effects(
     }
     if kind == "generic":
         return harsanyi_dividends(model, inputs, anchor=anchor, names=names, **arguments)
-    check_int("max_order", max_order, minimum=1)
     game = Game(model, inputs, **arguments)
     names = check_names(names, game.n_players)
     extension = Extension(game, feature_mask, anchor)

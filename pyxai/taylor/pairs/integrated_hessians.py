@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_choice, check_int
+from pyxai._checks import check_choice, check_int, check_number
 from pyxai._errors import UnsupportedOperationError, warn
 from pyxai.game import Game
 from pyxai.runner import Output
@@ -159,6 +159,7 @@ def integrated_hessians(
     .. [1] J. D. Janizek, P. Sturmfels, S.-I. Lee, "Explaining Explanations: Axiomatic Feature
        Interactions for Deep Networks", JMLR 22(104), 2021, section 3.
     """
+    check_number("beta", beta)
     check_choice("mode", mode, _MODES)
     check_int("n_steps", n_steps, minimum=1)
     if not beta > 0:

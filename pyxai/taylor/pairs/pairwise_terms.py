@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_choice
+from pyxai._checks import check_choice, check_int
 from pyxai.game import Game
 from pyxai.ops.masks import pack_masks
 from pyxai.ops.pairwise_taylor import pairwise_taylor_values
@@ -152,6 +152,7 @@ def pairwise_terms(
     """
     check_choice("kind", kind, _KINDS)
     check_choice("context", context, _CONTEXTS)
+    check_int("n_steps", n_steps, minimum=1)
     arguments = {
         "baselines": baselines,
         "feature_mask": feature_mask,

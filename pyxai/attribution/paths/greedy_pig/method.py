@@ -230,7 +230,6 @@ class GreedyPIG(GradientAttribution):
             show_progress=show_progress,
         )
         check_choice("scores", scores, ("rank", "raw", "telescoped"))
-        check_bool("return_convergence_delta", return_convergence_delta)
         with_values = scores == "telescoped" or return_convergence_delta
         call = self._call(inputs, baselines, target, additional_forward_args, feature_mask, options)
         found, deltas = call.features(options, scores, with_values)

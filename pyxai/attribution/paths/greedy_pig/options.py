@@ -63,7 +63,7 @@ class Options:
             shortlist=self.shortlist,
             prefix_share=self.prefix_share,
         )
-        check_progress(self.show_progress)
+        check_progress("show_progress", self.show_progress)
         check_bool("softmax_aware", self.softmax_aware)
         check_bool("affine_prefix", self.affine_prefix)
         self._check_tolerance(len(nodes))

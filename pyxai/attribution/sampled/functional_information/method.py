@@ -518,9 +518,11 @@ return_error
         law: Noise,
         target: Any,
         additional_forward_args: Any,
-        max_rows: int | None,
+        internal_batch_size: int | None,
         progress: bool,
     ) -> Runner:
+        if internal_batch_size is not None:
+            check_int("internal_batch_size", internal_batch_size, minimum=1)
         output = _LOG_OUTPUTS[self.output]
         if law.by_example is not None and law.by_target:
             output = of_several_outputs(output)
@@ -529,7 +531,7 @@ return_error
             target=target,
             additional_forward_args=additional_forward_args,
             output=output,
-            max_rows=max_rows,
+            max_rows=internal_batch_size,
             progress=progress,
         )
 
