@@ -63,7 +63,7 @@ additional_forward_args, n_points, absolute, max_rows, seed
     ----------
     .. [1] K. Axiotis et al., "Greedy PIG: Adaptive Integrated Gradients", arXiv 2311.06192, 2023.
     """
-<<<<<<< HEAD
+    check_bool("running_max", running_max)
     ranked = ranked_game(
         model,
         inputs,
@@ -79,12 +79,6 @@ additional_forward_args, n_points, absolute, max_rows, seed
         seed=seed,
     )
     curve = ranked.curve(n_points, hide=False, name="softmax probability")
-=======
-    check_bool("running_max", running_max)
-    refuse(options, "output")
-    curve = insertion(model, inputs, attributions, target=target, output="probability", **options)
-    curve = replace(curve, name="softmax probability")
->>>>>>> 678f33d (Take nothing but True and False for a flag, and numbers for numbers, in every method and function; try each argument with other kinds, and each default as given)
     return curve.running_max() if running_max else curve
 
 
@@ -129,11 +123,7 @@ n_points, absolute, max_rows, seed
     ----------
     .. [1] K. Axiotis et al., "Greedy PIG: Adaptive Integrated Gradients", arXiv 2311.06192, 2023.
     """
-<<<<<<< HEAD
-=======
     check_bool("reverse", reverse)
-    refuse(options, "target", "output")
->>>>>>> 678f33d (Take nothing but True and False for a flag, and numbers for numbers, in every method and function; try each argument with other kinds, and each default as given)
     tensors, _ = format_inputs(inputs)
     extra = as_tuple(additional_forward_args)
     full = log_probabilities_of_each(model, tensors, extra, max_rows)

@@ -82,17 +82,11 @@ def ranked_game(
     additional_forward_args: Any,
     output: Output,
     absolute: bool,
-<<<<<<< HEAD
     max_rows: int | None,
     seed: int,
 ) -> RankedGame:
     """Return the game that `insertion` is asked about, and each example's players in order."""
-=======
-    options: dict[str, Any],
-) -> Ranked:
-    """Return the game and each example's players from best to worst."""
     check_bool("absolute", absolute)
->>>>>>> 678f33d (Take nothing but True and False for a flag, and numbers for numbers, in every method and function; try each argument with other kinds, and each default as given)
     tensors, _ = format_inputs(inputs)
     scores, mask = player_scores(attributions, tensors, feature_mask, absolute=absolute)
     game = Game(
