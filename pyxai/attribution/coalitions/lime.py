@@ -92,7 +92,7 @@ class Lime(CoalitionMethod):
             if value is not None and not callable(value):
                 raise TypeError(f"{name} must be callable, got {describe(value)}")
         if check_number("alpha", alpha) < 0:
-            raise ValueError(f"alpha must be at least 0, got {alpha}")
+            raise ValueError(f"alpha must be finite and at least 0, got {alpha}")
         self.interpretable_model = interpretable_model
         self.similarity_func = similarity_func
         self.perturb_func = perturb_func

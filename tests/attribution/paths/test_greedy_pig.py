@@ -373,7 +373,7 @@ def test_telescoped_scores_sum_to_the_gain():
     p = model(torch.cat([x, torch.zeros(1, 6, dtype=WIDE)])).softmax(1)[:, 2].detach()
     torch.testing.assert_close(scores.sum(1), p[:-1] - p[-1])
     assert delta.shape == (5,)
-    assert delta.max() < 5e-3
+    assert ((delta >= 0) & (delta < 5e-3)).all()  # the largest gap of either sign
 
 
 def test_one_node_less_at_the_input():
@@ -449,7 +449,7 @@ def test_tolerance_adds_nodes_where_they_are_missing(aware):
     _, delta = GreedyPIG(model).attribute(
         x, rounds=2, tolerance=1e-4, max_steps=512, internal_batch_size=None, **call
     )
-    assert delta.max() <= 1e-4
+    assert ((delta >= 0) & (delta <= 1e-4)).all()
     _, alone = GreedyPIG(model).attribute(x[:1], rounds=2, tolerance=1e-4, max_steps=512, **call)
     torch.testing.assert_close(alone, delta[:1])
 
