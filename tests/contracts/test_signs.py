@@ -31,9 +31,10 @@ def test_the_negative_of_a_model_has_the_negative_attributions(name):
     net, x = make_net(example), make_inputs(example)
     plain, turned = run(name, net, x), run(name, Negative(net).eval(), x)
     # The stabiliser of LRP, 1e-9, has the sign that the output had.
-    assert_close(turned.attributions, -plain.attributions, 1e-6 if name == "lrp" else 1e-10)
+    tolerance = 1e-6 if name == "lrp" else 1e-10
+    assert_close(turned.attributions, -plain.attributions, tolerance)
     if plain.convergence_delta is not None:
-        assert_close(turned.convergence_delta, -plain.convergence_delta)
+        assert_close(turned.convergence_delta, -plain.convergence_delta, tolerance)
 
 
 @pytest.mark.parametrize(
