@@ -14,6 +14,7 @@ from pyxai._checks import (
     FLOAT_DTYPES,
     check_device,
     check_dtype,
+    check_int,
     check_shape,
     check_tensor,
     describe,
@@ -125,6 +126,8 @@ def flat_players(
     check_tensor("players", players)
     check_dtype("players", players, (torch.int32,))
     check_device("players", players, inputs.device)
+    if n_players is not None:
+        check_int("n_players", n_players, minimum=0)
     feature_shape = tuple(inputs.shape[1:])
     features = math.prod(feature_shape)
     shape = tuple(players.shape)
