@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_int
+from pyxai._checks import check_int, check_tensor
 from pyxai.graphs.players import check_edge_index
 
 __all__ = ["graph_layout"]
@@ -40,7 +40,10 @@ def graph_layout(edge_index: Tensor, n_nodes: int, *, seed: int = 0) -> Tensor:
     """
     check_int("seed", seed, minimum=0)
     check_int("n_nodes", n_nodes, minimum=1)
-    source, target = check_edge_index(edge_index, n_nodes).cpu()
+    edges = check_tensor("edge_index", edge_index)
+    if edges.numel():  # nodes alone have places too
+        edges = check_edge_index(edges, n_nodes)
+    source, target = edges.cpu()
     adjacency = torch.zeros(n_nodes, n_nodes, dtype=torch.float64)
     adjacency[source, target] = 1.0
     adjacency[target, source] = 1.0
