@@ -17,7 +17,7 @@ from pyxai.game import Game
 from pyxai.runner import Shared
 
 if TYPE_CHECKING:
-    from pyxai import graphs, metrics, plot, selection, taylor
+    from pyxai import graphs, metrics, plot, selection, taylor, transforms
 
 __version__ = "0.1.0"
 
@@ -41,6 +41,7 @@ __all__ = [
     "registry",
     "selection",
     "taylor",
+    "transforms",
 ]
 
 __getattr__, __dir__, _ = rooms_of(__name__, __path__)

@@ -181,7 +181,9 @@ def format_background(
     )
 
 
-def format_feature_mask(feature_mask: Any, inputs: tuple[Tensor, ...]) -> Players:
+def format_feature_mask(
+    feature_mask: Any, inputs: tuple[Tensor, ...], *, name: str = "feature_mask"
+) -> Players:
     """Return which player each feature belongs to.
 
     Parameters
@@ -192,6 +194,8 @@ def format_feature_mask(feature_mask: Any, inputs: tuple[Tensor, ...]) -> Player
         feature is its own player, counting on across the tuple.
     inputs : tuple of Tensor
         As `format_inputs` returns them.
+    name : str
+        What the caller calls this argument.
 
     Returns
     -------
@@ -209,11 +213,11 @@ def format_feature_mask(feature_mask: Any, inputs: tuple[Tensor, ...]) -> Player
     if feature_mask is None:
         sizes = [tensor[0].numel() for tensor in inputs]
         return Players(_counting_maps(inputs, sizes), torch.arange(sum(sizes), device=device))
-    given = _per_input("feature_mask", feature_mask, inputs, spread=())
-    names = _names("feature_mask", len(inputs), isinstance(feature_mask, (tuple, list)))
+    given = _per_input(name, feature_mask, inputs, spread=())
+    names = _names(name, len(inputs), isinstance(feature_mask, (tuple, list)))
     maps = [
-        _format_map(name, value, tensor)
-        for name, value, tensor in zip(names, given, inputs, strict=True)
+        _format_map(label, value, tensor)
+        for label, value, tensor in zip(names, given, inputs, strict=True)
     ]
     ids = torch.unique(torch.cat([mask.flatten() for mask in maps]))
     compact = (torch.searchsorted(ids, mask.contiguous()).to(torch.int32) for mask in maps)
