@@ -188,3 +188,17 @@ def test_several_rows_do_not_take_part_in_a_row_of_their_own():
         for made in (Margin(model), Hit(model), RowGains(model, "cross_entropy")):
             with pytest.raises(ValueError, match=r"^model must return one row for each of 3"):
                 made(x, torch.tensor([0, 1, 1]))
+
+
+def test_information_curves_refuse_one_output_of_all_pictures():
+    picture = torch.arange(3 * 16 * 16).remainder(251).view(1, 3, 16, 16).to(torch.uint8)
+    scores = picture.double().sum(1)
+
+    def mean(rows):
+        return rows.flatten(1)[:, :3].mean(0, keepdim=True)
+
+    for curve in (metrics.softmax_information_curve, metrics.accuracy_information_curve):
+        with pytest.raises(
+            ValueError, match=r"^model must return one row for each of 2 input rows"
+        ):
+            curve(mean, picture, scores, target=1)
