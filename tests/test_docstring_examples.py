@@ -28,9 +28,10 @@ def modules_with_examples():
 @pytest.mark.parametrize("name", modules_with_examples())
 def test_examples_print_what_they_say(name):
     module = sys.modules[name]
-    package = sys.modules[name.rpartition(".")[0]]
-    # What a reader has who did `import torch, pyxai` and took the names from the package.
-    known = {"torch": torch, "pyxai": pyxai, **vars(package), **vars(module)}
+    room = sys.modules[".".join(name.split(".")[:2])]
+    # What a reader has who did `import torch, pyxai` and took the names from the room.
+    exported = {each: getattr(room, each) for each in getattr(room, "__all__", ())}
+    known = {"torch": torch, "pyxai": pyxai, **exported, **vars(module)}
     result = doctest.testmod(module, globs=known, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert result.attempted > 0
     assert result.failed == 0
