@@ -24,11 +24,23 @@ from public_calls import (
     drawn,
 )
 
-from pyxai import covariance, graphs, greedy, masks, metrics, ops, registry, selection, taylor
-from pyxai.attribution import XRAI, FunctionalInformation, GreedyPIG, KernelShap
+import pyxai
+from pyxai import (
+    covariance,
+    graphs,
+    greedy,
+    masks,
+    metrics,
+    ops,
+    plot,
+    registry,
+    selection,
+    taylor,
+)
+from pyxai.attribution import XRAI, ExpectedGradients, FunctionalInformation, GreedyPIG, KernelShap
 from pyxai.metrics import InformationCurves
+from pyxai.propagation.relevance.rules import AlphaBetaRule, ZBoxRule
 
-META = torch.zeros(3, 4, dtype=torch.float64, device="meta")
 NAN = float("nan")
 
 
@@ -145,9 +157,60 @@ def rounds(**changes):
 BAND = torch.zeros(2, 6, 6, dtype=torch.int64)
 POLYNOMIAL = taylor.Polynomial.random(3, 2, generator=torch.Generator().manual_seed(0))
 ORDERED = graphs.select_players(GRAPH)
-HARSANYI = taylor.harsanyi_dividends(**MODEL)
+PAIRS = taylor.pairwise_terms(**MODEL)
+SHOWN = pyxai.explain(NET, X, method="saliency", target=0)
+PICTURES = pyxai.explain(IMAGE_NET, IMAGES, method="saliency", target=0)
 # What is called, the error, and its message.
 CASES = {
+    # plots
+    "an example of bars": (
+        lambda: plot.bar(SHOWN, example=-1),
+        (ValueError, "example must be at least 0, got -1"),
+    ),
+    "the rest of bars": (
+        lambda: plot.bar(SHOWN, example=0, rest="no"),
+        (TypeError, "rest must be True or False, got 'no'"),
+    ),
+    "the scale of a heat map": (
+        lambda: plot.heatmap(PICTURES, colorbar="no"),
+        (TypeError, "colorbar must be True or False, got 'no'"),
+    ),
+    "pairs that are shown": (
+        lambda: plot.interactions(PAIRS, top=0),
+        (ValueError, "top must be at least 1, got 0"),
+    ),
+    "an example of pairs": (
+        lambda: plot.interactions(PAIRS, example=-1),
+        (ValueError, "example must be at least 0, got -1"),
+    ),
+    "an example of graphs": (
+        lambda: plot.graph(ORDERED, example=-1),
+        (ValueError, "example must be at least 0, got -1"),
+    ),
+    "nodes that are marked": (
+        lambda: plot.graph(ORDERED, marked="x"),
+        (TypeError, "marked must be a tensor, got 'x'"),
+    ),
+    # rules
+    "biases of a rule": (
+        lambda: AlphaBetaRule(bias="none"),
+        (ValueError, "bias must be one of"),
+    ),
+    "bounds of a box": (
+        lambda: ZBoxRule(torch.tensor(NAN), 1.0),
+        (ValueError, "low must be finite"),
+    ),
+    # names of examples
+    "names elsewhere": (
+        lambda: ExpectedGradients(NET).attribute(
+            X, X, target=0, n_samples=2, example_ids=torch.arange(3, device="meta")
+        ),
+        (ValueError, "example_ids must be on cpu, got meta"),
+    ),
+    "values of sums": (
+        lambda: ops.table_sums("x", TABLE[:1], [1]),
+        (TypeError, "values must be a tensor, got 'x'"),
+    ),
     # random coalitions
     "sizes of no players": (
         lambda: ops.shapley_kernel_size_weights(0),

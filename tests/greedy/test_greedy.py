@@ -319,11 +319,21 @@ def test_gains_are_shared_evenly_where_scores_say_nothing():
     def value(selected, examples):
         return unpack_masks(selected, 4).double().sum(1) * 3
 
-    for scores in ([1.0, -1.0, 2.0, -2.0], [-1.0, -2.0, -3.0, -4.0]):
-        result = greedy_rounds(
-            lambda _, examples, row=scores: torch.tensor([row]), 1, 4, rounds=[4], value=value
-        )
+    nearly = [1.0, -1.0 + 1e-9, 2.0, -2.0]  # what is left is rounding
+    for scores in ([1.0, -1.0, 2.0, -2.0], nearly, [-1.0, -2.0, -3.0, -4.0]):
+        row = torch.tensor([scores], dtype=torch.float64)
+        result = greedy_rounds(lambda *_, row=row: row, 1, 4, rounds=[4], value=value)
         assert selection_scores(result, "telescoped").tolist() == [[3.0] * 4]
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_gains_and_losses_are_shared_in_proportion_to_scores(sign):
+    def value(selected, examples):
+        return unpack_masks(selected, 2).double() @ torch.tensor([sign, 3 * sign]).double()
+
+    row = torch.tensor([[sign, 3 * sign]], dtype=torch.float64)
+    result = greedy_rounds(lambda *_: row, 1, 2, rounds=[2], value=value)
+    assert selection_scores(result, "telescoped").tolist() == [[sign, 3 * sign]]
 
 
 def test_round_sizes():
