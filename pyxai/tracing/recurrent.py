@@ -7,17 +7,29 @@ seconds for long sequences; here a step is some twenty nodes and no tensor.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from pyxai.tracing.nodes import Node, named_arguments, op_name
 
-__all__ = ["RECURRENT", "unroll"]
+__all__ = ["RECURRENT", "Role", "unroll"]
 
 _aten = torch.ops.aten
 Emit = Callable[[Node], Node]
 State = tuple[Node, ...]
+
+
+class Role(NamedTuple):
+    """What a node is in the step of a recurrent layer: ``node.memory["recurrent"]``."""
+
+    kind: str
+    """``"state"``: what a step adds up to, and the next one reads; ``"output_gate"``: what a state
+    is multiplied with; ``"inner"``: anything else."""
+    sequence: Node | None = None
+    """What the layer reads, as a list by time; None outside the steps."""
+    time: int = 0
+    length: int = 0
 
 
 class _Steps:
@@ -26,11 +38,20 @@ class _Steps:
     def __init__(self, origin: Node, emit: Emit) -> None:
         self.origin = origin
         self.emit = emit
+        self.role: Role | None = None  # of what is emitted
+
+    def mark(self, node: Node, kind: str) -> Node:
+        """Say what a node of the step is."""
+        assert self.role is not None
+        node.memory["recurrent"] = self.role._replace(kind=kind)
+        return node
 
     def __call__(self, target: Any, *args: Any) -> Node:
         named, keyword_only = named_arguments(target, args, {})
         node = Node(0, "call", op_name(target), target, named, keyword_only)
         node.module, node.trace = self.origin.module, self.origin.trace
+        if self.role is not None:
+            node.memory["recurrent"] = self.role
         return self.emit(node)
 
     def linear(self, value: Node, weight: Node, bias: Node | None) -> Node:
@@ -57,9 +78,11 @@ def _lstm_step(steps: _Steps, pre: Node, state: State, recurrent: Sequence[Node 
     total = steps(_aten.add.Tensor, pre, steps.linear(hidden, weight, bias))
     i, f, g, o = steps.gates(total, 4)
     i, f, o = (steps(_aten.sigmoid.default, gate) for gate in (i, f, o))
+    steps.mark(o, "output_gate")
     g = steps(_aten.tanh.default, g)
     kept = steps(_aten.mul.Tensor, f, cell)
     cell = steps(_aten.add.Tensor, kept, steps(_aten.mul.Tensor, i, g))
+    steps.mark(cell, "state")
     hidden = steps(_aten.mul.Tensor, o, steps(_aten.tanh.default, cell))
     if projection is not None:
         hidden = steps.linear(hidden, projection, None)
@@ -78,7 +101,7 @@ def _gru_step(steps: _Steps, pre: Node, state: State, recurrent: Sequence[Node |
     gated = steps(_aten.mul.Tensor, r, h_n)
     n = steps(_aten.tanh.default, steps(_aten.add.Tensor, x_n, gated))
     rest = steps(_aten.mul.Tensor, z, steps(_aten.sub.Tensor, hidden, n))
-    return (steps(_aten.add.Tensor, n, rest),)
+    return (steps.mark(steps(_aten.add.Tensor, n, rest), "state"),)
 
 
 def _rnn_step(activation: Any) -> Callable[..., State]:
@@ -86,7 +109,7 @@ def _rnn_step(activation: Any) -> Callable[..., State]:
         weight, bias, _ = recurrent
         assert weight is not None
         total = steps(_aten.add.Tensor, pre, steps.linear(state[0], weight, bias))
-        return (steps(activation, total),)
+        return (steps.mark(steps(activation, total), "state"),)
 
     return step
 
@@ -169,13 +192,17 @@ def _run(
 ) -> tuple[Node, State]:
     """Run one layer in one direction over the sequence."""
     w_ih, w_hh, b_ih, b_hh, projection = weights
+    steps.role = Role("inner")  # its bias belongs to the steps
     pre = steps.linear(value, w_ih, b_ih)
+    steps.role = None
     inputs = steps(_aten.unbind.int, pre, axis)
     outputs: list[Node] = []
     order = reversed(range(length)) if backward else range(length)
     for time in order:
         now = steps(_getitem, inputs, time)
+        steps.role = Role("inner", inputs, time, length)
         state = _STEPS[op](steps, now, state, (w_hh, b_hh, projection))
+        steps.role = None
         outputs.append(state[0])
     if backward:
         outputs.reverse()

@@ -42,6 +42,7 @@ def first_layer(model: Any) -> nn.Module:
 
 EXAMPLES = {
     "blur_ig": Example({"n_steps": 9}, bounds={"internal_batch_size": 7}, image=True),
+    "contextual_decomposition": Example(bounds={"internal_batch_size": 7}),
     "deconvolution": Example(activation=nn.ReLU),
     "deep_taylor": Example({"on_negative": "clamp"}, activation=nn.ReLU),
     "greedy_pig": Example({"output": "logit"}, bounds={"internal_batch_size": 7}),

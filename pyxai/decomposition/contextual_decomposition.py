@@ -1,0 +1,317 @@
+"""Contextual decomposition of the outputs of a model, for groups of features."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from pyxai._checks import describe
+from pyxai._inputs import format_feature_mask, format_inputs, restore_form
+from pyxai.decomposition.groups import groups_of_masks, groups_of_pairs, groups_of_players
+from pyxai.decomposition.question import GroupParts, Question
+from pyxai.game.players import spread_players
+from pyxai.methods.base import Attribution
+from pyxai.methods.store import register
+from pyxai.propagation.decomposed import NodeError, Policies
+
+__all__ = ["ContextualDecomposition"]
+
+TensorOrTuple = Tensor | tuple[Tensor, ...]
+
+
+@register("contextual_decomposition", axioms=("null_player", "symmetry"), needs="module")
+class ContextualDecomposition(Attribution):
+    """Tell how much a group of features adds to an output by itself.
+
+    Every value of the model is the sum of a relevant part, which comes from the group, and of the
+    rest. Linear ops act on each part, a nonlinearity is shared by ``policy``, a max pool takes the
+    part of the element that the total selects, a normalisation divides by the deviation of the
+    total. An op without a rule is an error that names it. Totals are computed once for all groups.
+
+    Parameters
+    ----------
+    model : Module
+        Returns one tensor, a row per example. Where its last op is a softmax, the logits before it
+        are explained.
+    policy : {"acd", "shapley", "complement"}
+        Relevant part of ``f`` of a value with relevant part r and total t: ``f(r)`` [1]_,
+        ``(f(r) + f(t) - f(t - r)) / 2`` [2]_, or ``f(t) - f(t - r)`` [3]_.
+    bias : {"proportional", "irrelevant", "stream"}
+        A bias is shared in proportion to what both parts add up to before it, or belongs to the
+        rest, or to a third part, which only biases make.
+    ties : {"coverage", "official", "irrelevant"}
+        Who gets a bias where neither part is other than 0 (a black background): the group its share
+        of the features that are read there; or half, but nothing of a batch norm, as the authors'
+        code has it; or nothing.
+    product : {"acd", "shapley", "complement", "freeze"}
+        For products of two values that are split; ``"freeze"`` reads the first as a constant.
+    softmax : {"freeze", "acd", "shapley", "complement"}
+        Whether the probabilities of attention are constants, or shared by a policy too.
+    lstm_bias : {"phrase_inclusive", "phrase_exclusive", "paper"}
+        What gates make of biases alone in a step of an LSTM, GRU or RNN belongs to the group that
+        has the token, so that the whole sentence explains the state; or not at the last token of
+        a phrase (the first code [2]_); or never (equation 32 of the paper [2]_).
+    anchored : bool
+        Whether ``f(0)`` of functions like a sigmoid is a bias. Otherwise the policy holds for it
+        too, and an empty group may have a score.
+
+    Raises
+    ------
+    TypeError
+        If ``model`` is no ``nn.Module``.
+    ValueError
+        If a choice is none of those above.
+
+    Notes
+    -----
+    An empty group scores 0, and the group of all features the output, with the policies by default.
+    Scores of several groups do not add up to the output: biases and nonlinearities make them
+    interact, see `interactions`. In a recurrent layer gates are shared by the rule of [2]_, biases
+    first, whatever ``policy`` says; to have its scores, without the last bias, take
+    ``bias="stream"``. Deterministic. Costs one pass of totals, and for each group about as much
+    as a forward pass.
+
+    References
+    ----------
+    .. [1] C. Singh, W. J. Murdoch, B. Yu, "Hierarchical interpretations for neural network
+       predictions", ICLR 2019, equations 5 to 11.
+    .. [2] W. J. Murdoch, P. J. Liu, B. Yu, "Beyond Word Importance: Contextual Decomposition to
+       Extract Interactions from LSTMs", ICLR 2018.
+    .. [3] A. R. Hsu et al., "Efficient Automated Circuit Discovery in Transformers using Contextual
+       Decomposition", arXiv 2407.00886.
+
+    Examples
+    --------
+    >>> layer = torch.nn.Linear(2, 2)
+    >>> with torch.no_grad():
+    ...     layer.weight[:] = torch.tensor([[1.0, 3.0], [-2.0, 1.0]])
+    ...     layer.bias[:] = torch.tensor([4.0, -6.0])
+    >>> cd = ContextualDecomposition(layer)
+    >>> cd.scores(torch.tensor([[2.0, -1.0]]), torch.tensor([[[True, False]]]))
+    tensor([[[ 3.6000, -8.8000]]])
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        policy: str = "acd",
+        bias: str = "proportional",
+        ties: str = "coverage",
+        product: str = "acd",
+        softmax: str = "freeze",
+        lstm_bias: str = "phrase_inclusive",
+        anchored: bool = True,
+    ) -> None:
+        super().__init__(model)
+        if not isinstance(model, nn.Module):
+            raise TypeError(f"model must be an nn.Module, got {describe(model)}")
+        self.model = model
+        self.policies = Policies(policy, bias, ties, product, softmax, lstm_bias, anchored)
+
+    @property
+    def multiplies_by_inputs(self) -> bool:
+        """True: scores are in output units."""
+        return True
+
+    def attribute(
+        self,
+        inputs: TensorOrTuple,
+        target: Any = None,
+        additional_forward_args: Any = None,
+        feature_mask: Any = None,
+        *,
+        internal_batch_size: int | None = None,
+    ) -> TensorOrTuple:
+        """Score every feature, or every group of a feature mask, by itself.
+
+        Parameters
+        ----------
+        inputs : Tensor or tuple of Tensor, shape [batch, *features]
+            Floating point, or whole numbers that an embedding reads (words).
+        target : int, tuple, list or Tensor, optional
+            Which output, in any of captum's forms.
+        additional_forward_args : any, optional
+            Further arguments of the model.
+        feature_mask : Tensor or tuple of Tensor, optional
+            Features with the same number are one group, which is scored as a whole.
+        internal_batch_size : int, optional
+            Upper bound of the rows in a pass: examples times groups. The result does not depend on
+            it.
+
+        Returns
+        -------
+        Tensor or tuple of Tensor, shape of ``inputs``
+            The score of each feature's group in output units, float64 for float64 inputs, else
+            float32.
+
+        Raises
+        ------
+        UnsupportedOperationError
+            If an op has no rule; the message names it and its source line.
+        ValueError, TypeError
+            If an argument does not fit.
+        """
+        given, is_tuple = format_inputs(inputs)
+        players = format_feature_mask(feature_mask, given)
+        run = Question(
+            self.model, self.policies, given, target, additional_forward_args, internal_batch_size
+        )
+        scores = run.parts(groups_of_players(players, given)).relevant
+        return restore_form(spread_players(scores, players, given), is_tuple)
+
+    def scores(
+        self,
+        inputs: TensorOrTuple,
+        groups: TensorOrTuple,
+        target: Any = None,
+        additional_forward_args: Any = None,
+        *,
+        internal_batch_size: int | None = None,
+        create_graph: bool = False,
+    ) -> Tensor:
+        """Score groups that masks describe.
+
+        Parameters
+        ----------
+        inputs, target, additional_forward_args, internal_batch_size
+            As for `attribute`; without a target all outputs are scored.
+        groups : Tensor or tuple of Tensor, shape [batch or 1, groups, *features] each
+            Which features are in each group: truth values, or shares from 0 to 1. Sizes of
+            features may be 1, to broadcast.
+        create_graph : bool
+            Whether the scores can be differentiated, by parameters of the model and by inputs.
+
+        Returns
+        -------
+        Tensor, shape [batch, groups], or [batch, groups, *outputs] without a target
+            In output units, float64 for float64 inputs, else float32.
+        """
+        return self._parts(
+            inputs, groups, target, additional_forward_args, internal_batch_size, create_graph
+        ).relevant
+
+    def parts(
+        self,
+        inputs: TensorOrTuple,
+        groups: TensorOrTuple,
+        target: Any = None,
+        additional_forward_args: Any = None,
+        *,
+        internal_batch_size: int | None = None,
+        create_graph: bool = False,
+    ) -> GroupParts:
+        """Return the score of each group, what is left of the output, and the part of biases.
+
+        Parameters
+        ----------
+        inputs, groups, target, additional_forward_args, internal_batch_size, create_graph
+            As for `scores`.
+
+        Returns
+        -------
+        GroupParts
+            The three add up to the output.
+        """
+        return self._parts(
+            inputs, groups, target, additional_forward_args, internal_batch_size, create_graph
+        )
+
+    def interactions(
+        self,
+        inputs: TensorOrTuple,
+        groups: TensorOrTuple,
+        target: Any = None,
+        additional_forward_args: Any = None,
+        *,
+        internal_batch_size: int | None = None,
+    ) -> Tensor:
+        """Return what pairs of groups add to an output beyond what each adds by itself.
+
+        ``I(S, U) = score(S and U) - score(S) - score(U)``, of groups without common features.
+
+        Parameters
+        ----------
+        inputs, groups, target, additional_forward_args, internal_batch_size
+            As for `scores`.
+
+        Returns
+        -------
+        Tensor, shape [batch, groups, groups], or [batch, groups, groups, *outputs]
+            Symmetric, 0 on the diagonal.
+
+        Raises
+        ------
+        ValueError
+            If groups share a feature.
+        """
+        given, _ = format_inputs(inputs)
+        single = groups_of_masks(groups, given)
+        run = self._question(given, target, additional_forward_args, internal_batch_size)
+        pairs, which = groups_of_pairs(single)
+        alone = run.parts(single).relevant
+        found = alone.new_zeros(alone.shape[0], single.count, *alone.shape[1:])
+        if pairs.count:
+            first, second = which.to(alone.device)
+            together = run.parts(pairs).relevant
+            found[:, first, second] = together - alone[:, first] - alone[:, second]
+            found[:, second, first] = found[:, first, second]
+        return found
+
+    def completeness_errors(
+        self, inputs: TensorOrTuple, groups: TensorOrTuple, additional_forward_args: Any = None
+    ) -> list[NodeError]:
+        """Tell for every op how far the parts of its value are from the value itself.
+
+        Parameters
+        ----------
+        inputs, groups, additional_forward_args
+            As for `scores`.
+
+        Returns
+        -------
+        list of NodeError
+            In order of execution, over all groups; rounding, where the rules are right.
+        """
+        given, _ = format_inputs(inputs)
+        run = self._question(given, None, additional_forward_args, None)
+        run.errors = {}
+        run.parts(groups_of_masks(groups, given))
+        ordered = sorted(run.errors.items(), key=lambda item: item[0].index)
+        return [NodeError(node.op, node.where, error) for node, error in ordered]
+
+    def _parts(
+        self,
+        inputs: TensorOrTuple,
+        groups: TensorOrTuple,
+        target: Any,
+        additional_forward_args: Any,
+        internal_batch_size: int | None,
+        create_graph: bool,
+    ) -> GroupParts:
+        given, _ = format_inputs(inputs)
+        masks = groups_of_masks(groups, given)
+        if create_graph:
+            given = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
+        run = self._question(given, target, additional_forward_args, internal_batch_size)
+        run.create_graph = create_graph
+        return run.parts(masks)
+
+    def _question(
+        self,
+        inputs: tuple[Tensor, ...],
+        target: Any,
+        additional_forward_args: Any,
+        internal_batch_size: int | None,
+    ) -> Question:
+        """Ask for a target, or for all outputs without one."""
+        return Question(
+            self.model,
+            self.policies,
+            inputs,
+            target,
+            additional_forward_args,
+            internal_batch_size,
+            every=target is None,
+        )

@@ -1,0 +1,147 @@
+"""Groups of features: as masks that a caller gives, as players, and as pairs of groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyxai._checks import check_device, check_finite, check_tensor, describe
+from pyxai._inputs import Players
+from pyxai.game.players import feature_players
+
+__all__ = ["Groups", "groups_of_masks", "groups_of_pairs", "groups_of_players"]
+
+Maker = Callable[[slice, slice], tuple[Tensor, ...]]
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Some groups of each example, made when a pass asks for them.
+
+    Attributes
+    ----------
+    count : int
+        How many groups an example has.
+    masks : callable
+        From examples and groups, two slices, to one tensor [examples, groups, *features] for each
+        input: 1 where a feature is in the group and 0 elsewhere, in the dtype of the scores.
+    """
+
+    count: int
+    masks: Maker
+
+
+def mask_dtype(tensor: Tensor) -> torch.dtype:
+    """Return the dtype of masks of an input; words have scores in float32 or what is wider."""
+    return tensor.dtype if tensor.is_floating_point() else torch.float32
+
+
+def groups_of_masks(groups: Any, inputs: tuple[Tensor, ...]) -> Groups:
+    """Check masks and return them as groups.
+
+    Parameters
+    ----------
+    groups : Tensor or tuple of Tensor, shape [batch or 1, groups, *features] each
+        Truth values, or numbers from 0 to 1; sizes of features may be 1 to broadcast.
+    inputs : tuple of Tensor, shape [batch, *features]
+
+    Raises
+    ------
+    TypeError
+        If something is not a tensor.
+    ValueError
+        If a shape or a device does not fit, or a number is not from 0 to 1.
+    """
+    given = groups if isinstance(groups, (tuple, list)) else (groups,)
+    if len(given) != len(inputs):
+        raise ValueError(
+            f"groups must have {len(inputs)} entries, one per input tensor, got {describe(groups)}"
+        )
+    several = len(inputs) > 1
+    names = [f"groups[{place}]" if several else "groups" for place in range(len(inputs))]
+    for name, mask, tensor in zip(names, given, inputs, strict=True):
+        _check_mask(name, mask, tensor)
+    counts = {mask.shape[1] for mask in given}
+    if len(counts) != 1:
+        raise ValueError(f"groups must be as many for each input tensor, got {sorted(counts)}")
+
+    def masks(examples: slice, which: slice) -> tuple[Tensor, ...]:
+        found = []
+        for mask, tensor in zip(given, inputs, strict=True):
+            part = mask if len(mask) == 1 else mask[examples]
+            part = part[:, which].to(mask_dtype(tensor))
+            sizes = (examples.stop - examples.start, which.stop - which.start)
+            found.append(part.expand(*sizes, *tensor.shape[1:]))
+        return tuple(found)
+
+    return Groups(counts.pop(), masks)
+
+
+def _check_mask(name: str, mask: Any, tensor: Tensor) -> None:
+    check_tensor(name, mask)
+    check_device(name, mask, tensor.device)
+    batch, *features = tensor.shape
+    fits = (
+        mask.dim() == tensor.dim() + 1
+        and mask.shape[0] in (1, batch)
+        and mask.shape[1] > 0
+        and all(have in (1, want) for have, want in zip(mask.shape[2:], features, strict=True))
+    )
+    if not fits:
+        first = dict.fromkeys((batch, 1))
+        wanted = " or ".join(
+            f"[{rows}, groups{''.join(f', {size}' for size in features)}]" for rows in first
+        )
+        raise ValueError(f"{name} must have shape {wanted}, got {list(mask.shape)}")
+    if mask.is_complex():
+        raise TypeError(f"{name} must be real, got {mask.dtype}")
+    check_finite(name, mask)
+    low, high = float(mask.min()), float(mask.max())
+    if low < 0 or high > 1:
+        raise ValueError(f"{name} must be from 0 to 1, got {low if low < 0 else high:g}")
+
+
+def groups_of_players(players: Players, inputs: tuple[Tensor, ...]) -> Groups:
+    """Return each player of a feature mask as a group."""
+
+    def masks(examples: slice, which: slice) -> tuple[Tensor, ...]:
+        found = []
+        for owners, tensor in zip(players.maps, inputs, strict=True):
+            of = feature_players(tensor, owners)
+            of = of if len(of) == 1 else of[examples]
+            numbers = torch.arange(which.start, which.stop, device=tensor.device)
+            numbers = numbers.view(1, -1, *[1] * (tensor.dim() - 1))
+            part = (of.unsqueeze(1) == numbers).to(mask_dtype(tensor))
+            found.append(part.expand(examples.stop - examples.start, *part.shape[1:]))
+        return tuple(found)
+
+    return Groups(players.n_players, masks)
+
+
+def groups_of_pairs(groups: Groups) -> tuple[Groups, Tensor]:
+    """Return the unions of all pairs of groups, and the numbers of both, int64 [2, pairs].
+
+    Raises
+    ------
+    ValueError
+        If two groups share a feature, when the masks are made.
+    """
+    pairs = torch.triu_indices(groups.count, groups.count, 1)
+
+    def masks(examples: slice, which: slice) -> tuple[Tensor, ...]:
+        every = groups.masks(examples, slice(0, groups.count))
+        found = []
+        for mask in every:
+            first, second = (mask[:, pairs[side, which].to(mask.device)] for side in (0, 1))
+            if bool(((first > 0) & (second > 0)).any()):
+                raise ValueError(
+                    "groups must have no feature in common for interactions, got two with one"
+                )
+            found.append(first + second)
+        return tuple(found)
+
+    return Groups(pairs.shape[1], masks), pairs

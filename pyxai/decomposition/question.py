@@ -1,0 +1,146 @@
+"""One question to a model: the parts of its outputs, for any groups, in passes that fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from pyxai._checks import check_int
+from pyxai.decomposition.groups import Groups, mask_dtype
+from pyxai.propagation.decomposed import DecompositionEngine, Policies
+from pyxai.propagation.decomposed.engine import Parts
+from pyxai.runner import EveryOutput, Target, is_out_of_memory
+from pyxai.runner.arguments import as_arguments, take_arguments
+from pyxai.runner.memory import Measure, Schedule, rows_for
+from pyxai.runner.state import find_modules, warn_if_training
+from pyxai.tracing import Node, trace_rows
+
+__all__ = ["GroupParts", "Question"]
+
+
+class GroupParts(NamedTuple):
+    """What an output is the sum of, for each group.
+
+    Shapes are [batch, groups], or [batch, groups, *outputs] without a target.
+    """
+
+    relevant: Tensor
+    """The score: what the group explains."""
+    irrelevant: Tensor
+    """What is left of the output."""
+    bias: Tensor
+    """What biases alone explain; 0 unless ``bias="stream"``."""
+
+
+class Question:
+    """One question: a model, examples and a target, for any groups."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        policies: Policies,
+        inputs: tuple[Tensor, ...],
+        target: Any,
+        additional_forward_args: Any,
+        max_rows: int | None,
+        *,
+        every: bool = False,
+    ) -> None:
+        self.inputs, self.batch = inputs, len(inputs[0])
+        self.arguments = as_arguments(additional_forward_args)
+        self.target = EveryOutput() if every else Target(target)
+        self.target.check_examples(self.batch)
+        self.every = every
+        if max_rows is not None:
+            max_rows = check_int("internal_batch_size", max_rows, minimum=1)
+        self.max_rows = max_rows
+        warn_if_training(find_modules(model), model)
+        graph = trace_rows(model, inputs, self.arguments)
+        floating = [each.is_floating_point() for each in inputs]
+        self.engine = DecompositionEngine(graph, policies, floating)
+        self.errors: dict[Node, float] | None = None
+        self.create_graph = False
+
+    def parts(self, groups: Groups) -> GroupParts:
+        """Return the parts of the outputs for all groups, [batch, groups, ...]."""
+        with torch.enable_grad() if self.create_graph else torch.no_grad():
+            found = list(self._in_passes(groups))
+        return _joined(found, self.engine.whole_batch, groups.count)
+
+    def _schedule(self, n_groups: int) -> Schedule:
+        program, whole = self.engine.graph.program, self.engine.whole_batch
+        width = max(torch.empty((), dtype=mask_dtype(each)).element_size() for each in self.inputs)
+        # The totals, the parts of one op and its operands, and shares at ties.
+        measure = Measure(3.0 * width * program.row_elements)
+        rows = rows_for(measure, self.inputs[0].device, self.max_rows)
+        return Schedule(self.batch, n_groups, min(rows, self.batch * n_groups), whole)
+
+    def _in_passes(self, groups: Groups) -> Iterator[GroupParts]:
+        schedule = self._schedule(groups.count)
+        known: tuple[slice, int, Any] | None = None
+        for examples, which in schedule:
+            count = which.stop - which.start
+            try:
+                inputs = tuple(each[examples] for each in self.inputs)
+                further = take_arguments(self.arguments, examples, self.batch)
+                if known is None or known[:2] != (examples, count):
+                    known = (examples, count, self.engine.totals(inputs, further, count))
+                masks = groups.masks(examples, which)
+                found = self.engine.split(known[2], masks, inputs, further, self.errors)
+            except Exception as error:
+                rows = (examples.stop - examples.start) * count
+                if is_out_of_memory(error) and schedule.halve(rows):
+                    continue
+                raise
+            schedule.succeeded()
+            yield self._selected(found, examples, count)
+
+    def _selected(self, found: Parts, examples: slice, n_groups: int) -> GroupParts:
+        """Select the target, [examples, groups, ...], in the dtype of results."""
+        one = not self.engine.graph.program.rows_apart  # one output for the whole batch
+        n_examples = 1 if one else examples.stop - examples.start
+        dtype = torch.float64 if found.totals.dtype == torch.float64 else torch.float32
+
+        def select(outputs: Tensor) -> Tensor:
+            outputs = outputs if outputs.dim() else outputs.unsqueeze(0)
+            if self.every:
+                chosen = outputs
+                if outputs.shape[1:].numel() == 1:
+                    chosen = outputs.reshape(len(outputs))
+            else:
+                chosen = self.target.select(outputs, examples, n_groups, True)
+            return chosen.to(dtype).view(n_examples, n_groups, *chosen.shape[1:])
+
+        relevant, total = select(found.relevant), select(found.totals.contiguous())
+        bias = torch.zeros_like(relevant) if found.biases is None else select(found.biases)
+        self._check(relevant, total)
+        return GroupParts(relevant, total - relevant - bias, bias)
+
+    def _check(self, relevant: Tensor, total: Tensor) -> None:
+        if bool((~relevant.isfinite() & total.isfinite()).any()):
+            raise ValueError(
+                "model must have operations that are finite for parts of its values, got a score "
+                "that is NaN or infinite (a logarithm, a root or a quotient of a part may be); "
+                "see completeness_errors"
+            )
+
+
+def _joined(passes: list[GroupParts], whole: bool, n_groups: int) -> GroupParts:
+    """Put passes together: examples one after the other, some with their groups in parts."""
+
+    def join(parts: list[Tensor]) -> Tensor:
+        if len(parts) == 1:
+            return parts[0]
+        if whole:
+            return torch.cat(parts, 1)
+        if all(part.shape[1] == n_groups for part in parts):
+            return torch.cat(parts)
+        flat = torch.cat([part.flatten(0, 1) for part in parts])
+        return flat.view(-1, n_groups, *flat.shape[1:])
+
+    return GroupParts(
+        *(join([getattr(each, name) for each in passes]) for name in GroupParts._fields)
+    )

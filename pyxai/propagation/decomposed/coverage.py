@@ -1,0 +1,215 @@
+"""Which share of the inputs that a value reads belongs to the group.
+
+Where neither part has anything to say about a bias (a black background, a dead unit), the bias is
+shared by coverage, so that an empty group gets none of it and a full one all. An input counts as
+often as it is read on the way; constants of the model count like the whole input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyxai.propagation.decomposed.affine import CONSTANTS
+from pyxai.propagation.decomposed.kinds import FROZEN, SOFTMAX, SPLIT, WORDS
+from pyxai.propagation.decomposed.norms import NORMS
+from pyxai.propagation.decomposed.selections import EXTREMA, ORDERED, POOLS, picks
+from pyxai.propagation.decomposed.totals import Totals
+from pyxai.tracing import BILINEAR, POSITIVE, STRUCTURAL, Call, Node, Run
+from pyxai.tracing.interpreter import invoke
+from pyxai.tracing.nodes import operands, substitute
+
+__all__ = ["Coverage"]
+
+_MATRIX = BILINEAR - {"mul"}
+_POOLED = POSITIVE - {"add"}
+_VIEWS = frozenset({"view", "_unsafe_view"})
+
+
+class Coverage:
+    """Shares of the groups of one pass, computed where they are asked for.
+
+    Parameters
+    ----------
+    kinds : dict
+        Which values are split.
+    totals : Totals
+        They decide what a max pool selects.
+    masks : dict of Node to Tensor, shape [rows, *features]
+        Share of the group in every feature of each input.
+    """
+
+    def __init__(
+        self, kinds: Mapping[Node, str], totals: Totals, masks: Mapping[Node, Tensor]
+    ) -> None:
+        self.kinds, self.totals = kinds, totals
+        self.constants: Run | None = None
+        self.known: dict[Node, Any] = dict(masks)
+        size = sum(mask[0].numel() for mask in masks.values())
+        flat = [mask.flatten(1).sum(1) for mask in masks.values() if mask.dim() > 1]
+        flat += [mask for mask in masks.values() if mask.dim() == 1]
+        self.overall = torch.stack(flat).sum(0) / size  # [rows]
+
+    def __getitem__(self, node: Node) -> Any:
+        if not node.depends:
+            assert self.constants is not None
+            return self.constants[node]
+        if self.kinds[node] == FROZEN:
+            return self.totals.full(node)
+        return self.known[node]
+
+    def shape(self, node: Node) -> torch.Size:
+        """Return the shape of a value."""
+        return self.totals.shape(node)
+
+    def of_value(self, node: Node, constants: Run) -> Tensor:
+        """Return the share of every element of a node's value, in the value's shape.
+
+        ``constants`` has the values that do not depend on the inputs.
+        """
+        self.constants = constants
+        for each in self._missing(node):
+            self.known[each] = self._share(Call(each, (self,)))
+        found: Tensor = self.known[node]
+        return found
+
+    def of_step(self, node: Node, policy: str, constants: Run) -> Tensor | float:
+        """Return the share of the token that a recurrent step reads, [rows, 1].
+
+        ``"paper"`` gives nothing to the group, ``"phrase_exclusive"`` nothing at the last token of
+        a phrase.
+        """
+        if policy == "paper":
+            return 0.0
+        role = node.memory["recurrent"]
+        steps = self.of_value(role.sequence, constants)
+        now = steps[role.time].mean(-1, keepdim=True)
+        if policy == "phrase_inclusive":
+            return now
+        if role.time + 1 == role.length:
+            return 0.0
+        return torch.minimum(now, steps[role.time + 1].mean(-1, keepdim=True))
+
+    def _missing(self, node: Node) -> list[Node]:
+        """Return what must be known first, in order."""
+        found, stack = set(), [node]
+        while stack:
+            each = stack.pop()
+            if each in self.known or each in found or not each.depends:
+                continue
+            if self.kinds[each] == FROZEN:
+                continue
+            found.add(each)
+            stack.extend(each.operands())
+        return sorted(found, key=lambda each: each.index)
+
+    def _share(self, call: Call) -> Any:
+        node = call.node
+        if node.op == "getitem":
+            source = self.known[node.args["0"]]
+            return source[node.args["1"]] if isinstance(source, (list, tuple)) else source
+        if node.op == "embedding":
+            mask = self.known[node.args["indices"]].unsqueeze(-1)
+            return mask.expand(self.totals.shape(node))
+        if node.op in _MATRIX:
+            return self._mean_of_terms(call)
+        if node.op in CONSTANTS:
+            return self._beside_constants(call)
+        if node.op in STRUCTURAL:
+            return self._at(call, lambda each: self.known[each])
+        if node.op in _POOLED:
+            ones = self._at(call, lambda each: torch.ones_like(self.known[each]))
+            return self._quotient(call, self._at(call, lambda each: self.known[each]), ones)
+        if node.op in (*POOLS, *EXTREMA) or (node.op in ORDERED and "dim" in node.args):
+            source = node.args[call.sole()]
+            return picks(call, self.totals.lean(source))(self.known[source])
+        return self._elementwise(call)
+
+    def _at(self, call: Call, value: Any) -> Any:
+        """Run an op with ``value(node)`` in place of what is split."""
+        arguments = {
+            name: substitute(each, self._or(value)) for name, each in call.node.args.items()
+        }
+        if call.node.op in _VIEWS:
+            return arguments["self"].reshape(arguments["size"])
+        if call.node.op in ("_to_copy", "to"):
+            return arguments["self"]
+        return invoke(call.node, arguments)
+
+    def _or(self, value: Any) -> Any:
+        def lookup(node: Node) -> Any:
+            return value(node) if self._is_known(node) else self[node]
+
+        return lookup
+
+    def _is_known(self, node: Node) -> bool:
+        return node.depends and self.kinds[node] in (SPLIT, WORDS)
+
+    def _names(self, call: Call) -> list[str]:
+        """Names of the arguments that are split."""
+        args = call.node.args
+        return [n for n in call.dependents() if any(map(self._is_known, operands((args[n],))))]
+
+    def _quotient(self, call: Call, part: Tensor, whole: Tensor) -> Tensor:
+        nobody = whole == 0
+        if not bool(nobody.any()):
+            return part / whole
+        overall = self.totals.per_row(self.overall, call.node, part)
+        return torch.where(nobody, overall, part / torch.where(nobody, 1, whole))
+
+    def _mean_of_terms(self, call: Call) -> Tensor:
+        """Mean of what a product sums, every weight taken as 1."""
+        parts, wholes = [], []
+        addend = {"addmm": "self", "addmv": "self", "baddbmm": "self"}.get(call.node.op, "bias")
+        for name in self._names(call):
+            if name == addend:
+                continue
+            arguments = {key: self._one(value) for key, value in call.arguments().items()}
+            share = self.known[call.node.args[name]]
+            arguments.update(_without_addend(call))
+            parts.append(invoke(call.node, {**arguments, name: share}))
+            wholes.append(invoke(call.node, {**arguments, name: torch.ones_like(share)}))
+        part, whole = torch.stack(parts).sum(0), torch.stack(wholes).sum(0)
+        return self._quotient(call, part, whole)
+
+    def _one(self, value: Any) -> Any:
+        numbers = isinstance(value, Tensor) and value.is_floating_point()
+        return torch.ones_like(value) if numbers else value
+
+    def _beside_constants(self, call: Call) -> Tensor:
+        nothing = self._at(call, lambda each: torch.zeros_like(self.known[each]))
+        part = self._at(call, lambda each: self.known[each])
+        whole = self._at(call, lambda each: torch.ones_like(self.known[each]))
+        part, whole = (torch.nan_to_num(each - nothing, nan=0.0) for each in (part, whole))
+        return self._quotient(call, part, whole)
+
+    def _elementwise(self, call: Call) -> Tensor:
+        """Mean over what is read together: both operands, or an axis."""
+        node = call.node
+        shape = self.totals.shape(self._first(node))
+        found = []
+        for name in self._names(call):
+            share = self.known[node.args[name]]
+            if node.op in NORMS:
+                axes = len(call["normalized_shape"]) if node.op[0] in "lr" else share.dim() - 2
+                share = share.mean(tuple(range(-axes, 0)), keepdim=True) if axes else share
+            elif node.op in SOFTMAX or node.op == "_log_softmax":
+                share = share.mean(call["dim"], keepdim=True)
+            elif "dim" in node.args and len(shape) <= share.dim() and share.shape != shape:
+                dims = node.args["dim"]
+                share = share.mean(dims, keepdim=bool(node.args.get("keepdim")))
+            found.append(share.expand(shape))
+        return found[0] if len(found) == 1 else torch.stack(found).mean(0)
+
+    def _first(self, node: Node) -> Node:
+        firsts = [user for user in node.users if user.op == "getitem" and user.args["1"] == 0]
+        return firsts[0] if firsts else node
+
+
+def _without_addend(call: Call) -> dict[str, Any]:
+    if call.node.op in ("linear", "convolution"):
+        return {"bias": None}
+    return {"beta": 0} if call.node.op in ("addmm", "addmv", "baddbmm") else {}

@@ -1,0 +1,255 @@
+"""What every rule of contextual decomposition needs: the parts of operands, and shares of biases.
+
+The graph runs with these rules in place of its ops. The value of a node that is split is then the
+relevant part of each row, or in the pass for biases what biases alone explain (`ABSENT`: nothing
+is); that of words is which of them belong to the group. What is frozen has no value: where it is
+used, the total stands, like a constant.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from pyxai._errors import UnsupportedOperationError
+from pyxai.propagation.decomposed.kinds import SPLIT
+from pyxai.propagation.decomposed.policies import Policies
+from pyxai.propagation.decomposed.totals import Totals
+from pyxai.propagation.multipliers.secant import accumulation_dtype
+from pyxai.tracing import Call, Node, Run, Values
+from pyxai.tracing.nodes import operands, substitute
+
+__all__ = ["ABSENT", "Constant", "Split", "refusal", "split_of"]
+
+
+class _Mark:
+    """A value without a tensor; its parts are it too."""
+
+    def __getitem__(self, place: int) -> _Mark:
+        return self
+
+
+ABSENT = _Mark()
+
+
+class Constant(NamedTuple):
+    """What an op adds whatever its operands are, and how sure its linear part is."""
+
+    value: Tensor
+    total: Tensor
+    """The linear part of the total."""
+    magnitude: Tensor | None
+    """Sum of the absolute terms of the total's linear part; None: it is exact."""
+
+
+Value = Callable[[Node, Any], Any]
+
+
+class Shares(Protocol):
+    """Which share of what a value reads belongs to the group; see `Coverage`."""
+
+    def of_value(self, node: Node, constants: Run) -> Tensor:
+        """Return a number in [0, 1] for every element of an op's value."""
+        ...
+
+    def of_step(self, node: Node, policy: str, constants: Run) -> Tensor | float:
+        """Return the group's share of the biases of a recurrent step."""
+        ...
+
+
+@dataclass
+class Split:
+    """One pass: its rows, what they are compared with, and how values are split.
+
+    Attributes
+    ----------
+    policies : Policies
+    kinds : dict
+        Which values are split, words, or frozen.
+    totals : Totals
+        Ordinary values.
+    streams : Values or None
+        What biases alone explain, for the same rows; None where nothing goes there.
+    coverage : Shares
+        Which share of what a value reads belongs to the group.
+    of_biases : bool
+        Whether this is the pass that computes ``streams``.
+    errors : dict or None
+        Where given, how far parts of each node are from its total.
+    """
+
+    policies: Policies
+    kinds: Mapping[Node, str]
+    totals: Totals
+    streams: Values | None
+    coverage: Shares
+    of_biases: bool = False
+    errors: dict[Node, float] | None = field(default=None)
+
+    def moving(self, call: Call) -> tuple[str, ...]:
+        """Names of the arguments that are split."""
+        args, kinds = call.node.args, self.kinds
+        return tuple(
+            name
+            for name in call.dependents()
+            if any(kinds.get(node) == SPLIT for node in operands((args[name],)))
+        )
+
+    def arguments(self, call: Call, value: Value, *, lean: bool = False) -> dict[str, Any]:
+        """Return all arguments, the split ones as ``value(node, held)`` and the rest as totals."""
+        run = call.runs[0]
+
+        def lookup(node: Node) -> Any:
+            if not node.depends:
+                return run[node]
+            if self.kinds[node] != SPLIT:
+                return self.totals.lean(node) if lean else self.totals.full(node)
+            return value(node, run[node])
+
+        return {name: substitute(each, lookup) for name, each in call.node.args.items()}
+
+    def relevant(self, node: Node, held: Any) -> Any:
+        """Return what is computed in this pass: the relevant part, or that of biases alone."""
+        return torch.zeros_like(self.totals.full(node)) if held is ABSENT else held
+
+    def total(self, node: Node, held: Any = None) -> Tensor:
+        """Return the ordinary value, one row where there is one example."""
+        return self.totals.lean(node)
+
+    def whole(self, node: Node, held: Any = None) -> Tensor:
+        """Return the ordinary value with all rows."""
+        return self.totals.full(node)
+
+    def nothing(self, node: Node, held: Any = None) -> Tensor:
+        """Return zeros in the shape of a value."""
+        return torch.zeros_like(self.totals.full(node))
+
+    def size(self, node: Node, held: Any = None) -> Tensor:
+        """Return the absolute value of the total, one row where there is one example."""
+        return self.totals.lean(node).abs()
+
+    def of_bias(self, node: Node, held: Any = None) -> Any:
+        """Return what biases alone explain of a value, 0 where nothing is."""
+        held = ABSENT if self.streams is None else self.streams[node]
+        return self.nothing(node) if held is ABSENT else held
+
+    def with_bias(self, node: Node, held: Any) -> Any:
+        """Return the relevant part and what biases alone explain."""
+        return held + self.of_bias(node)
+
+    def rest(self, node: Node, held: Any) -> Tensor:
+        """Return the total without the relevant part."""
+        found: Tensor = self.totals.lean(node) - held
+        return found
+
+    def has_stream(self, call: Call) -> bool:
+        """Whether biases alone explain anything of an operand."""
+        if self.streams is None:
+            return False
+        run = self.streams
+        nodes = (node for node in call.node.operands() if node.depends)
+        return any(isinstance(run[node], Tensor) for node in nodes)
+
+    def absent(self, call: Call) -> bool:
+        """Whether, in the pass for biases, nothing arrives at an op."""
+        run = call.runs[0]
+        return not any(isinstance(run[n], Tensor) for n in call.node.operands() if n.depends)
+
+    def biases_apart(self, call: Call) -> bool:
+        """Whether a bias goes to the stream: on request, and within a step of an LSTM or GRU."""
+        return self.policies.bias == "stream" or "recurrent" in call.node.memory
+
+    def output(self, call: Call) -> Tensor:
+        """Return the total of an op's value, of the first where there are several."""
+        node = call.node
+        firsts = [u for u in node.users if u.op == "getitem" and u.args["1"] == 0]
+        return self.totals.lean(firsts[0] if firsts else node)
+
+    def shared(self, call: Call, linear: Tensor, constant: Constant | None) -> Tensor:
+        """Return the relevant part of ``linear + constant``.
+
+        Parameters
+        ----------
+        call : Call
+            The op, for coverage where it is needed.
+        linear : Tensor
+            The linear part of the relevant part.
+        constant : Constant or None
+            What is added to the total's.
+
+        Notes
+        -----
+        ``w = |l| / (|l| + |L - l|)`` of the constant, with ``l`` the linear part of the relevant
+        part and ``L`` that of the total [1]_. Where both are 0, or nothing but rounding, ties
+        decide.
+
+        References
+        ----------
+        .. [1] C. Singh, W. J. Murdoch, B. Yu, "Hierarchical interpretations for neural network
+           predictions", ICLR 2019, equations 5 and 6.
+        """
+        if constant is None:
+            return linear
+        # Minus infinity masks: it is a constant to all parts.
+        infinite = constant.value.isinf()
+        masks = bool(infinite.any())
+        bias = constant.value.masked_fill(infinite, 0) if masks else constant.value
+        result = linear
+        if self.policies.bias == "proportional" and not self.biases_apart(call):
+            result = linear + self._weights(call, linear, constant) * bias
+        return torch.where(infinite, constant.value, result) if masks else result
+
+    def _weights(self, call: Call, linear: Tensor, constant: Constant) -> Tensor:
+        mine, others = linear.abs(), (constant.total - linear).abs()
+        both = mine + others
+        limit: Tensor | float = 0.0
+        if constant.magnitude is not None:
+            # Sums are accumulated in float32 at least, whatever the dtype of the model.
+            dtype = accumulation_dtype(linear.dtype)
+            limit = constant.magnitude.detach() * (16 * torch.finfo(dtype).eps)
+        tied = both.detach() <= limit
+        weights = mine / torch.where(tied, torch.ones_like(both), both)
+        if not bool(tied.any()):
+            return weights
+        return torch.where(tied, self._at_ties(call, linear), weights)
+
+    def _at_ties(self, call: Call, linear: Tensor) -> Tensor:
+        ties = self.policies.ties
+        if ties == "coverage":
+            return self.coverage.of_value(call.node, call.runs[0]).to(linear)
+        # The official code has a way of its own for batch norm.
+        half = ties == "official" and "batch_norm" not in call.node.op
+        return linear.new_full((), 0.5 if half else 0.0)
+
+    def of_step(self, call: Call) -> Tensor | float:
+        """Return the group's share of what biases alone add to the state of a recurrent step."""
+        return self.coverage.of_step(call.node, self.policies.lstm_bias, call.runs[0])
+
+    def note(self, call: Call, found: Tensor, expected: Tensor | None = None) -> None:
+        """Compare the sum of an op's parts with its total, where that was asked for."""
+        if self.errors is None or self.of_biases:
+            return
+        expected = self.output(call) if expected is None else expected
+        # Infinite values that agree are no error, a NaN is.
+        off = torch.where(found == expected, 0.0, (found - expected).abs())
+        worst = float(torch.nan_to_num(off, nan=math.inf).max())
+        self.errors[call.node] = max(self.errors.get(call.node, 0.0), worst)
+
+
+def split_of(call: Call) -> Split:
+    """Return the pass that an op runs in."""
+    found: Split = call.options["split"]
+    return found
+
+
+def refusal(call: Call, names: Sequence[str]) -> UnsupportedOperationError:
+    """Return the error for an op with operands that its rule does not know."""
+    return UnsupportedOperationError(
+        f"contextual decomposition has no rule for {call.node.op} whose arguments {list(names)} "
+        f"depend on the inputs, at {call.node.where}"
+    )
