@@ -42,8 +42,8 @@ class ContextualDecomposition(Attribution):
         rest, or to a third part, which only biases make.
     ties : {"coverage", "official", "irrelevant"}
         Who gets a bias where neither part is other than 0 (a black background): the group its share
-        of the features that are read there; or half, but nothing of a batch norm, as the authors'
-        code has it; or nothing.
+        of the features that are read there, and all features together what reads none; or half,
+        but nothing of a batch norm, as the authors' code has it; or nothing.
     product : {"acd", "shapley", "complement", "freeze"}
         For products of two values that are split; ``"freeze"`` reads the first as a constant.
     softmax : {"freeze", "acd", "shapley", "complement"}
@@ -133,7 +133,8 @@ class ContextualDecomposition(Attribution):
         target : int, tuple, list or Tensor, optional
             Which output, in any of captum's forms.
         additional_forward_args : any, optional
-            Further arguments of the model.
+            Further arguments of the model. A tensor whose first size is that of the batch is taken
+            to hold a row for each example; `pyxai.Shared` says that all rows share it.
         feature_mask : Tensor or tuple of Tensor, optional
             Features with the same number are one group, which is scored as a whole.
         internal_batch_size : int, optional

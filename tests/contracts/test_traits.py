@@ -21,6 +21,9 @@ AXIOMS = {
 # is held to the tests below alone.
 TRAITS = {
     "blur_ig": ("BlurIG", False, "none", False, False, "callable", ""),
+    "contextual_decomposition": (
+        *("ContextualDecomposition", False, "none", False, False, "module", "NS"),
+    ),
     "deconvolution": ("Deconvolution", False, "none", False, False, "module", "NS"),
     "deep_lift": ("DeepLift", True, "optional", False, False, "module", "CNL"),
     "deep_lift_shap": ("DeepLiftShap", True, "distribution", False, False, "module", "CNL"),

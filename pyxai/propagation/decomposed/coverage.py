@@ -2,7 +2,8 @@
 
 Where neither part has anything to say about a bias (a black background, a dead unit), the bias is
 shared by coverage, so that an empty group gets none of it and a full one all. An input counts as
-often as it is read on the way; constants of the model count like the whole input.
+often as it is read on the way, by weights other than 0. What reads no input is a constant of the
+model, which belongs to nobody but all features together.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pyxai._inputs import flat_features
 from pyxai.propagation.decomposed.affine import CONSTANTS
 from pyxai.propagation.decomposed.kinds import FROZEN, SOFTMAX, SPLIT, WORDS
 from pyxai.propagation.decomposed.norms import NORMS
@@ -48,10 +50,8 @@ class Coverage:
         self.kinds, self.totals = kinds, totals
         self.constants: Run | None = None
         self.known: dict[Node, Any] = dict(masks)
-        size = sum(mask[0].numel() for mask in masks.values())
-        flat = [mask.flatten(1).sum(1) for mask in masks.values() if mask.dim() > 1]
-        flat += [mask for mask in masks.values() if mask.dim() == 1]
-        self.overall = torch.stack(flat).sum(0) / size  # [rows]
+        least = [flat_features(mask).amin(1) for mask in masks.values()]
+        self.of_constants = (torch.stack(least).amin(0) >= 1).to(least[0])  # [rows]
 
     def __getitem__(self, node: Node) -> Any:
         if not node.depends:
@@ -157,11 +157,11 @@ class Coverage:
         nobody = whole == 0
         if not bool(nobody.any()):
             return part / whole
-        overall = self.totals.per_row(self.overall, call.node, part)
-        return torch.where(nobody, overall, part / torch.where(nobody, 1, whole))
+        constant = self.totals.per_row(self.of_constants, call.node, part)
+        return torch.where(nobody, constant, part / torch.where(nobody, 1, whole))
 
     def _mean_of_terms(self, call: Call) -> Tensor:
-        """Mean of what a product sums, every weight taken as 1."""
+        """Mean of what a product sums, every weight other than 0 taken as 1."""
         parts, wholes = [], []
         addend = {"addmm": "self", "addmv": "self", "baddbmm": "self"}.get(call.node.op, "bias")
         for name in self._names(call):
@@ -177,7 +177,7 @@ class Coverage:
 
     def _one(self, value: Any) -> Any:
         numbers = isinstance(value, Tensor) and value.is_floating_point()
-        return torch.ones_like(value) if numbers else value
+        return (value != 0).to(value.dtype) if numbers else value
 
     def _beside_constants(self, call: Call) -> Tensor:
         nothing = self._at(call, lambda each: torch.zeros_like(self.known[each]))

@@ -1,4 +1,4 @@
-"""Rules of contextual decomposition: parts add up at every node, and all features give the output."""
+"""Rules of contextual decomposition: parts add up at every node, and to the output."""
 
 import pytest
 import torch
@@ -321,6 +321,19 @@ class TestBlackBackground:
         group = torch.tensor([1, 1, 0, 0, 0], dtype=torch.bool).view(1, 1, 1, 5)
         found = ContextualDecomposition(conv).scores(x, group).flatten()
         assert_close(found, torch.tensor([6.0, 4.0, 2.0, 0.0, 0.0], dtype=F64))
+        with torch.no_grad():
+            conv.weight[..., 2] = 0  # two are read, the first place reads one
+        found = ContextualDecomposition(conv).scores(x, group).flatten()
+        assert_close(found, torch.tensor([6.0, 6.0, 3.0, 0.0, 0.0], dtype=F64))
+
+    def test_a_constant_belongs_to_all_features_together(self):
+        layer = nn.Linear(3, 1).double()
+        with torch.no_grad():
+            layer.weight.zero_()
+        x = randn(1, 3)
+        groups = torch.tensor([[[0, 0, 0], [1, 1, 0], [1, 1, 1]]]).bool()
+        found = ContextualDecomposition(layer).scores(x, groups).flatten()
+        assert_close(found, torch.cat([torch.zeros(2, dtype=F64), layer.bias.detach()]))
 
 
 class Words(nn.Module):
