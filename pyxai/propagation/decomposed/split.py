@@ -201,21 +201,23 @@ class Split:
         bias = constant.value.masked_fill(infinite, 0) if masks else constant.value
         result = linear
         if self.policies.bias == "proportional" and not self.biases_apart(call):
-            result = linear + self._weights(call, linear, constant) * bias
+            result = torch.addcmul(linear, self._weights(call, linear, constant), bias)
         return torch.where(infinite, constant.value, result) if masks else result
 
     def _weights(self, call: Call, linear: Tensor, constant: Constant) -> Tensor:
-        mine, others = linear.abs(), (constant.total - linear).abs()
-        both = mine + others
+        # In place where nobody differentiates: this is read for every element of every layer.
+        mine, others = linear.abs(), constant.total - linear
+        recorded = torch.is_grad_enabled()
+        both = others.abs() + mine if recorded else others.abs_().add_(mine)
         limit: Tensor | float = 0.0
         if constant.magnitude is not None:
             # Sums are accumulated in float32 at least, whatever the dtype of the model.
             dtype = accumulation_dtype(linear.dtype)
             limit = constant.magnitude.detach() * (16 * torch.finfo(dtype).eps)
         tied = both.detach() <= limit
-        weights = mine / torch.where(tied, torch.ones_like(both), both)
         if not bool(tied.any()):
-            return weights
+            return mine / both if recorded else mine.div_(both)
+        weights = mine / both.masked_fill(tied, 1)
         return torch.where(tied, self._at_ties(call, linear), weights)
 
     def _at_ties(self, call: Call, linear: Tensor) -> Tensor:
