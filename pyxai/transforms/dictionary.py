@@ -143,15 +143,15 @@ class DictionaryTransform(Transform):
 
     def synthesise(self, coefficients: Tensor) -> Tensor:
         """Return the inputs [batch, ..., *features]."""
-        found = coefficients @ self.fitted().to(coefficients.dtype)
+        found = coefficients @ self.fitted().to(coefficients)
         if self.offset is not None:
-            found = found + self.offset.to(coefficients.dtype)
+            found = found + self.offset.to(coefficients)
         return found.reshape(*found.shape[:-1], *self.input_sizes)
 
     def _centred(self, inputs: Tensor) -> Tensor:
         """Return inputs without the offset, [batch, ..., features]."""
         flat = inputs.flatten(inputs.dim() - len(self.input_sizes))
-        return flat if self.offset is None else flat - self.offset.to(flat.dtype)
+        return flat if self.offset is None else flat - self.offset.to(flat)
 
 
 def _data(name: str, value: Any) -> Tensor:

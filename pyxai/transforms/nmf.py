@@ -10,8 +10,8 @@ from pyxai.transforms.dictionary import DictionaryTransform
 
 __all__ = ["NMFTransform"]
 
-_SWEEPS = 20  # of coordinate descent before the active set is tried
-_ROUNDS = 200
+_PATIENCE = 3  # rounds in which all weights may change without there being fewer wrong ones
+_ROUNDS = 100  # for each component
 
 
 class NMFTransform(DictionaryTransform):
@@ -37,6 +37,8 @@ class NMFTransform(DictionaryTransform):
     ----------
     .. [1] D. D. Lee, H. S. Seung, "Learning the Parts of Objects by Non-Negative Matrix
        Factorization", Nature 401, 1999.
+    .. [2] J. Kim, H. Park, "Fast Nonnegative Matrix Factorization: An Active-Set-Like Method and
+       Comparisons", SIAM J. Sci. Comput. 33(6), 2011, for the weights.
 
     Examples
     --------
@@ -66,7 +68,7 @@ class NMFTransform(DictionaryTransform):
         _check_sign("inputs", inputs)
         flat = self._centred(inputs)
         rows = flat.reshape(-1, flat.shape[-1]).double()
-        components = self.fitted()
+        components = self.fitted().to(rows)
         gram, products = components @ components.T, rows @ components.T
         return _weights(gram, products).view(*flat.shape[:-1], -1).to(inputs.dtype)
 
@@ -80,33 +82,36 @@ def _check_sign(name: str, values: Tensor) -> None:
 def _weights(gram: Tensor, products: Tensor) -> Tensor:
     """Minimise ``s @ gram @ s / 2 - products @ s`` over ``s >= 0``, rows apart.
 
-    Coordinate descent finds which weights are 0, a linear system the others; where both sides of
-    the optimality conditions hold, that is the minimum. Gradients follow the linear system.
+    Block principal pivoting: weights that break an optimality condition change between held at 0
+    and free, all at once while there come to be fewer of them, else only the last of them, which
+    ends. Where both conditions hold, that is the minimum. Gradients follow the linear system.
     """
-    scale = products.detach().abs().amax(1, keepdim=True)
-    slack = 1e3 * torch.finfo(products.dtype).eps * scale
     with torch.no_grad():
-        weights = torch.zeros_like(products)
-        for _ in range(_ROUNDS):
-            for _ in range(_SWEEPS):
-                _descend(weights, gram, products)
-            free = weights > 0
-            exact = _on_support(gram, products, free)
-            slope = products - exact @ gram  # at most 0 where a weight is held at 0
-            held = (exact * gram.diagonal() >= -slack) & (free | (slope <= slack))
-            if bool(held.all()):
-                break
-        else:
-            raise RuntimeError("the weights of NMF did not converge; are two components alike?")
+        free = _free_weights(gram, products)
     return _on_support(gram, products, free).clamp(min=0)
 
 
-def _descend(weights: Tensor, gram: Tensor, products: Tensor) -> None:
-    """Minimise over each weight in turn, in place."""
-    for number in range(len(gram)):
-        slope = products[:, number] - weights @ gram[:, number]
-        step = slope / gram[number, number]
-        weights[:, number] = (weights[:, number] + step).clamp(min=0)
+def _free_weights(gram: Tensor, products: Tensor) -> Tensor:
+    """Return which weights are not held at 0 in the minimum, bool [rows, n_components]."""
+    n_components = len(gram)
+    scale = products.abs().amax(1, keepdim=True)
+    slack = 1e3 * torch.finfo(products.dtype).eps * scale
+    free = torch.zeros_like(products, dtype=torch.bool)
+    fewest = products.new_full((len(products), 1), n_components + 1)
+    patience = torch.full_like(fewest, _PATIENCE)
+    for _ in range(_ROUNDS * n_components):
+        weights = _on_support(gram, products, free)
+        slope = products - weights @ gram  # at most 0 where a weight is held at 0
+        wrong = torch.where(free, weights * gram.diagonal() < -slack, slope > slack)
+        count = wrong.sum(1, keepdim=True)
+        if not bool(count.any()):
+            return free
+        better = count < fewest
+        fewest = torch.where(better, count, fewest)
+        patience = torch.where(better, _PATIENCE, patience - 1)
+        last = wrong & (wrong.flip(1).cumsum(1).flip(1) == 1)
+        free = free ^ torch.where(patience >= 0, wrong, last)
+    raise RuntimeError("the weights of NMF did not converge; are two components alike?")
 
 
 def _on_support(gram: Tensor, products: Tensor, free: Tensor) -> Tensor:

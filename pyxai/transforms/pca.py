@@ -50,4 +50,4 @@ class PCATransform(DictionaryTransform):
     def analyse(self, inputs: Tensor) -> Tensor:
         """Return the weights [batch, ..., n_components]."""
         back: Tensor = torch.linalg.pinv(self.fitted())
-        return self._centred(inputs) @ back.to(inputs.dtype)
+        return self._centred(inputs) @ back.to(inputs)

@@ -118,7 +118,7 @@ class WaveletTransform(Transform):
 
     def analyse(self, inputs: Tensor) -> Tensor:
         """Return the coefficients [batch, ..., n_coefficients]."""
-        bank, approximation = self.bank.to(inputs.dtype), inputs
+        bank, approximation = self.bank.to(inputs), inputs
         bands: list[Tensor] = []
         for _ in range(self.level):
             approximation, *details = self._divide(approximation, bank)
@@ -138,7 +138,7 @@ class WaveletTransform(Transform):
 
     def synthesise(self, coefficients: Tensor) -> Tensor:
         """Return the signals [batch, ..., *sizes]."""
-        bank = self.bank.to(coefficients.dtype)
+        bank = self.bank.to(coefficients)
         approximation, *details = self._split(coefficients)
         count = len(details) // self.level
         for number, lengths in enumerate(reversed(self._lengths[:-1])):
