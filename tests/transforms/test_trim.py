@@ -7,7 +7,7 @@ from contract_runs import NAMES, assert_close
 from torch import nn
 
 import pyxai
-from pyxai import registry
+from pyxai import metrics, registry
 from pyxai.attribution import FeatureAblation, IntegratedGradients, NoiseTunnel
 from pyxai.transforms import (
     FourierTransform,
@@ -119,6 +119,19 @@ def test_integrated_gradients_add_up_in_the_transformed_domain():
     start = model(arguments[0])[:, 0]  # no coefficient: the residual alone
     assert_close(found.attributions.sum(1), (model(x)[:, 0] - start).detach(), 1e-9)
     assert_close(found.coefficients, coefficients)
+
+
+def test_metrics_judge_it_on_the_model_of_coefficients():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 9), nn.Tanh(), nn.Linear(9, 2)).double()
+    x, wavelet = draw(3, 8), WaveletTransform(8, [0.9, 0.5], level=2)
+    found = trim(model, x, transform=wavelet, method="integrated_gradients", target=0, n_steps=60)
+    question = found.model, found.coefficients, found.attributions
+    options = {"target": 0, "additional_forward_args": found.arguments}
+    assert metrics.completeness(*question, **options).max() < 1e-9
+    curve = metrics.insertion(*question, **options, output="logit")
+    ends = torch.stack([model(found.arguments[0])[:, 0], model(x)[:, 0]], 1)
+    assert_close(curve.y[:, [0, -1]], ends.detach())
 
 
 def test_groups_are_summed_or_removed_as_wholes():
