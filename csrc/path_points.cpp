@@ -49,8 +49,10 @@ void path_points(const at::Tensor& inputs, const Baselines& baselines, const at:
   check_dtype(nodes, at::kDouble, "nodes");
   check_same_device(nodes, inputs, "nodes");
   check_contiguous(nodes, "nodes");
-  TORCH_CHECK_VALUE(nodes.dim() == 2 && (nodes.size(1) == 1 || nodes.size(1) == p.batch),
-                    "nodes must have shape [n_nodes, 1 or ", p.batch, "], got ", nodes.sizes());
+  // Paths have nodes of their own with rows only.
+  const int64_t own = rows ? p.batch : 1;
+  TORCH_CHECK_VALUE(nodes.dim() == 2 && (nodes.size(1) == 1 || nodes.size(1) == own),
+                    "nodes must have shape [n_nodes, 1 or ", own, "], got ", nodes.sizes());
   p.n_nodes = nodes.size(0);
   p.nodes = nodes.const_data_ptr<double>();
   p.nodes_stride = nodes.size(1) == 1 ? 0 : 1;

@@ -26,3 +26,21 @@ def test_path_moments(benchmark):
         {"torch.mv": lambda: torch.mv(matrix, single), "eager": eager},
         moved_bytes=grads.nbytes,
     )
+
+
+def test_moments_of_ways(benchmark):
+    """What GradientShap adds up: products with the way from a row of the background, squared."""
+    torch.set_num_threads(2)
+    batch, draws, features = 4, 50, 12_288  # 3 x 64 x 64
+    grads, inputs = torch.randn(batch, draws, features), torch.randn(batch, features)
+    background, rows = torch.randn(50, features), torch.randint(50, (batch, draws))
+    weights = torch.ones(draws, dtype=torch.float64)
+    ways = {"inputs": inputs, "baselines": background, "rows": rows}
+
+    def eager():
+        values = (inputs[:, None] - background[rows]).mul_(grads)
+        return torch.stack([values.sum(1), values.square().sum(1)])
+
+    ours = lambda: path_moments(grads, weights, example_major=True, **ways)  # noqa: E731
+    torch.testing.assert_close(ours(), eager(), rtol=1e-4, atol=1e-4)
+    compare(benchmark, ours, {"eager": eager}, moved_bytes=grads.nbytes)

@@ -23,30 +23,40 @@ PYXAI_POINTS(BFloat16)
 PYXAI_POINTS(Float16)
 #undef PYXAI_POINTS
 
+// Positions of `count` features of path b, from feature f on; i is where they stand in a node's
+// run.
+template <typename T>
+void write_run(const PathPointsParams& p, int64_t s, int64_t b, int64_t i, const T* inputs,
+               const T* starts, int64_t count, T* staging) {
+  T* out = static_cast<T*>(p.out) + s * p.batch * p.features + i;
+  points(staging != nullptr ? staging : out, inputs, starts,
+         static_cast<accumulate_t<T>>(path_node(p, s, b)), count);
+  if (staging != nullptr) stream_copy(out, staging, count * static_cast<int64_t>(sizeof(T)));
+}
+
 template <typename T>
 void write_tile(const PathPointsParams& p, int64_t begin, int64_t end, bool stream) {
   constexpr int64_t kTile = kTileBytes / sizeof(T);
   alignas(64) T starts[kTile];
-  alignas(64) T staging[kTile];
-  for_each_span(begin, end, p.features, [&](int64_t b, int64_t f, int64_t i, int64_t count) {
-    const T* inputs = path_end<T>(p, b) + f;
-    for (int64_t j = 0; j < count; ++j) starts[i - begin + j] = path_start(p, b, f + j, inputs[j]);
-  });
-  const auto write = [&](int64_t s, const T* inputs, int64_t b, int64_t i, int64_t count) {
-    T* out = static_cast<T*>(p.out) + s * p.batch * p.features + i;
-    points(stream ? staging : out, inputs, starts + (i - begin),
-           static_cast<accumulate_t<T>>(path_node(p, s, b)), count);
-    if (stream) stream_copy(out, staging, count * static_cast<int64_t>(sizeof(T)));
-  };
-  // Where paths have much in common, a tile is one run of memory.
-  const bool together = p.nodes_stride == 0 && p.repeats == 1;
-  for (int64_t s = 0; s < p.n_nodes; ++s)
-    if (together)
-      write(s, static_cast<const T*>(p.inputs) + begin, 0, begin, end - begin);
-    else
-      for_each_span(begin, end, p.features, [&](int64_t b, int64_t f, int64_t i, int64_t count) {
-        write(s, path_end<T>(p, b) + f, b, i, count);
+  alignas(64) T memory[kTile];
+  T* staging = stream ? memory : nullptr;
+  const auto each_span = [&](const auto& visit) { for_each_span(begin, end, p.features, visit); };
+  if (p.rows.data != nullptr) {  // every feature moves, from where it stands in the table
+    const T* table = static_cast<const T*>(p.baselines.data);
+    for (int64_t s = 0; s < p.n_nodes; ++s)
+      each_span([&](int64_t b, int64_t f, int64_t i, int64_t count) {
+        write_run(p, s, b, i, path_end<T>(p, b) + f, table + row_of(p.rows, b) * p.features + f,
+                  count, staging);
       });
+    return;
+  }
+  const T* inputs = static_cast<const T*>(p.inputs);
+  each_span([&](int64_t b, int64_t f, int64_t i, int64_t count) {
+    for (int64_t j = 0; j < count; ++j)
+      starts[i - begin + j] = path_start(p, b, f + j, inputs[i + j]);
+  });
+  for (int64_t s = 0; s < p.n_nodes; ++s)
+    write_run(p, s, 0, begin, inputs + begin, starts, end - begin, staging);
 }
 
 template <typename T>

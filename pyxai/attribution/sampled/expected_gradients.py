@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pyxai._checks import check_int
 from pyxai._example_ids import example_ids as name_examples
-from pyxai._inputs import format_background, format_inputs, restore_form
+from pyxai._inputs import flat_features, format_background, format_inputs, restore_form
 from pyxai.attribution.paths.integrated_gradients import IntegratedGradients
 from pyxai.attribution.sampled.gradient_rounds import SampledCall, check_stop, sample_to_tolerance
 from pyxai.attribution.sampled.sampled_gradients import SampledGradients
@@ -192,7 +192,10 @@ class ExpectedGradients(GradientAttribution):
         else:
             ids = name_examples(example_ids, tensors)
             check_stop(tolerance, max_evals)
-            means, errors, sums = self._sampled(call, n_samples, seed, ids, tolerance, max_evals)
+            asked = return_error, return_convergence_delta
+            means, errors, sums = self._sampled(
+                call, n_samples, seed, ids, tolerance, max_evals, *asked
+            )
             delta = None
             if return_convergence_delta:
                 runner = call.sampled(self.forward_func).runner()
@@ -253,8 +256,13 @@ class ExpectedGradients(GradientAttribution):
         ids: Tensor,
         tolerance: float | None,
         max_evals: int | None,
+        with_errors: bool,
+        with_sums: bool,
     ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], Tensor]:
-        """Return means, their errors, and the mean over draws of each draw's sum, [batch]."""
+        """Return means, their errors, and the mean over draws of each draw's sum, [batch].
+
+        The latter two only if asked for.
+        """
         check_int("n_samples", n_samples, minimum=1)
         sampled = SampledGradients(
             call.inputs,
@@ -266,7 +274,16 @@ class ExpectedGradients(GradientAttribution):
             self._multiply_by_inputs,
         )
         gradients = call.sampled(self.forward_func)
+        # Where attributions are what the sums are of, these need no look at every draw.
+        with_sums = with_sums and not self._multiply_by_inputs
         if tolerance is not None:
-            return sample_to_tolerance(sampled, gradients, tolerance, max_evals)
-        means, errors, sums = sampled.run(gradients.runner(), errors=True, sums=True)
-        return means, errors, sums.mean(1)
+            means, errors, sums = sample_to_tolerance(
+                sampled, gradients, tolerance, max_evals, sums=with_sums
+            )
+        else:
+            runner = gradients.runner()
+            means, errors, each = sampled.run(runner, errors=with_errors, sums=with_sums)
+            sums = each.mean(1)
+        if self._multiply_by_inputs:
+            sums = torch.stack([flat_features(mean).sum(1) for mean in means]).sum(0)
+        return means, errors, sums

@@ -52,7 +52,12 @@ def check_stop(tolerance: Any, max_evals: Any) -> None:
 
 
 def sample_to_tolerance(
-    sampled: SampledGradients, call: SampledCall, tolerance: float, max_evals: int | None
+    sampled: SampledGradients,
+    call: SampledCall,
+    tolerance: float,
+    max_evals: int | None,
+    *,
+    sums: bool = False,
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], Tensor]:
     """Double the draws of every example whose largest standard error is above the tolerance.
 
@@ -60,7 +65,8 @@ def sample_to_tolerance(
     -------
     means, errors : tuple of Tensor, shape [batch, *feat]
     sums : Tensor, shape [batch]
-        Mean over draws of the sum over features of ``(x + noise - b) * gradient``.
+        Mean over draws of the sum over features of ``(x + noise - b) * gradient``; 0 unless asked
+        for.
 
     Warns
     -----
@@ -77,14 +83,14 @@ def sample_to_tolerance(
     totals: tuple[Tensor, ...] = ()
     while True:
         part = _take(sampled, active, drawn, target - drawn)
-        more, more_squares, each = part.sums(call.runner(active, batch), errors=True, sums=True)
+        more, more_squares, each = part.sums(call.runner(active, batch), errors=True, sums=sums)
         if not totals:
-            totals, squares, sums = more, more_squares, each.sum(1)
+            totals, squares, products = more, more_squares, each.sum(1)
             count = torch.full_like(active, target)
         else:
             for whole, added in zip((*totals, *squares), (*more, *more_squares), strict=True):
                 whole[active] += added
-            sums[active] += each.sum(1)
+            products[active] += each.sum(1)
             count[active] = target
         drawn = target
         means = tuple(
@@ -96,7 +102,7 @@ def sample_to_tolerance(
         # The last round may be a part of a doubling; without room for one more draw, say so.
         target = max(min(2 * drawn, stop.max_evals), drawn + 1)
         if not bool(missed.any()) or not stop.allows(target, spread):
-            return means, errors, sums / count
+            return means, errors, products / count
         active = active if together else active[missed]
 
 
