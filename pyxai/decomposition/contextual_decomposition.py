@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from pyxai._checks import describe
 from pyxai._inputs import format_feature_mask, format_inputs, restore_form
-from pyxai.decomposition.groups import groups_of_masks, groups_of_pairs, groups_of_players
+from pyxai.decomposition.groups import groups_of_masks, groups_of_players, interactions_of
 from pyxai.decomposition.question import GroupParts, Question
 from pyxai.game.players import spread_players
 from pyxai.methods.base import Attribution
@@ -250,15 +250,7 @@ class ContextualDecomposition(Attribution):
         given, _ = format_inputs(inputs)
         single = groups_of_masks(groups, given)
         run = self._question(given, target, additional_forward_args, internal_batch_size)
-        pairs, which = groups_of_pairs(single)
-        alone = run.parts(single).relevant
-        found = alone.new_zeros(alone.shape[0], single.count, *alone.shape[1:])
-        if pairs.count:
-            first, second = which.to(alone.device)
-            together = run.parts(pairs).relevant
-            found[:, first, second] = together - alone[:, first] - alone[:, second]
-            found[:, second, first] = found[:, first, second]
-        return found
+        return interactions_of(lambda some: run.parts(some).relevant, single)
 
     def completeness_errors(
         self, inputs: TensorOrTuple, groups: TensorOrTuple, additional_forward_args: Any = None

@@ -13,7 +13,7 @@ from pyxai._checks import check_device, check_finite, check_tensor, describe
 from pyxai._inputs import Players
 from pyxai.game.players import feature_players
 
-__all__ = ["Groups", "groups_of_masks", "groups_of_pairs", "groups_of_players"]
+__all__ = ["Groups", "groups_of_masks", "groups_of_players", "interactions_of"]
 
 Maker = Callable[[slice, slice], tuple[Tensor, ...]]
 
@@ -122,7 +122,7 @@ def groups_of_players(players: Players, inputs: tuple[Tensor, ...]) -> Groups:
     return Groups(players.n_players, masks)
 
 
-def groups_of_pairs(groups: Groups) -> tuple[Groups, Tensor]:
+def _pairs(groups: Groups) -> tuple[Groups, Tensor]:
     """Return the unions of all pairs of groups, and the numbers of both, int64 [2, pairs].
 
     Raises
@@ -145,3 +145,33 @@ def groups_of_pairs(groups: Groups) -> tuple[Groups, Tensor]:
         return tuple(found)
 
     return Groups(pairs.shape[1], masks), pairs
+
+
+def interactions_of(score: Callable[[Groups], Tensor], groups: Groups) -> Tensor:
+    """Return what pairs of groups score beyond what each scores by itself.
+
+    Parameters
+    ----------
+    score : callable
+        Returns the scores of groups, [batch, groups, ...].
+    groups : Groups
+
+    Returns
+    -------
+    Tensor, shape [batch, groups, groups, ...]
+        ``I(S, U) = score(S and U) - score(S) - score(U)``: symmetric, 0 on the diagonal.
+
+    Raises
+    ------
+    ValueError
+        If groups share a feature.
+    """
+    pairs, which = _pairs(groups)
+    alone = score(groups)
+    found = alone.new_zeros(alone.shape[0], groups.count, *alone.shape[1:])
+    if pairs.count:
+        first, second = which.to(alone.device)
+        together = score(pairs)
+        found[:, first, second] = together - alone[:, first] - alone[:, second]
+        found[:, second, first] = found[:, first, second]
+    return found

@@ -167,17 +167,13 @@ class Coverage:
         for name in self._names(call):
             if name == addend:
                 continue
-            arguments = {key: self._one(value) for key, value in call.arguments().items()}
             share = self.known[call.node.args[name]]
+            arguments = {key: _one(value, share) for key, value in call.arguments().items()}
             arguments.update(_without_addend(call))
             parts.append(invoke(call.node, {**arguments, name: share}))
             wholes.append(invoke(call.node, {**arguments, name: torch.ones_like(share)}))
         part, whole = torch.stack(parts).sum(0), torch.stack(wholes).sum(0)
         return self._quotient(call, part, whole)
-
-    def _one(self, value: Any) -> Any:
-        numbers = isinstance(value, Tensor) and value.is_floating_point()
-        return (value != 0).to(value.dtype) if numbers else value
 
     def _beside_constants(self, call: Call) -> Tensor:
         nothing = self._at(call, lambda each: torch.zeros_like(self.known[each]))
@@ -213,3 +209,9 @@ def _without_addend(call: Call) -> dict[str, Any]:
     if call.node.op in ("linear", "convolution"):
         return {"bias": None}
     return {"beta": 0} if call.node.op in ("addmm", "addmv", "baddbmm") else {}
+
+
+def _one(value: Any, share: Tensor) -> Any:
+    """Return 1 where there is a weight other than 0, in the dtype of shares."""
+    numbers = isinstance(value, Tensor) and value.is_floating_point()
+    return (value != 0).to(share.dtype) if numbers else value

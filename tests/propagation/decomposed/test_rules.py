@@ -350,12 +350,13 @@ class Words(nn.Module):
         return self.head(h[:, 0])
 
 
-def test_words_belong_to_groups_as_their_vectors_do():
+@pytest.mark.parametrize("softmax", ["freeze", "acd", "shapley"])
+def test_words_belong_to_groups_as_their_vectors_do(softmax):
     torch.manual_seed(5)
     model = Words().double().eval()
     words = torch.tensor([[3, 1, 4, 1, 0], [2, 7, 1, 8, 2]])
     groups = torch.tensor([[1, 0, 0, 1, 0], [0, 1, 1, 0, 1], [0] * 5, [1] * 5]).bool()[None]
-    cd = ContextualDecomposition(model)
+    cd = ContextualDecomposition(model, softmax=softmax)
     found = cd.scores(words, groups)
     assert not found[:, 2].any()
     assert_close(found[:, 3], model(words).detach(), 1e-9)
@@ -366,7 +367,7 @@ def test_words_belong_to_groups_as_their_vectors_do():
             return model.head(model.layer(vectors, src_key_padding_mask=padding)[:, 0])
 
     vectors = model.embedding(words).detach()
-    expected = ContextualDecomposition(Rest().eval()).scores(
+    expected = ContextualDecomposition(Rest().eval(), softmax=softmax).scores(
         vectors, groups[..., None], None, (words == 0,)
     )
     assert_close(found, expected, 1e-9)
