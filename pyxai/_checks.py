@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import math
 from collections.abc import Collection, Sequence
 from numbers import Integral, Real
@@ -76,7 +77,8 @@ def check_finite(name: str, value: Tensor) -> None:
     if not (value.is_floating_point() or value.is_complex()) or value.numel() == 0:
         return
     # A sum is one read without a temporary; it is non-finite whenever an element is.
-    if bool(torch.isfinite(value.detach().sum(dtype=None))):
+    total = value.detach().sum().item()
+    if math.isfinite(total) if isinstance(total, float) else cmath.isfinite(total):
         return
     bad = ~torch.isfinite(value)
     count = int(bad.sum())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,10 +9,11 @@ from torch import Tensor
 
 from pyxai._checks import describe
 from pyxai._inputs import format_inputs
+from pyxai._signatures import option_parameters
 from pyxai.explanation import Explanation
 from pyxai.methods import Attribution, LayerAttribution
 from pyxai.registry import Method, find
-from pyxai.runner import EveryOutput, Runner
+from pyxai.runner import EveryOutput, Runner, one_scope
 
 __all__ = ["explain"]
 
@@ -21,6 +21,7 @@ __all__ = ["explain"]
 _RESERVED = ("return_convergence_delta", "method")
 
 
+@one_scope
 def explain(
     model: Callable[..., Any],
     inputs: Tensor | tuple[Tensor, ...],
@@ -95,8 +96,10 @@ def explain(
         model, target=EveryOutput() if every else target, additional_forward_args=further
     )
     # First, as it is cheap and most of what can be wrong with model and target shows here.
-    outputs = runner.outputs(format_inputs(inputs)[0])
-    _check_names(feature_names, inputs, explainer, outputs.shape[1:].numel())
+    tensors, _ = format_inputs(inputs)
+    outputs = runner.outputs(tensors)
+    runner.keep_outputs(tensors, outputs)  # for the delta
+    _check_names(feature_names, tensors, explainer, outputs.shape[1:].numel())
     attributions, delta, error = _parts(
         explainer.attribute(inputs, **arguments), asked, bool(options.get("return_error"))
     )
@@ -136,7 +139,7 @@ def _make(
             f"method must be a name, an Attribution class or such an object, got {describe(method)}"
         )
     factory = method if entry is None else entry.factory
-    parameters = list(inspect.signature(factory).parameters)[1:]  # the first is the model
+    parameters = [parameter.name for parameter in option_parameters(factory)]
     first = {name: options[name] for name in parameters if name in options}
     _check_required(factory, _name(entry, method), first)
     explainer = factory(model, **first)
@@ -180,17 +183,19 @@ def _arguments(
 
 def _check_required(function: Callable[..., Any], name: str, given: dict[str, Any]) -> None:
     """Raise if an argument without a default, besides the first, is not given."""
-    for parameter in list(inspect.signature(function).parameters.values())[1:]:
+    for parameter in option_parameters(function):
         named = parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
         if named and parameter.default is parameter.empty and parameter.name not in given:
             raise TypeError(f"{parameter.name} must be given as an option of {name}, got none")
 
 
-def _check_names(names: Any, inputs: Any, explainer: Attribution, n_outputs: int) -> None:
+def _check_names(
+    names: Any, inputs: tuple[Tensor, ...], explainer: Attribution, n_outputs: int
+) -> None:
     """Raise if the names will not fit; how many a layer's map has is only known in the end."""
     if names is None or isinstance(explainer, LayerAttribution):
         return
-    count = n_outputs * sum(part[0].numel() for part in format_inputs(inputs)[0])
+    count = n_outputs * sum(part[0].numel() for part in inputs)
     if len(names) != count:
         raise ValueError(
             f"feature_names must have one name for each of {count} features, got {len(names)}"

@@ -220,7 +220,9 @@ class Game:
 
         build = self._rows.soft(points)
         width = n_points * self.n_draws
-        self._runner.gradients(build, self.n_examples, width, consume, example_major=True)
+        self._runner.gradients(
+            build, self.n_examples, width, consume, example_major=True, like=self.inputs
+        )
         return total.div_(self.n_draws)
 
     def estimate(self, n_masks: int, *, gradients: bool = False) -> Estimate:
@@ -262,7 +264,9 @@ class Game:
         if n_masks == 0:
             return self._runner.outputs(self.inputs)[:, None, None][:, :0]
         build = self._rows.masked(packed)
-        values = self._runner.values(build, self.n_examples, n_masks * self.n_draws)
+        values = self._runner.values(
+            build, self.n_examples, n_masks * self.n_draws, like=self.inputs
+        )
         return values.view(-1, n_masks, self.n_draws, *values.shape[2:])
 
     def _errors(self, draws: Tensor) -> Tensor:

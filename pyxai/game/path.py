@@ -11,7 +11,23 @@ from pyxai.ops.path_accumulate import path_accumulate
 from pyxai.ops.path_points import path_points
 from pyxai.runner import Runner
 
-__all__ = ["path_attributions", "rows_of"]
+__all__ = ["input_gradients", "path_attributions", "rows_of"]
+
+
+def input_gradients(runner: Runner, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Return ``df/dx`` at the inputs; float64 for float64 and float32 otherwise."""
+    parts: list[tuple[Tensor, ...]] = []
+
+    def build(examples: slice, _: slice) -> tuple[Tensor, ...]:
+        # Copies: under no_grad a model may write into its rows, and these are the caller's.
+        return tuple(tensor[examples].clone() for tensor in inputs)
+
+    def consume(_: slice, __: slice, grads: tuple[Tensor, ...]) -> None:
+        parts.append(grads)
+
+    runner.gradients(build, inputs[0].shape[0], 1, consume, like=inputs)
+    whole = parts[0] if len(parts) == 1 else map(torch.cat, zip(*parts, strict=True))
+    return tuple(grad.to(_sum_dtype(grad.dtype)) for grad in whole)
 
 
 def path_attributions(
@@ -37,11 +53,7 @@ def path_attributions(
     """
     owners = players or (None,) * len(inputs)
     totals = tuple(
-        torch.zeros(
-            tensor.shape,
-            dtype=torch.float64 if tensor.dtype == torch.float64 else torch.float32,
-            device=tensor.device,
-        )
+        torch.zeros(tensor.shape, dtype=_sum_dtype(tensor.dtype), device=tensor.device)
         for tensor in inputs
     )
 
@@ -76,8 +88,13 @@ def path_attributions(
                 out=total[examples],
             )
 
-    runner.gradients(build, inputs[0].shape[0], len(nodes), consume)
+    like = inputs if cotangents is None else (*inputs, cotangents.flatten(0, 1))
+    runner.gradients(build, inputs[0].shape[0], len(nodes), consume, like=like)
     return totals
+
+
+def _sum_dtype(dtype: torch.dtype) -> torch.dtype:
+    return torch.float64 if dtype == torch.float64 else torch.float32
 
 
 RowsT = TypeVar("RowsT", "Tensor | float", "Tensor | None")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -11,8 +10,9 @@ from torch import Tensor
 
 from pyxai._checks import check_shape, check_tensor, describe
 from pyxai._inputs import flat_features, format_baselines, format_inputs
+from pyxai._signatures import option_parameters
 from pyxai.methods.flags import checked_flags
-from pyxai.runner import Runner
+from pyxai.runner import Runner, one_scope
 from pyxai.runner.mixing import per_output
 
 __all__ = [
@@ -44,11 +44,13 @@ class Attribution:
     attribute: Callable[..., Any]
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Let the constructor and `attribute` of a method check their flags first."""
+        """Let a method check its flags first, and all that `attribute` runs share a scope."""
         super().__init_subclass__(**options)
         for name in ("__init__", "attribute"):
             if name in vars(cls):
                 setattr(cls, name, checked_flags(vars(cls)[name]))
+        if "attribute" in vars(cls):
+            cls.attribute = one_scope(cls.attribute)
 
     def __init__(self, forward_func: Callable[..., Any]) -> None:
         if not callable(forward_func):
@@ -57,11 +59,10 @@ class Attribution:
 
     def option_names(self) -> tuple[str, ...]:
         """Return the names of the arguments of `attribute` besides the inputs."""
-        names = inspect.signature(self.attribute).parameters.items()
         return tuple(
-            name
-            for name, parameter in list(names)[1:]
-            if parameter.kind is not inspect.Parameter.VAR_KEYWORD
+            parameter.name
+            for parameter in option_parameters(self.attribute)
+            if parameter.kind is not parameter.VAR_KEYWORD
         )
 
     def attribute_future(self, *args: Any, **kwargs: Any) -> NoReturn:
@@ -82,6 +83,7 @@ class Attribution:
         """Tell whether the attributions sum to the difference of two outputs."""
         return False
 
+    @one_scope
     def compute_convergence_delta(
         self,
         attributions: TensorOrTuple,
@@ -146,17 +148,9 @@ def endpoint_outputs(
     runner: Runner, inputs: tuple[Tensor, ...], baselines: tuple[Tensor | float, ...]
 ) -> tuple[Tensor, Tensor]:
     """Return the explained outputs at the baselines and at the inputs, each ``[batch]``."""
-
-    def build(examples: slice, repeats: slice) -> tuple[Tensor, ...]:
-        rows = []
-        for tensor, baseline in zip(inputs, baselines, strict=True):
-            start = baseline_rows(baseline, tensor)[examples]
-            ends = torch.stack([start, tensor[examples]], 1)  # [examples, 2, *features]
-            rows.append(ends[:, repeats].flatten(0, 1))
-        return tuple(rows)
-
-    values = runner.values(build, inputs[0].shape[0], 2)
-    return values[:, 0], values[:, 1]
+    end = runner.known_outputs(inputs)
+    end = runner.outputs(inputs) if end is None else end
+    return runner.outputs(tuple(map(baseline_rows, baselines, inputs))), end
 
 
 def baseline_rows(baseline: Tensor | float, tensor: Tensor) -> Tensor:

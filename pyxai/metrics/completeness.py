@@ -11,11 +11,12 @@ from torch import Tensor
 from pyxai._inputs import format_baselines, format_inputs
 from pyxai.metrics.attributions import shares_of_players
 from pyxai.metrics.outputs import output_of_each
-from pyxai.runner import Output, Runner
+from pyxai.runner import Output, Runner, one_scope
 
 __all__ = ["completeness"]
 
 
+@one_scope
 def completeness(
     model: Callable[..., Any],
     inputs: Tensor | tuple[Tensor, ...],

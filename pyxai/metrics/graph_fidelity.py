@@ -15,12 +15,14 @@ from pyxai.graphs.questions import in_unit, predictions
 from pyxai.metrics.attributions import rank_players
 from pyxai.metrics.curves.ranked_game import curve_sizes, top_masks
 from pyxai.metrics.options import check_fractions
+from pyxai.runner import one_scope
 
 __all__ = ["graph_fidelity"]
 
 MEASURES = ("agreement", "log_probability", "accuracy")
 
 
+@one_scope
 def graph_fidelity(
     game: GraphGame | GraphExplanation,
     attributions: Tensor | None = None,

@@ -50,6 +50,7 @@ def differentiable(runner: Runner, n_examples: int) -> Iterator[DifferentiableMo
             width=n_repeats,
             rows=(examples.stop - examples.start) * n_repeats,
         )
+        state.restore()  # not after it, as the caller has yet to differentiate
         outputs = runner._forward._scalars(rows, part)
         if outputs.shape[0] != part.rows:
             raise ValueError(
@@ -58,5 +59,9 @@ def differentiable(runner: Runner, n_examples: int) -> Iterator[DifferentiableMo
             )
         return outputs
 
-    with left_as_found(runner._forward.modules), torch.inference_mode(False), torch.no_grad():
+    with (
+        left_as_found(runner._forward.modules) as state,
+        torch.inference_mode(False),
+        torch.no_grad(),
+    ):
         yield call

@@ -54,27 +54,20 @@ class Measure:
     the batch, or fails on another number of rows."""
     writes_inputs: bool = True
     """Whether the model changes its input in place."""
-    inference: bool = False
-    """Whether the model may run in inference mode: it takes no gradients inside itself."""
 
 
 class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch leaves it untyped
-    """Count the bytes of the tensors that operations create: now, and at the peak.
-
-    Also notes whether the code inside turned gradients on.
-    """
+    """Count the bytes of the tensors that operations create: now, and at the peak."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.live = 0
         self.peak = 0
-        self.enabled_gradients = False
         self._known: set[int] = set()
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        self.enabled_gradients |= torch.is_grad_enabled()
         for value in tree_leaves((args, kwargs)):
             self._note(value, created=False)
         result = func(*args, **(kwargs or {}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ class Job:
     consume: Consume | None = None
     example_major: bool = True
     with_values: bool = False
+    like: Rows | None = None
+    """Tensors whose rows have the form of those that ``build`` makes."""
 
     def part(self, examples: slice, repeats: slice) -> Pass:
         """Name the rows of these examples and repeats."""
@@ -68,10 +71,10 @@ def plan(
     few = job.n_repeats == 1 and total < _FEW_ROWS and (max_rows is None or max_rows >= total)
     if few and not always_measure:
         # Nothing is known of how the model treats them; an earlier job may have been of gradients.
-        forward.copy_rows, forward.inference = True, False
+        forward.copy_rows = True
         return Measure(), Schedule(job.n_examples, 1, total)
     measure, device = _measured(job, forward, max_rows)
-    forward.copy_rows, forward.inference = measure.writes_inputs, measure.inference
+    forward.copy_rows = measure.writes_inputs
     rows = job.n_examples
     if not measure.whole_batch:
         rows = min(total, rows_for(measure, device, max_rows))
@@ -85,13 +88,17 @@ def plan(
 
 def _measured(job: Job, forward: Forward, max_rows: int | None) -> tuple[Measure, torch.device]:
     """Look up or take the measure of the model on rows of this form."""
-    rows = job.build(slice(0, 1), slice(0, 1))
-    marked = pytree.tree_leaves(forward.arguments)
-    apart = {id(leaf) for leaf in marked if follows(leaf, job.n_examples)}
-    leaves = pytree.tree_leaves(own_values(marked))
+    rows = job.build(slice(0, 1), slice(0, 1)) if job.like is None else job.like
+    apart: set[int] = set()
+    leaves: list[Any] = []
+    if forward.arguments:
+        marked = pytree.tree_leaves(forward.arguments)
+        apart = {id(leaf) for leaf in marked if follows(leaf, job.n_examples)}
+        leaves = pytree.tree_leaves(own_values(marked))
+    cache, name = _cache_of(forward.forward_func)
     key = (
         job.consume is not None,
-        getattr(forward.forward_func, "__name__", ""),
+        name,
         *((t.shape[1:], t.dtype, t.device) for t in rows),
         *(
             (t.shape[1:] if id(t) in apart else t.shape, t.dtype, t.device)
@@ -99,13 +106,12 @@ def _measured(job: Job, forward: Forward, max_rows: int | None) -> tuple[Measure
             if isinstance(t, Tensor)
         ),
     )
-    cache = _cache_of(forward.forward_func)
     if key in cache:
         return cache[key], rows[0].device
     longest = max(job.n_examples, job.n_repeats)
     longest = longest if max_rows is None else min(longest, max_rows)
     try:
-        measure = _probe(job, forward, longest, sum(row.nbytes for row in rows))
+        measure = _probe(job, forward, longest, sum(row[:1].nbytes for row in rows))
     except MixedRowsError:
         raise
     except Exception as error:
@@ -121,7 +127,7 @@ def _measured(job: Job, forward: Forward, max_rows: int | None) -> tuple[Measure
 def _probe(job: Job, forward: Forward, longest: int, input_bytes: int) -> Measure:
     """Run the model on two and on four rows, if so many may be, and see what lives at once."""
     small, large = (min(size, longest) for size in _PROBE_ROWS)
-    forward.copy_rows, forward.inference = True, False
+    forward.copy_rows = True
     first, found = _observe(job, forward, small)
     if found < small:
         return Measure(first.peak / small, whole_batch=True)
@@ -133,9 +139,6 @@ def _probe(job: Job, forward: Forward, longest: int, input_bytes: int) -> Measur
         bytes_per_row=per_row - (0 if forward.wrote_rows else input_bytes),
         constant_bytes=max(0.0, first.peak - small * per_row),
         writes_inputs=forward.wrote_rows,
-        # In inference mode `torch.autograd.grad` fails, and `torch.autograd.functional` silently
-        # returns zeros; a model that uses them must turn gradients on.
-        inference=job.consume is None and not second.enabled_gradients,
     )
 
 
@@ -152,10 +155,17 @@ def _observe(job: Job, forward: Forward, size: int) -> tuple[LiveBytes, int]:
     return counter, found.shape[0]
 
 
-def _cache_of(forward_func: Any) -> dict[Any, Measure]:
-    """Return the measures of a model; of an object without weak references, none are kept."""
-    owner = getattr(forward_func, "__self__", forward_func)
+def _cache_of(forward_func: Any) -> tuple[dict[Any, Measure], Any]:
+    """Return the measures of a model, and a name for what is called among them.
+
+    Of an object without weak references none are kept. What is made anew for every call, around a
+    model that is not, says so by an attribute ``measured_as``.
+    """
+    owner: Any
+    owner, name = getattr(forward_func, "measured_as", (forward_func, None))
+    if inspect.ismethod(owner):
+        owner, name = owner.__self__, (owner.__name__, name)
     try:
-        return _measures.setdefault(owner, {})
+        return _measures.setdefault(owner, {}), name
     except TypeError:
-        return {}
+        return {}, name

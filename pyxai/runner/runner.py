@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
@@ -10,18 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from pyxai._checks import check_finite, check_int, describe
+from pyxai._errors import warn
 from pyxai.runner.arguments import as_arguments
 from pyxai.runner.forward import Forward, Pass, Rows
 from pyxai.runner.memory import is_out_of_memory
 from pyxai.runner.plan import Build, Consume, Job, plan
 from pyxai.runner.progress import Progress, ProgressOption, check_progress
-from pyxai.runner.state import (
-    devices_of,
-    left_as_found,
-    random_states,
-    warn_if_random,
-    warn_if_training,
-)
+from pyxai.runner.state import Found, RandomState, open_scope, recall, remember, warn_if_training
 from pyxai.runner.target import Output, Target, check_output
 
 __all__ = ["Build", "Consume", "Estimate", "Runner"]
@@ -86,6 +82,7 @@ class Runner:
         self.max_rows = None if max_rows is None else check_int("max_rows", max_rows, minimum=1)
         self.progress = check_progress("progress", progress)
         self.forward_func = forward_func
+        self._question = forward_func, target, additional_forward_args, output
         self._forward = Forward(
             forward_func,
             self.target,
@@ -113,9 +110,19 @@ class Runner:
             # Copies, since the model may have learned to write into its rows since it was measured.
             return tuple(value[examples].clone() for value in inputs)
 
-        return self.values(build, inputs[0].shape[0], 1)[:, 0]
+        return self.values(build, inputs[0].shape[0], 1, like=inputs)[:, 0]
 
-    def values(self, build: Build, n_examples: int, n_repeats: int) -> Tensor:
+    def keep_outputs(self, inputs: Rows, outputs: Tensor) -> None:
+        """Let `known_outputs` of runners that ask the same find them in the scope that is open."""
+        remember(self._question, inputs, outputs)
+
+    def known_outputs(self, inputs: Rows) -> Tensor | None:
+        """Return outputs that were kept for these very tensors, if there are any."""
+        return recall(self._question, inputs)
+
+    def values(
+        self, build: Build, n_examples: int, n_repeats: int, *, like: Rows | None = None
+    ) -> Tensor:
         """Return the explained output of ``n_examples`` x ``n_repeats`` rows.
 
         Parameters
@@ -126,6 +133,9 @@ class Runner:
             slices, so it must not keep count. It runs without gradients.
         n_examples, n_repeats : int
             Number of examples, and of rows for each. Targets and extra arguments follow.
+        like : tuple of Tensor, shape [any, *feat] each, optional
+            Tensors whose rows have the form of those that ``build`` makes, where there are some at
+            hand; else a row is made to look at.
 
         Returns
         -------
@@ -138,7 +148,7 @@ class Runner:
         ValueError
             If the target does not fit the model's output, or an output is NaN or infinite.
         """
-        return self._run(Job(build, n_examples, n_repeats))
+        return self._run(Job(build, n_examples, n_repeats, like=like))
 
     def gradients(
         self,
@@ -149,6 +159,7 @@ class Runner:
         *,
         example_major: bool = False,
         with_values: bool = False,
+        like: Rows | None = None,
     ) -> Tensor:
         """Take gradients of the explained output with respect to the rows.
 
@@ -167,6 +178,8 @@ class Runner:
         with_values : bool
             Whether ``consume`` gets the outputs of the pass as a fourth argument,
             ``[repeats, examples]``, or ``[examples, repeats]`` if example-major.
+        like : tuple of Tensor, optional
+            As for `values`.
 
         Returns
         -------
@@ -181,7 +194,9 @@ class Runner:
             As for `values`, if a gradient is NaN or infinite, and if the output does not depend on
             the rows in a way that autograd can see.
         """
-        return self._run(Job(build, n_examples, n_repeats, consume, example_major, with_values))
+        return self._run(
+            Job(build, n_examples, n_repeats, consume, example_major, with_values, like)
+        )
 
     def estimate(
         self, build: Build, n_examples: int, n_repeats: int, *, gradients: bool = False
@@ -215,41 +230,45 @@ class Runner:
         self.target.check_examples(job.n_examples)
 
     @contextmanager
-    def _prepared(self, job: Job) -> Iterator[None]:
+    def _prepared(self, job: Job) -> Iterator[Found]:
         """Hold the model still: no parameter needs a gradient, everything is put back."""
-        # cudnn refuses the backward pass of a recurrent net in eval mode; torch's own code does it.
-        plain = job.consume is not None and any(
-            isinstance(m, nn.RNNBase) and not m.training for m in self._forward.modules
-        )
-        with (
-            left_as_found(self._forward.modules),
-            torch.backends.cudnn.flags(enabled=False) if plain else nullcontext(),
-            torch.no_grad(),
-        ):
-            yield
+        with open_scope() as opened, torch.no_grad():
+            found = opened.hold(self._forward.modules)
+            random = RandomState(found.devices)
+            # cudnn refuses the backward pass of a recurrent net in eval mode; torch's own code
+            # does it.
+            plain = (
+                job.consume is not None
+                and any(device.type == "cuda" for device in found.devices)
+                and any(isinstance(m, nn.RNNBase) and not m.training for m in found.modules)
+            )
+            try:
+                with torch.backends.cudnn.flags(enabled=False) if plain else nullcontext():
+                    yield found
+            finally:
+                random.restore()
 
     def _run(self, job: Job) -> Tensor:
         self._check(job)
         values: Tensor | None = None
         ranges: list[Tensor] = []  # looked at once, since that waits for the device
-        with self._prepared(job), Progress(self.progress, job.n_examples * job.n_repeats) as bar:
+        total = job.n_examples * job.n_repeats
+        with self._prepared(job) as state, Progress(self.progress, total) as bar:
             _, schedule = plan(job, self._forward, self.max_rows)
             went = self._went.get(job.consume is None)
             if went is not None:
                 schedule.start_at(went)
             for part in (job.part(*each) for each in schedule):
-                result = self._attempt(job, part)
+                result = self._attempt(job, part, state)
                 if isinstance(result, Exception):
                     if not schedule.halve(part.rows):
                         raise result
                     self._went[job.consume is None] = schedule.rows
                     continue
                 found, grads = result
-                if values is None:
-                    values = _empty_values(job, part, found)
-                _store(values, part, found)
+                values = _stored(values, job, part, found)
                 if job.consume is not None:
-                    ranges += [end for grad in grads if grad.numel() for end in grad.aminmax()]
+                    ranges += [end for grad in grads for end in _range_of(grad)]
                     also = (_grid(part, found),) if job.with_values else ()
                     job.consume(part.examples, part.repeats, grads, *also)
                 schedule.succeeded()
@@ -259,11 +278,14 @@ class Runner:
         _check_gradients(ranges)
         return values
 
-    def _attempt(self, job: Job, part: Pass) -> tuple[Tensor, Rows] | Exception:
+    def _attempt(self, job: Job, part: Pass, state: Found) -> tuple[Tensor, Rows] | Exception:
         """Run one pass; an error that says that memory ran out is returned, not raised."""
         try:
             rows = job.build(part.examples, part.repeats)
-            return self._watched(rows, part, job.consume is not None)
+            try:
+                return self._watched(rows, part, job.consume is not None, state)
+            finally:
+                state.restore()  # the next pass starts from it
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -274,17 +296,23 @@ class Runner:
             torch.cuda.empty_cache()
         return failure
 
-    def _watched(self, rows: Rows, part: Pass, gradients: bool) -> tuple[Tensor, Rows]:
+    def _watched(
+        self, rows: Rows, part: Pass, gradients: bool, state: Found
+    ) -> tuple[Tensor, Rows]:
         """Run the model; the first time, see whether it draws random numbers."""
-        devices = devices_of(self._forward.modules) if self._watch else set()
-        before = random_states(devices) if self._watch else []
+        random = RandomState(state.devices) if self._watch else None
+        self._watch = False
+        found: tuple[Tensor, Rows]
         if gradients:
             found = self._forward.gradients(rows, part)
         else:
             found = self._forward.values(rows, part), ()
-        if self._watch:
-            warn_if_random(before, devices)
-        self._watch = False
+        if random is not None and random.has_moved():
+            warn(
+                "the model draws random numbers, so results depend on the global random state and "
+                "on which rows it gets together; if this is dropout, call model.eval() first and "
+                "pass training=self.training to functional dropout"
+            )
         return found
 
 
@@ -300,6 +328,16 @@ def _ignore(examples: slice, repeats: slice, grads: Rows) -> None:
     """Take gradients and do nothing with them."""
 
 
+def _range_of(grad: Tensor) -> Rows:
+    """Return finite numbers if a gradient is finite; what decides may still be on a device."""
+    if not grad.numel():
+        return ()
+    # A sum takes a twentieth of the time, but overflows: where it does, look closer.
+    if grad.device.type == "cpu" and math.isfinite(grad.sum().item()):
+        return ()
+    return grad.aminmax()
+
+
 def _check_gradients(ranges: list[Tensor]) -> None:
     """Raise unless the smallest and largest gradients of all passes are finite."""
     if ranges and not bool(torch.stack([end.double() for end in ranges]).isfinite().all()):
@@ -309,13 +347,19 @@ def _check_gradients(ranges: list[Tensor]) -> None:
         )
 
 
-def _empty_values(job: Job, part: Pass, found: Tensor) -> Tensor:
-    """Return room for all values; one row if the model gives one scalar for the batch."""
+def _stored(values: Tensor | None, job: Job, part: Pass, found: Tensor) -> Tensor:
+    """Put the outputs of a pass among those of all; one row for one scalar for the batch."""
     whole = found.shape[0] == 1 and part.rows > 1
-    return found.new_empty((1 if whole else job.n_examples, job.n_repeats, *found.shape[1:]))
-
-
-def _store(values: Tensor, part: Pass, found: Tensor) -> None:
+    if not whole and found.shape[0] != part.rows:
+        raise ValueError(
+            f"model must return one scalar for each of {part.rows} rows, got {found.shape[0]}"
+        )
+    examples = part.examples.stop - part.examples.start
+    if values is None:
+        if part.rows == job.n_examples * job.n_repeats and not whole:
+            return _by_example(found, examples, part)
+        rows = 1 if whole else job.n_examples
+        values = found.new_empty((rows, job.n_repeats, *found.shape[1:]))
     if values.shape[0] == 1 and part.n_examples > 1:
         if part.examples != slice(0, part.n_examples) or part.width != 1:
             raise ValueError(
@@ -323,14 +367,15 @@ def _store(values: Tensor, part: Pass, found: Tensor) -> None:
                 f"once, got one scalar for {part.rows} rows"
             )
         values[:, part.repeats] = found
-        return
-    if found.shape[0] != part.rows:
-        raise ValueError(
-            f"model must return one scalar for each of {part.rows} rows, got {found.shape[0]}"
-        )
-    examples = part.examples.stop - part.examples.start
-    if part.example_major:
-        values[part.examples, part.repeats] = found.view(examples, part.width, *found.shape[1:])
     else:
-        by_repeat = found.view(part.width, examples, *found.shape[1:])
-        values[part.examples, part.repeats] = by_repeat.transpose(0, 1)
+        values[part.examples, part.repeats] = _by_example(found, examples, part)
+    return values
+
+
+def _by_example(found: Tensor, examples: int, part: Pass) -> Tensor:
+    """Return outputs as [examples, repeats, ...]."""
+    if part.width == 1:
+        return found.unsqueeze(1)
+    if part.example_major or examples == 1:
+        return found.view(examples, part.width, *found.shape[1:])
+    return found.view(part.width, examples, *found.shape[1:]).transpose(0, 1).contiguous()

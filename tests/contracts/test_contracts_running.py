@@ -9,6 +9,7 @@ from contract_runs import NAMES, assert_close, having, run
 from torch import nn
 
 import pyxai
+from pyxai.runner import plan
 
 CALLABLE = having(lambda method: method.needs == "callable")
 
@@ -152,3 +153,17 @@ def test_models_with_one_output_need_no_target(name):
     layer = make_options(example, net)
     for one in (lambda rows: net(rows)[:, 1], lambda rows: net(rows)[:, 1:2]):
         assert_close(run(name, one, x, None, **layer).attributions, expected)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_is_measured_once(name, monkeypatch):
+    """A second call of the same form runs no rows to see what memory they take."""
+    example = example_of(name)
+    model, x = make_net(example), make_inputs(example, 9)
+    probe, measured = plan._probe, []
+    monkeypatch.setattr(plan, "_probe", lambda *args: measured.append(args) or probe(*args))
+    run(name, model, x)
+    assert measured
+    measured.clear()
+    run(name, model, x + 1)
+    assert not measured

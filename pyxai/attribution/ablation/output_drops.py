@@ -57,7 +57,7 @@ def output_drops(
         return tuple(rows)
 
     # Row 0 of every example is the whole input, so it needs no pass of its own.
-    values = runner.values(build, inputs[0].shape[0], n_masks + 1)
+    values = runner.values(build, inputs[0].shape[0], n_masks + 1, like=inputs)
     drops = values[:, :1] - values[:, 1:]
     return drops if drops.dim() == 2 else drops.transpose(1, 2).flatten(0, 1)
 

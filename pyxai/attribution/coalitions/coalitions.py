@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from typing import NamedTuple
@@ -19,6 +20,8 @@ __all__ = ["CoalitionPairs", "first_rows", "kernel_pairs"]
 # single players with their complements (an orthogonal design) have the smaller error; measured at
 # 30 and 100 players on sums of products and on a maximum.
 OUTER_FIRST = 1.75
+# Entries of masks, up to which a choice is kept for the next call.
+_KEPT = 2**20
 # Sizes with at most so many pairs are listed and chosen from; of larger ones coalitions are drawn
 # until they are distinct.
 LISTED = 20_000
@@ -163,6 +166,22 @@ def kernel_pairs(
     .. [2] C. Musco, R. T. Witter, "Provably Accurate Shapley Value Estimation via Leverage Score
        Sampling", ICLR 2025.
     """
+    counts = None if at_least is None else tuple(at_least.tolist())
+    choose = _chosen if n_pairs * n_players <= _KEPT else _chosen.__wrapped__
+    pairs = choose(n_players, n_pairs, seed, counts)
+    return pairs._replace(
+        masks=pairs.masks.clone(),
+        weights=pairs.weights.clone(),
+        fractions=pairs.fractions.clone(),
+        counts=pairs.counts.clone(),
+    )
+
+
+# Half a millisecond for 10 players and 1000 pairs, a quarter of a call on a small model.
+@functools.lru_cache(maxsize=32)
+def _chosen(
+    n_players: int, n_pairs: int, seed: int, at_least: tuple[int, ...] | None
+) -> CoalitionPairs:
     sizes = _sizes(n_players)
     if n_pairs < n_players and sizes.counts[0] > n_pairs:
         # As many single players as there is room for; no other size has a chance.
@@ -174,8 +193,9 @@ def kernel_pairs(
         expected = torch.minimum(expected, sizes.counts)
         drawn = torch.minimum(_round(expected, full, seed), sizes.counts.to(torch.int64))
     if at_least is not None:
-        drawn = torch.maximum(drawn, at_least)
-        expected = torch.maximum(expected, at_least.double())
+        earlier = torch.tensor(at_least)
+        drawn = torch.maximum(drawn, earlier)
+        expected = torch.maximum(expected, earlier.double())
     masks = _first_coalitions(sizes, drawn, n_players, seed)
     which = masks.sum(1) - 1
     return CoalitionPairs(

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from pyxai._inputs import format_inputs, restore_form
-from pyxai.game.path import path_attributions
+from pyxai.game.path import input_gradients
 from pyxai.methods.base import GradientAttribution, TensorOrTuple
 from pyxai.methods.store import register
 from pyxai.runner import Runner
@@ -85,8 +83,5 @@ class Saliency(GradientAttribution):
         runner = Runner(
             self.forward_func, target=target, additional_forward_args=additional_forward_args
         )
-        one = torch.ones(1, dtype=torch.float64)  # a path of one node, the input itself
-        grads = path_attributions(
-            runner, tensors, (0.0,) * len(tensors), one, one, multiply_by_inputs=False
-        )
+        grads = input_gradients(runner, tensors)
         return restore_form(tuple(grad.abs() for grad in grads) if abs else grads, is_tuple)

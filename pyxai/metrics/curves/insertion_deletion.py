@@ -12,11 +12,12 @@ from pyxai.metrics.curves.ranked_game import (
     name_of,
     ranked_game,
 )
-from pyxai.runner import Output
+from pyxai.runner import Output, one_scope
 
 __all__ = ["deletion", "insertion"]
 
 
+@one_scope
 def insertion(
     model: Callable[..., Any],
     inputs: Tensor | tuple[Tensor, ...],
@@ -103,6 +104,7 @@ def insertion(
     return ranked.curve(n_points, hide=False, name=f"insertion ({name_of(output)})")
 
 
+@one_scope
 def deletion(
     model: Callable[..., Any],
     inputs: Tensor | tuple[Tensor, ...],

@@ -34,7 +34,7 @@ from pyxai.metrics.information.partial_pictures import (
 )
 from pyxai.metrics.options import sets
 from pyxai.metrics.outputs import runner_without_warnings
-from pyxai.runner import Runner
+from pyxai.runner import Runner, one_scope
 from pyxai.runner.state import device_of, find_modules
 
 __all__ = [
@@ -318,6 +318,7 @@ class InformationCurves:
         return values.astype(np.float64)
 
 
+@one_scope
 @sets("output")
 def softmax_information_curve(
     model: Callable[..., Any],
@@ -386,6 +387,7 @@ def softmax_information_curve(
     return prepared.curve(attributions, n_points=n_points)
 
 
+@one_scope
 @sets("output")
 def accuracy_information_curve(
     model: Callable[..., Any],

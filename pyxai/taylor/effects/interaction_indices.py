@@ -16,6 +16,7 @@ from torch import Tensor
 from pyxai._checks import check_choice, check_int
 from pyxai.game import Game
 from pyxai.ops.interaction_indices import INTERACTION_INDICES, interaction_indices_from_table
+from pyxai.runner import one_scope
 from pyxai.taylor.effects.harsanyi import value_table
 from pyxai.taylor.effects.subsets import mask_of, members, name_set
 from pyxai.taylor.effects.terms import check_names
@@ -90,6 +91,7 @@ class InteractionIndices:
         return "\n".join(lines)
 
 
+@one_scope
 def interaction_indices(
     model: Callable[..., Any],
     inputs: Tensor | tuple[Tensor, ...],

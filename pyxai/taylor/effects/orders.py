@@ -12,7 +12,7 @@ from torch import Tensor
 from pyxai._checks import check_int
 from pyxai.game import Game
 from pyxai.ops.moebius_transform import moebius_transform
-from pyxai.runner import Output
+from pyxai.runner import Output, one_scope
 from pyxai.taylor.derivatives.extension import Extension
 from pyxai.taylor.derivatives.jets import jet_gradients, taylor_coefficients
 from pyxai.taylor.effects.harsanyi import check_enumerable
@@ -146,6 +146,7 @@ def order_effects(
     )
 
 
+@one_scope
 def taylor_jet(
     model: Callable[..., Any],
     inputs: Tensor | tuple[Tensor, ...],

@@ -14,7 +14,7 @@ from torch import Tensor
 from pyxai._checks import check_choice, check_int, check_number
 from pyxai._errors import UnsupportedOperationError, warn
 from pyxai.game import Game
-from pyxai.runner import Output
+from pyxai.runner import Output, one_scope
 from pyxai.taylor.derivatives.extension import Extension
 from pyxai.taylor.derivatives.second_order import diagonal_gradients, diagonal_hessian
 from pyxai.taylor.effects.terms import check_names
@@ -92,6 +92,7 @@ class IntegratedHessians:
         return "\n".join(lines)
 
 
+@one_scope
 def integrated_hessians(
     model: Callable[..., Any],
     inputs: Tensor | tuple[Tensor, ...],

@@ -13,7 +13,7 @@ from pyxai._checks import check_choice, check_int
 from pyxai.game import Game
 from pyxai.ops.masks import pack_masks
 from pyxai.ops.pairwise_taylor import pairwise_taylor_values
-from pyxai.runner import Output, ProgressOption
+from pyxai.runner import Output, ProgressOption, one_scope
 from pyxai.taylor.derivatives.extension import Extension, end_values
 from pyxai.taylor.derivatives.second_order import diagonal_gradients, diagonal_hessian
 from pyxai.taylor.effects.terms import check_names
@@ -91,6 +91,7 @@ class PairEffects:
         return "\n".join(lines)
 
 
+@one_scope
 def pairwise_terms(
     model: Callable[..., Any],
     inputs: Tensor | tuple[Tensor, ...],

@@ -1,0 +1,47 @@
+"""The global random state, which a model may read but must not leave moved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+__all__ = ["RandomState", "random_state_kept"]
+
+
+class RandomState:
+    """The random state of the CPU and of CUDA devices, as it is now."""
+
+    def __init__(self, devices: Iterable[torch.device] = ()) -> None:
+        self._cuda = [device for device in devices if device.type == "cuda"]
+        self._found = self._read()
+
+    def has_moved(self) -> bool:
+        """Tell whether random numbers were drawn since."""
+        # A third of the time that a comparison of tensors takes.
+        return any(
+            found.numpy().tobytes() != now.numpy().tobytes()
+            for found, now in zip(self._found, self._read(), strict=True)
+        )
+
+    def restore(self) -> None:
+        """Put it back; where nobody drew, nothing is written, as other threads may draw."""
+        if self.has_moved():
+            torch.set_rng_state(self._found[0])
+            for device, state in zip(self._cuda, self._found[1:], strict=True):
+                torch.cuda.set_rng_state(state, device)
+
+    def _read(self) -> list[Tensor]:
+        return [torch.get_rng_state(), *map(torch.cuda.get_rng_state, self._cuda)]
+
+
+@contextmanager
+def random_state_kept(devices: Iterable[torch.device] = ()) -> Iterator[None]:
+    """Put the random state of the CPU and of CUDA devices back after a block."""
+    found = RandomState(devices)
+    try:
+        yield
+    finally:
+        found.restore()

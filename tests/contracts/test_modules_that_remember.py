@@ -1,0 +1,176 @@
+"""Modules that remember their last batch give one answer, and are left with what they had."""
+
+import pytest
+import torch
+from contract_cases import example_of, make_inputs, make_net
+from contract_runs import NAMES, assert_close, having, run
+from torch import nn
+
+from pyxai import UnsupportedOperationError, registry
+
+
+class Shifted(nn.Module):
+    """A net plus what it remembers, which it never changes: the reference."""
+
+    def __init__(self, net, memory):
+        super().__init__()
+        self.net, self.memory = net, memory
+
+    def forward(self, x):
+        return self.net(x) + self.shift()
+
+    def shift(self):
+        return self.memory[0].mean()
+
+
+class Rebinding(Shifted):
+    """Keeps the state of its last batch, as recurrent nets do."""
+
+    def forward(self, x):
+        outputs = super().forward(x)
+        self.memory = torch.tanh(outputs + self.memory[0].mean()).unsqueeze(0)
+        return outputs
+
+
+class Writing(Shifted):
+    """Writes into its state, once by a counted operation and once through the data."""
+
+    def forward(self, x):
+        outputs = super().forward(x)
+        self.memory.mul_(0.5)
+        self.memory.data.add_(outputs.detach().mean())
+        return outputs
+
+
+class Uncounted(Shifted):
+    """Gives its state other memory of another size, which no version tells."""
+
+    def forward(self, x):
+        outputs = super().forward(x)
+        self.memory.data = outputs.detach().mean().expand(1, len(x), 4)
+        return outputs
+
+
+class Starting(Shifted):
+    """Has no state at first."""
+
+    def shift(self):
+        return 0.0 if self.memory is None else self.memory.mean()
+
+    def forward(self, x):
+        outputs = super().forward(x)
+        self.memory = outputs
+        return outputs
+
+
+class Listing(Shifted):
+    """Appends to a list, counts its entries, and adds attributes and entries of a dict."""
+
+    def __init__(self, net, memory):
+        super().__init__(net, [memory])
+        self.named, self.length = {}, 1
+
+    def shift(self):
+        return torch.stack([each.mean() for each in self.memory[: self.length]]).sum()
+
+    def forward(self, x):
+        outputs = super().forward(x)
+        self.memory.append(outputs + 1)
+        self.named["last"] = self.last = outputs
+        self.length += 1
+        return outputs
+
+
+class OnItsLayer(Shifted):
+    """Keeps its state on a layer of torch's, which never writes into itself in eval mode."""
+
+    def __init__(self, net, memory):
+        super().__init__(net, memory)
+        next(each for each in net.modules() if isinstance(each, nn.Linear)).state = memory
+
+    def shift(self):
+        return self.layer().state.mean()
+
+    def layer(self):
+        return next(each for each in self.net.modules() if isinstance(each, nn.Linear))
+
+    def forward(self, x):
+        outputs = super().forward(x)
+        self.layer().state = outputs
+        return outputs
+
+
+class Buffered(Shifted):
+    """Keeps its state in a buffer, written to and replaced in turn."""
+
+    def __init__(self, net, memory):
+        super().__init__(net, None)
+        del self.memory
+        self.register_buffer("memory", memory)
+
+    def forward(self, x):
+        outputs = super().forward(x)
+        self.memory += outputs.detach().mean()
+        self.memory = outputs.detach().clone()
+        return outputs
+
+
+KINDS = (Rebinding, Writing, Uncounted, Starting, Listing, OnItsLayer, Buffered)
+CALLABLE = having(lambda method: method.needs == "callable")
+
+
+def make(kind, example):
+    """Return a model that remembers, its memory, and a model that always has that memory."""
+    memory = None if kind is Starting else torch.full((1, 1, 4), 0.3, dtype=torch.float64)
+    model = kind(make_net(example), memory).eval()
+    fixed = Shifted(make_net(example), torch.zeros(1, 1) if memory is None else memory.clone())
+    return model, memory, fixed.eval()
+
+
+def held(model):
+    """Return all attributes of all modules, what they are and what tensors among them hold."""
+    seen = []
+    for module in model.modules():
+        for name, value in {**vars(module), **module._buffers}.items():
+            value = [*value] if isinstance(value, list) else value
+            copy = value.detach().clone() if isinstance(value, torch.Tensor) else value
+            copy = dict(copy) if isinstance(copy, dict) else copy
+            seen.append((name, value, copy))
+    return seen
+
+
+def assert_same(left, right):
+    assert [name for name, *_ in left] == [name for name, *_ in right]
+    for (name, one, first), (_, other, second) in zip(left, right, strict=True):
+        if isinstance(one, torch.Tensor):
+            assert one is other, name
+            assert torch.equal(first, second), name
+            assert not one.requires_grad
+        elif isinstance(one, list):
+            assert len(one) == len(other)
+            assert all(a is b for a, b in zip(one, other, strict=True)), name
+        elif isinstance(one, (int, dict)):
+            assert first == second, name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_call_starts_from_the_state_found(name, kind):
+    example = example_of(name)
+    model, _, fixed = make(kind, example)
+    x, before = make_inputs(example, 5), held(model)
+    try:
+        first = run(name, model, x, 1)
+    except (UnsupportedOperationError, ValueError, RuntimeError):
+        # A trace of a model that assigns to itself may be refused, but the model is as it was.
+        assert registry.get(name).needs == "module"
+        assert_same(held(model), before)
+        return
+    assert_same(held(model), before)
+    assert torch.equal(run(name, model, x, 1).attributions, first.attributions)
+    assert_close(first.attributions, run(name, fixed, x, 1).attributions)
+    assert_close(first.outputs, fixed(x)[:, 1].detach())
+    if not registry.get(name).whole_batch:
+        alone = run(name, model, x[2:3], 1)
+        assert_close(alone.attributions, first.attributions[2:3])
+    assert_same(held(model), before)
