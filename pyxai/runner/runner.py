@@ -230,7 +230,7 @@ class Runner:
         self.target.check_examples(job.n_examples)
 
     @contextmanager
-    def _prepared(self, job: Job) -> Iterator[Found]:
+    def _prepared(self, job: Job) -> Iterator[_Held]:
         """Hold the model still: no parameter needs a gradient, everything is put back."""
         with open_scope() as opened, torch.no_grad():
             found = opened.hold(self._forward.modules)
@@ -244,7 +244,7 @@ class Runner:
             )
             try:
                 with torch.backends.cudnn.flags(enabled=False) if plain else nullcontext():
-                    yield found
+                    yield _Held(found, random)
             finally:
                 random.restore()
 
@@ -253,13 +253,13 @@ class Runner:
         values: Tensor | None = None
         ranges: list[Tensor] = []  # looked at once, since that waits for the device
         total = job.n_examples * job.n_repeats
-        with self._prepared(job) as state, Progress(self.progress, total) as bar:
+        with self._prepared(job) as held, Progress(self.progress, total) as bar:
             _, schedule = plan(job, self._forward, self.max_rows)
             went = self._went.get(job.consume is None)
             if went is not None:
                 schedule.start_at(went)
             for part in (job.part(*each) for each in schedule):
-                result = self._attempt(job, part, state)
+                result = self._attempt(job, part, held)
                 if isinstance(result, Exception):
                     if not schedule.halve(part.rows):
                         raise result
@@ -278,14 +278,14 @@ class Runner:
         _check_gradients(ranges)
         return values
 
-    def _attempt(self, job: Job, part: Pass, state: Found) -> tuple[Tensor, Rows] | Exception:
+    def _attempt(self, job: Job, part: Pass, held: _Held) -> tuple[Tensor, Rows] | Exception:
         """Run one pass; an error that says that memory ran out is returned, not raised."""
         try:
             rows = job.build(part.examples, part.repeats)
             try:
-                return self._watched(rows, part, job.consume is not None, state)
+                return self._watched(rows, part, job.consume is not None, held)
             finally:
-                state.restore()  # the next pass starts from it
+                held.found.restore()  # the next pass starts from it
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -297,23 +297,33 @@ class Runner:
         return failure
 
     def _watched(
-        self, rows: Rows, part: Pass, gradients: bool, state: Found
+        self, rows: Rows, part: Pass, gradients: bool, held: _Held
     ) -> tuple[Tensor, Rows]:
         """Run the model; the first time, see whether it draws random numbers."""
-        random = RandomState(state.devices) if self._watch else None
+        before = RandomState(held.found.devices) if self._watch else None
         self._watch = False
+        held.random.is_settled = False
         found: tuple[Tensor, Rows]
         if gradients:
             found = self._forward.gradients(rows, part)
         else:
             found = self._forward.values(rows, part), ()
-        if random is not None and random.has_moved():
+        if before is None or held.random.settle():
+            return found
+        if before.has_moved():  # it was not whoever made the rows
             warn(
                 "the model draws random numbers, so results depend on the global random state and "
                 "on which rows it gets together; if this is dropout, call model.eval() first and "
                 "pass training=self.training to functional dropout"
             )
         return found
+
+
+class _Held(NamedTuple):
+    """What a run found, to be put back."""
+
+    found: Found
+    random: RandomState
 
 
 def _grid(part: Pass, found: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ _MAX_DEPTH = 4  # of lists in lists
 _NESTS = (list, tuple, dict, set, deque)
 _MISSING = object()
 
-_lock = threading.Lock()
+_lock = threading.RLock()  # a finaliser that runs meanwhile may explain something too
 # What threads hold at the moment: by the modules, and by the parameter whether it needed a gradient
 # and how many use it.
 _held: dict[tuple[int, ...], Found] = {}

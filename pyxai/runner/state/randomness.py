@@ -17,6 +17,13 @@ class RandomState:
     def __init__(self, devices: Iterable[torch.device] = ()) -> None:
         self._cuda = [device for device in devices if device.type == "cuda"]
         self._found = self._read()
+        self.is_settled = False
+        """Whether it was seen that nobody drew, and nobody had a chance to since."""
+
+    def settle(self) -> bool:
+        """Look whether nobody has drawn random numbers so far, and return that."""
+        self.is_settled = not self.has_moved()
+        return self.is_settled
 
     def has_moved(self) -> bool:
         """Tell whether random numbers were drawn since."""
@@ -28,7 +35,7 @@ class RandomState:
 
     def restore(self) -> None:
         """Put it back; where nobody drew, nothing is written, as other threads may draw."""
-        if self.has_moved():
+        if not self.is_settled and self.has_moved():
             torch.set_rng_state(self._found[0])
             for device, state in zip(self._cuda, self._found[1:], strict=True):
                 torch.cuda.set_rng_state(state, device)

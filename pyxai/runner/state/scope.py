@@ -27,6 +27,8 @@ __all__ = [
     "remember",
 ]
 
+_MAX_CALLABLES = 32  # that are remembered: functions made for one run may hold large tensors
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -51,6 +53,8 @@ class Scope:
         if inspect.ismethod(forward_func):  # made anew at each access
             key = id(forward_func.__self__), forward_func.__func__
         if key not in self._modules:
+            if len(self._modules) == _MAX_CALLABLES:
+                del self._modules[next(iter(self._modules))]
             self._modules[key] = forward_func, find_modules(forward_func)
         return self._modules[key][1]
 
