@@ -296,9 +296,7 @@ class Runner:
             torch.cuda.empty_cache()
         return failure
 
-    def _watched(
-        self, rows: Rows, part: Pass, gradients: bool, held: _Held
-    ) -> tuple[Tensor, Rows]:
+    def _watched(self, rows: Rows, part: Pass, gradients: bool, held: _Held) -> tuple[Tensor, Rows]:
         """Run the model; the first time, see whether it draws random numbers."""
         before = RandomState(held.found.devices) if self._watch else None
         self._watch = False
