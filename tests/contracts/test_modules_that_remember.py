@@ -10,16 +10,16 @@ from pyxai import UnsupportedOperationError, registry
 
 
 class Shifted(nn.Module):
-    """A net plus what it remembers, which it never changes: the reference."""
+    """A net times what it remembers, which it never changes: the reference."""
 
     def __init__(self, net, memory):
         super().__init__()
         self.net, self.memory = net, memory
 
     def forward(self, x):
-        return self.net(x) + self.shift()
+        return self.net(x) * (1 + self.factor())
 
-    def shift(self):
+    def factor(self):
         return self.memory[0].mean()
 
 
@@ -54,7 +54,7 @@ class Uncounted(Shifted):
 class Starting(Shifted):
     """Has no state at first."""
 
-    def shift(self):
+    def factor(self):
         return 0.0 if self.memory is None else self.memory.mean()
 
     def forward(self, x):
@@ -70,7 +70,7 @@ class Listing(Shifted):
         super().__init__(net, [memory])
         self.named, self.length = {}, 1
 
-    def shift(self):
+    def factor(self):
         return torch.stack([each.mean() for each in self.memory[: self.length]]).sum()
 
     def forward(self, x):
@@ -88,7 +88,7 @@ class OnItsLayer(Shifted):
         super().__init__(net, memory)
         next(each for each in net.modules() if isinstance(each, nn.Linear)).state = memory
 
-    def shift(self):
+    def factor(self):
         return self.layer().state.mean()
 
     def layer(self):

@@ -52,6 +52,18 @@ def test_a_pending_backward_pass_survives(on_gpu):
     assert net[0].weight.grad is not None
 
 
+def test_a_pending_backward_pass_survives_batch_norm_in_training_mode(on_gpu):
+    """What a pass has moved is put back in a way that counts as no write."""
+    net, x = net_with_buffers().train(), torch.rand(3, 4)
+    loss = net(x).sum()
+    before = [buffer.clone() for buffer in net.buffers()]
+    with pytest.warns(pyxai.PyxaiWarning, match="training mode"):
+        explain(net, x)
+    assert all(map(torch.equal, before, net.buffers()))
+    loss.backward()
+    assert net[0].weight.grad is not None
+
+
 class Writing(nn.Module):
     """Writes into a buffer, an attribute and batch norm's statistics in one of three ways."""
 
