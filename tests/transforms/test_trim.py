@@ -166,6 +166,17 @@ def test_members_of_a_group_removed_as_a_whole_have_one_score(name):
         assert_close(scores, torch.stack([first, found.attributions[:, 5], last], 1))
 
 
+def test_contextual_decomposition_leaves_the_residual_to_the_rest_on_request():
+    torch.manual_seed(0)
+    model, x = nn.Linear(8, 3, bias=False).double(), draw(2, 8)
+    wavelet = WaveletTransform(8, [0.9, 0.5], level=1)
+    found = trim(
+        model, x, transform=wavelet, method="contextual_decomposition", target=1, bias="irrelevant"
+    )
+    parts = wavelet.inverse(torch.diag_embed(found.coefficients))  # [batch, coefficients, 8]
+    assert_close(found.attributions, (parts @ model.weight[1]).detach())
+
+
 def test_groups_hold_for_all_channels():
     fourier, x = FourierTransform((4, 5)), draw(2, 3, 4, 5)
     groups = fourier.bands([0.0, 0.6, 1.5])
