@@ -47,7 +47,8 @@ class ContextualDecomposition(Attribution):
     product : {"acd", "shapley", "complement", "freeze"}
         For products of two values that are split; ``"freeze"`` reads the first as a constant.
     softmax : {"freeze", "acd", "shapley", "complement"}
-        Whether the probabilities of attention are constants, or shared by a policy too.
+        Whether the probabilities of attention are constants, and so are inverse roots (the
+        deviation of a norm that is spelled out), or shared by a policy too.
     lstm_bias : {"phrase_inclusive", "phrase_exclusive", "paper"}
         What gates make of biases alone in a step of an LSTM, GRU or RNN belongs to the group that
         has the token, so that the whole sentence explains the state; or not at the last token of

@@ -172,13 +172,9 @@ def bilinear(call: Call) -> Any:
     if not factors:  # only what is added to a product is split
         return _beside_constants(call)
     form = _product_form(call, split, addend)
-    if len(factors) > 1 or _same_twice(call, factors[0]):
+    if len(factors) > 1:
         return product(call, factors, form.linear, form.constant)
     return finish(call, form)
-
-
-def _same_twice(call: Call, name: str) -> bool:
-    return call.node.op in ("mul",) and call.node.args["self"] is call.node.args["other"]
 
 
 def _product_form(call: Call, split: Split, addend: str | None) -> Form:

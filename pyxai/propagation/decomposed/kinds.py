@@ -20,6 +20,8 @@ _ANSWERS = op_names(
     logical_not logical_or logical_xor lt ne nonzero"""
 )
 SOFTMAX = op_names("_safe_softmax _softmax")
+# What a value is divided by: the sum of a softmax, the deviation of a norm that is spelled out.
+_DENOMINATORS = SOFTMAX | {"rsqrt"}
 # Ops that return values and where they were found.
 _WITH_PLACES = op_names(
     """adaptive_max_pool2d adaptive_max_pool3d max max_pool2d_with_indices max_pool3d_with_indices
@@ -53,7 +55,7 @@ def kinds_of(graph: Graph, policies: Policies, floating: Sequence[bool]) -> dict
 def _is_gate(node: Node, policies: Policies) -> bool:
     role = node.memory.get("recurrent")
     output_gate = role is not None and role.kind == "output_gate"
-    return output_gate or (node.op in SOFTMAX and policies.softmax == "freeze")
+    return output_gate or (node.op in _DENOMINATORS and policies.softmax == "freeze")
 
 
 def _kind(node: Node, sources: set[str]) -> str:
@@ -62,8 +64,9 @@ def _kind(node: Node, sources: set[str]) -> str:
     if node.op == "getitem":
         places = node.args["0"].op in _WITH_PLACES and node.args["1"] == 1
         return FROZEN if places else next(iter(sources))
-    if SPLIT in sources:
-        return SPLIT
+    cast = node.op in ("_to_copy", "to") and node.args.get("dtype") is not None
+    if SPLIT in sources:  # whole numbers are steps, and no sum of parts
+        return FROZEN if cast and not _to_numbers(node) else SPLIT
     if sources == {WORDS}:
         if node.op in ("embedding", "_to_copy", "to"):
             return SPLIT if node.op == "embedding" or _to_numbers(node) else WORDS

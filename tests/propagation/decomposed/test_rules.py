@@ -277,6 +277,39 @@ def test_a_net_by_its_formulas():
     assert_close(found.irrelevant[:, 0], gamma.detach(), 1e-9)
 
 
+class SpelledOut(nn.Module):
+    """A root mean square norm, and a layer norm, by their formulas."""
+
+    def __init__(self, weight):
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, x):
+        root = x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-5)
+        h = root * self.weight
+        centred = h - h.mean(-1, keepdim=True)
+        return centred / (centred.square().mean(-1, keepdim=True) + 1e-5).sqrt()
+
+
+def test_norms_that_are_spelled_out():
+    x, groups = randn(3, 6), groups_for(randn(3, 6))
+    norm = scaled(nn.RMSNorm(6, eps=1e-5)).double()
+    whole = nn.Sequential(norm, nn.LayerNorm(6, elementwise_affine=False))
+    found = ContextualDecomposition(SpelledOut(norm.weight)).scores(x, groups)
+    assert_close(found, ContextualDecomposition(whole).scores(x, groups))
+
+
+def test_whole_numbers_made_of_values_are_constants():
+    class Levels(nn.Module):
+        def forward(self, x):
+            return x * (10 * x).long()
+
+    x = randn(2, 4)
+    groups = groups_for(x)
+    found = ContextualDecomposition(Levels()).scores(x, groups)
+    assert_close(found, (x * (10 * x).long())[:, None] * groups)
+
+
 class TestBlackBackground:
     def net(self):
         torch.manual_seed(4)
