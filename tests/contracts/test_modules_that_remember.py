@@ -1,9 +1,12 @@
 """Modules that remember their last batch give one answer, and are left with what they had."""
 
+import copy
+
 import pytest
 import torch
 from contract_cases import example_of, make_inputs, make_net
-from contract_runs import NAMES, assert_close, having, run
+from contract_runs import NAMES, assert_close, run
+from public_calls import CALLS, NET
 from torch import nn
 
 from pyxai import UnsupportedOperationError, registry
@@ -116,7 +119,6 @@ class Buffered(Shifted):
 
 
 KINDS = (Rebinding, Writing, Uncounted, Starting, Listing, OnItsLayer, Buffered)
-CALLABLE = having(lambda method: method.needs == "callable")
 
 
 def make(kind, example):
@@ -174,3 +176,45 @@ def test_every_call_starts_from_the_state_found(name, kind):
         alone = run(name, model, x[2:3], 1)
         assert_close(alone.attributions, first.attributions[2:3])
     assert_same(held(model), before)
+
+
+ASKED = {
+    name: key
+    for name, call in CALLS.items()
+    for key in ("model", "forward_func")
+    if call.arguments.get(key) is NET
+}
+
+
+def numbers_of(value):
+    """Return all tensors in a result, whatever its form."""
+    if isinstance(value, torch.Tensor):
+        return [value]
+    if isinstance(value, (tuple, list)):
+        return [tensor for each in value for tensor in numbers_of(each)]
+    if isinstance(value, dict):
+        return numbers_of(list(value.values()))
+    return numbers_of(list(vars(value).values())) if hasattr(value, "__dict__") else []
+
+
+@pytest.mark.parametrize("kind", [Rebinding, Writing])
+@pytest.mark.parametrize("name", ASKED)
+def test_metrics_and_other_functions_start_from_the_state_found(name, kind):
+    call, key = CALLS[name], ASKED[name]
+    model = kind(copy.deepcopy(NET), torch.full((1, 1, 4), 0.3, dtype=torch.float64)).eval()
+    fixed = Shifted(NET, model.memory.clone()).eval()
+    before = held(model)
+    if kind is Writing and name in ("integrated_hessians", "taylor_jet"):
+        # torch differentiates forwards only what does not write into what is kept.
+        with pytest.raises(RuntimeError, match="in-place operation"):
+            call.function(**{**call.arguments, key: model})
+        assert_same(held(model), before)
+        return
+    found = [
+        numbers_of(call.function(**{**call.arguments, key: asked}))
+        for asked in (model, model, fixed)
+    ]
+    assert_same(held(model), before)
+    for first, second, expected in zip(*found, strict=True):
+        assert torch.equal(first, second)
+        torch.testing.assert_close(first, expected, rtol=1e-9, atol=1e-9, equal_nan=True)
