@@ -206,14 +206,19 @@ class Split:
 
     def _weights(self, call: Call, linear: Tensor, constant: Constant) -> Tensor:
         # In place where nobody differentiates: this is read for every element of every layer.
-        mine, others = linear.abs(), constant.total - linear
         recorded = torch.is_grad_enabled()
-        both = others.abs() + mine if recorded else others.abs_().add_(mine)
+        mine, others = linear.abs(), constant.total - linear
+        others = others.abs() if recorded else others.abs_()
         limit: Tensor | float = 0.0
         if constant.magnitude is not None:
-            # Sums are accumulated in float32 at least, whatever the dtype of the model.
-            dtype = accumulation_dtype(linear.dtype)
-            limit = constant.magnitude.detach() * (16 * torch.finfo(dtype).eps)
+            # What is left of the total is rounding where the group has all. It counts as nothing:
+            # a bias much larger than the linear part would make it grow from layer to layer.
+            limit = constant.magnitude.detach() * _rounding(linear.dtype)
+            rounding = others.detach() <= limit
+            others = (
+                others.masked_fill(rounding, 0) if recorded else others.masked_fill_(rounding, 0)
+            )
+        both = mine + others if recorded else others.add_(mine)
         tied = both.detach() <= limit
         if not bool(tied.any()):
             return mine / both if recorded else mine.div_(both)
@@ -241,6 +246,14 @@ class Split:
         off = torch.where(found == expected, 0.0, (found - expected).abs())
         worst = float(torch.nan_to_num(off, nan=math.inf).max())
         self.errors[call.node] = max(self.errors.get(call.node, 0.0), worst)
+
+
+def _rounding(dtype: torch.dtype) -> float:
+    """Return how far apart equal sums may be, for terms whose sizes sum to 1.
+
+    Sums are accumulated in float32 at least, and rounding adds up over layers.
+    """
+    return 1e-11 if accumulation_dtype(dtype) == torch.float64 else 1e-5
 
 
 def split_of(call: Call) -> Split:
