@@ -66,7 +66,8 @@ TRAITS = {
 # Which methods take these options of `attribute`, images and layers left out.
 OPTIONS = {
     "feature_mask": {
-        *("feature_ablation", "feature_permutation", "functional_information", "greedy_pig"),
+        *("contextual_decomposition", "feature_ablation", "feature_permutation"),
+        *("functional_information", "greedy_pig"),
         *("kernel_shap", "lime", "prediction_difference", "shapley_value_sampling"),
         "shapley_values",
     },
