@@ -81,7 +81,9 @@ class Program:
     @property
     def rows_apart(self) -> bool:
         """Whether the output has a row per example."""
-        return self.output_sizes[:1] == (None,)
+        lower, upper = self.limits
+        fixed = lower == upper  # then a size is a number also where it is that of the batch
+        return self.output_sizes[:1] in (((None,), (lower,)) if fixed else ((None,),))
 
     def accepts(self, batch: int) -> bool:
         """Whether the program is right for a batch of this size."""

@@ -124,7 +124,7 @@ def trace_rows(model: nn.Module, inputs: tuple[Tensor, ...], arguments: tuple[An
         If it has another number of outputs.
     """
     graph = trace(model, inputs, arguments)
-    if graph.program.rows_apart:
+    if graph.batch_is_free and graph.program.rows_apart:
         return graph
     with attributes_kept(graph.model), left_as_found(tuple(graph.model.modules())):
         given = own_values(arguments)

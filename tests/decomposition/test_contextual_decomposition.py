@@ -376,3 +376,16 @@ class TestRefusals:
 
         with pytest.raises(ValueError, match=r"^model must have operations that are finite"):
             ContextualDecomposition(Log()).scores(tensor([-1.0, 3.0]), masks([0], n=2))
+
+
+@pytest.mark.parametrize("batch", [1, 6])
+def test_a_model_that_makes_its_batch_size_a_number_is_split_all_the_same(batch):
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 2)).double().eval()
+    x = torch.randn(batch, 5, dtype=torch.float64)
+    target = torch.arange(batch) % 2
+    expected = ContextualDecomposition(plain).attribute(x, target=target)
+    counted = []
+    plain.register_forward_pre_hook(lambda _, rows: counted.append(len(rows[0])))
+    found = ContextualDecomposition(plain).attribute(x, target=target)
+    torch.testing.assert_close(found, expected)

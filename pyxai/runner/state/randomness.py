@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import _disable_current_modes
 
 __all__ = ["RandomState", "random_state_kept"]
 
@@ -27,7 +28,9 @@ class RandomState:
 
     def has_moved(self) -> bool:
         """Tell whether random numbers were drawn since."""
-        return not all(map(torch.equal, self._found, self._read()))
+        now = self._read()
+        with _real():
+            return not all(map(torch.equal, self._found, now))
 
     def restore(self) -> None:
         """Put it back; where nobody drew, nothing is written, as other threads may draw."""
@@ -37,7 +40,8 @@ class RandomState:
                 torch.cuda.set_rng_state(state, device)
 
     def _read(self) -> list[Tensor]:
-        return [torch.get_rng_state(), *map(torch.cuda.get_rng_state, self._cuda)]
+        with _real():
+            return [torch.get_rng_state(), *map(torch.cuda.get_rng_state, self._cuda)]
 
 
 @contextmanager
@@ -48,3 +52,9 @@ def random_state_kept(devices: Iterable[torch.device] = ()) -> Iterator[None]:
         yield
     finally:
         found.restore()
+
+
+def _real() -> AbstractContextManager[object]:
+    """Return a block out of dispatch modes: while a model is traced, tensors hold no values."""
+    traced = torch._C._len_torch_dispatch_stack()
+    return _disable_current_modes() if traced else nullcontext()
