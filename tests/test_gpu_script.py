@@ -112,3 +112,15 @@ def test_the_table_of_ratios_says_what_the_entries_say(monkeypatch):
     line = run.table([row]).splitlines()[1]
     assert line.split()[:5] == ["test_op[f32]", "3.21", "ms", "1.07", "torch.mv"]
     assert "9.5 GB/s" in line
+
+
+def test_every_benchmark_can_be_collected():
+    command = [sys.executable, "-m", "pytest", "benchmarks", "--collect-only", "-q"]
+    done = subprocess.run(
+        [*command, "-p", "no:cacheprovider"],
+        cwd=BENCHMARKS.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:]

@@ -12,25 +12,11 @@ import warnings
 import captum.attr
 import pytest
 import torch
+from _nets import NETS
 from _timing import compare
-from deep_nets import Function, resnet18, vgg
-from torch import nn
 
 from pyxai.attribution import DeepLift
 from pyxai.tracing import trace
-
-
-def transformer():
-    layer = nn.TransformerEncoderLayer(128, 4, 256, activation="gelu", batch_first=True)
-    encoder = nn.TransformerEncoder(layer, 2)
-    return Function(lambda parts, x: parts[1](parts[0](x).mean(1)), encoder, nn.Linear(128, 5))
-
-
-NETS = {
-    "vgg": (vgg, (32, 3, 32, 32)),
-    "resnet18": (lambda: resnet18(32), (8, 3, 64, 64)),
-    "transformer": (transformer, (8, 64, 128)),
-}
 
 
 @pytest.mark.parametrize("rule", ["rescale", "reveal_cancel"])

@@ -9,8 +9,8 @@ import time
 
 import pytest
 import torch
+from _nets import NETS
 from _timing import compare
-from test_deep_lift import NETS
 
 from pyxai.attribution import LRP
 from pyxai.tracing import trace
