@@ -3,7 +3,7 @@
 One row through an MLP 10-32-3, and one image through 50 residual blocks. The aims, and what is
 measured here on one thread: integrated gradients with 50 nodes 3 times the loop (3.6), `explain`,
 with outputs and delta as well, 6 times (6.8), saliency 2.5 times (2.9); on the blocks saliency 1.25
-times (1.27), integrated gradients 1.08 times the bare model on the same rows (1.09). Where single
+times (1.38), integrated gradients 1.08 times the bare model on the same rows (1.06). Where single
 calls take turns with single loops, which then find caches as cold, the first three are 2.8, 5.1
 and 2.6.
 """
