@@ -149,7 +149,9 @@ class Forward:
         except MixedRowsError:
             raise
         except ValueError as error:
-            if together:
+            # With an output for each row, something else is wrong: a target, say.
+            each = isinstance(outputs, Tensor) and outputs.shape[:1] == (this.rows,)
+            if together and not each:
                 self._note_single_example(error, rows, given)
             raise
 

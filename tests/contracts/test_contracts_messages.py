@@ -179,3 +179,10 @@ def test_before_notes_the_line_joins_the_message():
     empty = RuntimeError()
     append_to_message(empty, "second")
     assert str(empty) == "\nsecond"
+
+
+def test_a_target_that_does_not_fit_is_no_word_on_the_batch_dimension():
+    model = nn.Linear(4, 3).double()  # takes inputs of any number of dimensions
+    with pytest.raises(ValueError, match="target must be in") as caught:
+        pyxai.explain(model, torch.ones(2, 4).double(), method="integrated_gradients", target=5)
+    assert not getattr(caught.value, "__notes__", [])
