@@ -254,3 +254,34 @@ def test_results_are_not_part_of_what_a_model_writes_into_again():
 
     x = torch.rand(3, 4)
     assert torch.equal(Runner(Reusing()).outputs((x,)), x.sum(1))
+
+
+def test_memory_that_was_found_is_given_to_nobody_else(on_gpu):
+    """Else what is put back would be written into a tensor of somebody else's."""
+    net = nn.Linear(2, 2)
+    net.register_buffer("mask", torch.full((1000,), 0.3))
+    address = net.mask.data_ptr()
+    with left_as_found(find_modules(net)):
+        net.mask.data = torch.zeros(1000)
+        others = [torch.full((1000,), 7.0) for _ in range(20)]
+        assert all(other.data_ptr() != address for other in others)
+        net.mask.data = others[3]
+        net.mask.add_(0)  # counted, for a look where values are not compared
+    assert net.mask.data_ptr() == address
+    assert torch.equal(net.mask, torch.full((1000,), 0.3))
+    assert all(torch.equal(other, torch.full((1000,), 7.0)) for other in others)
+
+
+@pytest.mark.parametrize("shape", [(), (3, 1), (1, 4)])
+def test_expanded_tensors_are_put_back(shape, on_gpu):
+    """Torch refuses to write all values of a tensor that has several at one place in memory."""
+    net, start = nn.Linear(2, 2), torch.rand(shape)
+    net.base, net.wide = start.clone(), None
+    net.wide = net.base.expand(3, 4)
+    net.__class__ = type("Remembering", (nn.Linear,), {"__module__": "users"})
+    with left_as_found(find_modules(net)):
+        net.base.mul_(3)
+        net.wide.data = torch.rand(()).expand(3, 4)
+    assert torch.equal(net.base, start)
+    assert torch.equal(net.wide, start.expand(3, 4))
+    assert net.wide.data_ptr() == net.base.data_ptr()

@@ -89,25 +89,29 @@ class KeptValues:
                         yield place
 
     def _put_back(self, place: int) -> None:
-        tensor, (value, address) = self._tensors[place], self._found(place)
+        tensor, (value, memory) = self._tensors[place], self._found(place)
         # A tensor does not count what is written through its data: for a backward pass of the
         # user's that is still to come, nothing has happened.
         with torch.inference_mode(tensor.is_inference()):
-            if tensor.shape == value.shape and _address(tensor) == address:
+            if memory is None:
                 tensor.data.copy_(value)
-            else:  # who gave it this memory may still use it
-                tensor.data = value.clone()
+                return
+            tensor.data = memory  # who gave it other memory may still use that
+            for dim, (size, stride) in enumerate(zip(memory.shape, memory.stride(), strict=True)):
+                if size > 1 and stride == 0:  # expanded: one place in memory holds them all
+                    memory, value = memory.narrow(dim, 0, 1), value.narrow(dim, 0, 1)
+            memory.copy_(value)
 
-    def _found(self, place: int) -> tuple[Tensor, int]:
-        """Return what a tensor held, and where."""
+    def _found(self, place: int) -> tuple[Tensor, Tensor | None]:
+        """Return what a tensor held, and its memory."""
         copy = next(copy for copy in self._copies if place in copy.places)
-        index = copy.places.index(place)
         if not copy.shapes:
-            return copy.flat, copy.addresses[index]
+            return copy.flat, None
+        index = copy.places.index(place)
         start = sum(shape.numel() for shape in copy.shapes[:index])
         shape = copy.shapes[index]
         value = copy.flat[start : start + shape.numel()].view(shape)
-        return value, copy.addresses[index]
+        return value, copy.memory[index]
 
 
 class _Copy(NamedTuple):
@@ -117,7 +121,8 @@ class _Copy(NamedTuple):
     shapes: list[torch.Size]
     """Empty where one tensor is kept in its own form, being sparse or quantized."""
     flat: Tensor
-    addresses: list[int]
+    memory: list[Tensor]
+    """Other tensors with the memory that they had, which so is given to nobody else meanwhile."""
 
 
 def _copies(tensors: list[Tensor]) -> list[_Copy]:
@@ -129,11 +134,11 @@ def _copies(tensors: list[Tensor]) -> list[_Copy]:
     for (cls, (layout, quantized, *_)), places in alike.items():
         given = [tensors[place] for place in places]
         if cls is Tensor and layout == torch.strided and not quantized:
-            addresses = [tensor.data_ptr() for tensor in given]
-            copies.append(_Copy(places, [*map(_shape, given)], _flat(given), addresses))
+            memory = [tensor.data for tensor in given]
+            copies.append(_Copy(places, [*map(_shape, given)], _flat(given), memory))
         else:
             copies += [
-                _Copy([place], [], tensor.detach().clone(), [_address(tensor)])
+                _Copy([place], [], tensor.detach().clone(), [])
                 for place, tensor in zip(places, given, strict=True)
             ]
     return copies
@@ -144,10 +149,6 @@ def _flat(tensors: list[Tensor]) -> Tensor:
     if tensors[0].ndim == 0:
         return torch.stack(tensors)
     return torch.cat(tensors if tensors[0].ndim == 1 else [t.reshape(-1) for t in tensors])
-
-
-def _address(tensor: Tensor) -> int:
-    return tensor.data_ptr() if type(tensor) is Tensor and tensor.layout == torch.strided else 0
 
 
 def _comparable(copy: _Copy) -> bool:
