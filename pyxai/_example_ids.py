@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pyxai._checks import check_device, check_dtype, check_shape, check_tensor
 
-__all__ = ["example_ids"]
+__all__ = ["example_ids", "scramble"]
 
 _BLOCK = 2**20  # words that are scrambled at a time
 _WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -43,7 +43,7 @@ def example_ids(given: Any, inputs: tuple[Tensor, ...]) -> Tensor:
     if given is None:
         total = torch.zeros(batch, dtype=torch.int64, device=device)
         for number, tensor in enumerate(inputs):
-            total = _mix(total ^ _hash(tensor, number))
+            total = scramble(total ^ _hash(tensor, number))
         return total
     if not isinstance(given, Tensor):
         given = torch.tensor(list(given), device=device)
@@ -61,13 +61,13 @@ def _hash(tensor: Tensor, number: int) -> Tensor:
         flat = flat + 0.0  # -0.0 and 0.0 are one value with two forms
     words = flat.contiguous().view(_WORDS[flat.element_size()])
     places = torch.arange(words.shape[1], dtype=torch.int64, device=flat.device)
-    salt = _mix(places + (number << 40))
+    salt = scramble(places + (number << 40))
     # A sum has no order, so it is the same on every device; int64 wraps around everywhere.
     blocks = torch.split(words, max(1, _BLOCK // max(1, words.shape[1])))
-    return torch.cat([_mix(block.to(torch.int64) + salt).sum(1) for block in blocks])
+    return torch.cat([scramble(block.to(torch.int64) + salt).sum(1) for block in blocks])
 
 
-def _mix(value: Tensor) -> Tensor:
+def scramble(value: Tensor) -> Tensor:
     """Scramble 64 bits, each of the result depends on all: the finaliser of splitmix64."""
     value = value + _signed(0x9E3779B97F4A7C15)
     value = (value ^ _shift(value, 30)) * _signed(0xBF58476D1CE4E5B9)

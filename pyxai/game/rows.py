@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import FLOAT_DTYPES
-from pyxai._inputs import Players, flat_features
-from pyxai.imputers import Draws, Imputer
+from pyxai._inputs import Players
+from pyxai.imputers.base import Draws, Imputer
+from pyxai.imputers.blend import kept_or_drawn, shown_features
 from pyxai.ops import masked_perturb, soft_perturb, unpack_masks
 from pyxai.runner import Build
 
@@ -107,7 +108,7 @@ class GameRows:
                 for baseline in self.baselines
             )
         return self.imputer.draw(
-            tuple(tensor[examples] for tensor in self.inputs),
+            self._cut(examples),
             kept,
             seed=self.seed,
             example_ids=self.example_ids[examples],
@@ -127,14 +128,10 @@ class GameRows:
         count = examples.stop - examples.start
         present = unpack_masks(masks, self.players.n_players)
         present = present.expand(count, *present.shape[-2:])
-        kept = []
-        for tensor, owners in zip(self.inputs, self._owners(examples), strict=True):
-            shown = present
-            if owners is not None:
-                index = flat_features(owners).long().unsqueeze(1)
-                shown = present.gather(2, index.expand(count, present.shape[1], -1))
-            kept.append(shown.reshape(count, -1, *tensor.shape[1:]))
-        return tuple(kept)
+        return shown_features(present, self._owners(examples), self._cut(examples))
+
+    def _cut(self, examples: slice) -> tuple[Tensor, ...]:
+        return tuple(tensor[examples] for tensor in self.inputs)
 
     def _masked(
         self,
@@ -156,12 +153,7 @@ class GameRows:
                 channels_last=_is_channels_last(inputs),
             )
             return rows.flatten(1, 2)
-        if isinstance(draws, Tensor) and draws.dim() == inputs.dim() + 1:
-            draws = draws.unsqueeze(1)  # the same draws for every mask
-        elif isinstance(draws, Tensor) and draws.dim() == inputs.dim():
-            draws = draws[:, None, None]
-        values = torch.as_tensor(draws, dtype=inputs.dtype, device=inputs.device)
-        return torch.where(kept[index].unsqueeze(2), inputs[:, None, None], values).flatten(1, 2)
+        return kept_or_drawn(inputs, draws, kept[index]).flatten(1, 2)
 
     def _soft(self, examples: slice, weights: Tensor) -> list[Tensor]:
         """Return rows ``[examples, n_points * n_draws, *feat]`` of each input tensor."""

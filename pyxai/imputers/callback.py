@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Tensor
 
@@ -41,7 +41,7 @@ class Callback(Imputer):
     1
     """
 
-    conditional: ClassVar[bool] = True
+    conditional = True
 
     def __init__(self, function: Callable[..., Any], n_draws: int = 1) -> None:
         if not callable(function):

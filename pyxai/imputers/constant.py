@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from pyxai._checks import check_int
 from pyxai._inputs import format_baselines
 from pyxai.imputers.base import Draws, Imputer
 
@@ -45,6 +46,11 @@ class Constant(Imputer):
             for value in format_baselines(self.value, one_row, name="value")
         )
         return ready
+
+    def with_draws(self, n_draws: int) -> Constant:
+        """Return itself: there is nothing to draw, and one row says all."""
+        check_int("n_draws", n_draws, minimum=1)
+        return self
 
     def draw(
         self,

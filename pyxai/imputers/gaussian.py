@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,8 +10,8 @@ from torch import Tensor
 from pyxai._checks import check_finite, check_int, check_real, check_tensor, describe
 from pyxai._inputs import flat_features, format_background
 from pyxai.covariance import Covariance, DenseCovariance
-from pyxai.imputers.base import IMPUTER_STREAM, Imputer
-from pyxai.ops import philox_normal
+from pyxai.imputers.base import Imputer
+from pyxai.imputers.randomness import noise
 
 __all__ = ["Gaussian"]
 
@@ -36,7 +36,7 @@ class Gaussian(Imputer):
         See ``mean``.
     shrinkage : float
         Share by which the covariance is moved towards its diagonal, in [0, 1]; needed where the
-        background has no more rows than features.
+        background has no more rows than features. With 1 features are independent.
 
     Raises
     ------
@@ -49,7 +49,9 @@ class Gaussian(Imputer):
     Notes
     -----
     Joint draws z are moved to each condition by Matheron's rule, ``z_a + C_ap C_pp^-1 (x_p - z_p)``
-    [2]_, so a mask costs one factorisation, features^3 / 3 operations, however many the draws.
+    [2]_, so a mask costs one factorisation, features^3 / 3 operations, however many the draws. With
+    a diagonal covariance, such as that of noise (``mean`` 0, ``covariance`` the identity), nothing
+    is solved and draws do not depend on the mask.
 
     References
     ----------
@@ -66,8 +68,7 @@ class Gaussian(Imputer):
     32
     """
 
-    conditional: ClassVar[bool] = True
-    antithetic: ClassVar[bool] = True
+    antithetic = True
 
     def __init__(
         self,
@@ -104,6 +105,10 @@ class Gaussian(Imputer):
         dense.solve(torch.zeros_like(dense.diagonal()))  # a singular matrix is an error here
         self._mean = mean.double()
         self._covariance = dense
+        found = dense.matrix
+        # Independent features need no look at the mask: then draws serve all masks, and points of
+        # the continuous extension too.
+        self.conditional = bool((found != torch.diag(found.diagonal())).any())
 
     def check(self, inputs: tuple[Tensor, ...]) -> Gaussian:
         """Return this imputer on the device of ``inputs``, if the features are as many."""
@@ -133,56 +138,69 @@ class Gaussian(Imputer):
         seed: int,
         example_ids: Tensor,
     ) -> tuple[Tensor, ...]:
-        """Return draws given the present features, ``[batch, n_masks, n_draws, *feat]``."""
-        if masks is None:
-            raise TypeError(f"masks must be given for conditional draws, got {describe(masks)}")
-        # [batch, features], [batch, n_masks, features]
-        flat = torch.cat([flat_features(value) for value in inputs], 1).double()
-        present = torch.cat([flat_features(mask, 2) for mask in masks], 2)
-        joint = self._mean + self._covariance.color(self._normals(example_ids, flat.shape[1], seed))
-        gap = flat[:, None] - joint  # [batch, n_draws, features]
-        if present.shape[0] > 1 and not bool((present == present[:1]).all()):
-            rows = [self._moves(p[None], g[None]) for p, g in zip(present, gap, strict=True)]
-            moves = torch.cat(rows)
-        else:
-            moves = self._moves(present[:1], gap)
-        drawn = joint[:, None] + moves  # [batch, n_masks, n_draws, features]
+        """Return draws, given the present features unless the others do not depend on them.
+
+        ``[batch, n_masks, n_draws, *feat]``; of independent features
+        ``[batch, (n_masks,) n_draws, *feat]``.
+        """
+        # [batch, 1 or n_masks, n_draws, features]
+        drawn = self._mean + self._covariance.color(self._normals(example_ids, seed))
+        if self.conditional:
+            if masks is None:
+                raise TypeError(f"masks must be given for conditional draws, got {describe(masks)}")
+            flat = torch.cat([flat_features(value) for value in inputs], 1).double()
+            present = torch.cat([flat_features(mask, 2) for mask in masks], 2)
+            drawn = drawn + self._moves(present, flat[:, None, None] - drawn)
+        elif example_ids.dim() == 1:
+            drawn = drawn.squeeze(1)
         sizes = [value[0].numel() for value in inputs]
         return tuple(
-            part.reshape(*part.shape[:3], *value.shape[1:]).to(value.dtype)
+            part.reshape(*part.shape[:-1], *value.shape[1:]).to(value.dtype)
             for part, value in zip(torch.split(drawn, sizes, -1), inputs, strict=True)
         )
 
-    def _normals(self, example_ids: Tensor, features: int, seed: int) -> Tensor:
-        """Return standard normals in antithetic pairs, [batch, n_draws, features]."""
-        half = philox_normal(
-            (features,),
+    def _normals(self, example_ids: Tensor, seed: int) -> Tensor:
+        """Return normals in antithetic pairs, [batch, 1 or n_masks, n_draws, features]."""
+        half = noise(
+            (self._mean.numel(),),
             (self.n_draws + 1) // 2,
             seed=seed,
             example_ids=example_ids,
-            stream=IMPUTER_STREAM,
-            dtype=torch.float64,
+            distribution="normal",
         )
-        return torch.stack([half, -half], 2).flatten(1, 2)[:, : self.n_draws]
+        return torch.stack([half, -half], 3).flatten(2, 3)[:, :, : self.n_draws]
 
     def _moves(self, present: Tensor, gap: Tensor) -> Tensor:
-        """Return ``C_ap C_pp^-1 (x_p - z_p)`` at absent features, for masks that all rows share.
+        """Return ``C_ap C_pp^-1 (x_p - z_p)`` at absent features, by one system for each mask.
 
-        present [1, n_masks, features], gap [batch, n_draws, features]
+        present [batch, n_masks, features], gap [batch, 1 or n_masks, n_draws, features]
         -> [batch, n_masks, n_draws, features]
         """
+        batch, n_masks, features = present.shape
+        if bool((present == present[:1]).all()):  # one system serves all rows
+            columns = gap.permute(1, 3, 0, 2).flatten(2)  # [1 or n_masks, features, batch * draws]
+            moves = self._solved(present[0], columns.expand(n_masks, -1, -1))
+            return moves.view(n_masks, features, batch, -1).permute(2, 0, 3, 1)
+        columns = gap.expand(-1, n_masks, -1, -1).flatten(0, 1).transpose(1, 2)
+        moves = self._solved(present.flatten(0, 1), columns)
+        return moves.view(batch, n_masks, features, -1).transpose(2, 3)
+
+    def _solved(self, present: Tensor, columns: Tensor) -> Tensor:
+        """Return the moves of some columns for each mask.
+
+        present [n_systems, features], columns [n_systems, features, n] -> like columns
+        """
         matrix = self._covariance.matrix
-        features = matrix.shape[0]
-        columns = gap.flatten(0, 1).T  # [features, batch * n_draws]
         parts = []
-        step = max(1, _MATRIX_ELEMENTS // features**2)
-        for kept in torch.split(present[0].double(), step):
+        step = max(1, _MATRIX_ELEMENTS // matrix.numel())
+        for kept, gaps in zip(
+            torch.split(present.double(), step), torch.split(columns, step), strict=True
+        ):
             # Absent features get a unit row, so that masks of all sizes are solved together.
             system = matrix * kept[:, :, None] * kept[:, None, :] + torch.diag_embed(1 - kept)
-            solved = torch.cholesky_solve(kept[:, :, None] * columns, torch.linalg.cholesky(system))
+            solved = torch.cholesky_solve(kept[:, :, None] * gaps, torch.linalg.cholesky(system))
             parts.append((matrix @ solved) * (1 - kept)[:, :, None])
-        moves = torch.cat(parts)  # [n_masks, features, batch * n_draws]
-        return moves.view(*moves.shape[:2], *gap.shape[:2]).permute(2, 0, 3, 1)
+        return torch.cat(parts)
 
 
 def _moments(background: Any) -> tuple[Tensor, Tensor]:

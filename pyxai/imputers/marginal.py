@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from pyxai._checks import check_int
 from pyxai._inputs import format_background
-from pyxai.imputers.base import IMPUTER_STREAM, Imputer
-from pyxai.ops.philox_random import philox_random
+from pyxai.imputers.base import Imputer
+from pyxai.imputers.randomness import noise
 
 __all__ = ["Marginal"]
 
@@ -52,6 +51,10 @@ class Marginal(Imputer):
         rows = format_background(self.background, inputs)
         return Marginal(rows, self.n_draws if self._drawn else None)
 
+    def with_draws(self, n_draws: int) -> Marginal:
+        """Return a copy that draws ``n_draws`` rows with replacement."""
+        return Marginal(self.background, n_draws)
+
     def draw(
         self,
         inputs: tuple[Tensor, ...],
@@ -60,16 +63,11 @@ class Marginal(Imputer):
         seed: int,
         example_ids: Tensor,
     ) -> tuple[Tensor, ...]:
-        """Return background rows, ``[1 or batch, n_draws, *feat]``."""
+        """Return background rows, ``[1 or batch, (n_masks,) n_draws, *feat]``."""
         if not self._drawn:
             return tuple(rows.unsqueeze(0) for rows in self.background)
-        uniform = philox_random(
-            (),
-            self.n_draws,
-            seed=seed,
-            example_ids=example_ids,
-            stream=IMPUTER_STREAM,
-            dtype=torch.float64,
-        )
-        chosen = (uniform * self.background[0].shape[0]).long()  # [batch, n_draws]
+        uniform = noise((), self.n_draws, seed=seed, example_ids=example_ids)
+        chosen = (uniform * self.background[0].shape[0]).long()  # [batch, 1 or n_masks, n_draws]
+        if example_ids.dim() == 1:
+            chosen = chosen.squeeze(1)
         return tuple(rows[chosen] for rows in self.background)
