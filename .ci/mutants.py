@@ -3,10 +3,10 @@
     python .ci/mutants.py [--mutants 100] [--seed N] [--only pyxai/metrics] [--list]
 
 Every mutant changes one place of one file, in a copy of the tree (build/mutants). A kind of change
-is drawn first, then a place, so that rare kinds come as often as common ones. The tests of a file
-are those of its folder, the contracts, and those that import its module or its room; they stop at
-the first failure and at a time limit. At the end every test that killed a mutant runs on the
-unchanged tree: a kill by a test that fails there does not count.
+is drawn first, then a place, so that rare kinds come as often as common ones. The tests of a mutant
+are those that run the changed line, as one run of the suite under coverage tells (kept in build/
+for these sources); they stop at the first failure and at a time limit. At the end every test that
+killed a mutant runs on the unchanged tree: a kill by a test that fails there does not count.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import argparse
 import ast
 import collections
 import functools
+import hashlib
 import importlib.util
 import os
 import random
@@ -24,11 +25,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
+from xml.etree import ElementTree
 
+import coverage
 from mutations import Mutation, find_mutations
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -70,76 +74,96 @@ def draw(count: int, seed: int, only: str) -> list[Mutation]:
     return drawn
 
 
-def tests_of(path: str) -> list[list[str]]:
-    """Arguments of pytest for a source file, in groups: the nearest tests come first."""
-    source, tests = Path(path), ROOT / "tests"
-    module = dotted(source)
-    room = ".".join(module.split(".")[:2])
-    words = set(re.split(r"[_.]+", module))
-    own = tests.joinpath(*source.parts[1:-1])
-    while not own.is_dir():
-        own = own.parent
-    folders = {own}
-    if own == tests:  # none of its own: those of its users
-        users = [user for user in (ROOT / "pyxai").rglob("*.py") if module in imported(user)]
-        folders = {tests / user.parent.relative_to(ROOT / "pyxai") for user in users}
-    groups: list[list[tuple[int, str]]] = [[], [], []]
-    for test in tests.rglob("test_*.py"):
-        ranks = (
-            (len(folders) <= 3 and test.parent in folders) or module in imported(test),
-            test.parent == tests / "contracts" and under_contract(room),
-            test.parent in folders
-            or (room != "pyxai.attribution" and room in imported(test)),  # all use some method
-        )
-        if any(ranks):
-            common = len(words & set(test.stem.split("_")))
-            groups[ranks.index(True)].append((-common, str(test.relative_to(ROOT))))
-    near, contracts, others = ([name for _, name in sorted(group)] for group in groups)
-    return [group for group in (near, [*contracts, *methods_of(module)], others) if group]
-
-
 def dotted(path: Path) -> str:
-    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+    return ".".join(path.with_suffix("").parts)
 
 
-def under_contract(room: str) -> bool:
-    """Whether what the contract tests ask, the methods above all, uses a room."""
-    asked = [*(ROOT / "tests").rglob("*contract*.py"), *(ROOT / "pyxai/attribution").rglob("*.py")]
-    return room == "pyxai.attribution" or any(
-        f"{name}.".startswith(f"{room}.") for path in asked for name in imported(path)
-    )
+class Map:
+    """Which tests run a line, and how long each takes, by one run of the suite under coverage."""
+
+    def __init__(self, folder: Path) -> None:
+        self.data = coverage.CoverageData(basename=str(folder / "coverage"))
+        self.data.read()
+        self.files = {self._relative(path): path for path in self.data.measured_files()}
+        self.seconds: dict[str, float] = {}
+        for report in folder.glob("*.xml"):
+            for case in ElementTree.parse(report).iter("testcase"):
+                name = f"{case.get('classname')}.{case.get('name')}"
+                self.seconds[name] = float(case.get("time", 0))
+
+    @staticmethod
+    def _relative(path: str) -> str:
+        return path[path.rindex("/pyxai/") + 1 :]
+
+    @functools.cache  # noqa: B019
+    def lines(self, path: str) -> dict[int, set[str]]:
+        """Names of the tests that run each line of a source file."""
+        found = self.data.contexts_by_lineno(self.files[path]) if path in self.files else {}
+        return {
+            line: {name.split("|")[0] for name in names if name} for line, names in found.items()
+        }
+
+    def tests(self, mutation: Mutation) -> list[str]:
+        """Tests that run what is changed: those named like its file first, then the quickest."""
+        lines = self.lines(mutation.path)
+        tree = ast.parse((ROOT / mutation.path).read_text())
+        inside = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+        inside = [node for node in inside if mutation.line in range(*extent(node))]
+        if inside and mutation.line >= inside[-1].body[0].lineno:
+            end = mutation.line + mutation.old.count("\n") + 1
+            wanted: Iterable[int] = range(mutation.line, end)
+        elif inside:  # a default or a decorator runs at import: who calls the function?
+            wanted = range(inside[-1].body[0].lineno, extent(inside[-1])[1])
+        else:
+            wanted = lines
+        names = set().union(*(lines.get(line, ()) for line in wanted))
+        words = set(re.split(r"[_./]+", mutation.path))
+        return sorted(names, key=lambda name: (-common_words(name, words), self._seconds(name)))
+
+    def _seconds(self, name: str) -> float:
+        path, *rest = name.split("::")
+        return self.seconds.get(".".join([dotted(Path(path)), *rest]), 1.0)
 
 
-def methods_of(module: str) -> list[str]:
-    """Option that selects the contract tests of one method, or of one family; [] for all."""
-    family = module.rpartition(".")[0]
-    for place in (module, family):
-        names = [name for where, *both in registered() for name in both if where.startswith(place)]
-        if names and place.startswith("pyxai.attribution."):
-            return ["-k", " or ".join(names)]
-    return []
+def extent(node: ast.FunctionDef) -> tuple[int, int]:
+    first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
+    return first, (node.end_lineno or node.lineno) + 1
 
 
-@functools.cache
-def registered() -> tuple[tuple[str, ...], ...]:
-    """Module, name and class of every method."""
-    code = "from pyxai import registry as r; print(*((r.get(n).cls.__module__, n, "
-    code += "r.get(n).cls.__name__) for n in r.names()), sep='\\n')"
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    return tuple(ast.literal_eval(line) for line in done.stdout.splitlines())
+def common_words(test: str, words: set[str]) -> int:
+    """How many words of a source file the name of a test's file has, contracts apart."""
+    path = test.split("::")[0]
+    return 0 if "/contracts/" in path else len(words & set(re.split(r"[_./]+", path)))
 
 
-@functools.cache
-def imported(path: Path) -> frozenset[str]:
-    """Modules that a file imports, and what it takes out of them."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return frozenset(found)
+def make_map(jobs: int) -> Map:
+    """Run all tests under coverage in a copy of the tree, once for these sources."""
+    digest = hashlib.sha256()
+    for path in sorted([*(ROOT / "pyxai").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]):
+        digest.update(path.read_bytes())
+    folder = ROOT / "build" / f"mutants-map-{digest.hexdigest()[:16]}"
+    if not (folder / "coverage").exists():
+        print("running all tests under coverage, to know which run which line", flush=True)
+        tree = copy_tree(WORK / "map")
+        parts = [["tests/contracts"], ["tests", "--ignore=tests/contracts"]]
+        folder.mkdir(parents=True, exist_ok=True)
+        with ThreadPoolExecutor(min(jobs, len(parts))) as pool:
+            list(pool.map(lambda part: run_covered(tree, folder, *part), parts))
+        combined = coverage.CoverageData(basename=str(folder / "coverage"))
+        for each in folder.glob("coverage.part-*"):
+            data = coverage.CoverageData(basename=str(each))
+            data.read()
+            combined.update(data)
+        combined.write()
+    return Map(folder)
+
+
+def run_covered(tree: Path, folder: Path, tests: str, *options: str) -> None:
+    name = f"part-{len(options)}"
+    options = ("--maxfail=1000", "--timeout=1000", f"--junitxml={folder / name}.xml", *options)
+    options = ("--cov=pyxai", "--cov-context=test", "--cov-report=", *options)
+    file = str(folder / f"coverage.{name}")
+    run_tests(tree, [tests], 10_000, *options, COVERAGE_FILE=file)
 
 
 def copy_tree(target: Path) -> Path:
@@ -153,12 +177,14 @@ def copy_tree(target: Path) -> Path:
     return target
 
 
-def run_tests(tree: Path, tests: list[str], limit: float, *options: str) -> tuple[int | None, str]:
+def run_tests(
+    tree: Path, tests: list[str], limit: float, *options: str, **environment: str
+) -> tuple[int | None, str]:
     """Exit status, None when the time was up, and output."""
     process = subprocess.Popen(
         [sys.executable, *PYTEST, *options, *tests],
         cwd=tree,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -174,18 +200,18 @@ def run_tests(tree: Path, tests: list[str], limit: float, *options: str) -> tupl
     return process.returncode, output
 
 
-def judge(tree: Path, mutation: Mutation, limit: float) -> Outcome:
+def judge(tree: Path, mutation: Mutation, tests: list[str], limit: float) -> Outcome:
     path = tree / mutation.path
     source, start = path.read_bytes(), time.monotonic()
-    status, output = None, ""
+    status: int | None = NO_TESTS
+    output = ""
     compiled = Path(importlib.util.cache_from_source(str(path)))
     try:
         path.write_bytes(mutation.apply(source))
         compiled.unlink(missing_ok=True)  # a change of equal length within a second looks the same
-        for tests in tests_of(mutation.path):
-            status, output = run_tests(tree, tests, limit - (time.monotonic() - start))
-            if status not in (0, NO_TESTS):
-                break
+        if tests:
+            (tree / "chosen").write_text("\n".join(tests))
+            status, output = run_tests(tree, ["@chosen"], limit)
     finally:
         path.write_bytes(source)
         compiled.unlink(missing_ok=True)
@@ -236,6 +262,7 @@ def main() -> None:
         print(*drawn, sep="\n")
         return
     shutil.rmtree(WORK, ignore_errors=True)
+    chosen = make_map(options.jobs)
     trees: SimpleQueue[Path] = SimpleQueue()
     for number in range(options.jobs):
         trees.put(copy_tree(WORK / str(number)))
@@ -246,7 +273,7 @@ def main() -> None:
         tree = trees.get()
         try:
             if time.monotonic() < end:
-                found = judge(tree, mutation, options.limit)
+                found = judge(tree, mutation, chosen.tests(mutation), options.limit)
                 outcomes.append(found)
                 place = f"[{len(outcomes)}/{len(drawn)}] {found.verdict}, {found.seconds:.0f} s"
                 print(f"{place}, {mutation}  {found.test}", flush=True)

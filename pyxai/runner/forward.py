@@ -67,6 +67,8 @@ class Forward:
         """What is seen of the model's modules."""
         self.copy_rows = True
         """Whether `values` gives the model copies of the rows: it might write into them."""
+        self.is_noisy = False
+        """Whether the user was told that the model is random or mixes rows as in training."""
         self.wrote_rows = False
         """Whether the model was seen to write into its input."""
         self._copy_leaves = False

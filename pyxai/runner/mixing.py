@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
 from pyxai._checks import check_tensor
 
-__all__ = ["MixedRowsError", "check_rows", "each_row", "in_rounds", "per_output"]
+__all__ = ["MixedRowsError", "agree", "check_rows", "each_row", "in_rounds", "per_output"]
 
 Result = TypeVar("Result")
 
@@ -92,6 +93,22 @@ def check_rows(shape: tuple[int | None, ...], n_rows: int) -> bool:
     raise kind(
         f"model must return one row for each of {n_rows} input rows, or one scalar, "
         f"got shape {list(shape)}"
+    )
+
+
+def agree(found: Any, own: Any) -> bool:
+    """Whether what a model returned twice is the same but for rounding.
+
+    That of two orders of summation, each with the cancellation of a whole network.
+    """
+    if not isinstance(own, Tensor) or found.shape != own.shape:
+        return False
+    if not own.is_floating_point():
+        return torch.equal(found, own)
+    tolerance = max(torch.finfo(each.dtype).eps for each in (found, own)) ** 0.5
+    largest = own.double().abs().nan_to_num(0.0, 0.0, 0.0).amax() if own.numel() else 0.0
+    return torch.allclose(
+        found.double(), own.double(), rtol=0.0, atol=float(tolerance * largest), equal_nan=True
     )
 
 

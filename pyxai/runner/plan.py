@@ -6,16 +6,16 @@ import inspect
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from pyxai._errors import warn
 from pyxai.runner.arguments import follows, own_values
 from pyxai.runner.forward import Forward, Pass, Rows
 from pyxai.runner.memory import LiveBytes, Measure, Schedule, is_out_of_memory, rows_for
-from pyxai.runner.mixing import MixedRowsError
+from pyxai.runner.mixing import MixedRowsError, agree
 from pyxai.runner.state import left_as_found
 
 __all__ = ["Build", "Consume", "Job", "plan"]
@@ -28,7 +28,7 @@ _FEW_ROWS = 8
 _PROBE_ROWS = (2, 4)
 
 # What was learned, by model and by the form of the rows; forgotten with the model.
-_measures: weakref.WeakKeyDictionary[Any, dict[Any, Measure]] = weakref.WeakKeyDictionary()
+_known: weakref.WeakKeyDictionary[Any, dict[Any, Any]] = weakref.WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -69,25 +69,36 @@ def plan(
     """
     total = job.n_examples * job.n_repeats
     few = job.n_repeats == 1 and total < _FEW_ROWS and (max_rows is None or max_rows >= total)
+    form = _form_of(job, forward) if total > 1 else None
+    rows = 1 if form is not None and _mixes_rows(job, forward, max_rows, form) else total
     if few and not always_measure:
         # Nothing is known of how the model treats them; an earlier job may have been of gradients.
         forward.copy_rows = True
-        return Measure(), Schedule(job.n_examples, 1, total)
-    measure, device = _measured(job, forward, max_rows)
+        return Measure(), Schedule(job.n_examples, 1, rows)
+    form = form or _form_of(job, forward)
+    measure = _measured(job, forward, max_rows, form)
     forward.copy_rows = measure.writes_inputs
-    rows = job.n_examples
     if not measure.whole_batch:
-        rows = min(total, rows_for(measure, device, max_rows))
-    elif max_rows is not None and max_rows < rows:
-        raise ValueError(
-            f"max_rows must be at least the batch size, {rows}, for a model that needs the whole "
-            f"batch at once, got {max_rows}"
-        )
+        rows = min(rows, rows_for(measure, form.rows[0].device, max_rows))
+    else:
+        rows = job.n_examples
+        if max_rows is not None and max_rows < rows:
+            raise ValueError(
+                f"max_rows must be at least the batch size, {rows}, for a model that needs the "
+                f"whole batch at once, got {max_rows}"
+            )
     return measure, Schedule(job.n_examples, job.n_repeats, rows, measure.whole_batch)
 
 
-def _measured(job: Job, forward: Forward, max_rows: int | None) -> tuple[Measure, torch.device]:
-    """Look up or take the measure of the model on rows of this form."""
+class _Form(NamedTuple):
+    """What is known of a model on rows of some form, and rows of that form."""
+
+    known: dict[Any, Any]
+    name: tuple[Any, ...]
+    rows: Rows
+
+
+def _form_of(job: Job, forward: Forward) -> _Form:
     rows = job.build(slice(0, 1), slice(0, 1)) if job.like is None else job.like
     apart: set[int] = set()
     leaves: list[Any] = []
@@ -95,9 +106,8 @@ def _measured(job: Job, forward: Forward, max_rows: int | None) -> tuple[Measure
         marked = pytree.tree_leaves(forward.arguments)
         apart = {id(leaf) for leaf in marked if follows(leaf, job.n_examples)}
         leaves = pytree.tree_leaves(own_values(marked))
-    cache, name = _cache_of(forward.forward_func)
-    key = (
-        job.consume is not None,
+    known, name = _known_of(forward.forward_func)
+    forms = (
         name,
         *((t.shape[1:], t.dtype, t.device) for t in rows),
         *(
@@ -106,22 +116,58 @@ def _measured(job: Job, forward: Forward, max_rows: int | None) -> tuple[Measure
             if isinstance(t, Tensor)
         ),
     )
-    if key in cache:
-        return cache[key], rows[0].device
+    return _Form(known, forms, rows)
+
+
+def _measured(job: Job, forward: Forward, max_rows: int | None, form: _Form) -> Measure:
+    """Look up or take the measure of the model on rows of this form."""
+    key = job.consume is not None, form.name
+    found: Measure | None = form.known.get(key)
+    if found is not None:
+        return found
     longest = max(job.n_examples, job.n_repeats)
     longest = longest if max_rows is None else min(longest, max_rows)
     try:
-        measure = _probe(job, forward, longest, sum(row[:1].nbytes for row in rows))
+        measure = _probe(job, forward, longest, sum(row[:1].nbytes for row in form.rows))
     except MixedRowsError:
         raise
     except Exception as error:
         # Short of memory: go row by row. Else: a model that fails on some rows of the batch may
         # yet run on the batch that the user gave; if not, its error comes from there.
         no_room = is_out_of_memory(error)
-        return Measure(float("inf") if no_room else 0.0, whole_batch=not no_room), rows[0].device
+        return Measure(float("inf") if no_room else 0.0, whole_batch=not no_room)
     if longest >= _PROBE_ROWS[0]:
-        cache[key] = measure
-    return measure, rows[0].device
+        form.known[key] = measure
+    return measure
+
+
+def _mixes_rows(job: Job, forward: Forward, max_rows: int | None, form: _Form) -> bool:
+    """Look whether the first row has another output alone than beside the second, and warn."""
+    key = "mixes rows", form.name
+    if forward.is_noisy or max_rows == 1:  # the user was told, or they go through alone
+        return False
+    if key not in form.known:
+        form.known[key] = False
+        try:
+            alone, beside = (_outputs(job, forward, size) for size in (1, 2))
+        except MixedRowsError:
+            raise
+        except Exception:  # see `_measured`
+            return False
+        form.known[key] = len(beside) == 2 and not agree(beside[:1], alone)
+    if form.known[key]:
+        warn(
+            "the model gives a row another output when other rows are beside it, so rows go "
+            "through one at a time and attributions are those of each example alone"
+        )
+    return bool(form.known[key])
+
+
+def _outputs(job: Job, forward: Forward, size: int) -> Tensor:
+    """Return the outputs of the first ``size`` rows."""
+    part = job.first(size)
+    with left_as_found(forward.modules):
+        return forward.values(job.build(part.examples, part.repeats), part)
 
 
 def _probe(job: Job, forward: Forward, longest: int, input_bytes: int) -> Measure:
@@ -155,10 +201,10 @@ def _observe(job: Job, forward: Forward, size: int) -> tuple[LiveBytes, int]:
     return counter, found.shape[0]
 
 
-def _cache_of(forward_func: Any) -> tuple[dict[Any, Measure], Any]:
-    """Return the measures of a model, and a name for what is called among them.
+def _known_of(forward_func: Any) -> tuple[dict[Any, Any], Any]:
+    """Return what was learned about a model, and a name for what is called among them.
 
-    Of an object without weak references none are kept. What is made anew for every call, around a
+    Of an object without weak references nothing is kept. What is made anew for every call, around a
     model that is not, says so by an attribute ``measured_as``.
     """
     owner: Any
@@ -166,6 +212,6 @@ def _cache_of(forward_func: Any) -> tuple[dict[Any, Measure], Any]:
     if inspect.ismethod(owner):
         owner, name = owner.__self__, (owner.__name__, name)
     try:
-        return _measures.setdefault(owner, {}), name
+        return _known.setdefault(owner, {}), name
     except TypeError:
         return {}, name

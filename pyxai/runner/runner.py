@@ -64,6 +64,11 @@ class Runner:
     state is neither read for pyxai's own draws nor moved by a model that draws. Results are
     float64 for float64 outputs and float32 otherwise, and never require gradients. The passes
     depend on sizes only, so the same call twice gives the same bits.
+
+    A model that gives a row another output when other rows are beside it, as one does that takes
+    means over its batch, gets one row at a time, with a warning; two passes over the first rows
+    tell, once for each model and form of the rows. One that returns one scalar for the batch, or
+    runs on no other number of rows, gets the batch as it is.
     """
 
     def __init__(
@@ -91,8 +96,9 @@ class Runner:
         )
         # Rows of a pass after memory ran out, without and with gradients; the next job starts so.
         self._went: dict[bool, int] = {}
+        self._forward.is_noisy = warn_if_training(self._forward.modules, forward_func)
         # Whether the next pass tells if the model draws random numbers.
-        self._watch = not warn_if_training(self._forward.modules, forward_func)
+        self._watch = not self._forward.is_noisy
 
     def outputs(self, inputs: Rows) -> Tensor:
         """Return the explained output of each example.

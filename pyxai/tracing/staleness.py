@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pyxai.runner.arguments import own_values, take_arguments
+from pyxai.runner.mixing import agree
 from pyxai.runner.state import left_as_found
 from pyxai.tracing.graph import Graph
 
@@ -31,9 +32,7 @@ def is_current(
     own = outputs_as_found(graph.model, inputs, arguments)
     with torch.no_grad():
         found = graph.run(inputs, arguments, keep=lambda node: False)[graph.output]
-    return _agree(found, own) or not _agree(
-        outputs_as_found(graph.model, inputs, arguments, 1), own
-    )
+    return agree(found, own) or not agree(outputs_as_found(graph.model, inputs, arguments, 1), own)
 
 
 def check_current(
@@ -55,19 +54,6 @@ def outputs_as_found(
         torch.rand(draws, device=inputs[0].device)
         # The model may write into what it gets.
         return model(*(value.clone() for value in inputs), *own_values(arguments))
-
-
-def _agree(found: Any, own: Any) -> bool:
-    if not isinstance(own, Tensor) or found.shape != own.shape:
-        return False
-    if not own.is_floating_point():
-        return torch.equal(found, own)
-    # Rounding of two orders of summation, each with the cancellation of a whole network.
-    tolerance = max(torch.finfo(each.dtype).eps for each in (found, own)) ** 0.5
-    largest = own.double().abs().nan_to_num(0.0, 0.0, 0.0).amax() if own.numel() else 0.0
-    return torch.allclose(
-        found.double(), own.double(), rtol=0.0, atol=float(tolerance * largest), equal_nan=True
-    )
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from torch.utils import _pytree as pytree
 from pyxai._checks import describe
 from pyxai._errors import UnsupportedOperationError
 from pyxai.runner.arguments import Shared, as_arguments, follows, own_values, take_arguments
-from pyxai.runner.mixing import MixedRowsError, check_rows
+from pyxai.runner.mixing import MixedRowsError, agree, check_rows
 from pyxai.runner.notes import check_form, named, note_call, note_single_example
 from pyxai.runner.state import left_as_found, random_state_kept
 from pyxai.tracing.decompose import decompositions
@@ -34,6 +34,8 @@ _CACHE_SIZE = 16
 _CACHE: weakref.WeakKeyDictionary[nn.Module, OrderedDict[Any, list[Program]]] = (
     weakref.WeakKeyDictionary()
 )
+# Whether the outputs of rows are apart, once it was looked at.
+_APART: weakref.WeakKeyDictionary[Program, bool] = weakref.WeakKeyDictionary()
 
 
 def trace(
@@ -121,10 +123,11 @@ def trace_rows(model: nn.Module, inputs: tuple[Tensor, ...], arguments: tuple[An
     Raises
     ------
     ValueError
-        If it has another number of outputs.
+        If it has another number of outputs, or that of a row depends on the rows beside it.
     """
     graph = trace(model, inputs, arguments)
     if graph.batch_is_free and graph.program.rows_apart:
+        _check_apart(graph, inputs, arguments)
         return graph
     with attributes_kept(graph.model), left_as_found(tuple(graph.model.modules())):
         given = own_values(arguments)
@@ -137,6 +140,25 @@ def trace_rows(model: nn.Module, inputs: tuple[Tensor, ...], arguments: tuple[An
             note_single_example(error, graph.model, inputs, given)
             raise
     return graph
+
+
+def _check_apart(graph: Graph, inputs: tuple[Tensor, ...], arguments: tuple[Any, ...]) -> None:
+    """Raise unless the first row has the output that it has alone, or nothing can be said."""
+    program, batch = graph.program, len(inputs[0])
+    if batch == 1 or program.random or any(module.training for module in graph.model.modules()):
+        return
+    if program not in _APART:
+        if not (program.accepts(1) and program.accepts(2)):
+            return
+        parts = [take_arguments((inputs, arguments), slice(0, n), batch) for n in (1, 2)]
+        with contextlib.suppress(Exception):  # an error of the model's comes from where it matters
+            alone, beside = (outputs_as_found(graph.model, *part) for part in parts)
+            _APART[program] = agree(beside[:1], alone)
+    if not _APART.get(program, True):
+        raise MixedRowsError(
+            "model must give a row the same output whatever rows are beside it, got another one "
+            f"for the first of {batch} than for it alone; explain one example at a time"
+        )
 
 
 def _unwrapped(model: Any) -> nn.Module:

@@ -1,4 +1,6 @@
-"""Models that make one output of all rows: for every method, and whoever multiplies its rows."""
+"""Models that mix their rows: for every method, and whoever multiplies its rows."""
+
+import re
 
 import pytest
 import torch
@@ -6,13 +8,14 @@ from contract_cases import example_of, make_inputs, make_net
 from contract_runs import NAMES, assert_close, method_of, run
 from torch import nn
 
-from pyxai import metrics, registry, taylor
+from pyxai import PyxaiWarning, metrics, registry, taylor
 from pyxai.attribution import (
     DeepLiftShap,
     ExpectedGradients,
     GreedyPIG,
     IntegratedGradients,
     NoiseTunnel,
+    Saliency,
 )
 from pyxai.selection.losses import RowGains
 from pyxai.selection.scoring import Hit, Margin
@@ -202,3 +205,61 @@ def test_information_curves_refuse_one_output_of_all_pictures():
             ValueError, match=r"^model must return one row for each of 2 input rows"
         ):
             curve(mean, picture, scores, target=1)
+
+
+class Normed(nn.Module):
+    """An output for each row, which the rows beside it scale."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, rows):
+        outputs = self.net(rows)
+        return outputs / (1 + outputs.square().mean(0, keepdim=True))
+
+
+BESIDE = "another (output|one) .* (beside it|than for it alone)"
+
+
+@pytest.mark.filterwarnings("ignore::pyxai.PyxaiWarning")
+@pytest.mark.parametrize("name", ALONE)
+def test_rows_that_scale_each_other_are_explained_alone_or_refused(name):
+    example = example_of(name)
+    model, x = Normed(make_net(example)).eval(), make_inputs(example, 3)
+    try:
+        with pytest.warns(PyxaiWarning, match=BESIDE):
+            found = run(name, model, x, 1)
+    except ValueError as error:
+        assert registry.get(name).needs == "module"
+        assert re.search(BESIDE, str(error))  # noqa: PT017
+        return
+    alone = run(name, model, x[1:2], 1)
+    assert_close(found.attributions[1:2], alone.attributions, 1e-10)
+    assert_close(found.outputs[1:2], alone.outputs, 1e-10)
+
+
+@pytest.mark.filterwarnings("ignore::pyxai.PyxaiWarning")
+@pytest.mark.parametrize("name", METRICS)
+def test_rows_that_scale_each_other_are_judged_alone(name):
+    example = example_of("saliency")
+    model, x = Normed(make_net(example)).eval(), make_inputs(example, 3)
+    with pytest.warns(PyxaiWarning, match=BESIDE):
+        found = METRICS[name](model, x)
+    assert_close(found[1:2], METRICS[name](model, x[1:2]), 1e-10)
+
+
+def test_what_was_seen_of_rows_beside_each_other_is_kept():
+    model, calls = Normed(nn.Linear(3, 2)).eval(), []
+    model.register_forward_hook(lambda _, given, __: calls.append(len(given[0])))
+    for seen in ([1, 2, 1, 1], [1, 1]):
+        with pytest.warns(PyxaiWarning, match=BESIDE):
+            Saliency(model).attribute(torch.rand(2, 3), target=0)
+        assert calls == seen
+        calls.clear()
+    plain = nn.Linear(3, 2)
+    plain.register_forward_hook(lambda _, given, __: calls.append(len(given[0])))
+    for seen in ([1, 2, 2], [2]):
+        Saliency(plain).attribute(torch.rand(2, 3), target=0)
+        assert calls == seen
+        calls.clear()
