@@ -67,10 +67,10 @@ class ContextualDecomposition(Attribution):
     Notes
     -----
     An empty group scores 0, and the group of all features the output, with the policies by default.
-    What is left to a group that has nearly all is rounding; where it is below 1e-11 of the terms of
-    a sum in float64, 1e-5 otherwise, it counts as nothing. In float32 more than that is left behind
-    many layers, and biases much larger than what they are added to let it grow: take float64 for
-    groups of nearly all words of a deep transformer.
+    What is left to the rest beside a group that has nearly all is rounding: where it is below 1e-11
+    of the terms of a sum in float64, 1e-6 otherwise, it counts as nothing, and the value is the
+    group's. Of other groups a bias that is much larger than what it is added to multiplies the
+    rounding of its share; where many layers do so, take float64.
     Scores of several groups do not add up to the output: biases and nonlinearities make them
     interact, see `interactions`. In a recurrent layer gates are shared by the rule of [2]_, biases
     first, whatever ``policy`` says; to have its scores, without the last bias, take

@@ -41,8 +41,8 @@ def norm(call: Call) -> Any:
 
     def size() -> Tensor:
         found = total.abs()
-        if running is None:
-            found = found + (total - _centred(call, total)).abs()
+        if running is None and call.node.op != "rms_norm":
+            found = found + _mean(call, found)
         found = found * scale
         return found if weight is None else (found * weight).abs()
 
@@ -76,8 +76,14 @@ def _grouped(call: Call, value: Tensor) -> tuple[Tensor, tuple[int, ...]]:
 def _centred(call: Call, value: Tensor) -> Tensor:
     if call.node.op == "rms_norm":
         return value
+    return value - _mean(call, value)
+
+
+def _mean(call: Call, value: Tensor) -> Tensor:
+    """Return the mean of what is normalised together, shaped to broadcast over the value."""
     grouped, axes = _grouped(call, value)
-    return (grouped - grouped.mean(axes, keepdim=True)).reshape(value.shape)
+    mean = grouped.mean(axes, keepdim=True)
+    return mean if grouped.shape == value.shape else mean.expand(grouped.shape).reshape(value.shape)
 
 
 def _deviation(call: Call, total: Tensor) -> Tensor:

@@ -201,29 +201,33 @@ class Split:
         bias = constant.value.masked_fill(infinite, 0) if masks else constant.value
         result = linear
         if self.policies.bias == "proportional" and not self.biases_apart(call):
-            result = torch.addcmul(linear, self._weights(call, linear, constant), bias)
+            result = self._proportional(call, linear, constant, bias)
         return torch.where(infinite, constant.value, result) if masks else result
 
-    def _weights(self, call: Call, linear: Tensor, constant: Constant) -> Tensor:
+    def _proportional(self, call: Call, linear: Tensor, constant: Constant, bias: Tensor) -> Tensor:
         # In place where nobody differentiates: this is read for every element of every layer.
         recorded = torch.is_grad_enabled()
         mine, others = linear.abs(), constant.total - linear
         others = others.abs() if recorded else others.abs_()
         limit: Tensor | float = 0.0
+        whole = None
         if constant.magnitude is not None:
-            # What is left of the total is rounding where the group has all. It counts as nothing:
-            # a bias much larger than the linear part would make it grow from layer to layer.
+            # What is left of the total is rounding where the group has all. It is nothing: a bias
+            # much larger than the linear part would make it grow from layer to layer.
             limit = constant.magnitude.detach() * _rounding(linear.dtype)
             rounding = others.detach() <= limit
-            others = (
-                others.masked_fill(rounding, 0) if recorded else others.masked_fill_(rounding, 0)
-            )
+            if bool(rounding.any()):
+                whole = rounding
         both = mine + others if recorded else others.add_(mine)
-        tied = both.detach() <= limit
+        tied = both.detach() <= (2 * limit)
         if not bool(tied.any()):
-            return mine / both if recorded else mine.div_(both)
-        weights = mine / both.masked_fill(tied, 1)
-        return torch.where(tied, self._at_ties(call, linear), weights)
+            weights = mine / both if recorded else mine.div_(both)
+        else:
+            weights = mine / both.masked_fill(tied, 1)
+            weights = torch.where(tied, self._at_ties(call, linear), weights)
+            whole = None if whole is None else whole & ~tied
+        result = torch.addcmul(linear, weights, bias)
+        return result if whole is None else torch.where(whole, constant.total + bias, result)
 
     def _at_ties(self, call: Call, linear: Tensor) -> Tensor:
         ties = self.policies.ties
@@ -251,9 +255,9 @@ class Split:
 def _rounding(dtype: torch.dtype) -> float:
     """Return how far apart equal sums may be, for terms whose sizes sum to 1.
 
-    Sums are accumulated in float32 at least, and rounding adds up over layers.
+    Sums are accumulated in float32 at least.
     """
-    return 1e-11 if accumulation_dtype(dtype) == torch.float64 else 1e-5
+    return 1e-11 if accumulation_dtype(dtype) == torch.float64 else 1e-6
 
 
 def split_of(call: Call) -> Split:

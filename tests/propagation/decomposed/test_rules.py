@@ -310,6 +310,39 @@ def test_whole_numbers_made_of_values_are_constants():
     assert_close(found, (x * (10 * x).long())[:, None] * groups)
 
 
+class Deep(nn.Module):
+    """Blocks whose norms make small values of large ones, and add larger biases to them."""
+
+    def __init__(self, weights, blocks=24, size=48):
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.Linear(size, size), nn.LayerNorm(size), nn.GELU())
+            for _ in range(blocks)
+        )
+        self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(blocks))
+        self.head = nn.Linear(size, 3)
+        with torch.no_grad():
+            for layer in self.modules():
+                if isinstance(layer, nn.LayerNorm):
+                    layer.weight.uniform_(weights, 2 * weights)
+                if isinstance(layer, (nn.LayerNorm, nn.Linear)):
+                    layer.bias.normal_()
+
+    def forward(self, x):
+        for block, norm in zip(self.blocks, self.norms, strict=True):
+            x = norm(x + block(x))
+        return self.head(x)
+
+
+@pytest.mark.parametrize("weights", [1.0, 2.0])
+def test_in_float32_rounding_does_not_become_a_part_of_the_rest(weights):
+    torch.manual_seed(7)
+    net, x = Deep(weights), randn(4, 48).float()
+    found = ContextualDecomposition(net).parts(x, groups_for(x))
+    assert not found.relevant[:, 0].any()
+    torch.testing.assert_close(found.relevant[:, 1], net(x).detach(), rtol=1e-5, atol=1e-5)
+
+
 class TestBlackBackground:
     def net(self):
         torch.manual_seed(4)
