@@ -1,4 +1,4 @@
-"""How an explanation is kept: tensors as safetensors, everything else as JSON in the header."""
+"""How a result is kept: tensors as safetensors, everything else as JSON in the header."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ from pyxai.runner.arguments import Shared
 
 __all__ = ["load", "save"]
 
-KEY = "pyxai.explanation"
 FORMAT = 1  # raised when the layout changes, so that an old reader can say so
 
 
-def save(fields: dict[str, Any], path: Path) -> Path:
-    """Write the fields of an explanation to ``path``."""
+def save(fields: dict[str, Any], path: Path, kind: str = "explanation") -> Path:
+    """Write the fields of a result of some kind to ``path``."""
     if not path.parent.is_dir():
         raise FileNotFoundError(f"path must be in a folder that exists, got {str(path)!r}")
     tensors: dict[str, Tensor] = {}
@@ -32,7 +31,7 @@ def save(fields: dict[str, Any], path: Path) -> Path:
         # The writer leaves its files to their owner alone; this one is to be as any new file.
         partial.touch()
         mode = partial.stat().st_mode & 0o777
-        save_file(_separate(tensors), str(partial), metadata={KEY: json.dumps(header)})
+        save_file(_separate(tensors), str(partial), metadata={f"pyxai.{kind}": json.dumps(header)})
         partial.chmod(mode)
         partial.replace(path)
     finally:
@@ -40,24 +39,28 @@ def save(fields: dict[str, Any], path: Path) -> Path:
     return path
 
 
-def load(path: Path, device: torch.device) -> dict[str, Any]:
-    """Read the fields of an explanation from ``path``."""
+def load(path: Path, device: torch.device, kind: str = "explanation") -> dict[str, Any]:
+    """Read the fields of a result of some kind from ``path``."""
     if not path.is_file():
-        raise FileNotFoundError(f"path must be the file of an explanation, got {str(path)!r}")
+        raise FileNotFoundError(f"path must be the file of {_named(kind)}, got {str(path)!r}")
     try:
         with safe_open(str(path), framework="pt", device=str(device)) as file:
-            header = json.loads((file.metadata() or {}).get(KEY, "null"))
+            header = json.loads((file.metadata() or {}).get(f"pyxai.{kind}", "null"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
     except (SafetensorError, ValueError) as error:
         raise ValueError(
             f"path must hold a safetensors file, got {str(path)!r}: {error}"
         ) from error
     if header is None:
-        raise ValueError(f"path must be written by Explanation.save, got {str(path)!r}")
+        raise ValueError(f"path must be written by {kind.capitalize()}.save, got {str(path)!r}")
     if header["format"] != FORMAT:
         raise ValueError(f"path must hold format {FORMAT}, got format {header['format']}")
     decoded: dict[str, Any] = _decode(header["fields"], tensors)
     return decoded
+
+
+def _named(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
 def _separate(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

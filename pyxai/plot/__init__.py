@@ -9,6 +9,7 @@ from pyxai.plot.bar import bar
 from pyxai.plot.curve import curve
 from pyxai.plot.graph import graph
 from pyxai.plot.heatmap import heatmap
+from pyxai.plot.hierarchy import hierarchy
 from pyxai.plot.interactions import interactions
 from pyxai.plot.principles import principles
 from pyxai.plot.selection import selection
@@ -18,6 +19,7 @@ __all__ = [
     "curve",
     "graph",
     "heatmap",
+    "hierarchy",
     "interactions",
     "principles",
     "selection",
