@@ -1,9 +1,9 @@
 """Contextual decomposition: what a group of features adds to an output by itself.
 
 Scores of any number of groups at once, as an attribution method and as interactions of pairs, the
-same by showing or removing groups, to compare, and hierarchies that grow by such scores
-(`agglomeration`). May import `pyxai.methods`, the rules in `pyxai.propagation.decomposed` and what
-is below. Start with `contextual_decomposition`.
+same by showing or removing groups, to compare, hierarchies that grow by such scores
+(`agglomeration`), and losses to train with (`training`). May import `pyxai.methods`, the rules in
+`pyxai.propagation.decomposed` and what is below. Start with `contextual_decomposition`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,21 @@ from pyxai.decomposition.agglomeration.hierarchy import Hierarchy, HierarchyNode
 from pyxai.decomposition.contextual_decomposition import ContextualDecomposition
 from pyxai.decomposition.question import GroupParts
 from pyxai.decomposition.removal_scores import BuildUp, GroupOcclusion
+from pyxai.decomposition.training.cdep_loss import cdep_loss
+from pyxai.decomposition.training.frozen_prefix import FrozenPrefix
+from pyxai.decomposition.training.gradient_losses import expected_gradients_loss, rrr_loss
 
 __all__ = [
     "ACD",
     "AgglomerativeDecomposition",
     "BuildUp",
     "ContextualDecomposition",
+    "FrozenPrefix",
     "GroupOcclusion",
     "GroupParts",
     "Hierarchy",
     "HierarchyNode",
+    "cdep_loss",
+    "expected_gradients_loss",
+    "rrr_loss",
 ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from pyxai._checks import check_int
 from pyxai.decomposition.groups import Groups, mask_dtype
 from pyxai.propagation.decomposed import DecompositionEngine, Policies
 from pyxai.propagation.decomposed.engine import Parts
+from pyxai.propagation.decomposed.prefix import Known
 from pyxai.runner import EveryOutput, Target, is_out_of_memory
 from pyxai.runner.arguments import as_arguments, take_arguments
 from pyxai.runner.memory import Measure, Schedule, rows_for
@@ -19,6 +20,8 @@ from pyxai.runner.state import find_modules, warn_if_training
 from pyxai.tracing import Node, trace_rows
 
 __all__ = ["GroupParts", "Question"]
+
+T = TypeVar("T")
 
 
 class GroupParts(NamedTuple):
@@ -63,12 +66,44 @@ class Question:
         self.engine = DecompositionEngine(graph, policies, floating)
         self.errors: dict[Node, float] | None = None
         self.create_graph = False
+        self._totals: tuple[slice, int, Any] | None = None
+        self.known: dict[Node, Known] | None = None
+        """What is known of the frozen layers, for these examples and all groups."""
 
     def parts(self, groups: Groups) -> GroupParts:
         """Return the parts of the outputs for all groups, [batch, groups, ...]."""
+
+        def work(examples: slice, which: slice) -> GroupParts:
+            found = self._split(groups, examples, which)
+            return self._selected(found, examples, which.stop - which.start)
+
         with torch.enable_grad() if self.create_graph else torch.no_grad():
-            found = list(self._in_passes(groups))
+            found = [each for _, each in self._in_passes(groups.count, work)]
+        self._totals = None
         return _joined(found, self.engine.whole_batch, groups.count)
+
+    def known_of(self, nodes: tuple[Node, ...], groups: Groups) -> dict[Node, Known]:
+        """Return the parts of values inside the model, of a model without further arguments."""
+
+        def work(examples: slice, which: slice) -> dict[Node, Known]:
+            inputs = tuple(each[examples] for each in self.inputs)
+            return self.engine.known(nodes, groups.masks(examples, which), inputs)
+
+        with torch.no_grad():
+            found = list(self._in_passes(groups.count, work))
+        first = [each for which, each in found if which.start == 0]  # totals are of all groups
+
+        def joined(node: Node) -> Known:
+            def join(name: str) -> Any:
+                some = first if name == "total" else [each for _, each in found]
+                values = [getattr(each[node], name) for each in some]
+                if values[0] is None or name == "total":
+                    return None if values[0] is None else torch.cat(values)
+                return _joined_groups(values, groups.count)
+
+            return Known(*map(join, Known._fields))
+
+        return {node: joined(node) for node in nodes}
 
     def _schedule(self, n_groups: int) -> Schedule:
         program, whole = self.engine.graph.program, self.engine.whole_batch
@@ -78,25 +113,33 @@ class Question:
         rows = rows_for(measure, self.inputs[0].device, self.max_rows)
         return Schedule(self.batch, n_groups, min(rows, self.batch * n_groups), whole)
 
-    def _in_passes(self, groups: Groups) -> Iterator[GroupParts]:
-        schedule = self._schedule(groups.count)
-        known: tuple[slice, int, Any] | None = None
+    def _in_passes(
+        self, n_groups: int, work: Callable[[slice, slice], T]
+    ) -> Iterator[tuple[slice, T]]:
+        """Yield which groups each pass has and what work gives for it, in passes that fit."""
+        schedule = self._schedule(n_groups)
         for examples, which in schedule:
-            count = which.stop - which.start
             try:
-                inputs = tuple(each[examples] for each in self.inputs)
-                further = take_arguments(self.arguments, examples, self.batch)
-                if known is None or known[:2] != (examples, count):
-                    known = (examples, count, self.engine.totals(inputs, further, count))
-                masks = groups.masks(examples, which)
-                found = self.engine.split(known[2], masks, inputs, further, self.errors)
+                found = work(examples, which)
             except Exception as error:
-                rows = (examples.stop - examples.start) * count
+                rows = (examples.stop - examples.start) * (which.stop - which.start)
                 if is_out_of_memory(error) and schedule.halve(rows):
                     continue
                 raise
             schedule.succeeded()
-            yield self._selected(found, examples, count)
+            yield which, found
+
+    def _split(self, groups: Groups, examples: slice, which: slice) -> Parts:
+        count = which.stop - which.start
+        inputs = tuple(each[examples] for each in self.inputs)
+        further = take_arguments(self.arguments, examples, self.batch)
+        known = None
+        if self.known is not None:
+            known = {node: each.taken(examples, which) for node, each in self.known.items()}
+        if self._totals is None or self._totals[:2] != (examples, count):
+            self._totals = examples, count, self.engine.totals(inputs, further, count, known)
+        masks = groups.masks(examples, which)
+        return self.engine.split(self._totals[2], masks, inputs, further, self.errors, known)
 
     def _selected(self, found: Parts, examples: slice, n_groups: int) -> GroupParts:
         """Select the target, [examples, groups, ...], in the dtype of results."""
@@ -136,11 +179,16 @@ def _joined(passes: list[GroupParts], whole: bool, n_groups: int) -> GroupParts:
             return parts[0]
         if whole:
             return torch.cat(parts, 1)
-        if all(part.shape[1] == n_groups for part in parts):
-            return torch.cat(parts)
-        flat = torch.cat([part.flatten(0, 1) for part in parts])
-        return flat.view(-1, n_groups, *flat.shape[1:])
+        return _joined_groups(parts, n_groups)
 
     return GroupParts(
         *(join([getattr(each, name) for each in passes]) for name in GroupParts._fields)
     )
+
+
+def _joined_groups(parts: list[Tensor], n_groups: int) -> Tensor:
+    """Put passes together that have all groups of some examples, or some of one."""
+    if all(part.shape[1] == n_groups for part in parts):
+        return torch.cat(parts)
+    flat = torch.cat([part.flatten(0, 1) for part in parts])
+    return flat.view(-1, n_groups, *flat.shape[1:])

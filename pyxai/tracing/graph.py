@@ -129,6 +129,10 @@ class Graph:
             if node.kind == "call" and node.depends and node.op != "getitem"
         )
 
+    def states(self) -> dict[Node, Tensor]:
+        """Return the model's tensors that the graph reads, as they are now."""
+        return {node: self._state(name, held) for node, name, held in self.program.states}
+
     def check(self, rules: RuleTable, *, strict: bool = True) -> None:
         """Raise ``UnsupportedOperationError`` if an op of the graph has no rule."""
         rules.resolve(self.calls(), strict=strict)
@@ -190,8 +194,8 @@ class Graph:
         for argument, leaf in zip(self.program.arguments, leaves, strict=True):
             if argument is not None:
                 values[argument] = leaf
-        for node, name, constant in self.program.states:
-            values[node] = self._state(name, constant)
+        for node, tensor in self.states().items():
+            values[node] = tensor
         nodes = self.nodes
         if start or targets is not None:
             nodes = self._needed(targets or (self.output,), set(start or ()))

@@ -15,7 +15,18 @@ from graph_references import TwoLayers, ring
 from torch import nn
 
 import pyxai
-from pyxai import covariance, graphs, greedy, imputers, masks, metrics, ops, selection, taylor
+from pyxai import (
+    covariance,
+    decomposition,
+    graphs,
+    greedy,
+    imputers,
+    masks,
+    metrics,
+    ops,
+    selection,
+    taylor,
+)
 from pyxai.attribution import FunctionalInformation as Fisher
 from pyxai.attribution import LayerGradCam
 
@@ -102,6 +113,7 @@ def perturb(inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 INFIDELITY = {"forward_func": NET, "perturb_func": perturb, "inputs": X, "target": 0}
 WAYS = {"inputs": X, "baselines": torch.zeros_like(X)}
+TRAINED = {"model": NET, "inputs": X, "groups": torch.eye(4, dtype=torch.bool)[None, :2]}
 GRADS = drawn(5, 3, 4)
 GRAPH_DATA = {"edge_index": EDGES, "n_nodes": 5}
 WEIGHTS = torch.ones(EDGES.shape[1], dtype=D)
@@ -242,6 +254,12 @@ CALLS = {
     "allocation_weights": Call(
         taylor.allocation_weights,
         {"method": "integrated_gradients", "kappa": torch.tensor([[1, 1], [2, 0]])},
+    ),
+    # losses
+    "cdep_loss": Call(decomposition.cdep_loss, TRAINED),
+    "rrr_loss": Call(decomposition.rrr_loss, TRAINED),
+    "expected_gradients_loss": Call(
+        decomposition.expected_gradients_loss, {**TRAINED, "background": DATA[0], "target": 0}
     ),
     # of methods, what `explain` does not reach
     "FunctionalInformation.fit": Call(fit, {}, Fisher.fit),

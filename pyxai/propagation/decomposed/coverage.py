@@ -42,14 +42,20 @@ class Coverage:
         They decide what a max pool selects.
     masks : dict of Node to Tensor, shape [rows, *features]
         Share of the group in every feature of each input.
+    known : dict of Node to Tensor, optional
+        Shares of other values that are known already.
     """
 
     def __init__(
-        self, kinds: Mapping[Node, str], totals: Totals, masks: Mapping[Node, Tensor]
+        self,
+        kinds: Mapping[Node, str],
+        totals: Totals,
+        masks: Mapping[Node, Tensor],
+        known: Mapping[Node, Tensor] | None = None,
     ) -> None:
         self.kinds, self.totals = kinds, totals
         self.constants: Run | None = None
-        self.known: dict[Node, Any] = dict(masks)
+        self.known: dict[Node, Any] = {**masks, **(known or {})}
         least = [flat_features(mask).amin(1) for mask in masks.values()]
         self.of_constants = (torch.stack(least).amin(0) >= 1).to(least[0])  # [rows]
 

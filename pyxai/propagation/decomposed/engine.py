@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -13,6 +14,7 @@ from pyxai._errors import UnsupportedOperationError
 from pyxai.propagation.decomposed.coverage import Coverage
 from pyxai.propagation.decomposed.kinds import FROZEN, SOFTMAX, SPLIT, kinds_of
 from pyxai.propagation.decomposed.policies import Policies
+from pyxai.propagation.decomposed.prefix import Known, rows_first, rows_in_place
 from pyxai.propagation.decomposed.split import ABSENT, Split
 from pyxai.propagation.decomposed.table import DecompositionTable
 from pyxai.propagation.decomposed.totals import Growth, Totals
@@ -90,7 +92,13 @@ class DecompositionEngine:
         graph, program = self.graph, self.graph.program
         return not (graph.batch_is_free and program.rows_apart and program.accepts(1))
 
-    def totals(self, inputs: tuple[Tensor, ...], arguments: tuple[Any, ...], groups: int) -> Values:
+    def totals(
+        self,
+        inputs: tuple[Tensor, ...],
+        arguments: tuple[Any, ...],
+        groups: int,
+        known: Mapping[Node, Known] | None = None,
+    ) -> Values:
         """Run the model on the examples of a pass, once for all their groups where that is right.
 
         Parameters
@@ -100,10 +108,19 @@ class DecompositionEngine:
             Further arguments of the model, for these examples.
         groups : int
             How many groups the pass has; repeats the examples where arguments have rows too.
+        known : dict, optional
+            Values that `known` gave; what only leads to them is not computed.
         """
         if not self._shares(arguments, len(inputs[0])):
             inputs, arguments = self._repeated(inputs, arguments, groups)
-        return self.graph.run(inputs, arguments)
+        if known is None:
+            return self.graph.run(inputs, arguments)
+        values, states = Values(len(self.graph.nodes)), self.graph.states()
+        for node, tensor in (*zip(self.graph.inputs, inputs, strict=True), *states.items()):
+            values[node] = tensor
+        self._growth = batch_growth(self.graph, values, arguments)
+        start = {node: self._in_place(node, each.total) for node, each in known.items()}
+        return self.graph.run(inputs, arguments, start=start)
 
     def split(
         self,
@@ -112,6 +129,7 @@ class DecompositionEngine:
         inputs: tuple[Tensor, ...],
         arguments: tuple[Any, ...],
         errors: dict[Node, float] | None = None,
+        known: Mapping[Node, Known] | None = None,
     ) -> Parts:
         """Return the parts of the outputs.
 
@@ -121,38 +139,92 @@ class DecompositionEngine:
             What `totals` gave for these inputs and arguments.
         masks : tuple of Tensor, shape [examples, groups, *features]
             Which share of each feature is in the group, in the dtype of the model.
-        inputs, arguments
+        inputs, arguments, known
             As for `totals`.
         errors : dict, optional
             Filled with how far the parts of each node are from its total.
         """
-        n_examples, n_groups = masks[0].shape[:2]
         if not self.end.depends:
             total = values[self.end]
             return Parts(torch.zeros_like(total), total, None)
+        split = self._prepared(values, masks, arguments, known)
+        split.errors = errors
+        _, arguments = self._repeated((), arguments, masks[0].shape[1], len(masks[0]))
+        if self.has_streams:
+            nothing = tuple(
+                ABSENT if x.is_floating_point() else mask.flatten(0, 1)
+                for mask, x in zip(masks, inputs, strict=True)
+            )
+            of_biases = replace(split, of_biases=True, errors=None)
+            split.streams = self._run(of_biases, nothing, arguments, keep_all=True)
+        parts = {
+            node: self._in_place(node, each.part.flatten(0, 1))
+            for node, each in (known or {}).items()
+            if each.part is not None
+        }
+        found = self._run(split, _starts(masks, inputs), arguments, known=parts)
+        streams = split.streams
+        biases = None if streams is None or streams[self.end] is ABSENT else streams[self.end]
+        return Parts(found[self.end], split.totals.full(self.end), biases)
+
+    def known(
+        self, nodes: tuple[Node, ...], masks: tuple[Tensor, ...], inputs: tuple[Tensor, ...]
+    ) -> dict[Node, Known]:
+        """Split values inside the model, to start from them later.
+
+        Parameters
+        ----------
+        nodes : tuple of Node
+            Values, such as those of `frozen_end`.
+        masks, inputs
+            As for `split`; the model has no further arguments, and biases have no part of their
+            own.
+        """
+        values = self.totals(inputs, (), masks[0].shape[1])
+        split = self._prepared(values, masks, (), None)
+        found = self._run(split, _starts(masks, inputs), (), targets=nodes)
+        growth, n_groups = batch_growth(self.graph, values, ()), masks[0].shape[1]
+
+        def of_groups(value: Tensor, node: Node) -> Tensor:
+            rows = rows_first(value, node, growth)
+            return rows.view(-1, n_groups, *rows.shape[1:])
+
+        result = {}
+        for node in nodes:
+            part = share = None
+            if self.kinds[node] != FROZEN:
+                part = of_groups(found[node], node)
+                if self.policies.ties == "coverage":
+                    share = of_groups(split.coverage.of_value(node, found), node)
+            result[node] = Known(rows_first(values[node], node, growth), part, share)
+        return result
+
+    def _prepared(
+        self,
+        values: Values,
+        masks: tuple[Tensor, ...],
+        arguments: tuple[Any, ...],
+        known: Mapping[Node, Known] | None,
+    ) -> Split:
+        """Return the pass for the relevant parts of these groups."""
+        n_examples, n_groups = masks[0].shape[:2]
         growth = None
         if self._shares(arguments, n_examples):
             growth = self._growth = self._growth or batch_growth(self.graph, values, arguments)
         totals = Totals(self.graph, values, growth, n_examples, n_groups)
-        _, arguments = self._repeated((), arguments, n_groups, n_examples)
-        rows = tuple(mask.flatten(0, 1) for mask in masks)
-        coverage = Coverage(self.kinds, totals, dict(zip(self.graph.inputs, rows, strict=True)))
-        streams = None
-        if self.has_streams:
-            split = Split(self.policies, self.kinds, totals, None, coverage, of_biases=True)
-            nothing = tuple(
-                ABSENT if x.is_floating_point() else m for m, x in zip(rows, inputs, strict=True)
-            )
-            streams = self._run(split, nothing, arguments, keep_all=True)
-        starts = tuple(
-            mask * x.unsqueeze(1).to(mask.dtype) if x.is_floating_point() else mask
-            for mask, x in zip(masks, inputs, strict=True)
-        )
-        split = Split(self.policies, self.kinds, totals, streams, coverage, errors=errors)
-        found = self._run(split, tuple(each.flatten(0, 1) for each in starts), arguments)
-        relevant = found[self.end]
-        biases = None if streams is None or streams[self.end] is ABSENT else streams[self.end]
-        return Parts(relevant, totals.full(self.end), biases)
+        rows = (mask.flatten(0, 1) for mask in masks)
+        shares = {
+            node: self._in_place(node, each.share.flatten(0, 1))
+            for node, each in (known or {}).items()
+            if each.share is not None
+        }
+        starts = dict(zip(self.graph.inputs, rows, strict=True))
+        coverage = Coverage(self.kinds, totals, starts, shares)
+        return Split(self.policies, self.kinds, totals, None, coverage)
+
+    def _in_place(self, node: Node, rows: Tensor) -> Tensor:
+        assert self._growth is not None
+        return rows_in_place(rows, node, self._growth)
 
     def _run(
         self,
@@ -161,18 +233,21 @@ class DecompositionEngine:
         arguments: tuple[Any, ...],
         *,
         keep_all: bool = False,
+        known: Mapping[Node, Tensor] | None = None,
+        targets: tuple[Node, ...] = (),
     ) -> Values:
-        end = self.end
+        wanted = targets or (self.end,)
+        sizes = {node: split.totals.full(node) for node in self._sizes if split.totals.has(node)}
 
         def keep(node: Node) -> bool:
-            return keep_all or node is end or not node.depends
+            return keep_all or node in wanted or not node.depends
 
         return self.graph.run(
             starts,
             arguments,
             rules=self.table,
-            start={**self._frozen, **{node: split.totals.full(node) for node in self._sizes}},
-            targets=(end,),
+            start={**self._frozen, **sizes, **(known or {})},
+            targets=wanted,
             keep=keep,
             options={"split": split},
         )
@@ -195,3 +270,11 @@ class DecompositionEngine:
         rows = torch.arange(count).repeat_interleave(groups)
         given = tuple(each[rows.to(each.device)] for each in inputs)
         return given, take_arguments(arguments, rows, count)
+
+
+def _starts(masks: tuple[Tensor, ...], inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Return the relevant part of each input: the group's features, or which words it has."""
+    return tuple(
+        (mask * x.unsqueeze(1).to(mask.dtype) if x.is_floating_point() else mask).flatten(0, 1)
+        for mask, x in zip(masks, inputs, strict=True)
+    )

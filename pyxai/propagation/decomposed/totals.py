@@ -33,6 +33,7 @@ class Totals:
         self.growth = growth
         self.one = n_examples == 1
         self.n_rows = n_examples * n_groups
+        self._values = values
         self._rows: Run = values
         self._lean: Run = values
         if growth is None:
@@ -48,6 +49,10 @@ class Totals:
         """Return a value with all rows of the pass."""
         value: Tensor = self._rows[node]
         return value
+
+    def has(self, node: Node) -> bool:
+        """Tell whether a value was computed, and is kept."""
+        return self._values[node] is not None
 
     def lean(self, node: Node) -> Tensor:
         """Return a value that broadcasts over the rows: one row where there is one example."""

@@ -1,11 +1,13 @@
 """What a model is left with: its modules are found, held for one public call, and put back.
 
 `scope` opens what all runs of a public call share, `found` is the state of some modules,
-`kept_values` that of their tensors. Knows nothing of how rows are run. Start with `scope`.
+`kept_values` that of their tensors, `evaluation` serves losses within a training step. Knows
+nothing of how rows are run. Start with `scope`.
 """
 
 from __future__ import annotations
 
+from pyxai.runner.state.evaluation import in_evaluation
 from pyxai.runner.state.found import Found
 from pyxai.runner.state.modules import device_of, find_modules, warn_if_training
 from pyxai.runner.state.randomness import RandomState, random_state_kept
@@ -23,6 +25,7 @@ __all__ = [
     "RandomState",
     "device_of",
     "find_modules",
+    "in_evaluation",
     "left_as_found",
     "modules_of",
     "one_scope",
