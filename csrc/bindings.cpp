@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "dwt.h"
 #include "ops.h"
 #include "sizes.h"
 
@@ -78,6 +79,15 @@ static void define_effects(py::module_& m) {
          "out"_a, "backend"_a);
 }
 
+static void define_wavelets(py::module_& m) {
+  define(m, "dwt", &pyxai::dwt, "signals"_a, "bank"_a, "level"_a, "extension"_a, "out"_a,
+         "backend"_a);
+  define(m, "idwt", &pyxai::idwt, "coefficients"_a, "bank"_a, "level"_a, "extension"_a, "out"_a,
+         "backend"_a);
+  define(m, "dwt_filter_gradient", &pyxai::dwt_filter_gradient, "signals"_a, "coefficients"_a,
+         "bank"_a, "level"_a, "extension"_a, "out"_a, "backend"_a);
+}
+
 PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   std::vector<std::string> backends{"cpu"};
 #ifdef PYXAI_WITH_CUDA
@@ -99,9 +109,12 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   m.attr("backends") = backends;
   m.attr("mask_bits") = pyxai::kMaskBits;
   m.attr("max_weight_rows") = pyxai::kMaxWeightRows;
+  m.attr("max_levels") = pyxai::kMaxLevels;
+  m.attr("max_taps") = pyxai::kMaxTaps;
   m.def("loop_threads", &loop_threads);
   define_perturbations(m);
   define_paths(m);
   define_draws(m);
   define_effects(m);
+  define_wavelets(m);
 }

@@ -87,4 +87,14 @@ void soft_perturb_backward(const at::Tensor& grads, const at::Tensor& inputs,
                            const std::optional<at::Tensor>& grad_baselines,
                            const std::string& backend);
 
+void dwt(const at::Tensor& signals, const at::Tensor& bank, int64_t level,
+         const std::string& extension, at::Tensor& out, const std::string& backend);
+
+void idwt(const at::Tensor& coefficients, const at::Tensor& bank, int64_t level,
+          const std::string& extension, at::Tensor& out, const std::string& backend);
+
+void dwt_filter_gradient(const at::Tensor& signals, const at::Tensor& coefficients,
+                         const at::Tensor& bank, int64_t level, const std::string& extension,
+                         at::Tensor& out, const std::string& backend);
+
 }  // namespace pyxai

@@ -11,6 +11,8 @@ from torch import Tensor
 backends: list[str]
 mask_bits: int  # players in a word of a packed mask
 max_weight_rows: int  # rows of weights that `table_sums` takes at once
+max_levels: int  # of `dwt`
+max_taps: int  # of a filter of `dwt`
 
 def loop_threads() -> int: ...
 def host_run_reverse_threads(reverse: bool) -> None: ...
@@ -159,6 +161,22 @@ def pairwise_taylor_hessian(
     row_start: int,
     products: bool,
     accumulate: bool,
+    out: Tensor,
+    backend: str,
+) -> None: ...
+def dwt(
+    *, signals: Tensor, bank: Tensor, level: int, extension: str, out: Tensor, backend: str
+) -> None: ...
+def idwt(
+    *, coefficients: Tensor, bank: Tensor, level: int, extension: str, out: Tensor, backend: str
+) -> None: ...
+def dwt_filter_gradient(
+    *,
+    signals: Tensor,
+    coefficients: Tensor,
+    bank: Tensor,
+    level: int,
+    extension: str,
     out: Tensor,
     backend: str,
 ) -> None: ...

@@ -5,6 +5,15 @@ May import torch, the native module and the checks. Start with `path_accumulate`
 
 from __future__ import annotations
 
+from pyxai.ops.dwt import (
+    WAVELET_MODES,
+    dwt,
+    dwt_reference,
+    filter_bank,
+    idwt,
+    idwt_reference,
+    wavelet_bands,
+)
 from pyxai.ops.greedy_select import greedy_select, greedy_select_reference
 from pyxai.ops.interaction_indices import (
     INTERACTION_INDICES,
@@ -57,10 +66,16 @@ from pyxai.ops.table_sums import TableSums, table_sums, table_sums_reference
 
 __all__ = [
     "INTERACTION_INDICES",
+    "WAVELET_MODES",
     "Interactions",
     "TableSums",
+    "dwt",
+    "dwt_reference",
+    "filter_bank",
     "greedy_select",
     "greedy_select_reference",
+    "idwt",
+    "idwt_reference",
     "interaction_indices_from_table",
     "interaction_indices_from_table_reference",
     "masked_perturb",
@@ -101,6 +116,7 @@ __all__ = [
     "table_sums",
     "table_sums_reference",
     "unpack_masks",
+    "wavelet_bands",
     "zeta_transform",
     "zeta_transform_reference",
 ]

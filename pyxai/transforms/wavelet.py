@@ -10,13 +10,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_choice, check_finite, check_int, describe
-from pyxai.transforms.filter_bank import (
-    MODES,
-    analyse_level,
-    filter_bank,
-    length_after,
-    synthesise_level,
-)
+from pyxai.ops import WAVELET_MODES, dwt, filter_bank, idwt, wavelet_bands
 from pyxai.transforms.filters import scaling_filters
 from pyxai.transforms.fourier import format_sizes
 from pyxai.transforms.transform import Transform
@@ -84,19 +78,11 @@ class WaveletTransform(Transform):
     ) -> None:
         super().__init__()
         self.input_sizes = format_sizes(sizes)
-        self.mode = check_choice("mode", mode, MODES)
+        self.mode = check_choice("mode", mode, WAVELET_MODES)
         self.register_buffer("bank", filter_bank(_scaling(wavelet)))
         self.level = self._level(level)
-        self._lengths = [self.input_sizes]  # at level 0, 1, ...
-        for number in range(self.level):
-            self._check_length(number + 1, self._lengths[-1])
-            after = tuple(length_after(n, self.n_taps, mode) for n in self._lengths[-1])
-            self._lengths.append(after)
-        details = 1 if len(self.input_sizes) == 1 else 3
-        levels = range(self.level, 0, -1)
-        self._bands = [(0, self._lengths[-1])]  # the level, 0 for the approximation; the sizes
-        self._bands += [(each, self._lengths[each]) for each in levels for _ in range(details)]
-        self.coefficient_sizes = (sum(math.prod(band) for _, band in self._bands),)
+        self._shape = wavelet_bands(self.input_sizes, self.n_taps, self.level, mode)
+        self.coefficient_sizes = (sum(self._shape.counts),)
 
     @property
     def n_taps(self) -> int:
@@ -109,63 +95,15 @@ class WaveletTransform(Transform):
         most = min(self.input_sizes) / (self.n_taps - 1)
         return max(1, int(math.log2(most)) if most >= 1 else 0)
 
-    def _check_length(self, level: int, lengths: tuple[int, ...]) -> None:
-        if min(lengths) < self.n_taps:
-            raise ValueError(
-                f"sizes must be at least {self.n_taps}, the taps of the filter, at every level, "
-                f"got {min(lengths)} at level {level}"
-            )
-
     def analyse(self, inputs: Tensor) -> Tensor:
         """Return the coefficients [batch, ..., n_coefficients]."""
-        bank, approximation = self.bank.to(inputs), inputs
-        bands: list[Tensor] = []
-        for _ in range(self.level):
-            approximation, *details = self._divide(approximation, bank)
-            bands = details + bands
-        n_sizes = len(self.input_sizes)
-        return torch.cat([band.flatten(-n_sizes) for band in (approximation, *bands)], -1)
-
-    def _divide(self, signal: Tensor, bank: Tensor) -> tuple[Tensor, ...]:
-        low, high = analyse_level(signal, bank, self.mode)
-        if len(self.input_sizes) == 1:
-            return low, high
-        (both, horizontal), (vertical, diagonal) = (
-            tuple(each.mT for each in analyse_level(part.mT, bank, self.mode))
-            for part in (low, high)
-        )
-        return both, horizontal, vertical, diagonal
+        n_dims = len(self.input_sizes)
+        return dwt(inputs, self.bank.to(inputs), level=self.level, mode=self.mode, n_dims=n_dims)
 
     def synthesise(self, coefficients: Tensor) -> Tensor:
         """Return the signals [batch, ..., *sizes]."""
         bank = self.bank.to(coefficients)
-        approximation, *details = self._split(coefficients)
-        count = len(details) // self.level
-        for number, lengths in enumerate(reversed(self._lengths[:-1])):
-            given = details[number * count : (number + 1) * count]
-            approximation = self._join(approximation, given, bank, lengths)
-        return approximation
-
-    def _join(
-        self, approximation: Tensor, details: list[Tensor], bank: Tensor, lengths: tuple[int, ...]
-    ) -> Tensor:
-        def join(low: Tensor, high: Tensor, length: int) -> Tensor:
-            return synthesise_level(low, high, bank, length, self.mode)
-
-        if len(details) == 1:
-            return join(approximation, details[0], lengths[0])
-        horizontal, vertical, diagonal = details
-        low = join(approximation.mT, horizontal.mT, lengths[0]).mT
-        high = join(vertical.mT, diagonal.mT, lengths[0]).mT
-        return join(low, high, lengths[1])
-
-    def _split(self, coefficients: Tensor) -> list[Tensor]:
-        counts = [math.prod(sizes) for _, sizes in self._bands]
-        parts = torch.split(coefficients, counts, -1)
-        return [
-            part.reshape(*coefficients.shape[:-1], *sizes)
-            for part, (_, sizes) in zip(parts, self._bands, strict=True)
-        ]
+        return idwt(coefficients, bank, sizes=self.input_sizes, level=self.level, mode=self.mode)
 
     def unpack(self, coefficients: Tensor) -> list[Any]:
         """Return coefficients, or scores of them, in their shapes.
@@ -190,7 +128,7 @@ class WaveletTransform(Transform):
                 f"coefficients must have shape [..., {self.coefficient_sizes[0]}], "
                 f"got {list(coefficients.shape)}"
             )
-        approximation, *details = self._split(coefficients)
+        approximation, *details = self._shape.split(coefficients)
         if len(self.input_sizes) == 1:
             return [approximation, *details]
         triples = [tuple(details[i : i + 3]) for i in range(0, len(details), 3)]
@@ -205,8 +143,8 @@ class WaveletTransform(Transform):
             int64: 0 for the approximation, then one number for each array of details in the order
             of `unpack`.
         """
-        counts = torch.tensor([math.prod(sizes) for _, sizes in self._bands])
-        return torch.arange(len(self._bands)).repeat_interleave(counts)
+        counts = torch.tensor(self._shape.counts)
+        return torch.arange(len(counts)).repeat_interleave(counts)
 
     def levels(self) -> Tensor:
         """Return which level each coefficient belongs to, for ``groups`` of `trim`.
@@ -216,8 +154,8 @@ class WaveletTransform(Transform):
         Tensor, shape [n_coefficients]
             int64: 0 for the approximation, 1 for the coarsest details, ``level`` for the finest.
         """
-        numbers = torch.tensor([self.level + 1 - each if each else 0 for each, _ in self._bands])
-        return numbers[self.bands()]
+        numbers = [self.level + 1 - each if each else 0 for each, _ in self._shape.bands]
+        return torch.tensor(numbers)[self.bands()]
 
 
 def _scaling(wavelet: Any) -> Tensor:

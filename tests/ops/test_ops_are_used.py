@@ -26,6 +26,8 @@ from pyxai.attribution import (
     ShapleyValues,
     ShapleyValueSampling,
 )
+from pyxai.ops import dwt
+from pyxai.transforms import WaveletTransform, trim
 
 STUB = ast.parse((Path(pyxai.__file__).parent / "_C.pyi").read_text())
 OPS = {node.name for node in STUB.body if isinstance(node, ast.FunctionDef)} - {
@@ -126,6 +128,14 @@ CALLS = {
     "integrated_hessians": (
         lambda: taylor.integrated_hessians(net(), X, target=0),
         {"pairwise_taylor_hessian"},
+    ),
+    "trim": (
+        lambda: trim(net(), X, transform=WaveletTransform(N, "db2"), method="saliency", target=0),
+        {"dwt", "idwt"},
+    ),
+    "ops.dwt, learnt filter": (
+        lambda: dwt(X, torch.ones(2, 2).double().requires_grad_(), level=1).sum().backward(),
+        {"dwt", "dwt_filter_gradient"},
     ),
 }
 

@@ -8,8 +8,9 @@ import pywt
 import torch
 from contract_runs import assert_close
 
+from pyxai.ops import WAVELET_MODES as MODES
+from pyxai.ops import filter_bank
 from pyxai.transforms import WaveletTransform
-from pyxai.transforms.filter_bank import MODES, filter_bank
 from pyxai.transforms.filters import scaling_filters
 
 

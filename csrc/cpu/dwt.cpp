@@ -1,0 +1,536 @@
+#include "../dwt.h"
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "../dwt_element.h"
+#include "parallel.h"
+#include "vector_clones.h"
+
+namespace pyxai::cpu {
+namespace {
+
+// Loads at any position: wider ones would cross a cache line every time.
+constexpr int64_t kLaneBytes = 32;
+constexpr int kBlocks = 4;  // of lanes at a time, so that sums do not wait for each other
+template <typename T>
+struct LanesOf {
+  typedef T type __attribute__((vector_size(kLaneBytes)));
+};
+template <typename T>
+using Lanes = typename LanesOf<T>::type;
+template <typename T>
+constexpr int64_t kLanes = kLaneBytes / static_cast<int64_t>(sizeof(T));
+
+template <typename T>
+PYXAI_INLINE void load_lanes(Lanes<T>* to, const T* from) {
+  memcpy(to, from, kLaneBytes);
+}
+
+// first[k] = sum_m taps[m][0] a[k + m] + taps[m][1] b[k + m], second[k] with taps[m][2] and [3].
+// Reads up to kLanes beyond the last of a and b.
+template <typename T, int kCount>
+PYXAI_INLINE void along_block(const T* a, const T* b, const T* taps, int64_t n_pairs, int64_t left,
+                              T* first, T* second) {
+  Lanes<T> sums[kCount][2] = {};
+  for (int64_t m = 0; m < n_pairs; ++m, taps += 4)
+    for (int i = 0; i < kCount; ++i) {
+      Lanes<T> x, y;
+      load_lanes(&x, a + m + i * kLanes<T>);
+      load_lanes(&y, b + m + i * kLanes<T>);
+      sums[i][0] += taps[0] * x;
+      sums[i][1] += taps[2] * x;
+      sums[i][0] += taps[1] * y;
+      sums[i][1] += taps[3] * y;
+    }
+  if (left >= kCount * kLanes<T>) {
+    for (int i = 0; i < kCount; ++i) {
+      memcpy(first + i * kLanes<T>, &sums[i][0], kLaneBytes);
+      memcpy(second + i * kLanes<T>, &sums[i][1], kLaneBytes);
+    }
+  } else {  // less than a block
+    for (int64_t j = 0; j < left; ++j) {
+      first[j] = sums[0][0][j];
+      second[j] = sums[0][1][j];
+    }
+  }
+}
+
+template <typename T>
+PYXAI_INLINE void along_line(const T* a, const T* b, const T* taps, int64_t n_pairs, int64_t count,
+                             T* first, T* second) {
+  int64_t k = 0;
+  for (; k + kBlocks * kLanes<T> <= count; k += kBlocks * kLanes<T>)
+    along_block<T, kBlocks>(a + k, b + k, taps, n_pairs, count - k, first + k, second + k);
+  for (; k + kLanes<T> <= count; k += kLanes<T>)
+    along_block<T, 1>(a + k, b + k, taps, n_pairs, count - k, first + k, second + k);
+  if (k == count) return;
+  if (count >= kLanes<T>) k = count - kLanes<T>;  // the last begins within the one before
+  along_block<T, 1>(a + k, b + k, taps, n_pairs, count - k, first + k, second + k);
+}
+
+// first[w] = sum_i taps[i][0] rows[i][w], second[w] with taps[i][1].
+template <typename T, int kCount>
+PYXAI_INLINE void across_block(const T* const* rows, const T* taps, int64_t n_rows, int64_t w,
+                               T* first, T* second) {
+  Lanes<T> sums[kCount][2] = {};
+  for (int64_t i = 0; i < n_rows; ++i)
+    for (int j = 0; j < kCount; ++j) {
+      Lanes<T> x;
+      load_lanes(&x, rows[i] + w + j * kLanes<T>);
+      sums[j][0] += taps[2 * i] * x;
+      sums[j][1] += taps[2 * i + 1] * x;
+    }
+  for (int j = 0; j < kCount; ++j) {
+    memcpy(first + w + j * kLanes<T>, &sums[j][0], kLaneBytes);
+    memcpy(second + w + j * kLanes<T>, &sums[j][1], kLaneBytes);
+  }
+}
+
+template <typename T>
+PYXAI_INLINE void across_lines(const T* const* rows, const T* taps, int64_t n_rows, int64_t width,
+                               T* first, T* second) {
+  int64_t w = 0;
+  for (; w + kBlocks * kLanes<T> <= width; w += kBlocks * kLanes<T>)
+    across_block<T, kBlocks>(rows, taps, n_rows, w, first, second);
+  for (; w + kLanes<T> <= width; w += kLanes<T>)
+    across_block<T, 1>(rows, taps, n_rows, w, first, second);
+  if (w == width) return;
+  if (width >= kLanes<T>) {  // the last block begins within the one before
+    across_block<T, 1>(rows, taps, n_rows, width - kLanes<T>, first, second);
+    return;
+  }
+  for (; w < width; ++w) {
+    T sums[2] = {};
+    for (int64_t i = 0; i < n_rows; ++i) {
+      sums[0] += taps[2 * i] * rows[i][w];
+      sums[1] += taps[2 * i + 1] * rows[i][w];
+    }
+    first[w] = sums[0];
+    second[w] = sums[1];
+  }
+}
+
+// sums[0] += <x, low>, sums[n_taps] += <x, high>.
+template <typename T>
+PYXAI_INLINE void dot_lines(const T* x, const T* low, const T* high, int64_t count, int64_t n_taps,
+                            double* sums) {
+  Lanes<T> lanes[2] = {};
+  int64_t k = 0;
+  for (; k + kLanes<T> <= count; k += kLanes<T>) {
+    Lanes<T> value, first, second;
+    load_lanes(&value, x + k);
+    load_lanes(&first, low + k);
+    load_lanes(&second, high + k);
+    lanes[0] += value * first;
+    lanes[1] += value * second;
+  }
+  double of_low = 0, of_high = 0;
+  for (int64_t j = 0; j < kLanes<T>; ++j) {
+    of_low += lanes[0][j];
+    of_high += lanes[1][j];
+  }
+  for (; k < count; ++k) {
+    of_low += static_cast<double>(x[k]) * low[k];
+    of_high += static_cast<double>(x[k]) * high[k];
+  }
+  sums[0] += of_low;
+  sums[n_taps] += of_high;
+}
+
+// Even and odd elements of x, and back.
+template <typename T>
+PYXAI_INLINE void halve_line(const T* __restrict x, int64_t count, T* __restrict first,
+                             T* __restrict second) {
+  for (int64_t m = 0; m < count; ++m) {
+    first[m] = x[2 * m];
+    second[m] = x[2 * m + 1];
+  }
+}
+template <typename T>
+PYXAI_INLINE void weave_line(const T* __restrict first, const T* __restrict second, int64_t count,
+                             bool add, T* __restrict x) {
+  if (add) {
+    for (int64_t m = 0; m < count; ++m) {
+      x[2 * m] += first[m];
+      x[2 * m + 1] += second[m];
+    }
+  } else {
+    for (int64_t m = 0; m < count; ++m) {
+      x[2 * m] = first[m];
+      x[2 * m + 1] = second[m];
+    }
+  }
+}
+
+#define PYXAI_LINES(T)                                                                             \
+  PYXAI_VECTOR_CLONES void along(const T* a, const T* b, const T* taps, int64_t n_pairs,           \
+                                 int64_t count, T* first, T* second) {                             \
+    along_line(a, b, taps, n_pairs, count, first, second);                                         \
+  }                                                                                                \
+  PYXAI_VECTOR_CLONES void across(const T* const* rows, const T* taps, int64_t n_rows,             \
+                                  int64_t width, T* first, T* second) {                            \
+    across_lines(rows, taps, n_rows, width, first, second);                                        \
+  }                                                                                                \
+  PYXAI_VECTOR_CLONES void dots(const T* x, const T* low, const T* high, int64_t count,            \
+                                int64_t n_taps, double* sums) {                                    \
+    dot_lines(x, low, high, count, n_taps, sums);                                                  \
+  }                                                                                                \
+  PYXAI_VECTOR_CLONES void halve(const T* x, int64_t count, T* first, T* second) {                 \
+    halve_line(x, count, first, second);                                                           \
+  }                                                                                                \
+  PYXAI_VECTOR_CLONES void weave(const T* first, const T* second, int64_t count, bool add, T* x) { \
+    weave_line(first, second, count, add, x);                                                      \
+  }
+PYXAI_LINES(float)
+PYXAI_LINES(double)
+#undef PYXAI_LINES
+
+// The bands of a level: its approximation, then its details, or null.
+template <typename T>
+struct Bands {
+  T* at[4];
+};
+
+// Position t of an extended line, beyond its ends, where the sample `place` stands; -1 for zero.
+struct Outside {
+  int64_t t, place;
+};
+
+// One thread's work space, and the passes over a line or an image.
+template <typename T>
+class Passes {
+ public:
+  explicit Passes(const DwtParams& p)
+      : p_(p),
+        n_(p.n_taps),
+        left_(dwt_left(p.extension, p.n_taps)),
+        analysis_(4 * n_),
+        synthesis_(4 * n_),
+        pyramid_(2 * p.pyramid) {
+    const T* bank = static_cast<const T*>(p.bank);
+    for (int64_t i = 0; i < n_; ++i) {
+      analysis_[2 * i] = bank[i];
+      analysis_[2 * i + 1] = bank[n_ + i];
+    }
+    // As `along` takes them: even and odd taps of h, then of g.
+    for (int64_t m = 0; m < n_ / 2; ++m)
+      for (int64_t i = 0; i < 4; ++i)
+        analysis_[2 * n_ + 4 * m + i] = bank[i / 2 * n_ + 2 * m + i % 2];
+    // Turned around: h and g for even positions, then for odd ones; for `across` line by line.
+    for (int64_t m = 0; m < n_ / 2; ++m)
+      for (int64_t i = 0; i < 4; ++i) {
+        const int64_t tap = n_ - 2 - 2 * m;
+        synthesis_[4 * m + i] = bank[i / 2 * n_ + tap + i % 2];
+        synthesis_[2 * n_ + 4 * m + i] = bank[i % 2 * n_ + tap + i / 2];
+      }
+    const int64_t longest = std::max(p.height[1], p.width[1]) + n_ + kLanes<T>;
+    for (std::vector<T>& line : halves_) line.assign(longest, T(0));
+    for (int level = 0; level < p.level; ++level)
+      for (int axis = 0; axis < (p.images ? 2 : 1); ++axis) {
+        const int64_t length = axis == 0 ? p.width[level] : p.height[level];
+        const int64_t total = dwt_extended(dwt_count(p.extension, length, n_), n_);
+        for (int64_t t = 0; t < total; ++t) {
+          if (t == left_) t += length;
+          if (t < total)
+            outside_[axis][level].push_back({t, dwt_place(p.extension, t - left_, length)});
+        }
+      }
+    if (!p.images) return;
+    stride_ = (p.width[1] + kAligned - 1) / kAligned * kAligned;
+    ring_.assign(2 * (n_ + 1) * stride_ + kAligned, T(0));
+    rows_ = ring_.data() + (-reinterpret_cast<intptr_t>(ring_.data()) & 63) / sizeof(T);
+    for (std::vector<T>& line : lines_) line.assign(stride_, T(0));
+    pointers_.resize(2 * n_);
+  }
+
+  // Where the approximation of a level lies, of the signal or (1) of its gradient.
+  T* approximation(int level, int which = 0) {
+    return pyramid_.data() + which * p_.pyramid + p_.place[level];
+  }
+
+  // A null high band is left out.
+  void analyse_line(const T* x, int level, T* low, T* high) {
+    split(x, level);
+    const int64_t count = p_.width[level];
+    if (high == nullptr) high = halves_[4].data();
+    along(halves_[0].data(), halves_[1].data(), &analysis_[2 * n_], n_ / 2, count, low, high);
+  }
+
+  void analyse_image(const T* x, int level, const Bands<T>& bands) {
+    const int64_t width = p_.width[level];
+    each_window(x, level, [&](int64_t k, const T* const* low, const T* const* high) {
+      const int64_t row = k * width;
+      if (bands.at[1] == nullptr) {
+        across(low, analysis_.data(), n_, width, bands.at[0] + row, lines_[0].data());
+        return;
+      }
+      across(low, analysis_.data(), n_, width, bands.at[0] + row, bands.at[1] + row);
+      across(high, analysis_.data(), n_, width, bands.at[2] + row, bands.at[3] + row);
+    });
+  }
+
+  // x += or = the samples that the coefficients of one line stand for.
+  void synthesise_line(const T* low, const T* high, int level, bool add, T* x) {
+    const int64_t count = p_.width[level], length = p_.width[level - 1];
+    const int64_t pad = n_ / 2 - 1, total = count + pad;
+    const T* given[2] = {low, high};
+    for (int i = 0; i < 2; ++i) {
+      T* padded = halves_[2 + i].data();
+      std::fill_n(padded, pad, T(0));
+      std::copy_n(given[i], count, padded + pad);
+      std::fill_n(padded + pad + count, pad, T(0));
+    }
+    T *even = halves_[4].data(), *odd = halves_[5].data();
+    along(halves_[2].data(), halves_[3].data(), &synthesis_[2 * n_], n_ / 2, total, even, odd);
+    const T* first = (left_ % 2 == 0 ? even : odd) + left_ / 2;
+    const T* second = left_ % 2 == 0 ? odd + left_ / 2 : even + left_ / 2 + 1;
+    weave(first, second, length / 2, add, x);
+    if (length % 2 != 0) x[length - 1] = (add ? x[length - 1] : T(0)) + first[length / 2];
+    if (p_.extension == Extension::zero) return;
+    for (const Outside& each : outside_[0][level - 1])
+      if (each.place >= 0) x[each.place] += (each.t % 2 == 0 ? even : odd)[each.t / 2];
+  }
+
+  void synthesise_image(const Bands<const T>& bands, int level, T* x) {
+    const int64_t width = p_.width[level - 1];
+    each_row(bands, level, [&](int64_t r, bool add, const T* low, const T* high) {
+      synthesise_line(low, high, level, add, x + r * width);
+    });
+  }
+
+  // sums += gradient of the filters; the gradient of the line goes to grads, unless null.
+  void correlate_line(const T* x, const T* low, const T* high, int level, bool add, double* sums,
+                      T* grads) {
+    split(x, level);
+    for (int64_t i = 0; i < n_; ++i)
+      dots(halves_[i % 2].data() + i / 2, low, high, p_.width[level], n_, sums + i);
+    if (grads != nullptr) synthesise_line(low, high, level, add, grads);
+  }
+
+  void correlate_image(const T* x, const Bands<const T>& bands, int level, double* sums, T* grads) {
+    const int64_t width = p_.width[level], full = p_.width[level - 1];
+    each_window(x, level, [&](int64_t k, const T* const* low, const T* const* high) {
+      const int64_t row = k * width;
+      for (int64_t i = 0; i < n_; ++i) {
+        dots(low[i], bands.at[0] + row, bands.at[1] + row, width, n_, sums + i);
+        dots(high[i], bands.at[2] + row, bands.at[3] + row, width, n_, sums + i);
+      }
+    });
+    each_row(bands, level, [&](int64_t r, bool add, const T* low, const T* high) {
+      correlate_line(x + r * full, low, high, level, add, sums,
+                     grads == nullptr ? nullptr : grads + r * full);
+    });
+  }
+
+ private:
+  // Bring a line with what stands beyond its ends to even and odd positions.
+  void split(const T* x, int level) {
+    const int64_t length = p_.width[level - 1];
+    T *even = halves_[0].data(), *odd = halves_[1].data();
+    T* first = (left_ % 2 == 0 ? even : odd) + left_ / 2;
+    T* second = left_ % 2 == 0 ? odd + left_ / 2 : even + left_ / 2 + 1;
+    halve(x, length / 2, first, second);
+    if (length % 2 != 0) first[length / 2] = x[length - 1];
+    for (const Outside& each : outside_[0][level - 1])
+      (each.t % 2 == 0 ? even : odd)[each.t / 2] = each.place < 0 ? T(0) : x[each.place];
+  }
+
+  // Call visit(k, low, high) for each row k of coefficients, with pointers to the n_taps rows that
+  // it is computed from; rows are divided when the window reaches them.
+  template <typename Visit>
+  void each_window(const T* x, int level, const Visit& visit) {
+    const int64_t height = p_.height[level - 1], width = p_.width[level - 1];
+    const std::vector<Outside>& outside = outside_[1][level - 1];
+    const auto place_of = [&](int64_t t) {
+      if (t < left_) return outside[t].place;
+      return t < left_ + height ? t - left_ : outside[t - height].place;
+    };
+    int64_t done = 0;
+    for (int64_t k = 0; k < p_.height[level]; ++k) {
+      for (; done < 2 * k + n_; ++done) {
+        const int64_t place = place_of(done);
+        T* row = ring_row(done % n_);
+        if (place >= 0) analyse_line(x + place * width, level, row, row + stride_);
+      }
+      for (int64_t i = 0; i < n_; ++i) {
+        const int64_t t = 2 * k + i;
+        pointers_[i] = ring_row(place_of(t) < 0 ? n_ : t % n_);
+        pointers_[n_ + i] = pointers_[i] + stride_;
+      }
+      visit(k, pointers_.data(), pointers_.data() + n_);
+    }
+  }
+
+  // Both halves of a row; the last row is zero.
+  T* ring_row(int64_t i) { return rows_ + 2 * i * stride_; }
+
+  // Call visit(r, add, low, high) with the halves of rows r: first each row once, then what rows
+  // beyond the ends add.
+  template <typename Visit>
+  void each_row(const Bands<const T>& bands, int level, const Visit& visit) {
+    const int64_t height = p_.height[level - 1];
+    for (int64_t t = left_ - left_ % 2; t < left_ + height; t += 2) {
+      join(bands, level, t / 2);
+      for (int64_t odd = 0; odd < 2; ++odd) {
+        const int64_t r = t + odd - left_;
+        if (r >= 0 && r < height) visit(r, false, lines_[odd].data(), lines_[2 + odd].data());
+      }
+    }
+    for (const Outside& each : outside_[1][level - 1]) {
+      if (each.place < 0) continue;
+      join(bands, level, each.t / 2);
+      visit(each.place, true, lines_[each.t % 2].data(), lines_[2 + each.t % 2].data());
+    }
+  }
+
+  // Rows 2 q and 2 q + 1 of the extended image: low halves in lines 0 and 1, high ones in 2 and 3.
+  void join(const Bands<const T>& bands, int level, int64_t q) {
+    const int64_t width = p_.width[level], count = p_.height[level], pad = n_ / 2 - 1;
+    for (int half = 0; half < 2; ++half) {
+      for (int64_t m = 0; m < n_ / 2; ++m) {
+        const int64_t k = q - pad + m;
+        const bool inside = k >= 0 && k < count;
+        for (int i = 0; i < 2; ++i)
+          pointers_[2 * m + i] = inside ? bands.at[2 * half + i] + k * width : ring_row(n_);
+      }
+      across(pointers_.data(), synthesis_.data(), n_, width, lines_[2 * half].data(),
+             lines_[2 * half + 1].data());
+    }
+  }
+
+  const DwtParams& p_;
+  const int64_t n_, left_;
+  std::vector<T> analysis_, synthesis_;  // taps: for `across`, then for `along`
+  std::vector<T> pyramid_;
+  std::vector<T> halves_[6];  // even and odd positions: given, padded coefficients, made
+  std::vector<T> ring_, lines_[4];
+  std::vector<const T*> pointers_;
+  // By dimension (along a line, across lines) and level: what stands beyond the ends.
+  std::vector<Outside> outside_[2][kMaxLevels];
+  static constexpr int64_t kAligned = 64 / sizeof(T);  // elements of a cache line
+  int64_t stride_ = 0;
+  T* rows_ = nullptr;  // in ring_, where a cache line begins
+};
+
+template <typename C>
+Bands<C> bands_of(const DwtParams& p, int level, C* approximation, C* coefficients) {
+  Bands<C> bands{{approximation}};
+  for (int band = 1; band < (p.images ? 4 : 2); ++band)
+    bands.at[band] = dwt_band(p, coefficients, level, band);
+  return bands;
+}
+
+// Details go to out, unless it is null; approximations of levels below the last to the work space.
+template <typename T>
+void analyse(const DwtParams& p, Passes<T>* passes, const T* x, T* out) {
+  for (int level = 1; level <= (out == nullptr ? p.level - 1 : p.level); ++level) {
+    T* low = level == p.level ? out : passes->approximation(level);
+    const Bands<T> bands = out == nullptr ? Bands<T>{{low}} : bands_of(p, level, low, out);
+    if (p.images)
+      passes->analyse_image(x, level, bands);
+    else
+      passes->analyse_line(x, level, bands.at[0], bands.at[1]);
+    x = low;
+  }
+}
+
+template <typename T>
+void synthesise(const DwtParams& p, Passes<T>* passes, const T* coefficients, T* out) {
+  const T* low = coefficients;
+  for (int level = p.level; level >= 1; --level) {
+    T* x = level == 1 ? out : passes->approximation(level - 1);
+    const Bands<const T> bands = bands_of(p, level, low, coefficients);
+    if (p.images)
+      passes->synthesise_image(bands, level, x);
+    else
+      passes->synthesise_line(low, bands.at[1], level, false, x);
+    low = x;
+  }
+}
+
+// The gradient goes up with the synthesis; at each level it meets the approximation that the
+// analysis left there.
+template <typename T>
+void correlate(const DwtParams& p, Passes<T>* passes, const T* signal, const T* coefficients,
+               double* sums) {
+  analyse(p, passes, signal, static_cast<T*>(nullptr));
+  const T* low = coefficients;
+  for (int level = p.level; level >= 1; --level) {
+    const T* x = level == 1 ? signal : passes->approximation(level - 1);
+    T* grads = level == 1 ? nullptr : passes->approximation(level - 1, 1);
+    const Bands<const T> bands = bands_of(p, level, low, coefficients);
+    if (p.images)
+      passes->correlate_image(x, bands, level, sums, grads);
+    else
+      passes->correlate_line(x, low, bands.at[1], level, false, sums, grads);
+    low = grads;
+  }
+}
+
+// Element operations of a signal, for the sharing among threads.
+int64_t work_of(const DwtParams& p) { return 2 * p.n_taps * p.height[0] * p.width[0]; }
+
+// Call visit(passes, i) for each signal.
+template <typename T, typename Visit>
+void each_signal(const DwtParams& p, const Visit& visit) {
+  parallel_items(p.n_signals, work_of(p), [&](int64_t begin, int64_t end) {
+    Passes<T> passes(p);
+    for (int64_t i = begin; i < end; ++i) visit(&passes, i);
+  });
+}
+
+template <typename T>
+void analyse_signals(const DwtParams& p) {
+  each_signal<T>(p, [&](Passes<T>* passes, int64_t i) {
+    const int64_t samples = p.height[0] * p.width[0];
+    analyse(p, passes, static_cast<const T*>(p.signals) + i * samples,
+            static_cast<T*>(p.out) + i * p.n_coefficients);
+  });
+}
+
+template <typename T>
+void synthesise_signals(const DwtParams& p) {
+  each_signal<T>(p, [&](Passes<T>* passes, int64_t i) {
+    const int64_t samples = p.height[0] * p.width[0];
+    synthesise(p, passes, static_cast<const T*>(p.coefficients) + i * p.n_coefficients,
+               static_cast<T*>(p.out) + i * samples);
+  });
+}
+
+template <typename T>
+void correlate_signals(const DwtParams& p) {
+  const int64_t samples = p.height[0] * p.width[0], n_sums = 2 * p.n_taps;
+  const int64_t each = (p.n_signals + p.n_parts - 1) / p.n_parts;
+  parallel_items(p.n_parts, 2 * each * work_of(p), [&](int64_t first, int64_t last) {
+    Passes<T> passes(p);
+    for (int64_t part = first; part < last; ++part) {
+      double* sums = p.parts + part * n_sums;
+      std::fill_n(sums, n_sums, 0.0);
+      for (int64_t i = part * each; i < std::min(p.n_signals, (part + 1) * each); ++i)
+        correlate(p, &passes, static_cast<const T*>(p.signals) + i * samples,
+                  static_cast<const T*>(p.coefficients) + i * p.n_coefficients, sums);
+    }
+  });
+  double* out = static_cast<double*>(p.out);
+  std::copy_n(p.parts, n_sums, out);
+  for (int64_t part = 1; part < p.n_parts; ++part)
+    for (int64_t i = 0; i < n_sums; ++i) out[i] += p.parts[part * n_sums + i];
+}
+
+}  // namespace
+
+void dwt(const DwtParams& p, void*) {
+  p.dtype == DType::f64 ? analyse_signals<double>(p) : analyse_signals<float>(p);
+}
+
+void idwt(const DwtParams& p, void*) {
+  p.dtype == DType::f64 ? synthesise_signals<double>(p) : synthesise_signals<float>(p);
+}
+
+void dwt_filter_gradient(const DwtParams& p, void*) {
+  p.dtype == DType::f64 ? correlate_signals<double>(p) : correlate_signals<float>(p);
+}
+
+}  // namespace pyxai::cpu
