@@ -31,12 +31,15 @@ What holds for every imputer, and is tested over all of them:
 from __future__ import annotations
 
 import copy
+import os
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from pyxai._checks import check_int
+from pyxai.imputers import store
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -142,3 +145,53 @@ class Imputer(ABC):
     def parameters(self) -> tuple[Tensor, ...]:
         """Return the values that are trained with the model that is explained; usually none."""
         return ()
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the imputer to a file: tensors as safetensors, the rest as JSON in its header.
+
+        Parameters
+        ----------
+        path : str or path
+            In a folder that exists.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such folder.
+        TypeError
+            If it holds something that cannot be written, such as a function.
+        """
+        return store.write(type(self).__name__, self._fields(), Path(path))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read an imputer from a file that `save` wrote.
+
+        ``Imputer.load`` reads any, a class its own kind.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If the file holds something else.
+        """
+        found, fields = store.read(Path(path), cls)
+        made: Self = found._of_fields(fields)
+        return made
+
+    def _fields(self) -> dict[str, Any]:
+        """Return what the imputer is made of, for `save`."""
+        return vars(self)
+
+    @classmethod
+    def _of_fields(cls, fields: dict[str, Any]) -> Self:
+        """Return the imputer that is made of these fields."""
+        made = cls.__new__(cls)
+        vars(made).update(fields)
+        return made

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -11,11 +11,13 @@ from pyxai._checks import check_finite, check_int, check_real, check_tensor, des
 from pyxai._inputs import flat_features, format_background
 from pyxai.covariance import Covariance, DenseCovariance
 from pyxai.imputers.base import Imputer
+from pyxai.imputers.conditions import conditions
 from pyxai.imputers.randomness import noise
 
-__all__ = ["Gaussian"]
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
-_MATRIX_ELEMENTS = 2**24  # of the systems that are solved at once
+__all__ = ["Gaussian"]
 
 
 class Gaussian(Imputer):
@@ -130,6 +132,14 @@ class Gaussian(Imputer):
             covariance=self._covariance.matrix.to(device),
         )
 
+    def _fields(self) -> dict[str, Any]:
+        matrix = self._covariance.matrix
+        return {"n_draws": self.n_draws, "mean": self._mean, "covariance": matrix}
+
+    @classmethod
+    def _of_fields(cls, fields: dict[str, Any]) -> Self:
+        return cls(**fields)
+
     def draw(
         self,
         inputs: tuple[Tensor, ...],
@@ -190,17 +200,8 @@ class Gaussian(Imputer):
 
         present [n_systems, features], columns [n_systems, features, n] -> like columns
         """
-        matrix = self._covariance.matrix
-        parts = []
-        step = max(1, _MATRIX_ELEMENTS // matrix.numel())
-        for kept, gaps in zip(
-            torch.split(present.double(), step), torch.split(columns, step), strict=True
-        ):
-            # Absent features get a unit row, so that masks of all sizes are solved together.
-            system = matrix * kept[:, :, None] * kept[:, None, :] + torch.diag_embed(1 - kept)
-            solved = torch.cholesky_solve(kept[:, :, None] * gaps, torch.linalg.cholesky(system))
-            parts.append((matrix @ solved) * (1 - kept)[:, :, None])
-        return torch.cat(parts)
+        parts = conditions(self._covariance.matrix, present)
+        return torch.cat([given.moves(columns[part]) for part, given in parts])
 
 
 def _moments(background: Any) -> tuple[Tensor, Tensor]:

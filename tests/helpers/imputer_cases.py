@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -48,6 +49,8 @@ class Case:
 
 ROWS = (drawn(4, 5),)
 PAIR = (drawn(4, 3, dtype=torch.float64), drawn(4, 1, 2, 2, seed=1, dtype=torch.float64))
+IMAGES = (drawn(4, 2, 5, 6, seed=9),)
+TOKENS = (torch.randint(0, 3, (4, 6), generator=torch.Generator().manual_seed(1)),)
 BACKGROUND = drawn(40, 5, seed=2)
 MIXING = drawn(5, 5, seed=3).double()
 
@@ -55,6 +58,49 @@ MIXING = drawn(5, 5, seed=3).double()
 def correlated() -> imputers.Gaussian:
     covariance = MIXING @ MIXING.T + torch.eye(5)
     return imputers.Gaussian(n_draws=4, mean=torch.arange(5.0).double(), covariance=covariance)
+
+
+KINDS = {
+    "kmeans": lambda **options: imputers.KMeans(3, n_draws=4, **options),
+    "gmm": lambda **options: imputers.GaussianMixture(3, n_draws=4, **options),
+    "logistics": lambda **options: imputers.LogisticMixture(
+        3, low=-4, high=4, levels=81, n_draws=4, epochs=2, batch_size=20, **options
+    ),
+    "vaeac": lambda **options: imputers.VAEAC(2, 8, 2, n_draws=3, epochs=1, **options),
+    "ppca": lambda **options: imputers.PPCAMixture(2, 2, n_draws=4, n_steps=20, **options),
+}
+
+
+@functools.cache
+def fitted(kind: str, pair: bool = False, **options) -> imputers.Imputer:
+    """Return an imputer of three clusters of rows, fitted once."""
+    groups = torch.arange(60) % 3 * 2.0 - 2
+    if pair:
+        parts = (drawn(60, 3, seed=6).double(), drawn(60, 1, 2, 2, seed=7).double())
+        data = tuple(part + groups.view(-1, *(1,) * (part.dim() - 1)) for part in parts)
+    else:
+        data = drawn(60, 5, seed=6) + groups[:, None]
+    return KINDS[kind](**options).fit(data)
+
+
+@functools.cache
+def latent() -> imputers.Imputer:
+    encoder, decoder = torch.nn.Linear(5, 2), torch.nn.Linear(2, 5)
+    with torch.no_grad():
+        encoder.weight.copy_(drawn(2, 5, seed=11)), decoder.weight.copy_(drawn(5, 2, seed=12))
+        encoder.bias.zero_(), decoder.bias.zero_()
+    return imputers.LatentMixture(encoder, decoder, 3, n_draws=3).fit(drawn(60, 5, seed=6))
+
+
+@functools.cache
+def vaeac_of_images() -> imputers.Imputer:
+    return imputers.VAEAC(2, 4, 2, n_draws=2, epochs=1, batch_size=20).fit(drawn(40, 2, 5, 6))
+
+
+@functools.cache
+def chain() -> imputers.Imputer:
+    tokens = torch.randint(0, 3, (40, 6), generator=torch.Generator().manual_seed(0))
+    return imputers.MarkovChain(n_draws=3).fit(tokens)
 
 
 CASES = [
@@ -73,6 +119,24 @@ CASES = [
         lambda: imputers.Gaussian(n_draws=3, mean=torch.zeros(5), covariance=torch.eye(5)),
         ROWS,
     ),
+    Case("kmeans", lambda: fitted("kmeans"), ROWS),
+    Case("kmeans_mean", lambda: fitted("kmeans", values="mean"), ROWS),
+    Case("gmm", lambda: fitted("gmm"), ROWS),
+    Case("gmm_of_pair", lambda: fitted("gmm", pair=True), PAIR),
+    Case("gmm_mean", lambda: fitted("gmm", values="mean"), ROWS),
+    Case("gmm_rows", lambda: fitted("gmm", values="rows"), ROWS),
+    Case("gmm_full", lambda: fitted("gmm", covariance="full"), ROWS),
+    Case("gmm_full_rows", lambda: fitted("gmm", covariance="full", values="rows"), ROWS),
+    Case("logistics", lambda: fitted("logistics"), ROWS),
+    Case("ppca", lambda: fitted("ppca"), ROWS),
+    Case("factor_analysers", lambda: fitted("ppca", noise="diagonal", pair=True), PAIR),
+    Case("latent_mixture", latent, ROWS),
+    Case("vaeac", lambda: fitted("vaeac"), ROWS),
+    Case("vaeac_mean_of_pair", lambda: fitted("vaeac", pair=True, values="mean"), PAIR),
+    Case("vaeac_of_images", vaeac_of_images, IMAGES),
+    Case("markov_chain", chain, TOKENS, anything=True),
+    Case("blur", lambda: imputers.Blur(1.0), IMAGES, anything=True),
+    Case("learnt_constant", lambda: imputers.LearntConstant(drawn(5, seed=8)), ROWS),
     Case(
         "callback",
         lambda: imputers.Callback(sines, n_draws=3),

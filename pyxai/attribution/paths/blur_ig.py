@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_int, check_number
-from pyxai.attribution.paths.gaussian_blur import Blurs, blur_sigmas, blurred
+from pyxai.attribution.paths.gaussian_blur import Blurs, blur_sigmas
 from pyxai.attribution.paths.images import format_images
+from pyxai.imputers.blur import blurred
 from pyxai.methods.base import GradientAttribution, TensorOrTuple
 from pyxai.methods.store import register
 from pyxai.ops.path_moments import path_moments
