@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -34,12 +35,17 @@ class ContextualDecomposition(Attribution):
     model : Module
         Returns one tensor, a row per example. Where its last op is a softmax, the logits before it
         are explained.
+    preset : {"default", "acd", "cd", "cdt", "scd"}
+        Where the choices below that are None come from, see the notes.
     policy : {"acd", "shapley", "complement"}
         Relevant part of ``f`` of a value with relevant part r and total t: ``f(r)`` [1]_,
         ``(f(r) + f(t) - f(t - r)) / 2`` [2]_, or ``f(t) - f(t - r)`` [3]_.
     bias : {"proportional", "irrelevant", "stream"}
         A bias is shared in proportion to what both parts add up to before it, or belongs to the
         rest, or to a third part, which only biases make.
+    norm_bias : {"after", "before"}
+        Whether parts are compared for the bias of a layer norm and its like after they are
+        centred and scaled, or before [3]_.
     ties : {"coverage", "official", "irrelevant"}
         Who gets a bias where neither part is other than 0 (a black background): the group its share
         of the features that are read there, and all features together what reads none; or half,
@@ -49,10 +55,20 @@ class ContextualDecomposition(Attribution):
     softmax : {"freeze", "acd", "shapley", "complement"}
         Whether the probabilities of attention are constants, and so are inverse roots (the
         deviation of a norm that is spelled out), or shared by a policy too.
+    clean_up : {"never", "sublayer", "layer"}
+        Whether parts of opposite signs become one, the larger gets both, at the end of every
+        sub-layer with a residual sum, or of those without attention [3]_.
     lstm_bias : {"phrase_inclusive", "phrase_exclusive", "paper"}
         What gates make of biases alone in a step of an LSTM, GRU or RNN belongs to the group that
         has the token, so that the whole sentence explains the state; or not at the last token of
         a phrase (the first code [2]_); or never (equation 32 of the paper [2]_).
+    gates : {"bias_first", "shapley"}
+        A function in such a step is shared by the mean over the orders of the three parts in which
+        biases come first [2]_, or over all six orders [5]_.
+    gate_products : several of "rel-rel", "rel-bias", "rel-irrel"
+        Which products of parts count as the group's in such a step; the first two by default [5]_.
+    output_gate : {"freeze", "split"}
+        Whether the output gate of an LSTM is a constant, or has parts (equation 23 of [2]_).
     anchored : bool
         Whether ``f(0)`` of functions like a sigmoid is a bias. Otherwise the policy holds for it
         too, and an empty group may have a score.
@@ -72,10 +88,16 @@ class ContextualDecomposition(Attribution):
     group's. Of other groups a bias that is much larger than what it is added to multiplies the
     rounding of its share; where many layers do so, take float64.
     Scores of several groups do not add up to the output: biases and nonlinearities make them
-    interact, see `interactions`. In a recurrent layer gates are shared by the rule of [2]_, biases
-    first, whatever ``policy`` says; to have its scores, without the last bias, take
-    ``bias="stream"``. Deterministic. Costs one pass of totals, and for each group about as much
-    as a forward pass.
+    interact, see `interactions`. In a recurrent layer ``gates`` and its like decide, whatever
+    ``policy`` says. Deterministic. Costs one pass of totals, and for each group about as much as a
+    forward pass.
+
+    Presets: ``"default"`` is policy acd, bias proportional, norm_bias after, ties coverage,
+    product acd, softmax freeze, clean_up never, lstm_bias phrase_inclusive, gates bias_first,
+    anchored. ``"acd"`` [1]_ differs by ties official; ``"cd"`` [2]_ by policy shapley and bias
+    stream, so that scores are without the last bias; ``"cdt"`` [3]_ by policy complement,
+    norm_bias before, ties irrelevant and clean_up layer; ``"scd"`` [4]_ by policy shapley and bias
+    irrelevant. With the last two the group of all features need not score the output.
 
     References
     ----------
@@ -85,6 +107,10 @@ class ContextualDecomposition(Attribution):
        Extract Interactions from LSTMs", ICLR 2018.
     .. [3] A. R. Hsu et al., "Efficient Automated Circuit Discovery in Transformers using Contextual
        Decomposition", arXiv 2407.00886.
+    .. [4] X. Jin et al., "Towards Hierarchical Importance Attribution: Explaining Compositional
+       Semantics for Neural Sequence Models", ICLR 2020, and its code.
+    .. [5] J. Jumelet, W. Zuidema, D. Hupkes, "Analysing Neural Language Models: Contextual
+       Decomposition Reveals Default Reasoning in Number and Gender Assignment", CoNLL 2019.
 
     Examples
     --------
@@ -101,19 +127,39 @@ class ContextualDecomposition(Attribution):
         self,
         model: nn.Module,
         *,
-        policy: str = "acd",
-        bias: str = "proportional",
-        ties: str = "coverage",
-        product: str = "acd",
-        softmax: str = "freeze",
-        lstm_bias: str = "phrase_inclusive",
-        anchored: bool = True,
+        preset: str = "default",
+        policy: str | None = None,
+        bias: str | None = None,
+        norm_bias: str | None = None,
+        ties: str | None = None,
+        product: str | None = None,
+        softmax: str | None = None,
+        clean_up: str | None = None,
+        lstm_bias: str | None = None,
+        gates: str | None = None,
+        gate_products: Sequence[str] | None = None,
+        output_gate: str | None = None,
+        anchored: bool | None = None,
     ) -> None:
         super().__init__(model)
         if not isinstance(model, nn.Module):
             raise TypeError(f"model must be an nn.Module, got {describe(model)}")
         self.model = model
-        self.policies = Policies(policy, bias, ties, product, softmax, lstm_bias, anchored)
+        self.policies = Policies.of_preset(
+            preset,
+            policy=policy,
+            bias=bias,
+            norm_bias=norm_bias,
+            ties=ties,
+            product=product,
+            softmax=softmax,
+            clean_up=clean_up,
+            lstm_bias=lstm_bias,
+            gates=gates,
+            gate_products=gate_products,
+            output_gate=output_gate,
+            anchored=anchored,
+        )
 
     @property
     def multiplies_by_inputs(self) -> bool:

@@ -10,7 +10,15 @@ from torch import Tensor
 
 from pyxai.propagation.decomposed.functions import function, product
 from pyxai.propagation.decomposed.kinds import SPLIT, WORDS
-from pyxai.propagation.decomposed.split import ABSENT, Constant, Split, Value, refusal, split_of
+from pyxai.propagation.decomposed.split import (
+    ABSENT,
+    Constant,
+    Judged,
+    Split,
+    Value,
+    refusal,
+    split_of,
+)
 from pyxai.tracing import Call
 from pyxai.tracing.interpreter import invoke
 from pyxai.tracing.nodes import op_names
@@ -46,6 +54,8 @@ class Form(NamedTuple):
     constant: Tensor | None = None
     size: Callable[[], Tensor] | None = None
     """Sum of the absolute terms of the total's linear part."""
+    judged: Callable[[], Judged] | None = None
+    """What decides who gets the constant, in place of the linear part."""
 
 
 def finish(call: Call, form: Form) -> Any:
@@ -57,7 +67,9 @@ def finish(call: Call, form: Form) -> Any:
     constant = None
     if form.constant is not None:
         total = form.linear(split.total, lean=True)
-        constant = Constant(form.constant, total, None if form.size is None else form.size())
+        size = None if form.size is None else form.size()
+        judged = None if form.judged is None else form.judged()
+        constant = Constant(form.constant, total, size, judged)
     result = split.shared(call, linear, constant)
     result = result + _of_state(call, form) if "recurrent" in call.node.memory else result
     if split.errors is not None:
@@ -68,7 +80,7 @@ def finish(call: Call, form: Form) -> Any:
 
 def _of_biases(call: Call, form: Form) -> Any:
     split = split_of(call)
-    if _is_state(call):
+    if split.is_state(call):
         return ABSENT  # `_of_state` gives it away
     apart = form.constant is not None and split.biases_apart(call)
     if split.absent(call) and not apart:
@@ -77,15 +89,10 @@ def _of_biases(call: Call, form: Form) -> Any:
     return linear + form.constant if apart and form.constant is not None else linear
 
 
-def _is_state(call: Call) -> bool:
-    role = call.node.memory.get("recurrent")
-    return role is not None and role.kind == "state"
-
-
 def _of_state(call: Call, form: Form) -> Tensor | float:
     """Return the group's share of what biases alone add to the state of a recurrent step."""
     split = split_of(call)
-    if not _is_state(call) or not split.has_stream(call):
+    if not split.is_state(call) or not split.has_stream(call):
         return 0.0
     alone = form.linear(split.of_bias)
     return split.of_step(call) * alone

@@ -65,7 +65,7 @@ class DecompositionEngine:
         last = graph.output
         self.end = last.args["self"] if last.op in SOFTMAX | {"_log_softmax"} else last
         self.kinds = kinds_of(graph, policies, floating)
-        self.table = DecompositionTable(self.kinds)
+        self.table = DecompositionTable(graph, self.kinds, policies)
         graph.check(self.table)
         frozen = (node for node, kind in self.kinds.items() if kind == FROZEN)
         self._frozen = dict.fromkeys(frozen, ABSENT)

@@ -32,6 +32,8 @@ def function(call: Call) -> Any:
         first: Tensor = found[0] if isinstance(found, (tuple, list)) else found
         return first
 
+    if "recurrent" in call.node.memory and split.policies.gates == "shapley":
+        return _by_three(call, evaluate)
     several = call.node.op == "log_sigmoid_forward"  # it returns a second value for its gradient
     policy = "shapley" if "recurrent" in call.node.memory else split.policies.policy
     result = split_function(call, evaluate, policy, zero=call.node.op in _ZERO_AT_ZERO)
@@ -62,16 +64,13 @@ def split_function(call: Call, evaluate: Evaluate, policy: str, *, zero: bool) -
     split = split_of(call)
     if split.of_biases:
         return _of_biases(call, evaluate, zero)
-    state = call.node.memory.get("recurrent")
     total = split.output(call)
     if split.errors is not None:
         split.note(call, evaluate(split.whole))
     if split.biases_apart(call) and (split.has_stream(call) or not zero):
         alone = evaluate(split.of_bias)
         result = _by_policy(split, evaluate, policy, evaluate(split.with_bias), alone, total)
-        if state is not None and state.kind == "state":
-            result = result + split.of_step(call) * alone
-        return result
+        return result + split.of_step(call) * alone if split.is_state(call) else result
     if not zero and split.policies.anchored:
         origin = evaluate(split.nothing)
         size = total.abs() + origin.abs()
@@ -96,10 +95,39 @@ def _by_policy(
     return rest if policy == "complement" else (mine + rest) / 2
 
 
+def _by_three(call: Call, evaluate: Evaluate) -> Any:
+    """Share a function of a recurrent step by the mean over all orders of three parts.
+
+    The part of biases depends on the others then, and takes the place of what they do alone.
+    """
+    split = split_of(call)
+    if split.of_biases:
+        return _of_biases(call, evaluate, call.node.op in _ZERO_AT_ZERO)
+    if split.errors is not None:
+        split.note(call, evaluate(split.whole))
+    whole, nothing = split.totals.full(call.node), evaluate(split.nothing)
+    mine, biases = evaluate(split.relevant), evaluate(split.of_bias)
+    others, beside_biases = evaluate(split.apart), evaluate(split.with_bias)
+    without = evaluate(split.rest)  # of the relevant part
+    unbiased = evaluate(lambda node, held: split.totals.lean(node) - split.of_bias(node))
+    relevant = _shapley(whole - without, unbiased - others, beside_biases - biases, mine - nothing)
+    stream = _shapley(whole - unbiased, without - others, beside_biases - mine, biases - nothing)
+    stream = stream + nothing
+    if split.is_state(call):
+        return relevant + split.of_step(call) * stream
+    if split.streams is not None:
+        split.streams[call.node] = stream
+    return relevant
+
+
+def _shapley(last: Tensor, second: Tensor, other: Tensor, first: Tensor) -> Tensor:
+    """Return the Shapley value of one of three by what it adds last, after either, and first."""
+    return (2 * last + second + other + 2 * first) / 6
+
+
 def _of_biases(call: Call, evaluate: Evaluate, zero: bool) -> Any:
     split = split_of(call)
-    state = call.node.memory.get("recurrent")
-    if state is not None and state.kind == "state":
+    if split.is_state(call):
         return ABSENT
     if split.absent(call) and (zero or not split.biases_apart(call)):
         return ABSENT
@@ -112,10 +140,13 @@ def product(
     """Split a product of several values that are split.
 
     ``"acd"`` gives the group what its parts make together, ``"complement"`` all that they take part
-    in, ``"shapley"`` the mean of both; ``"freeze"`` reads the first factor as a constant.
+    in, ``"shapley"`` the mean of both; ``"freeze"`` reads the first factor as a constant. In a
+    recurrent step see `_gated`.
     """
     split = split_of(call)
-    policy = "acd" if "recurrent" in call.node.memory else split.policies.product
+    if "recurrent" in call.node.memory and not split.of_biases:
+        return _gated(call, factors, run)
+    policy = split.policies.product
     if policy == "freeze":
         whole = split.totals.full(call.node.args[factors[0]])
 
@@ -134,6 +165,28 @@ def product(
     total = split.totals.full(call.node) - constant
     size = total.abs() + constant.abs()
     return split.shared(call, result, Constant(constant, total, size))
+
+
+def _gated(call: Call, factors: list[str], run: Callable[..., Tensor]) -> Tensor:
+    """Split a product of a gate: which products of parts count as relevant is a policy."""
+    split = split_of(call)
+    first, second = (call.node.args[name] for name in factors)
+    held = call.runs[0]
+    if split.errors is not None:
+        split.note(call, run(split.whole))
+    mine = split.relevant(first, held[first]), split.relevant(second, held[second])
+    beside = {
+        "rel-bias": split.of_bias,
+        "rel-irrel": split.apart,
+    }
+    kinds = split.policies.gate_products
+    found = mine[0] * mine[1] if "rel-rel" in kinds else torch.zeros_like(mine[0] * mine[1])
+    for kind, part in beside.items():
+        if kind in kinds:
+            found = (
+                found + mine[0] * part(second, held[second]) + part(first, held[first]) * mine[1]
+            )
+    return found
 
 
 def softmax(call: Call) -> Any:

@@ -55,7 +55,9 @@ def kinds_of(graph: Graph, policies: Policies, floating: Sequence[bool]) -> dict
 def _is_gate(node: Node, policies: Policies) -> bool:
     role = node.memory.get("recurrent")
     output_gate = role is not None and role.kind == "output_gate"
-    return output_gate or (node.op in _DENOMINATORS and policies.softmax == "freeze")
+    return (output_gate and policies.output_gate == "freeze") or (
+        node.op in _DENOMINATORS and policies.softmax == "freeze"
+    )
 
 
 def _kind(node: Node, sources: set[str]) -> str:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pyxai.propagation.decomposed.affine import Form, finish
-from pyxai.propagation.decomposed.split import Value, refusal, split_of
+from pyxai.propagation.decomposed.split import Judged, Value, refusal, split_of
 from pyxai.tracing import Call
 
 __all__ = ["NORMS", "norm"]
@@ -39,14 +39,20 @@ def norm(call: Call) -> Any:
         found: Tensor = part * scale
         return found if weight is None else found * weight
 
-    def size() -> Tensor:
+    def terms() -> Tensor:
         found = total.abs()
-        if running is None and call.node.op != "rms_norm":
-            found = found + _mean(call, found)
-        found = found * scale
+        centred = running is None and call.node.op != "rms_norm"
+        return found + _mean(call, found) if centred else found
+
+    def size() -> Tensor:
+        found = terms() * scale
         return found if weight is None else (found * weight).abs()
 
-    return finish(call, Form(linear, constant, size))
+    def judged() -> Judged:
+        return Judged(split.arguments(call, split.relevant)["input"], total, terms())
+
+    before = split.policies.norm_bias == "before"
+    return finish(call, Form(linear, constant, size, judged if before else None))
 
 
 def _per_channel(call: Call, name: str, like: Tensor) -> Tensor | None:

@@ -24,7 +24,7 @@ from pyxai.propagation.multipliers.secant import accumulation_dtype
 from pyxai.tracing import Call, Node, Run, Values
 from pyxai.tracing.nodes import operands, substitute
 
-__all__ = ["ABSENT", "Constant", "Split", "refusal", "split_of"]
+__all__ = ["ABSENT", "Constant", "Judged", "Split", "refusal", "split_of"]
 
 
 class _Mark:
@@ -37,6 +37,15 @@ class _Mark:
 ABSENT = _Mark()
 
 
+class Judged(NamedTuple):
+    """A value whose parts decide who gets a constant."""
+
+    relevant: Tensor
+    total: Tensor
+    magnitude: Tensor | None
+    """Sum of the absolute terms of the total; None: it is exact."""
+
+
 class Constant(NamedTuple):
     """What an op adds whatever its operands are, and how sure its linear part is."""
 
@@ -45,6 +54,8 @@ class Constant(NamedTuple):
     """The linear part of the total."""
     magnitude: Tensor | None
     """Sum of the absolute terms of the total's linear part; None: it is exact."""
+    judged: Judged | None = None
+    """What decides who gets the constant, in place of the linear parts."""
 
 
 Value = Callable[[Node, Any], Any]
@@ -147,6 +158,11 @@ class Split:
         found: Tensor = self.totals.lean(node) - held
         return found
 
+    def apart(self, node: Node, held: Any) -> Tensor:
+        """Return what is neither relevant nor of biases alone."""
+        found: Tensor = self.totals.lean(node) - self.with_bias(node, held)
+        return found
+
     def has_stream(self, call: Call) -> bool:
         """Whether biases alone explain anything of an operand."""
         if self.streams is None:
@@ -163,6 +179,11 @@ class Split:
     def biases_apart(self, call: Call) -> bool:
         """Whether a bias goes to the stream: on request, and within a step of an LSTM or GRU."""
         return self.policies.bias == "stream" or "recurrent" in call.node.memory
+
+    def is_state(self, call: Call) -> bool:
+        """Whether an op makes the state that a recurrent step adds up to."""
+        role = call.node.memory.get("recurrent")
+        return role is not None and role.kind == "state"
 
     def output(self, call: Call) -> Tensor:
         """Return the total of an op's value, of the first where there are several."""
@@ -201,33 +222,37 @@ class Split:
         bias = constant.value.masked_fill(infinite, 0) if masks else constant.value
         result = linear
         if self.policies.bias == "proportional" and not self.biases_apart(call):
-            result = self._proportional(call, linear, constant, bias)
+            judged = constant.judged or Judged(linear, constant.total, constant.magnitude)
+            weights, whole = self._weights(call, judged)
+            result = torch.addcmul(linear, weights, bias)
+            if whole is not None and constant.judged is None:
+                result = torch.where(whole, constant.total + bias, result)
         return torch.where(infinite, constant.value, result) if masks else result
 
-    def _proportional(self, call: Call, linear: Tensor, constant: Constant, bias: Tensor) -> Tensor:
+    def _weights(self, call: Call, judged: Judged) -> tuple[Tensor, Tensor | None]:
+        """Return the group's share of a constant, and where it has all but rounding, if anywhere.
+
+        That is nothing: a bias much larger than the linear part would make it grow from layer to
+        layer.
+        """
         # In place where nobody differentiates: this is read for every element of every layer.
         recorded = torch.is_grad_enabled()
-        mine, others = linear.abs(), constant.total - linear
+        mine, others = judged.relevant.abs(), judged.total - judged.relevant
         others = others.abs() if recorded else others.abs_()
         limit: Tensor | float = 0.0
         whole = None
-        if constant.magnitude is not None:
-            # What is left of the total is rounding where the group has all. It is nothing: a bias
-            # much larger than the linear part would make it grow from layer to layer.
-            limit = constant.magnitude.detach() * _rounding(linear.dtype)
+        if judged.magnitude is not None:
+            limit = judged.magnitude.detach() * _rounding(mine.dtype)
             rounding = others.detach() <= limit
             if bool(rounding.any()):
                 whole = rounding
         both = mine + others if recorded else others.add_(mine)
         tied = both.detach() <= (2 * limit)
         if not bool(tied.any()):
-            weights = mine / both if recorded else mine.div_(both)
-        else:
-            weights = mine / both.masked_fill(tied, 1)
-            weights = torch.where(tied, self._at_ties(call, linear), weights)
-            whole = None if whole is None else whole & ~tied
-        result = torch.addcmul(linear, weights, bias)
-        return result if whole is None else torch.where(whole, constant.total + bias, result)
+            return (mine / both if recorded else mine.div_(both)), whole
+        weights = mine / both.masked_fill(tied, 1)
+        weights = torch.where(tied, self._at_ties(call, mine), weights)
+        return weights, None if whole is None else whole & ~tied
 
     def _at_ties(self, call: Call, linear: Tensor) -> Tensor:
         ties = self.policies.ties

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pyxai.propagation.decomposed import affine, functions, norms, selections
+from pyxai.propagation.decomposed.clean_up import cleaned, ends_of_sublayers
 from pyxai.propagation.decomposed.kinds import FROZEN, SOFTMAX
+from pyxai.propagation.decomposed.policies import Policies
+from pyxai.propagation.decomposed.split import split_of
 from pyxai.propagation.multipliers.rescale import ELEMENTWISE
-from pyxai.tracing import BILINEAR, POSITIVE, STRUCTURAL, Call, Node, Rule, RuleTable
+from pyxai.tracing import BILINEAR, POSITIVE, STRUCTURAL, Call, Graph, Node, Rule, RuleTable
 from pyxai.tracing.nodes import op_names
 
 __all__ = ["DecompositionTable"]
@@ -39,14 +43,44 @@ def _frozen(call: Call) -> Any:
 
 
 class DecompositionTable(RuleTable):
-    """The rules for one graph, of which some values are not split and need none."""
+    """The rules for one graph, of which some values are not split and need none.
 
-    def __init__(self, kinds: Mapping[Node, str]) -> None:
+    Parameters
+    ----------
+    graph : Graph
+    kinds : dict
+        Which values are split.
+    policies : Policies
+    """
+
+    def __init__(self, graph: Graph, kinds: Mapping[Node, str], policies: Policies) -> None:
         super().__init__(_RULES.method)
         self.kinds = kinds
+        self.ends = ends_of_sublayers(graph, kinds, policies.clean_up)
+        self.renews = policies.gates == "shapley"
 
     def rule_for(self, node: Node) -> Rule | None:
         """Return the rule for a node, ``None`` if there is none."""
         if self.kinds.get(node) == FROZEN:
             return _frozen
-        return _RULES.rule_for(node)
+        rule = _RULES.rule_for(node)
+        if rule is None:
+            return None
+        if self.renews and "recurrent" in node.memory:
+            rule = _renewing(rule)
+        return cleaned(rule) if node in self.ends else rule
+
+
+def _renewing(rule: Rule) -> Rule:
+    """Return a rule that computes the part of biases anew, which depends on the others here."""
+
+    def rule_and_stream(call: Call) -> Any:
+        split = split_of(call)
+        found = rule(call)
+        if not split.of_biases and split.streams is not None and call.node.op not in _FUNCTIONS:
+            alone = replace(split, of_biases=True, streams=None)
+            again = Call(call.node, (split.streams,), {**call.options, "split": alone})
+            split.streams[call.node] = rule(again)
+        return found
+
+    return rule_and_stream
