@@ -240,18 +240,19 @@ class Split:
         mine, others = judged.relevant.abs(), judged.total - judged.relevant
         others = others.abs() if recorded else others.abs_()
         limit: Tensor | float = 0.0
-        whole = None
         if judged.magnitude is not None:
             limit = judged.magnitude.detach() * _rounding(mine.dtype)
-            rounding = others.detach() <= limit
-            if bool(rounding.any()):
-                whole = rounding
+        # One look decides whether there is anything to mend: what is tied has little of both.
+        little = others.detach() <= (2 * limit)
+        nothing_to_mend = not bool(little.any())
+        whole = None if judged.magnitude is None or nothing_to_mend else others.detach() <= limit
         both = mine + others if recorded else others.add_(mine)
+        if nothing_to_mend:
+            return (mine / both if recorded else mine.div_(both)), None
         tied = both.detach() <= (2 * limit)
-        if not bool(tied.any()):
-            return (mine / both if recorded else mine.div_(both)), whole
         weights = mine / both.masked_fill(tied, 1)
-        weights = torch.where(tied, self._at_ties(call, mine), weights)
+        if bool(tied.any()):
+            weights = torch.where(tied, self._at_ties(call, mine), weights)
         return weights, None if whole is None else whole & ~tied
 
     def _at_ties(self, call: Call, linear: Tensor) -> Tensor:
