@@ -269,6 +269,7 @@ def test_rooms_are_imported_from_below_only_where_a_result_is_shown_or_measured(
         ("pyxai.explanation.result", "plot"),
         ("pyxai.graphs.result", "metrics"),
         ("pyxai.graphs.result", "plot"),
+        ("pyxai.lex.reports", "metrics"),
         ("pyxai.selection.result", "plot"),
     }
     # The helper itself, the registry, which looks below, and the demonstration's late start.

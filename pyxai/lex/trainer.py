@@ -1,0 +1,428 @@
+"""Training of all that a regime trains: torch's optimisers and data loaders, and checkpoints."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import BatchSampler, DataLoader, Dataset, TensorDataset
+
+from pyxai._checks import check_int, check_number, check_tensor, describe
+from pyxai.explanation import file
+from pyxai.lex.model import LEX
+from pyxai.runner import ProgressOption
+from pyxai.runner.progress import Progress, check_progress
+
+__all__ = ["Trainer", "Training", "TrainingResult", "accumulate"]
+
+_KIND = "training"
+_LAST, _BEST = "last.safetensors", "best.safetensors"
+# Predictor rows at once: activations of small nets then stay in a processor's cache.
+_ROWS = {"cpu": 2048, "cuda": 2**16}
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a model is trained.
+
+    Attributes
+    ----------
+    epochs : int
+        Passes over the data, after those of pre-training.
+    batch_size : int
+        Rows of a step.
+    lr, weight_decay : float
+        Of Adam.
+    patience : int, optional
+        Epochs without a better validation loss after which a phase ends; the best weights come
+        back. Default: every epoch is run.
+    """
+
+    epochs: int = 10
+    batch_size: int = 1000
+    lr: float = 1e-3
+    weight_decay: float = 0.0
+    patience: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raise if a number is out of range."""
+        check_int("epochs", self.epochs, minimum=0)
+        check_int("batch_size", self.batch_size, minimum=1)
+        for name in ("lr", "weight_decay"):
+            if check_number(name, getattr(self, name)) < 0:
+                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
+        if self.patience is not None:
+            check_int("patience", self.patience, minimum=1)
+
+
+@dataclass
+class TrainingResult:
+    """What a training went through.
+
+    Attributes
+    ----------
+    history : list of dict
+        One entry an epoch: ``phase``, ``epoch``, ``steps``, the mean of each term of the loss, and
+        ``validation`` where there are validation data.
+    steps : int
+        Steps taken.
+    best : dict of str to float
+        The least validation loss of each phase.
+    """
+
+    history: list[dict[str, Any]] = field(default_factory=list)
+    steps: int = 0
+    best: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class _Place:
+    """Where a training is; all that a checkpoint holds besides tensors."""
+
+    phase: int = 0
+    epoch: int = 0
+    batch: int = 0  # batches of this epoch that are done
+    worse: int = 0  # epochs since the best one
+    sums: dict[str, float] = field(default_factory=dict)
+
+
+class Trainer:
+    """Train a `LEX`: pre-training, then selector and predictor, as its regime says.
+
+    Parameters
+    ----------
+    lex : LEX
+        What is trained, in place.
+    optimiser : torch.optim.Optimizer, optional
+        Over ``lex.parameters()``; default: Adam.
+    seed : int
+        Of the order of rows, masks and imputations: one seed, one run.
+    folder : str or Path, optional
+        Of the checkpoints: ``last.safetensors``, and ``best.safetensors`` with validation data.
+    every : int, optional
+        Steps from one checkpoint to the next; default: one each epoch.
+    progress : bool or callable
+        Whether to show a bar, or ``progress(done, total)`` in rows.
+    max_rows : int, optional
+        Rows that the predictor is given at once. A batch is then done in parts whose gradients
+        are added up, which changes nothing but rounding. Default: as it runs fast; a predictor
+        with batch normalisation gets all at once, as its statistics are those of the batch.
+    **options
+        Fields of `Training`, instead of those of ``lex``.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+    TypeError
+        If an argument is of another kind.
+    """
+
+    def __init__(
+        self,
+        lex: LEX,
+        *,
+        optimiser: torch.optim.Optimizer | None = None,
+        seed: int = 0,
+        folder: str | Path | None = None,
+        every: int | None = None,
+        progress: ProgressOption = False,
+        max_rows: int | None = None,
+        **options: Any,
+    ) -> None:
+        if not isinstance(lex, LEX):
+            raise TypeError(f"lex must be of class LEX, got {describe(lex)}")
+        self.lex = lex
+        self.options = replace(lex.training_options or Training(), **options)
+        self.seed = check_int("seed", seed, minimum=0)
+        self.folder = None if folder is None else Path(folder)
+        self.every = every if every is None else check_int("every", every, minimum=1)
+        self.progress = check_progress("progress", progress)
+        self.max_rows = max_rows if max_rows is None else check_int("max_rows", max_rows, minimum=1)
+        self.optimiser = optimiser or torch.optim.Adam(
+            lex.parameters(), lr=self.options.lr, weight_decay=self.options.weight_decay
+        )
+        self.last_checkpoint: Path | None = None
+
+    def fit(self, data: Any, *, validation: Any = None, resume: bool = False) -> TrainingResult:
+        """Train to the end, or to where validation says.
+
+        Parameters
+        ----------
+        data : tuple of Tensor, Dataset or DataLoader
+            Batches or rows of inputs and targets; of inputs alone where the regime makes targets.
+            The rows of tensors and data sets come in an order drawn from the seed; a loader's own
+            order is kept.
+        validation : tuple of Tensor, optional
+            Inputs and targets that decide when to stop and which weights are kept.
+        resume : bool
+            Whether to go on from ``last.safetensors``; the result is that of a run that was not
+            interrupted.
+
+        Returns
+        -------
+        TrainingResult
+
+        Raises
+        ------
+        FloatingPointError
+            If a term of the loss or a gradient is NaN or infinite; the message names the step, the
+            term and the last checkpoint. The weights are those before that step.
+        ValueError
+            If data do not fit.
+        """
+        if self.options.patience is not None and validation is None:
+            raise ValueError("validation must be given where patience is, got None")
+        result, place = TrainingResult(), _Place()
+        if resume:
+            result, place = self._load()
+        phases = self._phases()
+        was_training = self.lex.training
+        self.lex.train()
+        try:
+            with Progress(self.progress, self._n_rows(data, phases)) as progress:
+                for number in range(place.phase, len(phases)):
+                    if number != place.phase:
+                        place = _Place(phase=number)
+                    self._run_phase(phases[number], place, data, validation, result, progress)
+        finally:
+            self.lex.train(was_training)
+        return result
+
+    def _phases(self) -> list[tuple[str, int, tuple[str, ...] | None]]:
+        """Return name, epochs and parts of each phase; the regime says the parts of the last."""
+        regime = self.lex.regime
+        part = {"full": "full", "random_masks": "random"}[regime.pretraining]
+        pretraining = ("pretraining", regime.pretrain_epochs, (part,))
+        phases = [pretraining] if regime.pretrain_epochs else []
+        return [*phases, ("selection", self.options.epochs, None)]
+
+    def _run_phase(
+        self,
+        phase: tuple[str, int, tuple[str, ...] | None],
+        place: _Place,
+        data: Any,
+        validation: Any,
+        result: TrainingResult,
+        progress: Progress,
+    ) -> None:
+        name, epochs, parts = phase
+        best: dict[str, Tensor] | None = None
+        if place.epoch and name in result.best:
+            best = self._load_best()
+        patience = math.inf if self.options.patience is None else self.options.patience
+        while place.epoch < epochs and place.worse < patience:
+            for batch in self._batches(data, place):
+                for step_parts in (parts,) if parts else self.lex.regime.parts(result.steps):
+                    self._step(batch, step_parts, result, place)
+                result.steps += 1
+                place.batch += 1
+                if self.every and result.steps % self.every == 0:
+                    self._save(_LAST, result, place)
+                progress.advance(len(batch[0]))
+            entry: dict[str, Any] = {"phase": name, "epoch": place.epoch, "steps": result.steps}
+            entry |= {term: value / max(1, place.batch) for term, value in place.sums.items()}
+            place.epoch, place.batch, place.sums = place.epoch + 1, 0, {}
+            if validation is not None:
+                entry["validation"] = self._validate(validation, parts or ("selector",))
+                if entry["validation"] < result.best.get(name, math.inf):
+                    result.best[name], place.worse = entry["validation"], 0
+                    best = copy.deepcopy(self.lex.state_dict())
+                    self._save(_BEST, result, place)
+                else:
+                    place.worse += 1
+            result.history.append(entry)
+            if not self.every:
+                self._save(_LAST, result, place)
+        if best is not None and self.options.patience is not None:
+            self.lex.load_state_dict(best)
+
+    def _step(
+        self,
+        batch: tuple[Tensor, Tensor | None],
+        parts: tuple[str, ...],
+        result: TrainingResult,
+        place: _Place,
+    ) -> None:
+        """Take one optimiser step, unless something is not finite."""
+        self.optimiser.zero_grad(set_to_none=True)
+        seed = (self.seed * 0x9E3779B97F4A7C15 + result.steps) % 2**63
+        terms = accumulate(self.lex, *batch, seed=seed, parts=parts, max_rows=self.max_rows)
+        for name, value in terms.items():
+            if not math.isfinite(value):
+                self._stop(f"{value} in the term {name!r} of the loss", result.steps)
+            place.sums[name] = place.sums.get(name, 0.0) + value
+        for name, parameter in self.lex.named_parameters():
+            if parameter.grad is not None and not bool(parameter.grad.isfinite().all()):
+                self._stop(f"a NaN or infinite gradient of {name}", result.steps)
+        self.optimiser.step()
+
+    def _stop(self, what: str, step: int) -> None:
+        self.optimiser.zero_grad(set_to_none=True)
+        last = self.last_checkpoint
+        raise FloatingPointError(
+            f"training must stay finite, got {what} at step {step}; the weights are those before "
+            f"this step, and the last checkpoint is {'none' if last is None else last}"
+        )
+
+    def _batches(self, data: Any, place: _Place) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Yield what is left of an epoch."""
+        for number, batch in enumerate(self._loader(data, place)):
+            if number >= place.batch:
+                parts = (batch,) if isinstance(batch, Tensor) else tuple(batch)
+                device = next(iter(self.lex.parameters())).device
+                moved = [check_tensor("data", part).to(device) for part in parts[:2]]
+                yield moved[0], moved[1] if len(moved) > 1 else None
+
+    def _loader(self, data: Any, place: _Place) -> DataLoader[Any]:
+        if isinstance(data, DataLoader):
+            return data
+        rows = _data_set(data)
+        generator = torch.Generator().manual_seed(
+            (self.seed * 1_000_003 + place.phase * 100_003 + place.epoch) % 2**63
+        )
+        order = torch.randperm(len(rows), generator=generator).tolist()
+        size = self.options.batch_size
+        if isinstance(rows, TensorDataset):  # indexed by many rows at once
+            batches: Any = BatchSampler(order, size, drop_last=False)
+            return DataLoader(rows, sampler=batches, batch_size=None, generator=generator)
+        return DataLoader(rows, batch_size=size, sampler=order, generator=generator)
+
+    def _n_rows(self, data: Any, phases: list[tuple[str, int, Any]]) -> int:
+        """Return how many rows all epochs have."""
+        rows: Any = data.dataset if isinstance(data, DataLoader) else _data_set(data)
+        return len(rows) * sum(epochs for _, epochs, _ in phases)
+
+    def _validate(self, validation: Any, parts: tuple[str, ...]) -> float:
+        """Return the mean loss of the validation rows; the same masks every time."""
+        inputs, targets = validation if isinstance(validation, tuple) else (validation, None)
+        self.lex.eval()
+        size = self.options.batch_size
+        total = 0.0
+        for start in range(0, len(inputs), size):
+            rows = slice(start, start + size)
+            wanted = None if targets is None else targets[rows]
+            total += float(self.lex.score(inputs[rows], wanted, seed=0, parts=parts).sum())
+        self.lex.train()
+        return total / len(inputs)
+
+    def _save(self, name: str, result: TrainingResult, place: _Place) -> None:
+        if self.folder is None:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        fields = {
+            "model": dict(self.lex.state_dict()),
+            "optimiser": self.optimiser.state_dict(),
+            "result": vars(result),
+            "place": vars(place),
+            "seed": self.seed,
+        }
+        path = file.save(fields, self.folder / name, _KIND)
+        if name == _LAST:
+            self.last_checkpoint = path
+
+    def _load(self) -> tuple[TrainingResult, _Place]:
+        if self.folder is None:
+            raise ValueError("folder must be given to resume, got None")
+        fields = self._read(_LAST)
+        if fields["seed"] != self.seed:
+            raise ValueError(
+                f"seed must be {fields['seed']}, that of the checkpoint, got {self.seed}"
+            )
+        self.lex.load_state_dict(fields["model"])
+        self.optimiser.load_state_dict(fields["optimiser"])
+        self.last_checkpoint = self.folder / _LAST
+        return TrainingResult(**fields["result"]), _Place(**fields["place"])
+
+    def _load_best(self) -> dict[str, Tensor] | None:
+        if self.folder is None or not (self.folder / _BEST).is_file():
+            return None
+        found: dict[str, Tensor] = self._read(_BEST)["model"]
+        return found
+
+    def _read(self, name: str) -> dict[str, Any]:
+        assert self.folder is not None
+        device = next(iter(self.lex.parameters())).device
+        return file.load(self.folder / name, device, _KIND)
+
+
+def _data_set(data: Any) -> Any:
+    """Return tensors as a data set, and a data set as it is."""
+    if isinstance(data, Tensor):
+        data = (data,)
+    if isinstance(data, tuple):
+        return TensorDataset(*(check_tensor("data", part) for part in data))
+    if not isinstance(data, Dataset):
+        raise TypeError(
+            f"data must be tensors, a data set or a loader of them, got {describe(data)}"
+        )
+    return data
+
+
+def accumulate(
+    lex: LEX,
+    inputs: Tensor,
+    targets: Tensor | None = None,
+    *,
+    seed: int,
+    parts: tuple[str, ...] = ("predictor", "selector"),
+    max_rows: int | None = None,
+) -> dict[str, float]:
+    """Add the gradient of ``lex.loss`` to the parameters, some rows at a time.
+
+    Parameters
+    ----------
+    lex : LEX
+        Whose parameters get gradients.
+    inputs, targets : Tensor
+        A batch.
+    seed, parts
+        See `LEX.loss`.
+    max_rows : int, optional
+        Rows that the predictor is given at once; see `Trainer`.
+
+    Returns
+    -------
+    dict of str to float
+        The mean of each term of the loss.
+
+    Notes
+    -----
+    The selector runs once on the whole batch. The predictor's activations are those of a part of
+    it, which stay in a processor's cache: this is what makes many masks and imputations fast.
+    """
+    batch = lex.prepared(inputs, targets)
+    scores = lex.scores(batch.inputs)
+    held = scores.detach().requires_grad_(scores.requires_grad)
+    step = _rows_at_once(lex, len(inputs), inputs.device, max_rows)
+    sums: dict[str, Tensor] = {}
+    for start in range(0, len(inputs), step):
+        at = slice(start, start + step)
+        found = lex.row_losses(held[at], batch.part(at), seed, parts)
+        if found.surrogate.requires_grad:
+            (found.surrogate.sum() / len(inputs)).backward()  # type: ignore[no-untyped-call]
+        for name, value in found.terms.items():
+            sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value.sum()
+    if held.grad is not None:
+        scores.backward(held.grad)  # type: ignore[no-untyped-call]
+    return {name: float(value) / len(inputs) for name, value in sums.items()}
+
+
+def _rows_at_once(lex: LEX, batch: int, device: torch.device, max_rows: int | None) -> int:
+    """Return how many examples are done together."""
+    if max_rows is None:
+        # Statistics over a batch, in the predictor or in the estimator, want all of it.
+        whole = lex.regime.predictor != "frozen" and any(
+            isinstance(each, nn.modules.batchnorm._BatchNorm) for each in lex.predictor.modules()
+        )
+        if whole or getattr(lex.estimator, "kind", None) == "moving":
+            return batch
+        max_rows = _ROWS.get(device.type, _ROWS["cuda"])
+    each = lex.n_masks * lex.n_imputations * lex.outer_masks * lex.outer_imputations
+    return max(1, max_rows // each)

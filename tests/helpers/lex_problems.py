@@ -1,0 +1,59 @@
+"""Small problems for the tests of `pyxai.lex`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pyxai.imputers import Callback, noise
+from pyxai.lex import LEX, Bernoulli
+
+
+def standard_normal(n_draws: int = 1) -> Callback:
+    """Return the imputer of independent standard normal features."""
+
+    def draw(inputs: Tensor, present: Tensor, *, n_draws: int, seed: int, example_ids: Tensor):
+        shape = inputs.shape[1:]
+        drawn = noise(shape, n_draws, seed=seed, example_ids=example_ids, distribution="normal")
+        return drawn.expand(*present.shape[:2], n_draws, *shape).to(inputs.dtype)
+
+    return Callback(draw, n_draws)
+
+
+def s3(rows: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return inputs [rows, 11], labels and truth of the third synthetic data set."""
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(rows, 11, generator=generator)
+    group_b = x[:, 2:6].square().sum(1) - 4
+    group_c = -10 * (0.2 * x[:, 6]).sin() + x[:, 7].abs() + x[:, 8] + (-x[:, 9]).exp() - 2.4
+    first = x[:, 10] < 0
+    p = torch.sigmoid(-torch.where(first, group_b, group_c))
+    y = (torch.rand(rows, generator=generator) < p).long()
+    truth = torch.zeros(rows, 11, dtype=torch.bool)
+    truth[:, 10] = True
+    truth[:, 2:6], truth[:, 6:10] = first[:, None], ~first[:, None]
+    return x, y, truth
+
+
+def small_networks(n_features: int, n_outputs: int, seed: int = 0) -> tuple[nn.Module, nn.Module]:
+    """Return a predictor and a selector in float64."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        predictor = nn.Sequential(nn.Linear(n_features, 8), nn.Tanh(), nn.Linear(8, n_outputs))
+        selector = nn.Sequential(nn.Linear(n_features, 6), nn.Tanh(), nn.Linear(6, n_features))
+    return predictor.double(), selector.double()
+
+
+def small_lex(n_features: int = 5, n_outputs: int = 3, **options: Any) -> LEX:
+    """Return a small model in float64, of independent bits unless said otherwise."""
+    options.setdefault("law", Bernoulli())
+    return LEX(*small_networks(n_features, n_outputs), **options)
+
+
+def small_data(rows: int = 12, n_features: int = 5, n_outputs: int = 3) -> tuple[Tensor, Tensor]:
+    """Return float64 inputs and labels."""
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(rows, n_features, generator=generator, dtype=torch.float64)
+    return x, torch.randint(0, n_outputs, (rows,), generator=generator)

@@ -1,0 +1,92 @@
+"""Reports: an encoding shows, honest selections do not look like one."""
+
+import pytest
+import torch
+from lex_problems import s3, standard_normal
+from torch import nn
+
+from pyxai.imputers import Constant
+from pyxai.lex import LEX, Oracle, Subset, report, tabular_networks
+
+
+def noisy_labels(rows, seed):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(rows, 4, generator=generator)
+    return x, (x[:, 0] > 0).long()
+
+
+def test_a_label_written_into_the_mask_shows():
+    # The selector looks at feature 0 and keeps feature 1 or 2: the mask says the label.
+    def encode(x):
+        first = torch.stack([x[:, 0] * 0 - 1, x[:, 0], -x[:, 0], x[:, 0] * 0 - 1], 1)
+        return first
+
+    class Reads(nn.Module):
+        """Tell which of features 1 and 2 was kept: it is not 0."""
+
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(2, 2)
+
+        def forward(self, rows):
+            kept = (rows[:, 1:3] != 0).float()
+            return torch.stack([kept[:, 1], kept[:, 0]], 1) * 6 + 0 * self.layer(rows[:, :2])
+
+    model = LEX(Reads(), encode, law=Oracle(), imputer=Constant(0.0))
+    train, test = noisy_labels(1500, 0), noisy_labels(500, 1)
+    truth = torch.zeros(500, 4, dtype=torch.bool)
+    truth[:, 0] = True
+    model.predictor = nn.Sequential(model.predictor)
+    found = report(model, train, test, truth=truth, epochs=12, batch_size=100, lr=0.01)
+    assert found.joint.accuracy == 1
+    assert found.mask_only.accuracy > 0.99
+    assert found.majority < 0.6
+    assert (found.tpr, found.fdr, found.esr) == (0, 1, 0.25)
+    assert found.fpr == pytest.approx(1 / 3)
+
+
+def test_an_honest_selection_is_believed_by_a_fresh_predictor():
+    train, test = noisy_labels(1500, 0), noisy_labels(500, 1)
+    model = LEX(
+        *tabular_networks(4, 2, seed=0), law=Subset(1), imputer=standard_normal(), n_imputations=3
+    )
+    model.fit(train, epochs=6, batch_size=100, lr=3e-3)
+    before = {name: each.clone() for name, each in model.state_dict().items()}
+    state = torch.random.get_rng_state()
+    truth = torch.zeros(500, 4, dtype=torch.bool)
+    truth[:, 0] = True
+    found = report(model, train, test, truth=truth, epochs=8, batch_size=100, lr=3e-3)
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert all(torch.equal(each, before[name]) for name, each in model.state_dict().items())
+    assert model.training
+    assert found.tpr > 0.98
+    assert found.joint.accuracy > 0.95
+    assert found.eval_x.accuracy > 0.95
+    assert found.mask_only.accuracy < found.majority + 0.05
+    assert found.full.accuracy > 0.9
+    text = str(found)
+    assert all(name in text for name in ("EVAL-X", "mask only", "trained jointly", "TPR", "FDR"))
+    without = report(model, train, test, epochs=1)
+    assert without.tpr is None
+    assert "TPR" not in str(without)
+
+
+def test_wrong_labels_are_named():
+    model = LEX(*tabular_networks(4, 2, seed=0))
+    x, y = noisy_labels(10, 0)
+    with pytest.raises(TypeError, match=r"labels of test must have dtype torch\.int64"):
+        report(model, (x, y), (x, y.float()))
+
+
+def test_zeros_encode_more_than_draws_do():
+    # One seed and few steps; examples/lex_encoding.md has the table.
+    train, test = s3(30_000, seed=0), s3(2_000, seed=1)
+    gaps = {}
+    for name, imputer in (("zeros", Constant(0.0)), ("draws", standard_normal(2))):
+        networks = tabular_networks(11, 2, seed=0)
+        model = LEX(*networks, law=Subset(2), imputer=imputer, n_imputations=2)
+        model.fit(train[:2], epochs=1, batch_size=200, lr=2e-3)
+        few = train[0][:4000], train[1][:4000]
+        found = report(model, few, test[:2], truth=test[2], epochs=5, batch_size=200)
+        gaps[name] = found.joint.accuracy - found.eval_x.accuracy
+    assert gaps["zeros"] > gaps["draws"] + 0.01
