@@ -17,7 +17,17 @@ from pyxai.game import Game
 from pyxai.runner import Shared
 
 if TYPE_CHECKING:
-    from pyxai import decomposition, graphs, lex, metrics, plot, selection, taylor, transforms
+    from pyxai import (
+        datasets,
+        decomposition,
+        graphs,
+        lex,
+        metrics,
+        plot,
+        selection,
+        taylor,
+        transforms,
+    )
 
 __version__ = "0.1.0"
 
@@ -31,6 +41,7 @@ __all__ = [
     "__version__",
     "attribution",
     "backends",
+    "datasets",
     "decomposition",
     "explain",
     "graphs",

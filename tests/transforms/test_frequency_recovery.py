@@ -4,15 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from pyxai.datasets import simulated_frequencies
 from pyxai.transforms import FourierTransform, trim
 
 N_ROWS, N_TRAIN, LENGTH, FREQUENCY = 50_000, 37_500, 100, 12
-
-
-def signals():
-    x = torch.randn(N_ROWS, LENGTH)
-    size = torch.fft.rfft(x).abs()[:, FREQUENCY]
-    return x, (size > size.median()).long()
 
 
 def trained(x, labels):
@@ -31,8 +26,10 @@ def trained(x, labels):
 def task():
     with torch.random.fork_rng():
         torch.manual_seed(13)
-        x, labels = signals()
-        return trained(x[:N_TRAIN], labels[:N_TRAIN]), x[N_TRAIN:], labels[N_TRAIN:]
+        made = simulated_frequencies(N_ROWS, LENGTH, FREQUENCY, seed=13)
+        train, test = slice(N_TRAIN), slice(N_TRAIN, None)
+        net = trained(made.inputs[train], made.labels[train])
+        return net, made.inputs[test], made.labels[test]
 
 
 def test_the_net_has_learned_the_frequency(task):
