@@ -265,6 +265,7 @@ def test_rooms_are_imported_from_below_only_where_a_result_is_shown_or_measured(
                     hidden.add(module)
     assert found == {
         ("pyxai.decomposition.agglomeration.hierarchy", "plot"),
+        ("pyxai.transforms.adaptive.wavelet", "plot"),
         ("pyxai.explanation.curve", "plot"),
         ("pyxai.explanation.result", "plot"),
         ("pyxai.graphs.result", "metrics"),

@@ -187,7 +187,7 @@ PYXAI_LINES(float)
 PYXAI_LINES(double)
 #undef PYXAI_LINES
 
-// The bands of a level: its approximation, then its details, or null.
+// The bands of a level: its approximation, then its details.
 template <typename T>
 struct Bands {
   T* at[4];
@@ -240,7 +240,8 @@ class Passes {
     if (!p.images) return;
     stride_ = (p.width[1] + kAligned - 1) / kAligned * kAligned;
     ring_.assign(2 * (n_ + 1) * stride_ + kAligned, T(0));
-    rows_ = ring_.data() + (-reinterpret_cast<intptr_t>(ring_.data()) & 63) / sizeof(T);
+    const int64_t bytes = -reinterpret_cast<intptr_t>(ring_.data()) & 63;
+    rows_ = reinterpret_cast<T*>(reinterpret_cast<char*>(ring_.data()) + bytes);
     for (std::vector<T>& line : lines_) line.assign(stride_, T(0));
     pointers_.resize(2 * n_);
   }
@@ -250,19 +251,21 @@ class Passes {
     return pyramid_.data() + which * p_.pyramid + p_.place[level];
   }
 
-  // A null high band is left out.
   void analyse_line(const T* x, int level, T* low, T* high) {
     split(x, level);
     const int64_t count = p_.width[level];
-    if (high == nullptr) high = halves_[4].data();
     along(halves_[0].data(), halves_[1].data(), &analysis_[2 * n_], n_ / 2, count, low, high);
   }
 
-  void analyse_image(const T* x, int level, const Bands<T>& bands) {
+  // A place for a line that is not needed.
+  T* waste() { return halves_[4].data(); }
+
+  // Without details only the approximation is written.
+  void analyse_image(const T* x, int level, const Bands<T>& bands, bool details) {
     const int64_t width = p_.width[level];
     each_window(x, level, [&](int64_t k, const T* const* low, const T* const* high) {
       const int64_t row = k * width;
-      if (bands.at[1] == nullptr) {
+      if (!details) {
         across(low, analysis_.data(), n_, width, bands.at[0] + row, lines_[0].data());
         return;
       }
@@ -422,16 +425,29 @@ Bands<C> bands_of(const DwtParams& p, int level, C* approximation, C* coefficien
   return bands;
 }
 
-// Details go to out, unless it is null; approximations of levels below the last to the work space.
+// Details go to out; approximations of levels below the last to the work space.
 template <typename T>
 void analyse(const DwtParams& p, Passes<T>* passes, const T* x, T* out) {
-  for (int level = 1; level <= (out == nullptr ? p.level - 1 : p.level); ++level) {
+  for (int level = 1; level <= p.level; ++level) {
     T* low = level == p.level ? out : passes->approximation(level);
-    const Bands<T> bands = out == nullptr ? Bands<T>{{low}} : bands_of(p, level, low, out);
+    const Bands<T> bands = bands_of(p, level, low, out);
     if (p.images)
-      passes->analyse_image(x, level, bands);
+      passes->analyse_image(x, level, bands, true);
     else
-      passes->analyse_line(x, level, bands.at[0], bands.at[1]);
+      passes->analyse_line(x, level, low, bands.at[1]);
+    x = low;
+  }
+}
+
+// Approximations of levels below the last, to the work space.
+template <typename T>
+void approximate(const DwtParams& p, Passes<T>* passes, const T* x) {
+  for (int level = 1; level < p.level; ++level) {
+    T* low = passes->approximation(level);
+    if (p.images)
+      passes->analyse_image(x, level, {{low}}, false);
+    else
+      passes->analyse_line(x, level, low, passes->waste());
     x = low;
   }
 }
@@ -455,7 +471,7 @@ void synthesise(const DwtParams& p, Passes<T>* passes, const T* coefficients, T*
 template <typename T>
 void correlate(const DwtParams& p, Passes<T>* passes, const T* signal, const T* coefficients,
                double* sums) {
-  analyse(p, passes, signal, static_cast<T*>(nullptr));
+  approximate(p, passes, signal);
   const T* low = coefficients;
   for (int level = p.level; level >= 1; --level) {
     const T* x = level == 1 ? signal : passes->approximation(level - 1);

@@ -12,6 +12,7 @@ from pyxai.ops.dwt import (
     filter_bank,
     idwt,
     idwt_reference,
+    idwt_transpose,
     wavelet_bands,
 )
 from pyxai.ops.greedy_select import greedy_select, greedy_select_reference
@@ -76,6 +77,7 @@ __all__ = [
     "greedy_select_reference",
     "idwt",
     "idwt_reference",
+    "idwt_transpose",
     "interaction_indices_from_table",
     "interaction_indices_from_table_reference",
     "masked_perturb",

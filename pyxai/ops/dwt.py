@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -26,6 +28,7 @@ __all__ = [
     "filter_bank",
     "idwt",
     "idwt_reference",
+    "idwt_transpose",
     "wavelet_bands",
 ]
 
@@ -87,16 +90,28 @@ def dwt(
     .. [1] S. Mallat, "A Theory for Multiresolution Signal Decomposition: The Wavelet
        Representation", IEEE TPAMI 11(7), 1989.
     """
+    return _analysed(signals, bank, level, mode, n_dims, backend, str)
+
+
+def _analysed(
+    signals: Tensor,
+    bank: Tensor,
+    level: int,
+    mode: str,
+    n_dims: int,
+    backend: str | None,
+    extension: Callable[[str], str],
+) -> Tensor:
     if check_int("n_dims", n_dims, minimum=1) > 2:
         raise ValueError(f"n_dims must be 1 or 2, got {n_dims}")
     _check_values("signals", signals, n_dims, bank)
     sizes = tuple(signals.shape[-n_dims:])
     shape = _bands(sizes, bank, level, mode, "sizes of signals")
     if torch.compiler.is_compiling():
-        return analyse(signals, bank, level, mode, n_dims)
+        return analyse(signals, bank, level, extension(mode), n_dims)
     name = check_backend(signals.device, backend)
     found: Tensor = _Analysis.apply(  # type: ignore[no-untyped-call]
-        signals.reshape(-1, *sizes), bank, shape, mode, name
+        signals.reshape(-1, *sizes), bank, shape, extension(mode), name
     )
     return found.view(*signals.shape[:-n_dims], found.shape[1])
 
@@ -147,13 +162,55 @@ def idwt(
     if torch.compiler.is_compiling():
         return synthesise(coefficients, bank, shape, mode)
     name = check_backend(coefficients.device, backend)
-    # What stands beyond the ends is no part of a signal; periodization has no such samples but the
-    # repeated last one of an odd signal.
-    extension = "wrapped" if mode == "periodization" else "zero"
+    extension = _beyond(mode)
     found: Tensor = _Synthesis.apply(  # type: ignore[no-untyped-call]
         coefficients.reshape(-1, coefficients.shape[-1]), bank, shape, extension, name
     )
     return found.view(*coefficients.shape[:-1], *shape.lengths[0])
+
+
+def idwt_transpose(
+    signals: Tensor,  # [..., *sizes]
+    bank: Tensor,  # [2, n_taps]
+    *,
+    level: int,
+    mode: str = "symmetric",
+    n_dims: int = 1,
+    backend: str | None = None,
+) -> Tensor:
+    """Take gradients of a function of signals to the coefficients that `idwt` makes these from.
+
+    It is `dwt` with zeros beyond the ends, for periodization that with one more zero after a signal
+    of odd length.
+
+    Parameters
+    ----------
+    signals : Tensor, shape [..., length] or [..., height, width]
+        Gradients with respect to signals.
+    bank, level, mode, n_dims, backend
+        As for `dwt`.
+
+    Returns
+    -------
+    Tensor, shape [..., n_coefficients]
+        ``<signals, idwt(c)>`` differentiated with respect to c; differentiable as `dwt` is.
+
+    Raises
+    ------
+    ValueError
+        If a shape or a device does not fit, or a signal is shorter than the filter at a level.
+    TypeError
+        If a dtype does not match.
+    """
+    return _analysed(signals, bank, level, mode, n_dims, backend, _beyond)
+
+
+def _beyond(mode: str) -> str:
+    """Return what stands beyond the ends for the way back: no part of a signal.
+
+    Of periodization the repeated last sample of an odd signal is none.
+    """
+    return "wrapped" if mode == "periodization" else "zero"
 
 
 def _check_values(name: str, values: Tensor, n_dims: int, bank: Tensor) -> None:
@@ -176,6 +233,12 @@ def _bands(sizes: tuple[int, ...], bank: Tensor, level: int, mode: str, name: st
     return wavelet_bands(
         sizes, bank.shape[1], level, check_choice("mode", mode, WAVELET_MODES), name
     )
+
+
+def _signed(forward: Any) -> Any:
+    """Keep the signature with a function: torch asks for it in every call, which takes longer."""
+    forward.__signature__ = inspect.signature(forward)
+    return forward
 
 
 class _Transform(torch.autograd.Function):
@@ -202,6 +265,7 @@ class _Transform(torch.autograd.Function):
 
 class _Analysis(_Transform):
     @staticmethod
+    @_signed
     def forward(
         signals: Tensor,  # [n_signals, *sizes]
         bank: Tensor,
@@ -241,6 +305,7 @@ class _Synthesis(_Transform):
     """The transpose of `_Analysis`."""
 
     @staticmethod
+    @_signed
     def forward(
         coefficients: Tensor,  # [n_signals, n_coefficients]
         bank: Tensor,

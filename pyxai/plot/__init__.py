@@ -13,6 +13,7 @@ from pyxai.plot.hierarchy import hierarchy
 from pyxai.plot.interactions import interactions
 from pyxai.plot.principles import principles
 from pyxai.plot.selection import selection
+from pyxai.plot.wavelet import wavelet
 
 __all__ = [
     "bar",
@@ -23,4 +24,5 @@ __all__ = [
     "interactions",
     "principles",
     "selection",
+    "wavelet",
 ]

@@ -15,7 +15,7 @@ from pyxai.transforms.filters import scaling_filters
 from pyxai.transforms.fourier import format_sizes
 from pyxai.transforms.transform import Transform
 
-__all__ = ["WaveletTransform"]
+__all__ = ["WaveletTransform", "scaling_filter"]
 
 
 class WaveletTransform(Transform):
@@ -79,7 +79,7 @@ class WaveletTransform(Transform):
         super().__init__()
         self.input_sizes = format_sizes(sizes)
         self.mode = check_choice("mode", mode, WAVELET_MODES)
-        self.register_buffer("bank", filter_bank(_scaling(wavelet)))
+        self.register_buffer("bank", filter_bank(scaling_filter(wavelet)))
         self.level = self._level(level)
         self._shape = wavelet_bands(self.input_sizes, self.n_taps, self.level, mode)
         self.coefficient_sizes = (sum(self._shape.counts),)
@@ -158,7 +158,7 @@ class WaveletTransform(Transform):
         return torch.tensor(numbers)[self.bands()]
 
 
-def _scaling(wavelet: Any) -> Tensor:
+def scaling_filter(wavelet: Any) -> Tensor:
     """Return a scaling filter, float64 [n_taps]."""
     known = scaling_filters()
     if isinstance(wavelet, str):

@@ -16,6 +16,7 @@ from pyxai.ops import (
     filter_bank,
     idwt,
     idwt_reference,
+    idwt_transpose,
     wavelet_bands,
 )
 from pyxai.ops._filter_bank import analyse, synthesise
@@ -121,6 +122,19 @@ def test_equals_pywavelets(backend, device, mode, shape):
     torch.testing.assert_close(found.cpu(), torch.from_numpy(expected), rtol=0, atol=1e-12)
     back = idwt(found, bank_of("db3", device=device), sizes=shape[1:], level=2, mode=mode)
     torch.testing.assert_close(back, x, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("mode", WAVELET_MODES)
+@pytest.mark.parametrize("shape", [(3, 21), (2, 7, 10)])
+def test_the_transpose_of_the_way_back(backend, device, mode, shape):
+    bank, x = bank_of("db2", device=device), draw(*shape, device=device)
+    level = 2 if len(shape) == 2 else 1
+    options = {"level": level, "mode": mode}
+    found = idwt_transpose(x, bank, n_dims=n_dims(shape), backend=backend, **options)
+    s = torch.zeros_like(found).requires_grad_()
+    back = idwt_reference(s, bank, sizes=shape[1:], **options)
+    (expected,) = torch.autograd.grad((back * x).sum(), s)
+    torch.testing.assert_close(found, expected)
 
 
 def test_many_rows(backend, device):

@@ -26,8 +26,7 @@ from pyxai.attribution import (
     ShapleyValues,
     ShapleyValueSampling,
 )
-from pyxai.ops import dwt
-from pyxai.transforms import WaveletTransform, trim
+from pyxai.transforms import AdaptiveWavelet, WaveletTransform, trim
 
 STUB = ast.parse((Path(pyxai.__file__).parent / "_C.pyi").read_text())
 OPS = {node.name for node in STUB.body if isinstance(node, ast.FunctionDef)} - {
@@ -133,9 +132,9 @@ CALLS = {
         lambda: trim(net(), X, transform=WaveletTransform(N, "db2"), method="saliency", target=0),
         {"dwt", "idwt"},
     ),
-    "ops.dwt, learnt filter": (
-        lambda: dwt(X, torch.ones(2, 2).double().requires_grad_(), level=1).sum().backward(),
-        {"dwt", "dwt_filter_gradient"},
+    "AdaptiveWavelet": (
+        lambda: AdaptiveWavelet("haar", level=1, epochs=1).fit(X, model=net(), target=0),
+        {"dwt", "idwt", "dwt_filter_gradient"},
     ),
 }
 
