@@ -264,6 +264,7 @@ def test_rooms_are_imported_from_below_only_where_a_result_is_shown_or_measured(
                 elif name.endswith("import_module") and "pyxai" in ast.unparse(node.args[0]):
                     hidden.add(module)
     assert found == {
+        ("pyxai.decomposition.agglomeration.hierarchy", "metrics"),
         ("pyxai.decomposition.agglomeration.hierarchy", "plot"),
         ("pyxai.transforms.adaptive.wavelet", "plot"),
         ("pyxai.explanation.curve", "plot"),

@@ -13,6 +13,7 @@ from pyxai.decomposition.agglomeration.agglomerative_decomposition import (
     AgglomerativeDecomposition,
 )
 from pyxai.decomposition.agglomeration.hierarchy import Hierarchy, HierarchyNode
+from pyxai.decomposition.agglomeration.rank_stability import rank_stability
 from pyxai.decomposition.contextual_decomposition import ContextualDecomposition
 from pyxai.decomposition.question import GroupParts
 from pyxai.decomposition.removal_scores import BuildUp, GroupOcclusion
@@ -32,5 +33,6 @@ __all__ = [
     "HierarchyNode",
     "cdep_loss",
     "expected_gradients_loss",
+    "rank_stability",
     "rrr_loss",
 ]

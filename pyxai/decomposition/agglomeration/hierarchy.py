@@ -159,6 +159,32 @@ class Hierarchy:
             return f"unit {members[0]}"
         return f"{len(members)} units"
 
+    def rank_correlation(self, other: Hierarchy) -> float:
+        """Correlate when units joined here and in another hierarchy of the same units.
+
+        Spearman's, of ``join_steps``: 1 for the same order, NaN where all join at once.
+
+        Parameters
+        ----------
+        other : Hierarchy
+            Such as that of a perturbed input.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError
+            If the units are not the same.
+        """
+        if not torch.equal(self.units, other.units):
+            raise ValueError(
+                f"other must have the {self.n_units} units of this hierarchy, got others"
+            )
+        steps = [tree.join_steps.double()[None] for tree in (self, other)]
+        return float(above("metrics").stability(*steps))
+
     def plot(self, **options: Any) -> Any:
         """Draw with `pyxai.plot.hierarchy` and return the matplotlib Axes."""
         return above("plot").hierarchy(self, **options)
