@@ -8,7 +8,7 @@ be all rounding.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -38,34 +38,54 @@ def _dims(dim: Any, rank: int) -> list[int]:
     return [axis % rank for axis in (dim if isinstance(dim, (list, tuple)) else [dim])]
 
 
-def _log_sum(call: Call, name: str, dims: list[int], dtype: torch.dtype) -> tuple[Tensor, ...]:
-    """Return scores, their logsumexp, and the weights with ``L_x - L_b = sum w (z_x - z_b)``.
+class _LogSum(NamedTuple):
+    """The logarithmic sum of centred scores at input and baseline."""
+
+    ends: tuple[Tensor, Tensor]  # z: scores less their mean
+    logs: tuple[Tensor, Tensor]  # L = log sum exp z
+    weights: Tensor  # L_x - L_b = sum w (z_x - z_b)
+    share: Tensor  # of each score in the mean
+
+    def of_scores(self, found: Tensor, dims: list[int]) -> Tensor:
+        """Return multipliers of the scores from those of the centred ones."""
+        return found - self.share * found.sum(dims, keepdim=True)
+
+
+def _log_sum(call: Call, name: str, dims: list[int], dtype: torch.dtype) -> _LogSum:
+    """Centre the scores, and rescale their logarithmic sum.
 
     ``w_j`` is the secant of exp at ``z_j`` over the secant of exp at ``L``: the log of a sum,
-    rescaled. All terms are shifted by the same constant per row, which cancels.
+    rescaled. All terms are shifted by the same constant per row, which cancels. Scores that grow
+    together between baseline and input would otherwise multiply what rounding leaves of
+    ``1 - sum w``; those that are infinite at one end are not in the mean.
     """
     x, b = pair(call, name, dtype)
+    finite = x.isfinite() & b.isfinite()
+    share = finite / finite.sum(dims, keepdim=True).clamp(min=1).to(dtype)
+    x, b = (v - (torch.where(finite, v, 0.0) * share).sum(dims, keepdim=True) for v in (x, b))
     log_x = torch.logsumexp(x, dims, keepdim=True)
     log_b = torch.logsumexp(b, dims, keepdim=True)
     shift = torch.maximum(log_x, log_b)
     shift = torch.where(shift == -math.inf, torch.zeros_like(shift), shift)
     weights = exp_secant(x - shift, b - shift)
     total = exp_secant(log_x - shift, log_b - shift)
-    return x, b, log_x, log_b, weights / torch.where(total == 0, torch.ones_like(total), total)
+    weights = weights / torch.where(total == 0, torch.ones_like(total), total)
+    return _LogSum((x, b), (log_x, log_b), weights, share)
 
 
 def softmax(call: Call, multiplier: Tensor) -> dict[str, Tensor]:
     """``y_i = exp(z_i - L)``: secant of exp, then the log of the sum.
 
     ``M_j = s_j G_j - w_j sum_i s_i G_i`` with ``s`` the secant of exp between the two log
-    probabilities and ``w`` from :func:`_log_sum`. Bounded, shift invariant, and the gradient of
-    softmax in the limit.
+    probabilities and ``w`` from :func:`_log_sum`. Bounded, the same whatever is added to all
+    scores of either end, and the gradient of softmax in the limit.
     """
     dims = _dims(call["dim"], len(call.shape("self")))
-    x, b, log_x, log_b, weights = _log_sum(call, "self", dims, multiplier.dtype)
-    slope = exp_secant(_finite(x - log_x), _finite(b - log_b))
-    scaled = slope * multiplier
-    return {"self": scaled - weights * scaled.sum(dims, keepdim=True)}
+    made = _log_sum(call, "self", dims, multiplier.dtype)
+    log_p = (_finite(z - log) for z, log in zip(made.ends, made.logs, strict=True))
+    scaled = exp_secant(*log_p) * multiplier
+    found = scaled - made.weights * scaled.sum(dims, keepdim=True)
+    return {"self": made.of_scores(found, dims)}
 
 
 def _finite(log_probability: Tensor) -> Tensor:
@@ -76,37 +96,38 @@ def _finite(log_probability: Tensor) -> Tensor:
 def log_softmax(call: Call, multiplier: Tensor) -> dict[str, Tensor]:
     """``y_i = z_i - L``."""
     dims = _dims(call["dim"], len(call.shape("self")))
-    *_, weights = _log_sum(call, "self", dims, multiplier.dtype)
-    return {"self": multiplier - weights * multiplier.sum(dims, keepdim=True)}
+    made = _log_sum(call, "self", dims, multiplier.dtype)
+    found = multiplier - made.weights * multiplier.sum(dims, keepdim=True)
+    return {"self": made.of_scores(found, dims)}
 
 
 def logsumexp(call: Call, multiplier: Tensor) -> dict[str, Tensor]:
-    """``y = L``."""
+    """``y = mean + L``."""
     shape = call.shape("self")
     dims = _dims(call["dim"], len(shape))
-    *_, weights = _log_sum(call, "self", dims, multiplier.dtype)
+    made = _log_sum(call, "self", dims, multiplier.dtype)
     kept = [1 if axis in dims else size for axis, size in enumerate(shape)]
-    return {"self": weights * multiplier.reshape(kept)}
+    given = multiplier.reshape(kept)
+    return {"self": made.share * given + made.of_scores(made.weights * given, dims)}
 
 
 def _normalized(
     x: Tensor, b: Tensor, multiplier: Tensor, dims: list[int], eps: float, centre: bool
 ) -> Tensor:
-    """Multiplier of ``h`` for ``y = c r``, ``c = h - mean(h)``, ``r = (mean(c^2) + eps)^(-1/2)``.
+    """Multiplier of ``h`` for ``y = c / s``, ``c = h - mean(h)``, ``s = (mean(c^2) + eps)^(1/2)``.
 
-    ``M_c = G r_mean + k 2 c_mean / n`` with ``k = <G, c_mean> (r_x - r_b)/(v_x - v_b)``, and
-    ``(r_x - r_b)/(v_x - v_b) = -r_x^2 r_b^2 / (r_x + r_b)`` without any cancellation.
+    With means of both ends, ``dc = s_mean dy + y_mean ds`` exactly, and ``ds = c_mean . dc / (n
+    s_mean)``, so ``M_c = (G - c_mean <G, y_mean> / (n s_mean)) / s_mean``: bounded by ``G`` over
+    half the larger deviation, also where the baseline has none. As a product with ``1/s`` two
+    terms of size ``eps^(-1/2)`` would cancel, in norm after norm.
     """
     if centre:
         x = x - x.mean(dims, keepdim=True)
         b = b - b.mean(dims, keepdim=True)
-    r_x = (x.square().mean(dims, keepdim=True) + eps).rsqrt()
-    r_b = (b.square().mean(dims, keepdim=True) + eps).rsqrt()
-    middle = (x + b) / 2
-    count = math.prod(x.shape[dim] for dim in dims)
-    slope = -((r_x * r_b) ** 2) / (r_x + r_b)
-    pull = (multiplier * middle).sum(dims, keepdim=True) * slope * (2 / count)
-    found = multiplier * ((r_x + r_b) / 2) + pull * middle
+    s_x, s_b = ((value.square().mean(dims, keepdim=True) + eps).sqrt() for value in (x, b))
+    deviation = (s_x + s_b) / 2
+    pull = (multiplier * (x / s_x + b / s_b) / 2).mean(dims, keepdim=True)
+    found = (multiplier - pull * ((x + b) / 2) / deviation) / deviation
     return found - found.mean(dims, keepdim=True) if centre else found
 
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from pyxai._errors import UnsupportedOperationError
 from pyxai.propagation.multipliers import ordered, reductions
 from pyxai.propagation.multipliers.secant import elementwise_secant, eps_of, pair
-from pyxai.tracing import AFFINE, BILINEAR, Call, RuleTable, is_affine
+from pyxai.tracing import AFFINE, BILINEAR, STRUCTURAL, Call, Node, RuleTable, is_affine
 from pyxai.tracing.nodes import op_names
 from pyxai.tracing.vjp import reduce_to
 
@@ -41,6 +41,10 @@ BINARY = op_names(
     heaviside hypot le logaddexp logaddexp2 logical_and logical_or logical_xor lt maximum minimum
     ne pow remainder xlogy"""
 )
+# What a normalisation divides by, and what is done to it before.
+_ROOTS = op_names("sqrt std linalg_vector_norm")
+_SCALED = op_names("mul div")
+_SHIFTED = _SCALED | op_names("add clamp clamp_min maximum")
 # Values that a gradient does not flow through and that must agree between input and baseline.
 FIXED = op_names("all any argmax argmin argsort isinf isnan isfinite nonzero bucketize")
 
@@ -93,11 +97,62 @@ def product(call: Call, multiplier: Tensor) -> dict[str, Any]:
     """
     if is_affine(call.node):
         return call.transpose(multiplier)
-    middle: dict[str, Any] = {}
-    for name in call.dependents():
-        x, b = pair(call, name, multiplier.dtype)
-        middle[name] = (x + b) / 2
+    names = call.dependents()
+    ends = {name: pair(call, name, multiplier.dtype) for name in names}
+    if call.node.op == "mul" and len(names) == 2:
+        for name, other in (names, names[::-1]):
+            if _is_inverse_deviation(call.node.args[other]):
+                slopes = scaled(*ends[name], *ends[other])
+                return _reduced(call, multiplier, dict(zip((name, other), slopes, strict=True)))
+    middle: dict[str, Any] = {name: (x + b) / 2 for name, (x, b) in ends.items()}
     return call.vjp(multiplier, **middle)
+
+
+def _below(node: Node, ops: frozenset[str]) -> Node:
+    """Look through ops of one moving operand: what is changed in form only, or by constants."""
+    while node.op in ops or node.op in STRUCTURAL:
+        moving = [operand for operand in node.operands() if operand.depends]
+        if len(moving) != 1:
+            break
+        node = moving[0]
+    return node
+
+
+def _is_deviation(node: Node) -> bool:
+    """Whether a value is a root of squares, as what a normalisation divides by."""
+    root = _below(node, _SHIFTED)
+    return root.op in _ROOTS or (root.op == "pow" and root.args["exponent"] == 0.5)
+
+
+def _is_inverse_deviation(node: Node) -> bool:
+    inverse = _below(node, _SCALED)
+    if inverse.op == "reciprocal":
+        return _is_deviation(inverse.args["self"])
+    return inverse.op == "rsqrt" or (inverse.op == "pow" and inverse.args["exponent"] == -0.5)
+
+
+def _reduced(call: Call, multiplier: Tensor, slopes: dict[str, Tensor]) -> dict[str, Any]:
+    return {name: reduce_to(multiplier * s, call.shape(name)) for name, s in slopes.items()}
+
+
+def divided(x: Tensor, b: Tensor, s_x: Tensor, s_b: Tensor) -> tuple[Tensor, Tensor]:
+    """Split the change of ``y = x / s`` by ``dx = s_mean dy + y_mean ds``, solved for ``dy``.
+
+    For a deviation ``s``. Bounded also where it is nearly 0 at one end, without variance; the mean
+    of the two inverses, which the Shapley split takes, is not. Without a common sign it is that.
+    """
+    alike, mean = s_x * s_b > 0, (s_x + s_b) / 2
+    of_x = torch.where(alike, 1 / mean, (1 / s_x + 1 / s_b) / 2)
+    of_s = torch.where(alike, -(x / s_x + b / s_b) / 2 / mean, -(x + b) / 2 / (s_x * s_b))
+    return of_x, of_s
+
+
+def scaled(x: Tensor, b: Tensor, r_x: Tensor, r_b: Tensor) -> tuple[Tensor, Tensor]:
+    """Split the change of ``y = x r``, ``r`` the inverse of a deviation, as `divided` does."""
+    alike, total = r_x * r_b > 0, r_x + r_b
+    of_x = torch.where(alike, 2 * r_x * (r_b / total), total / 2)
+    of_r = torch.where(alike, (x * r_x + b * r_b) / total, (x + b) / 2)
+    return of_x, of_r
 
 
 @RESCALE.register(*ELEMENTWISE)
@@ -115,6 +170,10 @@ def binary(call: Call, multiplier: Tensor) -> dict[str, Tensor]:
     if is_affine(call.node):
         return call.transpose(multiplier)
     names = call.dependents()
+    if call.node.op == "div" and len(names) == 2 and _is_deviation(call.node.args["other"]):
+        ends = (end for name in ("self", "other") for end in pair(call, name, multiplier.dtype))
+        slopes = divided(*ends)
+        return _reduced(call, multiplier, dict(zip(("self", "other"), slopes, strict=True)))
     result = {}
     for name in names:
         rest = [other for other in names if other != name]

@@ -41,6 +41,7 @@ from pyxai.tracing import (
     Run,
     is_affine,
 )
+from pyxai.tracing.nodes import op_names
 from pyxai.tracing.vjp import batch_norm_scale, reduce_to
 
 __all__ = ["Contributions", "Signed", "collapse", "reveal_cancel", "scale_of"]
@@ -176,6 +177,10 @@ class Contributions:
         return (total + size) / 2 + call.apply(0, **still, **addends_up)  # type: ignore[no-any-return]
 
 
+_WITH_POLES = op_names(
+    """acos acosh asin atanh digamma lgamma log log10 log1p log2 logit reciprocal rsqrt sqrt
+    xlogy"""
+)
 _CONSTANTS = frozenset({"value"})
 _SELECTORS = frozenset({"condition", "index", "indices", "mask"})
 _TUPLES = frozenset({"_native_batch_norm_legit_no_training"})
@@ -359,8 +364,16 @@ def _activation_or(rule: Rule) -> Rule:
     """Treat a function of one moving operand as an activation, whatever its constants."""
 
     def propagate(call: Call, multiplier: Any) -> Any:
-        if len(call.dependents()) > 1 or is_affine(call.node):
+        if len(call.dependents()) > 1 or is_affine(call.node) or _has_poles(call.node):
             return rule(call, multiplier)
         return _activation(call, multiplier)
 
     return propagate
+
+
+def _has_poles(node: Node) -> bool:
+    """Whether positive contributions alone may lead where a function has no value."""
+    if node.op == "pow":  # whole powers have values everywhere
+        power = node.args["exponent"]
+        return not (isinstance(power, (int, float)) and power >= 0 and power == int(power))
+    return node.op in _WITH_POLES
