@@ -40,7 +40,7 @@ def mask_dtype(tensor: Tensor) -> torch.dtype:
     return tensor.dtype if tensor.is_floating_point() else torch.float32
 
 
-def groups_of_masks(groups: Any, inputs: tuple[Tensor, ...]) -> Groups:
+def groups_of_masks(groups: Any, inputs: tuple[Tensor, ...], name: str = "groups") -> Groups:
     """Check masks and return them as groups.
 
     Parameters
@@ -48,6 +48,8 @@ def groups_of_masks(groups: Any, inputs: tuple[Tensor, ...]) -> Groups:
     groups : Tensor or tuple of Tensor, shape [batch or 1, groups, *features] each
         Truth values, or numbers from 0 to 1; sizes of features may be 1 to broadcast.
     inputs : tuple of Tensor, shape [batch, *features]
+    name : str
+        What messages call the masks.
 
     Raises
     ------
@@ -59,15 +61,14 @@ def groups_of_masks(groups: Any, inputs: tuple[Tensor, ...]) -> Groups:
     given = groups if isinstance(groups, (tuple, list)) else (groups,)
     if len(given) != len(inputs):
         raise ValueError(
-            f"groups must have {len(inputs)} entries, one per input tensor, got {describe(groups)}"
+            f"{name} must have {len(inputs)} entries, one per input tensor, got {describe(groups)}"
         )
     several = len(inputs) > 1
-    names = [f"groups[{place}]" if several else "groups" for place in range(len(inputs))]
-    for name, mask, tensor in zip(names, given, inputs, strict=True):
-        _check_mask(name, mask, tensor)
+    for place, (mask, tensor) in enumerate(zip(given, inputs, strict=True)):
+        _check_mask(f"{name}[{place}]" if several else name, mask, tensor)
     counts = {mask.shape[1] for mask in given}
     if len(counts) != 1:
-        raise ValueError(f"groups must be as many for each input tensor, got {sorted(counts)}")
+        raise ValueError(f"{name} must be as many for each input tensor, got {sorted(counts)}")
 
     def masks(examples: slice, which: slice) -> tuple[Tensor, ...]:
         found = []

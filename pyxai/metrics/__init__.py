@@ -1,12 +1,15 @@
 """How good is an explanation: every metric takes any attribution tensor, one value per example.
 
 May import every method and what is below. Start with `completeness`; curves over features are in
-`curves`, those over the information in an image in `information`.
+`curves`, those over the information in an image in `information`, checks of a method in `checks`.
 """
 
 from __future__ import annotations
 
 from pyxai.explanation.curve import Curve
+from pyxai.metrics.checks.questionnaire import Questionnaire
+from pyxai.metrics.checks.reality_checks import reality_checks
+from pyxai.metrics.checks.result import RealityCheck, RealityChecks
 from pyxai.metrics.completeness import completeness
 from pyxai.metrics.curves.class_areas import kl_auc, softmax_auc
 from pyxai.metrics.curves.erasure import comprehensiveness, sufficiency
@@ -31,6 +34,9 @@ __all__ = [
     "Curve",
     "InformationCurve",
     "InformationCurves",
+    "Questionnaire",
+    "RealityCheck",
+    "RealityChecks",
     "SelectionRates",
     "accuracy_information_curve",
     "blurred_baseline",
@@ -46,6 +52,7 @@ __all__ = [
     "kl_auc",
     "point_game",
     "random_pixel_masks",
+    "reality_checks",
     "selection_rates",
     "sensitivity_max",
     "softmax_auc",

@@ -230,6 +230,10 @@ CALLS = {
     "stability": Call(metrics.stability, {"attributions": X, "others": drawn(3, 4, seed=1)}),
     "point_game": Call(metrics.point_game, {"attributions": X, "truth": X > 0}),
     "selection_rates": Call(metrics.selection_rates, {"selected": X, "truth": X > 0, "k": 2}),
+    "reality_checks": Call(metrics.reality_checks, {**MODEL, "method": "input_x_gradient"}),
+    "Questionnaire": Call(
+        metrics.Questionnaire, {**MODEL, "other": NET, "methods": {"saliency": {}}}
+    ),
     "blurred_baseline": Call(metrics.blurred_baseline, {"images": PIXELS}),
     "random_pixel_masks": Call(metrics.random_pixel_masks, {"batch": 2, "height": 8, "width": 8}),
     # selection
