@@ -12,13 +12,14 @@ from pyxai._extras import optional
 from pyxai.demo.measure import measure
 from pyxai.demo.page import build
 from pyxai.demo.sections.graph import measure_graph
+from pyxai.demo.sections.wavelet import measure_wavelet
 from pyxai.demo.tasks import breast_cancer, digits
 
 __all__ = ["run"]
 
 
 def run(out: str | Path = "out/demo", *, seed: int = 0, rows: int = 96) -> Path:
-    """Train three small models, explain them with every method, and write a report.
+    """Train four small models, explain them with every method, and write a report.
 
     Parameters
     ----------
@@ -49,7 +50,9 @@ def run(out: str | Path = "out/demo", *, seed: int = 0, rows: int = 96) -> Path:
     images = measure(digits(seed, _progress), n_rows=rows, n_removed=16, progress=_progress)
     table = measure(breast_cancer(seed, _progress), n_rows=rows, n_removed=8, progress=_progress)
     graph = measure_graph(seed)
-    report = build(images, table, graph, time.perf_counter() - start, seed)
+    wavelet = measure_wavelet(seed)
+    seconds = time.perf_counter() - start
+    report = build(images, table, graph, wavelet, seconds, seed)
     return report.write(Path(out) / "report.html")
 
 

@@ -17,6 +17,7 @@ from pyxai.demo.fourteen.comparison import measure_fourteen
 from pyxai.demo.measure import Measured
 from pyxai.demo.sections import columns, pixels
 from pyxai.demo.sections import graph as graph_section
+from pyxai.demo.sections import wavelet as wavelet_section
 from pyxai.demo.words import listed, percent, title
 from pyxai.report import Bar, Report, format_number, format_seconds
 
@@ -24,7 +25,12 @@ __all__ = ["build"]
 
 
 def build(
-    digits: Measured, table: Measured, graph: graph_section.MeasuredGraph, seconds: float, seed: int
+    digits: Measured,
+    table: Measured,
+    graph: graph_section.MeasuredGraph,
+    wavelet: wavelet_section.MeasuredWavelet,
+    seconds: float,
+    seed: int,
 ) -> Report:
     """Write the report of a finished demonstration.
 
@@ -34,6 +40,8 @@ def build(
         What was found out about the two models.
     graph : MeasuredGraph
         What was found out about the network on a graph.
+    wavelet : MeasuredWavelet
+        Wavelets learnt from a net.
     seconds : float
         How long the whole demonstration took.
     seed : int
@@ -61,6 +69,7 @@ def build(
     columns.section(report, columns.measure_columns(table.task))
     fourteen_page.section(report, *measure_fourteen(digits.task, table.task))
     graph_section.section(report, graph)
+    wavelet_section.section(report, wavelet)
     _checks(report, digits, table)
     _methods(report, digits, table)
     return report
