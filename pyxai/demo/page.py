@@ -15,7 +15,7 @@ from pyxai.demo import conclusions, figures
 from pyxai.demo.fourteen import page as fourteen_page
 from pyxai.demo.fourteen.comparison import measure_fourteen
 from pyxai.demo.measure import Measured
-from pyxai.demo.sections import columns, pixels
+from pyxai.demo.sections import columns, panels, pixels
 from pyxai.demo.sections import graph as graph_section
 from pyxai.demo.sections import wavelet as wavelet_section
 from pyxai.demo.words import listed, percent, title
@@ -68,6 +68,7 @@ def build(
     _table(report, table)
     columns.section(report, columns.measure_columns(table.task))
     fourteen_page.section(report, *measure_fourteen(digits.task, table.task))
+    panels.section(report, panels.measure_panels(seed))
     graph_section.section(report, graph)
     wavelet_section.section(report, wavelet)
     _checks(report, digits, table)
