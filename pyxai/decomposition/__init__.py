@@ -16,6 +16,7 @@ from pyxai.decomposition.agglomeration.hierarchy import Hierarchy, HierarchyNode
 from pyxai.decomposition.agglomeration.rank_stability import rank_stability
 from pyxai.decomposition.contextual_decomposition import ContextualDecomposition
 from pyxai.decomposition.question import GroupParts
+from pyxai.decomposition.relevant_inputs import RelevantInputs
 from pyxai.decomposition.removal_scores import BuildUp, GroupOcclusion
 from pyxai.decomposition.training.cdep_loss import cdep_loss
 from pyxai.decomposition.training.frozen_prefix import FrozenPrefix
@@ -31,6 +32,7 @@ __all__ = [
     "GroupParts",
     "Hierarchy",
     "HierarchyNode",
+    "RelevantInputs",
     "cdep_loss",
     "expected_gradients_loss",
     "rank_stability",

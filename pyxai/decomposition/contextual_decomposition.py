@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from pyxai._checks import describe
 from pyxai._inputs import format_feature_mask, format_inputs, restore_form
-from pyxai.decomposition.groups import groups_of_masks, groups_of_players, interactions_of
+from pyxai.decomposition.groups import groups_of_players, interactions_of
 from pyxai.decomposition.question import GroupParts, Question
+from pyxai.decomposition.relevant_inputs import RelevantInputs, groups_of
 from pyxai.game.players import spread_players
 from pyxai.methods.base import Attribution
 from pyxai.methods.store import register
@@ -216,7 +217,7 @@ class ContextualDecomposition(Attribution):
     def scores(
         self,
         inputs: TensorOrTuple,
-        groups: TensorOrTuple,
+        groups: TensorOrTuple | RelevantInputs,
         target: Any = None,
         additional_forward_args: Any = None,
         *,
@@ -231,7 +232,7 @@ class ContextualDecomposition(Attribution):
             As for `attribute`; without a target all outputs are scored.
         groups : Tensor or tuple of Tensor, shape [batch or 1, groups, *features] each
             Which features are in each group: truth values, or shares from 0 to 1. Sizes of
-            features may be 1, to broadcast.
+            features may be 1, to broadcast. Or `RelevantInputs`, any parts of the inputs.
         create_graph : bool
             Whether the scores can be differentiated, by parameters of the model and by inputs.
 
@@ -247,7 +248,7 @@ class ContextualDecomposition(Attribution):
     def parts(
         self,
         inputs: TensorOrTuple,
-        groups: TensorOrTuple,
+        groups: TensorOrTuple | RelevantInputs,
         target: Any = None,
         additional_forward_args: Any = None,
         *,
@@ -273,7 +274,7 @@ class ContextualDecomposition(Attribution):
     def interactions(
         self,
         inputs: TensorOrTuple,
-        groups: TensorOrTuple,
+        groups: TensorOrTuple | RelevantInputs,
         target: Any = None,
         additional_forward_args: Any = None,
         *,
@@ -299,12 +300,15 @@ class ContextualDecomposition(Attribution):
             If groups share a feature.
         """
         given, _ = format_inputs(inputs)
-        single = groups_of_masks(groups, given)
+        single = groups_of(groups, given)
         run = self._question(given, target, additional_forward_args, internal_batch_size)
         return interactions_of(lambda some: run.parts(some).relevant, single)
 
     def completeness_errors(
-        self, inputs: TensorOrTuple, groups: TensorOrTuple, additional_forward_args: Any = None
+        self,
+        inputs: TensorOrTuple,
+        groups: TensorOrTuple | RelevantInputs,
+        additional_forward_args: Any = None,
     ) -> list[NodeError]:
         """Tell for every op how far the parts of its value are from the value itself.
 
@@ -321,21 +325,21 @@ class ContextualDecomposition(Attribution):
         given, _ = format_inputs(inputs)
         run = self._question(given, None, additional_forward_args, None)
         run.errors = {}
-        run.parts(groups_of_masks(groups, given))
+        run.parts(groups_of(groups, given))
         ordered = sorted(run.errors.items(), key=lambda item: item[0].index)
         return [NodeError(node.op, node.where, error) for node, error in ordered]
 
     def _parts(
         self,
         inputs: TensorOrTuple,
-        groups: TensorOrTuple,
+        groups: TensorOrTuple | RelevantInputs,
         target: Any,
         additional_forward_args: Any,
         internal_batch_size: int | None,
         create_graph: bool,
     ) -> GroupParts:
         given, _ = format_inputs(inputs)
-        masks = groups_of_masks(groups, given)
+        masks = groups_of(groups, given)
         if create_graph:
             given = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
         run = self._question(given, target, additional_forward_args, internal_batch_size)

@@ -29,10 +29,13 @@ class Groups:
     masks : callable
         From examples and groups, two slices, to one tensor [examples, groups, *features] for each
         input: 1 where a feature is in the group and 0 elsewhere, in the dtype of the scores.
+    starts : callable or None
+        The same for the relevant parts of the inputs, where these are not inputs times masks.
     """
 
     count: int
     masks: Maker
+    starts: Maker | None = None
 
 
 def mask_dtype(tensor: Tensor) -> torch.dtype:
@@ -133,19 +136,30 @@ def _pairs(groups: Groups) -> tuple[Groups, Tensor]:
     """
     pairs = torch.triu_indices(groups.count, groups.count, 1)
 
+    def both(make: Maker, examples: slice, which: slice) -> list[tuple[Tensor, Tensor]]:
+        return [
+            (each[:, pairs[0, which].to(each.device)], each[:, pairs[1, which].to(each.device)])
+            for each in make(examples, slice(0, groups.count))
+        ]
+
     def masks(examples: slice, which: slice) -> tuple[Tensor, ...]:
-        every = groups.masks(examples, slice(0, groups.count))
         found = []
-        for mask in every:
-            first, second = (mask[:, pairs[side, which].to(mask.device)] for side in (0, 1))
-            if bool(((first > 0) & (second > 0)).any()):
+        for first, second in both(groups.masks, examples, which):
+            if groups.starts is None and bool(((first > 0) & (second > 0)).any()):
                 raise ValueError(
                     "groups must have no feature in common for interactions, got two with one"
                 )
-            found.append(first + second)
+            found.append((first + second).clamp(max=1))
         return tuple(found)
 
-    return Groups(pairs.shape[1], masks), pairs
+    if groups.starts is None:
+        return Groups(pairs.shape[1], masks), pairs
+    parts = groups.starts
+
+    def starts(examples: slice, which: slice) -> tuple[Tensor, ...]:
+        return tuple(first + second for first, second in both(parts, examples, which))
+
+    return Groups(pairs.shape[1], masks, starts), pairs
 
 
 def interactions_of(score: Callable[[Groups], Tensor], groups: Groups) -> Tensor:

@@ -139,7 +139,9 @@ class Question:
         if self._totals is None or self._totals[:2] != (examples, count):
             self._totals = examples, count, self.engine.totals(inputs, further, count, known)
         masks = groups.masks(examples, which)
-        return self.engine.split(self._totals[2], masks, inputs, further, self.errors, known)
+        starts = None if groups.starts is None else groups.starts(examples, which)
+        totals = self._totals[2]
+        return self.engine.split(totals, masks, inputs, further, self.errors, known, starts)
 
     def _selected(self, found: Parts, examples: slice, n_groups: int) -> GroupParts:
         """Select the target, [examples, groups, ...], in the dtype of results."""

@@ -130,6 +130,7 @@ class DecompositionEngine:
         arguments: tuple[Any, ...],
         errors: dict[Node, float] | None = None,
         known: Mapping[Node, Known] | None = None,
+        starts: tuple[Tensor, ...] | None = None,
     ) -> Parts:
         """Return the parts of the outputs.
 
@@ -143,6 +144,8 @@ class DecompositionEngine:
             As for `totals`.
         errors : dict, optional
             Filled with how far the parts of each node are from its total.
+        starts : tuple of Tensor, shape [examples, groups, *features], optional
+            Relevant parts of the inputs; default: masks times inputs.
         """
         if not self.end.depends:
             total = values[self.end]
@@ -162,7 +165,8 @@ class DecompositionEngine:
             for node, each in (known or {}).items()
             if each.part is not None
         }
-        found = self._run(split, _starts(masks, inputs), arguments, known=parts)
+        rows = _starts(masks, inputs) if starts is None else _rows(starts)
+        found = self._run(split, rows, arguments, known=parts)
         streams = split.streams
         biases = None if streams is None or streams[self.end] is ABSENT else streams[self.end]
         return Parts(found[self.end], split.totals.full(self.end), biases)
@@ -270,6 +274,10 @@ class DecompositionEngine:
         rows = torch.arange(count).repeat_interleave(groups)
         given = tuple(each[rows.to(each.device)] for each in inputs)
         return given, take_arguments(arguments, rows, count)
+
+
+def _rows(values: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(each.flatten(0, 1) for each in values)
 
 
 def _starts(masks: tuple[Tensor, ...], inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
