@@ -28,6 +28,7 @@ __all__ = ["Coverage"]
 
 _MATRIX = BILINEAR - {"mul"}
 _POOLED = POSITIVE - {"add"}
+_LAYERS = frozenset({"linear", "convolution"})
 _VIEWS = frozenset({"view", "_unsafe_view"})
 
 
@@ -177,9 +178,11 @@ class Coverage:
             arguments = {key: _one(value, share) for key, value in call.arguments().items()}
             arguments.update(_without_addend(call))
             parts.append(invoke(call.node, {**arguments, name: share}))
-            wholes.append(invoke(call.node, {**arguments, name: torch.ones_like(share)}))
-        part, whole = torch.stack(parts).sum(0), torch.stack(wholes).sum(0)
-        return self._quotient(call, part, whole)
+            # The weights of a layer are the same for all rows.
+            alike = call.node.op in _LAYERS and name == "input" and share.dim() > 1
+            ones = torch.ones_like(share[:1] if alike else share)
+            wholes.append(invoke(call.node, {**arguments, name: ones}))
+        return self._quotient(call, sum(parts[1:], parts[0]), sum(wholes[1:], wholes[0]))
 
     def _beside_constants(self, call: Call) -> Tensor:
         nothing = self._at(call, lambda each: torch.zeros_like(self.known[each]))
@@ -212,7 +215,7 @@ class Coverage:
 
 
 def _without_addend(call: Call) -> dict[str, Any]:
-    if call.node.op in ("linear", "convolution"):
+    if call.node.op in _LAYERS:
         return {"bias": None}
     return {"beta": 0} if call.node.op in ("addmm", "addmv", "baddbmm") else {}
 
