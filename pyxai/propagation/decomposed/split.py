@@ -27,6 +27,9 @@ from pyxai.tracing.nodes import operands, substitute
 __all__ = ["ABSENT", "Constant", "Judged", "Split", "refusal", "split_of"]
 
 
+_CACHED = 2**17  # elements of a value that are worked on at once
+
+
 class _Mark:
     """A value without a tensor; its parts are it too."""
 
@@ -222,18 +225,49 @@ class Split:
         bias = constant.value.masked_fill(infinite, 0) if masks else constant.value
         result = linear
         if self.policies.bias == "proportional" and not self.biases_apart(call):
-            judged = constant.judged or Judged(linear, constant.total, constant.magnitude)
-            weights, whole = self._weights(call, judged)
-            result = torch.addcmul(linear, weights, bias)
-            if whole is not None and constant.judged is None:
-                result = torch.where(whole, constant.total + bias, result)
+            result = self._with_share(call, linear, constant._replace(value=bias))
         return torch.where(infinite, constant.value, result) if masks else result
 
-    def _weights(self, call: Call, judged: Judged) -> tuple[Tensor, Tensor | None]:
+    def _with_share(self, call: Call, linear: Tensor, constant: Constant) -> Tensor:
+        """Add the group's share of a constant to the linear part, some rows at a time.
+
+        Some ten passes over every element of every layer: those of few rows stay in the cache.
+        """
+        rows = len(linear) if linear.dim() > 1 else 1
+        count = max(1, _CACHED * rows // max(linear.numel(), 1))
+        if torch.is_grad_enabled() or linear.is_cuda or count >= rows:
+            return self._share_added(call, linear, constant, None)
+
+        def some(value: Any, which: slice) -> Any:
+            follows = isinstance(value, Tensor) and value.dim() == linear.dim()
+            return value[which] if follows and len(value) == rows else value
+
+        result = torch.empty_like(linear)
+        for start in range(0, rows, count):
+            which = slice(start, start + count)
+            judged = constant.judged and Judged(*(some(each, which) for each in constant.judged))
+            value, total, magnitude = (some(each, which) for each in constant[:3])
+            part = Constant(value, total, magnitude, judged)
+            result[which] = self._share_added(call, linear[which], part, which)
+        return result
+
+    def _share_added(
+        self, call: Call, linear: Tensor, constant: Constant, which: slice | None
+    ) -> Tensor:
+        judged = constant.judged or Judged(linear, constant.total, constant.magnitude)
+        weights, whole = self._weights(call, judged, which)
+        result = torch.addcmul(linear, weights, constant.value)
+        if whole is None or constant.judged is not None:
+            return result
+        return torch.where(whole, constant.total + constant.value, result)
+
+    def _weights(
+        self, call: Call, judged: Judged, which: slice | None
+    ) -> tuple[Tensor, Tensor | None]:
         """Return the group's share of a constant, and where it has all but rounding, if anywhere.
 
         That is nothing: a bias much larger than the linear part would make it grow from layer to
-        layer.
+        layer. ``which`` rows are given; None: all.
         """
         # In place where nobody differentiates: this is read for every element of every layer.
         recorded = torch.is_grad_enabled()
@@ -252,13 +286,14 @@ class Split:
         tied = both.detach() <= (2 * limit)
         weights = mine / both.masked_fill(tied, 1)
         if bool(tied.any()):
-            weights = torch.where(tied, self._at_ties(call, mine), weights)
+            weights = torch.where(tied, self._at_ties(call, mine, which), weights)
         return weights, None if whole is None else whole & ~tied
 
-    def _at_ties(self, call: Call, linear: Tensor) -> Tensor:
+    def _at_ties(self, call: Call, linear: Tensor, which: slice | None) -> Tensor:
         ties = self.policies.ties
         if ties == "coverage":
-            return self.coverage.of_value(call.node, call.runs[0]).to(linear)
+            shares = self.coverage.of_value(call.node, call.runs[0]).to(linear)
+            return shares if which is None else shares[which]
         # The official code has a way of its own for batch norm.
         half = ties == "official" and "batch_norm" not in call.node.op
         return linear.new_full((), 0.5 if half else 0.0)
