@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Task", "breast_cancer", "digits"]
+__all__ = ["Task", "breast_cancer", "digits", "one_thread"]
 
 Item = TypeVar("Item")
 Progress = Callable[[Iterable[Item], str], Iterable[Item]]
@@ -158,7 +158,7 @@ def breast_cancer(seed: int, progress: Progress[Any]) -> Task:
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Run on one thread: nets this small lose more by waiting for others than they gain."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -179,7 +179,7 @@ def _fit(
     standardise: bool = False,
 ) -> tuple[nn.Module, Tensor, Tensor, float, tuple[Tensor, Tensor]]:
     """Train on a random 80 % and return the model with the rest; the global RNG is left alone."""
-    with torch.random.fork_rng(devices=[]), _one_thread():
+    with torch.random.fork_rng(devices=[]), one_thread():
         torch.manual_seed(seed)
         order = torch.randperm(len(inputs))
         n_train = int(0.8 * len(inputs))
