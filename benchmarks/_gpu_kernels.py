@@ -202,6 +202,24 @@ def hessian(device: str, small: bool) -> Case:
     return Case(lambda: ops.pairwise_taylor_hessian(matrix, delta), moved)
 
 
+def wavelets(device: str, small: bool, images: bool) -> Case:
+    shape = (
+        ((3, 40, 50) if small else (512, 256, 256))
+        if images
+        else (5, 70)
+        if small
+        else (200_000, 256)
+    )
+    signals = random(device, *shape)
+    low = torch.tensor([0.4829629131, 0.8365163037, 0.2241438680, -0.1294095226], device=device)
+    bank, n_dims = ops.filter_bank(low), len(shape) - 1
+
+    def call() -> Tensor:
+        return ops.dwt(signals, bank, level=3, n_dims=n_dims)
+
+    return Case(call, size(signals, call()))
+
+
 F32, F64, BF16 = torch.float32, torch.float64, torch.bfloat16
 CASES: dict[str, Callable[[str, bool], Case]] = {
     "masked_perturb float32, own players": lambda d, s: perturb(d, s, F32, "own"),
@@ -223,6 +241,8 @@ CASES: dict[str, Callable[[str, bool], Case]] = {
     "sample_coalitions, 256 players": coalitions,
     "sample_permutations, 256 players": orders,
     "philox_random, normal float32": normals,
+    "dwt float32, signals of 256": lambda d, s: wavelets(d, s, False),
+    "dwt float32, images of 256 x 256": lambda d, s: wavelets(d, s, True),
 }
 
 
