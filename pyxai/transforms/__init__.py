@@ -28,6 +28,7 @@ from pyxai.transforms.adaptive.losses import (
 )
 from pyxai.transforms.adaptive.wavelet import AWD, AdaptiveWavelet
 from pyxai.transforms.fourier import FourierTransform
+from pyxai.transforms.lda import LDATransform
 from pyxai.transforms.model import TransformedModel
 from pyxai.transforms.nmf import NMFTransform
 from pyxai.transforms.pca import PCATransform
@@ -42,6 +43,7 @@ __all__ = [
     "DistilledLinearModel",
     "FourierTransform",
     "FunctionTransform",
+    "LDATransform",
     "NMFTransform",
     "PCATransform",
     "Transform",

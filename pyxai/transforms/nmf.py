@@ -8,7 +8,7 @@ from torch import Tensor
 from pyxai._extras import optional
 from pyxai.transforms.dictionary import DictionaryTransform
 
-__all__ = ["NMFTransform"]
+__all__ = ["NMFTransform", "check_sign"]
 
 _PATIENCE = 3  # rounds in which all weights may change without there being fewer wrong ones
 _ROUNDS = 100  # for each component
@@ -52,7 +52,7 @@ class NMFTransform(DictionaryTransform):
     def _fit(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
         with optional("NMFTransform.fit needs", "scikit-learn>=1.6", "transforms"):
             from sklearn.decomposition import NMF
-        _check_sign("data", rows)
+        check_sign("data", rows)
         model = NMF(self.n_components, random_state=self.seed, **self.options)
         model.fit(rows.cpu().numpy())
         return torch.from_numpy(model.components_).to(rows), None
@@ -61,11 +61,11 @@ class NMFTransform(DictionaryTransform):
         if offset is not None:
             raise ValueError("offset must be None for non-negative components, got a tensor")
         super()._set(components, None)
-        _check_sign("components", self.fitted())
+        check_sign("components", self.fitted())
 
     def analyse(self, inputs: Tensor) -> Tensor:
         """Return the weights [batch, ..., n_components]; in float64 inside."""
-        _check_sign("inputs", inputs)
+        check_sign("inputs", inputs)
         flat = self._centred(inputs)
         rows = flat.reshape(-1, flat.shape[-1]).double()
         components = self.fitted().to(rows)
@@ -73,10 +73,11 @@ class NMFTransform(DictionaryTransform):
         return _weights(gram, products).view(*flat.shape[:-1], -1).to(inputs.dtype)
 
 
-def _check_sign(name: str, values: Tensor) -> None:
+def check_sign(name: str, values: Tensor, method: str = "NMF") -> None:
+    """Raise ``ValueError`` if a value is below 0."""
     least = float(values.detach().min())
     if least < 0:
-        raise ValueError(f"{name} must be at least 0 for NMF, got {least:g}")
+        raise ValueError(f"{name} must be at least 0 for {method}, got {least:g}")
 
 
 def _weights(gram: Tensor, products: Tensor) -> Tensor:
