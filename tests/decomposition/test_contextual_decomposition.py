@@ -389,3 +389,19 @@ def test_a_model_that_makes_its_batch_size_a_number_is_split_all_the_same(batch)
     plain.register_forward_pre_hook(lambda _, rows: counted.append(len(rows[0])))
     found = ContextualDecomposition(plain).attribute(x, target=target)
     torch.testing.assert_close(found, expected)
+
+
+def test_patches_and_superpixels_are_groups():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2)).double()
+    x = torch.rand(2, 3, 8, 8, dtype=F64)
+    halves = (torch.arange(8) // 4).view(1, 1, 1, 8).expand(1, 1, 8, 8)
+    for mask in (pyxai.masks.patches(x, 4), halves):
+        found = ContextualDecomposition(net).attribute(x, 1, feature_mask=mask)
+        mask = mask.expand(found.shape)
+        for group in mask.unique():
+            masks = (mask == group)[:, None]
+            expected = ContextualDecomposition(net).scores(x, masks, 1)
+            for row in range(2):
+                values = found[row][mask[row] == group]
+                assert_close(values, expected[row].expand(len(values)))
