@@ -15,7 +15,7 @@ from pyxai.demo import conclusions, figures
 from pyxai.demo.fourteen import page as fourteen_page
 from pyxai.demo.fourteen.comparison import measure_fourteen
 from pyxai.demo.measure import Measured
-from pyxai.demo.sections import columns, frequencies, panels, phrases, pixels
+from pyxai.demo.sections import columns, frequencies, hierarchies, panels, phrases, pixels
 from pyxai.demo.sections import graph as graph_section
 from pyxai.demo.sections import wavelet as wavelet_section
 from pyxai.demo.words import listed, percent, title
@@ -69,6 +69,7 @@ def build(
     columns.section(report, columns.measure_columns(table.task))
     fourteen_page.section(report, *measure_fourteen(digits.task, table.task))
     panels.section(report, panels.measure_panels(seed))
+    hierarchies.section(report, hierarchies.measure_hierarchies(digits.task, seed))
     phrases.section(report, phrases.measure_phrases(seed))
     frequencies.section(report, frequencies.measure_frequencies(seed))
     graph_section.section(report, graph)
