@@ -63,8 +63,8 @@ def test_words_that_join_at_once_have_no_ranks():
 
 def test_an_attack_moves_ranks_of_occluded_probabilities_more():
     # The paper's comparison on small digits, one net and one seed. Its order, contextual
-    # decomposition before occlusion, holds for occlusion of probabilities, which saturate, and
-    # which its code occludes; of logits occlusion has the stabler ranks here.
+    # decomposition before occlusion, holds for occlusion of probabilities, which saturate; of
+    # logits occlusion has the stabler ranks here, see docs/agglomeration.md.
     data = load_digits()
     x, y = torch.tensor(data.images).float()[:, None] / 16, torch.tensor(data.target)
     torch.manual_seed(0)
