@@ -12,7 +12,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from pyxai._checks import check_choice, check_int, check_number, check_shape, check_tensor
+from pyxai._checks import (
+    check_choice,
+    check_int,
+    check_number,
+    check_real,
+    check_shape,
+    check_tensor,
+)
 from pyxai._extras import optional
 
 __all__ = ["CelebASmile", "mouth_box"]
@@ -60,6 +67,7 @@ def mouth_box(
     tensor(2.0900)
     """
     check_shape("corners", check_tensor("corners", corners), [None, 2, 2])
+    check_real("corners", corners)
     check_int("size", size, minimum=1)
     for name, value in (("length", length), ("height", height)):
         if check_number(name, value) <= 0:

@@ -7,7 +7,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_bool, check_int, check_number, check_shape, check_tensor
+from pyxai._checks import (
+    check_bool,
+    check_dtype,
+    check_int,
+    check_number,
+    check_real,
+    check_shape,
+    check_tensor,
+)
+from pyxai.datasets.images import check_images
 from pyxai.datasets.simulated import uniform_rows
 
 __all__ = ["Decoys", "decoy_colours", "decoy_squares", "decoy_words"]
@@ -76,7 +85,8 @@ def decoy_squares(
     .. [2] L. Rieger, C. Singh, W. J. Murdoch, B. Yu, "Interpretations are Useful: Penalizing
        Explanations to Align Neural Networks with Prior Knowledge", ICML 2020, section 4.3.
     """
-    n_classes = _check(images, labels, 4, "[rows, channels, height, width]")
+    check_images("images", images)
+    n_classes = _count(images, labels)
     check_int("size", size, minimum=1)
     height, width = images.shape[2:]
     if 2 * size > min(height, width):
@@ -131,7 +141,8 @@ def decoy_colours(
     .. [1] L. Rieger, C. Singh, W. J. Murdoch, B. Yu, "Interpretations are Useful: Penalizing
        Explanations to Align Neural Networks with Prior Knowledge", ICML 2020, section 4.2.
     """
-    count = _check(images, labels, 4, "[rows, 1, height, width]")
+    check_images("images", images)
+    count = _count(images, labels)
     if n_classes is not None:
         count = check_int("n_classes", n_classes, minimum=count)
     if images.shape[1] != 1:
@@ -188,7 +199,11 @@ def decoy_words(
     tensor([9])
     """
     check_shape("words", check_tensor("words", words), [None])
-    n_classes = _check(tokens, labels, 2, "[rows, places]", "tokens")
+    check_real("tokens", check_tensor("tokens", tokens))
+    check_real("words", words)
+    if tokens.dim() != 2 or not tokens.numel():
+        raise ValueError(f"tokens must have shape [rows, places], got {list(tokens.shape)}")
+    n_classes = _count(tokens, labels)
     if n_classes > len(words):
         raise ValueError(f"labels must be below the {len(words)} words, got {n_classes - 1}")
     rows, places = tokens.shape
@@ -207,14 +222,10 @@ def _shown(labels: Tensor, n_classes: int, reverse: bool) -> Tensor:
     return n_classes - 1 - labels if check_bool("reverse", reverse) else labels
 
 
-def _check(inputs: Tensor, labels: Tensor, dims: int, form: str, name: str = "images") -> int:
-    """Return the number of classes, or raise."""
-    check_tensor(name, inputs)
-    if inputs.dim() != dims or not inputs.numel():
-        raise ValueError(f"{name} must have shape {form}, got {list(inputs.shape)}")
-    check_shape("labels", check_tensor("labels", labels), [len(inputs)])
-    if labels.dtype != torch.int64:
-        raise TypeError(f"labels must have dtype torch.int64, got {labels.dtype}")
+def _count(rows: Tensor, labels: Tensor) -> int:
+    """Check the labels of some rows and return the number of classes."""
+    check_shape("labels", check_tensor("labels", labels), [len(rows)])
+    check_dtype("labels", labels, (torch.int64,))
     if int(labels.min()) < 0:
         raise ValueError(f"labels must be at least 0, got {int(labels.min())}")
     return int(labels.max()) + 1

@@ -10,10 +10,20 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_bool
+from pyxai._checks import check_bool, check_finite, check_real, check_tensor
 from pyxai._extras import optional
 
-__all__ = ["digits", "fashion_mnist", "mnist"]
+__all__ = ["check_images", "digits", "fashion_mnist", "mnist"]
+
+
+def check_images(name: str, images: Tensor) -> None:
+    """Raise unless there are images [rows, channels, height, width] of finite numbers."""
+    check_real(name, check_tensor(name, images))
+    if images.dim() != 4 or not images.numel():
+        raise ValueError(
+            f"{name} must have shape [rows, channels, height, width], got {list(images.shape)}"
+        )
+    check_finite(name, images)
 
 
 def digits() -> tuple[Tensor, Tensor]:

@@ -65,7 +65,7 @@ def additive(
     """Simulate the nonlinear additive data set; arguments, and the paper, as `XOR`.
 
     ``P(y = 1 | x) = 1 / (1 + exp(-100 sin(0.2 x1) + |x2| + x3 + exp(-x4) - 2.4))`` of ten standard
-    normal features, of which the first four count. Arguments, and the paper, as for `XOR`.
+    normal features, of which the first four count.
     """
     x = normal_rows(n_rows, (_FEATURES,), seed, dtype=dtype)
     return _made(x, _additive(x.double()[:, :4]), slice(0, 4), seed, _normal())

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_int, check_tensor
-from pyxai.datasets.images import digits
+from pyxai._checks import check_int, check_real, check_tensor
+from pyxai.datasets.images import check_images, digits
 from pyxai.datasets.simulated import uniform_rows
 
 __all__ = ["Panels", "switching_panels"]
@@ -89,13 +89,13 @@ def switching_panels(
         raise ValueError(f"images and labels must be given together, got {given} alone")
     if images is None or labels is None:
         images, labels = digits()
-    _check_images("images", images)
-    check_tensor("labels", labels)
+    check_images("images", images)
+    check_real("labels", check_tensor("labels", labels))
     if labels.shape[:1] != images.shape[:1]:
         raise ValueError(f"labels must have {len(images)} rows, got shape {list(labels.shape)}")
     if others is None:
         others = _exchanged(images, seed)
-    _check_images("others", others)
+    check_images("others", others)
     if others.shape != images.shape:
         raise ValueError(f"others must have shape {list(images.shape)}, got {list(others.shape)}")
     is_left = uniform_rows(len(images), (1, 1, 1), seed) < 0.5
@@ -117,11 +117,3 @@ def _exchanged(images: Tensor, seed: int) -> Tensor:
         )
     order = uniform_rows(len(images), (), seed, 1).argsort(stable=True).to(images.device)
     return images.amax() + images.amin() - images[order].transpose(2, 3)
-
-
-def _check_images(name: str, images: Tensor) -> None:
-    check_tensor(name, images)
-    if images.dim() != 4 or not images.numel():
-        raise ValueError(
-            f"{name} must have shape [rows, channels, height, width], got {list(images.shape)}"
-        )

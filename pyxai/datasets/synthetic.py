@@ -8,7 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_choice, check_int, check_number, check_shape, check_tensor
+from pyxai._checks import (
+    check_choice,
+    check_int,
+    check_number,
+    check_real,
+    check_shape,
+    check_tensor,
+)
 from pyxai.datasets.simulated import Simulated, draw_labels, normal_rows
 from pyxai.imputers import Gaussian
 
@@ -46,10 +53,12 @@ def _simulated(
 ) -> Simulated:
     check_int("n_features", n_features, minimum=_SWITCH + 1)
     check_choice("task", task, ("classification", "regression"))
-    centre = torch.as_tensor(mean, dtype=torch.float64)
+    deviation = check_number("noise", noise)
+    centre = mean if isinstance(mean, Tensor) else torch.tensor(check_number("mean", mean))
+    check_real("mean", centre)
     if centre.dim():
         check_shape("mean", centre, [n_features])
-    centre = centre.expand(n_features)
+    centre = centre.double().expand(n_features)
     spread = torch.eye(n_features, dtype=torch.float64) if covariance is None else covariance
     check_shape("covariance", check_tensor("covariance", spread), [n_features, n_features])
     law = Gaussian(n_draws=1, mean=centre, covariance=spread)  # says what is wrong with a matrix
@@ -66,7 +75,6 @@ def _simulated(
     truth[:, _SWITCH] = len(groups) == 2
     probabilities = torch.sigmoid(-score)
     if task == "regression":
-        deviation = check_number("noise", noise)
         labels = (score + deviation * normal_rows(n_rows, (), seed, 1, torch.float64)).to(dtype)
     else:
         labels = draw_labels(probabilities, seed)

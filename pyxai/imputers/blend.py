@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pyxai._checks import FLOAT_DTYPES, check_device, check_dtype, check_tensor
+from pyxai._checks import FLOAT_DTYPES, check_device, check_dtype, check_int, check_tensor
 from pyxai._inputs import Players, flat_features, format_feature_mask
 from pyxai.imputers.base import Imputer
 from pyxai.ops.soft_perturb import soft_perturb
@@ -58,6 +58,13 @@ def impute(
         hard.
     """
     maps = _check(inputs, weights, players)
+    check_int("seed", seed, minimum=0)
+    check_dtype("example_ids", check_tensor("example_ids", example_ids), (torch.int64,))
+    if example_ids.shape not in (weights.shape[:1], weights.shape[:2]):
+        raise ValueError(
+            f"example_ids must have shape {list(weights.shape[:1])} or {list(weights.shape[:2])}, "
+            f"got {list(example_ids.shape)}"
+        )
     present = weights if weights.dtype == torch.bool else weights.detach() > 0.5
     floats = all(value.dtype in FLOAT_DTYPES for value in inputs)
     hard = weights.dtype == torch.bool or not floats

@@ -17,6 +17,7 @@ from torch import nn
 import pyxai
 from pyxai import (
     covariance,
+    datasets,
     decomposition,
     graphs,
     greedy,
@@ -188,6 +189,40 @@ CALLS = {
         imputers.Gaussian, {"mean": torch.zeros(4), "covariance": torch.eye(4)}
     ),
     "Callback": Call(imputers.Callback, {"function": saliency}),
+    "LearntConstant": Call(imputers.LearntConstant, {}),
+    "Blur": Call(imputers.Blur, {}),
+    "KMeans": Call(imputers.KMeans, {}),
+    "GaussianMixture": Call(imputers.GaussianMixture, {}),
+    "GaussianMixture.from_parameters": Call(
+        imputers.GaussianMixture.from_parameters,
+        {"weights": torch.ones(2), "means": X[:2], "covariances": torch.ones(2, 4)},
+    ),
+    "LogisticMixture": Call(imputers.LogisticMixture, {}),
+    "PPCAMixture": Call(imputers.PPCAMixture, {}),
+    "LatentMixture": Call(imputers.LatentMixture, {"encoder": saliency, "decoder": saliency}),
+    "VAEAC": Call(imputers.VAEAC, {}),
+    "MarkovChain": Call(imputers.MarkovChain, {}),
+    "impute": Call(
+        imputers.impute,
+        {"imputer": imputers.Constant(), "inputs": (X,), "weights": (X > 0)[:, None]}
+        | {"seed": 0, "example_ids": torch.arange(3)},
+    ),
+    "mask_ids": Call(imputers.mask_ids, {"example_ids": IDS, "n_masks": 3}),
+    # data sets
+    "S1": Call(datasets.S1, {"n_rows": 5}),
+    "XOR": Call(datasets.XOR, {"n_rows": 5}),
+    "switch": Call(datasets.switch, {"n_rows": 5}),
+    "simulated_frequencies": Call(datasets.simulated_frequencies, {"n_rows": 5}),
+    "switching_panels": Call(
+        datasets.switching_panels, {"images": IMAGES, "labels": IDS, "others": IMAGES}
+    ),
+    "decoy_squares": Call(datasets.decoy_squares, {"images": IMAGES, "labels": IDS, "size": 2}),
+    "decoy_colours": Call(datasets.decoy_colours, {"images": IMAGES, "labels": IDS}),
+    "decoy_words": Call(
+        datasets.decoy_words,
+        {"tokens": torch.arange(6).view(2, 3), "labels": IDS, "words": torch.tensor([7, 8])},
+    ),
+    "mouth_box": Call(datasets.mouth_box, {"corners": torch.tensor([[[5.0, 6], [9, 7]]])}),
     # the game, and games on graphs
     "Game.values": Call(GAME.values, {"masks": MASKS}),
     "Game.gradients": Call(GAME.gradients, {"weights": torch.rand(2, 4, dtype=D)}),

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_choice, check_number, check_shape, check_tensor
+from pyxai._checks import check_choice, check_number, check_real, check_shape, check_tensor
 from pyxai._extras import optional
 from pyxai._inputs import flat_features, format_background
 from pyxai.imputers.conditions import conditions
@@ -144,6 +144,7 @@ class GaussianMixture(Mixture):
         if made.values == "rows":
             raise ValueError("values must be one of 'draws', 'mean', got 'rows'")
         check_shape("weights", check_tensor("weights", weights), [made.n_components])
+        check_real("weights", weights)
         if not bool((weights > 0).all()):
             raise ValueError(f"weights must be positive, got {weights.tolist()}")
         flat = torch.cat([flat_features(centre) for centre in centres], 1).double()

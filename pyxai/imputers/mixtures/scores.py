@@ -8,6 +8,7 @@ from torch import Tensor
 __all__ = ["quadratic_scores"]
 
 _ELEMENTS = 2**23  # of the rows that are multiplied at once
+_CACHED = 2**17  # on a CPU, so that they stay in its cache
 
 
 def quadratic_scores(
@@ -36,12 +37,20 @@ def quadratic_scores(
     """
     right = torch.cat([precisions, -2 * precisions * means, precisions * means.square() + offsets])
     left = right.view(3, *means.shape).transpose(1, 2)  # [3, features, n_components]
-    n_masks, features = present.shape[1:]
-    step = max(1, _ELEMENTS // max(1, n_masks * features))
-    parts = []
-    for values, shown in zip(torch.split(flat, step), torch.split(present, step), strict=True):
-        kept = torch.where(shown, values.unsqueeze(1).double(), 0.0).flatten(0, 1)
-        total = shown.flatten(0, 1).double() @ left[2]
-        total.addmm_(kept, left[1]).addmm_(kept.square_(), left[0])
-        parts.append(total.view(-1, n_masks, total.shape[1]))
-    return torch.cat(parts).mul_(-0.5)
+    batch, n_masks, features = present.shape
+    elements = _CACHED if flat.device.type == "cpu" else _ELEMENTS
+    step = min(batch, max(1, elements // max(1, n_masks * features)))
+    # Absent values are multiplied by 0; only what is not finite needs more, which is slower.
+    is_finite = bool(flat.sum().isfinite())
+    weights, kept = flat.new_empty((2, step, n_masks, features), dtype=torch.float64)
+    total = weights.new_empty((batch, n_masks, len(means)))
+    for first in range(0, batch, step):
+        part = slice(first, min(first + step, batch))
+        shown = weights[: part.stop - first].copy_(present[part])
+        values = torch.mul(flat[part].double().unsqueeze(1), shown, out=kept[: part.stop - first])
+        if not is_finite:
+            values.masked_fill_(~present[part], 0.0)
+        own, values = total[part].flatten(0, 1), values.flatten(0, 1)
+        torch.mm(shown.flatten(0, 1), left[2], out=own)
+        own.addmm_(values, left[1]).addmm_(values.square_(), left[0])
+    return total.mul_(-0.5)
