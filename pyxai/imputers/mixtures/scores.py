@@ -43,7 +43,7 @@ def quadratic_scores(
     # Absent values are multiplied by 0; only what is not finite needs more, which is slower.
     is_finite = bool(flat.sum().isfinite())
     weights, kept = flat.new_empty((2, step, n_masks, features), dtype=torch.float64)
-    total = weights.new_empty((batch, n_masks, len(means)))
+    total: Tensor = weights.new_empty((batch, n_masks, len(means)))
     for first in range(0, batch, step):
         part = slice(first, min(first + step, batch))
         shown = weights[: part.stop - first].copy_(present[part])
