@@ -18,7 +18,7 @@ mpl.use("Agg")
 
 @pytest.fixture(scope="module")
 def measured():
-    return panels.measure_panels(0, epochs=3)
+    return panels.measure_panels(0)
 
 
 def test_both_selections_have_one_rate(measured):
@@ -28,7 +28,9 @@ def test_both_selections_have_one_rate(measured):
         assert bool((pixels == 4 * panels.KEPT).all())
         wrong = (found.kept & ~measured.truth).flatten(1).sum(1) / pixels
         assert found.fdr == pytest.approx(float(wrong.double().mean()))
-        assert found.accuracy > 0.3  # of ten digits, after a short training
+        assert found.accuracy > 0.7
+    # One seed; examples/lex_panels.md has several.
+    assert measured.selections[panels.DRAWS].fdr < measured.selections[panels.ZEROS].fdr < 0.5
     assert bool((measured.truth.flatten(1).sum(1) == 64).all())
 
 
@@ -53,9 +55,9 @@ def test_the_section_has_its_picture(measured):
     assert "Where it has to look" in reader.words
 
 
-def test_one_seed_is_one_answer_and_leaves_torch_alone(measured):
+def test_one_seed_is_one_answer_and_leaves_torch_alone():
     state = torch.random.get_rng_state()
-    again = panels.measure_panels(0, epochs=3)
+    first, again = (panels.measure_panels(1, epochs=1) for _ in range(2))
     assert torch.equal(state, torch.random.get_rng_state())
     for name, found in again.selections.items():
-        assert torch.equal(found.kept, measured.selections[name].kept)
+        assert torch.equal(found.kept, first.selections[name].kept)

@@ -22,21 +22,6 @@ def standard_normal(n_draws: int = 1) -> Callback:
     return Callback(draw, n_draws)
 
 
-def s3(rows: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return inputs [rows, 11], labels and truth of the third synthetic data set."""
-    generator = torch.Generator().manual_seed(seed)
-    x = torch.randn(rows, 11, generator=generator)
-    group_b = x[:, 2:6].square().sum(1) - 4
-    group_c = -10 * (0.2 * x[:, 6]).sin() + x[:, 7].abs() + x[:, 8] + (-x[:, 9]).exp() - 2.4
-    first = x[:, 10] < 0
-    p = torch.sigmoid(-torch.where(first, group_b, group_c))
-    y = (torch.rand(rows, generator=generator) < p).long()
-    truth = torch.zeros(rows, 11, dtype=torch.bool)
-    truth[:, 10] = True
-    truth[:, 2:6], truth[:, 6:10] = first[:, None], ~first[:, None]
-    return x, y, truth
-
-
 def small_networks(n_features: int, n_outputs: int, seed: int = 0) -> tuple[nn.Module, nn.Module]:
     """Return a predictor and a selector in float64."""
     with torch.random.fork_rng():

@@ -2,11 +2,13 @@
 
 import pytest
 import torch
-from lex_problems import s3, standard_normal
+from lex_problems import standard_normal
 from torch import nn
 
+from pyxai.datasets import S3
 from pyxai.imputers import Constant
-from pyxai.lex import LEX, Oracle, Subset, report, tabular_networks
+from pyxai.lex import LEX, Oracle, Regime, Subset, report, tabular_networks
+from pyxai.metrics import selection_rates
 
 
 def noisy_labels(rows, seed):
@@ -78,15 +80,36 @@ def test_wrong_labels_are_named():
         report(model, (x, y), (x, y.float()))
 
 
+def trained(data, steps, k, imputer, **options):
+    model = LEX(*tabular_networks(11, 2, seed=0), law=Subset(k), imputer=imputer, **options)
+    rows = 200 * steps
+    model.fit((data.inputs[:rows], data.labels[:rows]), epochs=1, batch_size=200, lr=2e-3)
+    return model
+
+
 def test_zeros_encode_more_than_draws_do():
     # One seed and few steps; examples/lex_encoding.md has the table.
-    train, test = s3(30_000, seed=0), s3(2_000, seed=1)
-    gaps = {}
+    data, test = S3(60_000, seed=0), S3(2_000, seed=1)
+    few = data.inputs[:4000], data.labels[:4000]
+    gaps, in_masks = {}, {}
     for name, imputer in (("zeros", Constant(0.0)), ("draws", standard_normal(2))):
-        networks = tabular_networks(11, 2, seed=0)
-        model = LEX(*networks, law=Subset(2), imputer=imputer, n_imputations=2)
-        model.fit(train[:2], epochs=1, batch_size=200, lr=2e-3)
-        few = train[0][:4000], train[1][:4000]
-        found = report(model, few, test[:2], truth=test[2], epochs=5, batch_size=200)
+        model = trained(data, 300, 2, imputer, n_imputations=2)
+        found = report(model, few, (test.inputs, test.labels), epochs=5, batch_size=200)
         gaps[name] = found.joint.accuracy - found.eval_x.accuracy
+        in_masks[name] = found.mask_only.accuracy
     assert gaps["zeros"] > gaps["draws"] + 0.01
+    assert in_masks["zeros"] > in_masks["draws"] + 0.05
+
+
+def test_joint_draws_find_more_than_surrogate_zeros():
+    # One seed and few steps; examples/lex_selection.md has the table.
+    data, test = S3(60_000, seed=2), S3(2_000, seed=3)
+    surrogate = Regime(predictor="frozen", pretraining="random_masks", pretrain_epochs=1)
+    found = {}
+    for name, imputer, options in (
+        ("joint", standard_normal(2), {"n_imputations": 2}),
+        ("surrogate", Constant(0.0), {"regime": surrogate}),
+    ):
+        model = trained(data, 300, 5, imputer, **options)
+        found[name] = float(selection_rates(model.select(test.inputs), test.truth).tpr.mean())
+    assert found["joint"] > found["surrogate"] + 0.05
