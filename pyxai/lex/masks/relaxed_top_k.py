@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -12,7 +13,8 @@ from pyxai._checks import check_int, check_number, check_real, check_tensor
 
 __all__ = ["relaxed_top_k"]
 
-_ELEMENTS = 2**20  # of the states of k steps that are held at once
+_ELEMENTS = 2**22  # of the k steps of some rows, which are held at once
+_CACHED = 2**16  # of a block of rows that goes through all steps while a processor's cache holds it
 
 
 def relaxed_top_k(scores: Tensor, k: int, temperature: float = 0.5) -> Tensor:
@@ -84,11 +86,10 @@ class _RelaxedTopK(torch.autograd.Function):
         ctx.save_for_backward(scores)
         ctx.rest = (k, temperature)
         total = torch.zeros_like(scores)
-        state = scores
-        for _ in range(k):
-            weights = (state / temperature).softmax(-1)
-            total += weights
-            state = state + _left(weights).log_()
+        rows = max(1, _CACHED // scores.shape[-1])
+        for block, sums in zip(torch.split(scores, rows), torch.split(total, rows), strict=True):
+            for weights in _steps(block, k, temperature):
+                sums += weights
         return total
 
     @staticmethod
@@ -104,6 +105,16 @@ class _RelaxedTopK(torch.autograd.Function):
         return torch.cat(parts) if parts else torch.zeros_like(scores), None, None
 
 
+def _steps(scores: Tensor, k: int, temperature: float) -> Iterator[Tensor]:
+    """Yield the weights of each step."""
+    state = scores / temperature
+    for step in range(k):
+        weights = state.softmax(-1)
+        yield weights
+        if step + 1 < k:
+            state.add_(_left(weights).log_(), alpha=1 / temperature)
+
+
 def _left(weights: Tensor) -> Tensor:
     """Return ``1 - weights``, no less than rounding can tell from 0."""
     return (1 - weights).clamp_(min=torch.finfo(weights.dtype).eps)
@@ -111,16 +122,15 @@ def _left(weights: Tensor) -> Tensor:
 
 def _block_backward(scores: Tensor, grads: Tensor, k: int, temperature: float) -> Tensor:
     """Return the gradient with respect to the scores of some rows."""
-    steps, state = [], scores
-    for _ in range(k):
-        weights = (state / temperature).softmax(-1)
-        steps.append(weights)
-        state = state + _left(weights).log_()
+    steps = list(_steps(scores, k, temperature))
     carried = torch.zeros_like(scores)  # with respect to the state after the step
     for weights in reversed(steps):
         left = _left(weights)
-        known = 1 - weights > torch.finfo(weights.dtype).eps  # where the clamp lets it through
-        for_weights = grads - torch.where(known, carried / left, 0)
-        inner = weights * for_weights
-        carried = carried + (inner - weights * inner.sum(-1, keepdim=True)) / temperature
+        inner = torch.div(carried, left)
+        least = torch.finfo(left.dtype).eps
+        if left.is_cuda or float(left.amin()) <= least:  # a GPU is not waited for
+            inner.masked_fill_(left <= least, 0)  # the clamp stops it
+        torch.sub(grads, inner, out=inner).mul_(weights)
+        inner.addcmul_(weights, inner.sum(-1, keepdim=True), value=-1)
+        carried.add_(inner, alpha=1 / temperature)
     return carried
