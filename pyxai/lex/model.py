@@ -538,8 +538,8 @@ class LEX(nn.Module, Attribution):
         """
         from pyxai.lex.trainer import Trainer
 
-        validation = options.pop("validation", None)
-        return Trainer(self, **options).fit(data, validation=validation)
+        asked = {name: options.pop(name) for name in ("validation", "resume") if name in options}
+        return Trainer(self, **options).fit(data, **asked)
 
     def _known_scores(self, inputs: Tensor, ids: Any) -> tuple[Tensor, Tensor]:
         """Return scores of a selector that is left as found, and names of the rows."""

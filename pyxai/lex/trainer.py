@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +139,10 @@ class Trainer:
         if not isinstance(lex, LEX):
             raise TypeError(f"lex must be of class LEX, got {describe(lex)}")
         self.lex = lex
+        known = [each.name for each in fields(Training)]
+        for name in options:
+            if name not in known:
+                raise TypeError(f"options must be among {', '.join(known)}, got {name!r}")
         self.options = replace(lex.training_options or Training(), **options)
         self.seed = check_int("seed", seed, minimum=0)
         self.folder = None if folder is None else Path(folder)
@@ -160,7 +164,8 @@ class Trainer:
             The rows of tensors and data sets come in an order drawn from the seed; a loader's own
             order is kept.
         validation : tuple of Tensor, optional
-            Inputs and targets that decide when to stop and which weights are kept.
+            Inputs and targets whose loss is kept with each epoch and, with ``patience``, decides
+            when to stop and which weights are kept.
         resume : bool
             Whether to go on from ``last.safetensors``; the result is that of a run that was not
             interrupted.
@@ -316,29 +321,29 @@ class Trainer:
         if self.folder is None:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        fields = {
+        content = {
             "model": dict(self.lex.state_dict()),
             "optimiser": self.optimiser.state_dict(),
             "result": vars(result),
             "place": vars(place),
             "seed": self.seed,
         }
-        path = file.save(fields, self.folder / name, _KIND)
+        path = file.save(content, self.folder / name, _KIND)
         if name == _LAST:
             self.last_checkpoint = path
 
     def _load(self) -> tuple[TrainingResult, _Place]:
         if self.folder is None:
             raise ValueError("folder must be given to resume, got None")
-        fields = self._read(_LAST)
-        if fields["seed"] != self.seed:
+        content = self._read(_LAST)
+        if content["seed"] != self.seed:
             raise ValueError(
-                f"seed must be {fields['seed']}, that of the checkpoint, got {self.seed}"
+                f"seed must be {content['seed']}, that of the checkpoint, got {self.seed}"
             )
-        self.lex.load_state_dict(fields["model"])
-        self.optimiser.load_state_dict(fields["optimiser"])
+        self.lex.load_state_dict(content["model"])
+        self.optimiser.load_state_dict(content["optimiser"])
         self.last_checkpoint = self.folder / _LAST
-        return TrainingResult(**fields["result"]), _Place(**fields["place"])
+        return TrainingResult(**content["result"]), _Place(**content["place"])
 
     def _load_best(self) -> dict[str, Tensor] | None:
         if self.folder is None or not (self.folder / _BEST).is_file():

@@ -88,8 +88,7 @@ def test_a_resumed_run_is_the_run_that_was_not_interrupted(tmp_path, stop, pretr
     options = {"folder": tmp_path, "every": 1, "validation": DATA}
     with pytest.raises(Interrupt):
         trained(model(), progress=interrupt, **options)
-    trainer = Trainer(other := model(), folder=tmp_path, every=1, epochs=3, batch_size=8, lr=0.01)
-    result = trainer.fit(DATA, validation=DATA, resume=True)
+    other, result = trained(model(), resume=True, **options)
     same(weights(whole), weights(other))
     assert result.steps == expected.steps
     assert len(result.history) == len(expected.history)
@@ -296,6 +295,7 @@ def test_constants_of_the_presets():
         (lambda: Trainer(nn.Linear(2, 2)), TypeError, "lex must be of class LEX, got a Linear"),
         (lambda: Trainer(small_lex(), every=0), ValueError, "every must be at least 1, got 0"),
         (lambda: Trainer(small_lex(), max_rows=0), ValueError, "max_rows must be at least 1"),
+        (lambda: small_lex().fit(DATA, steps=3), TypeError, "options must be among epochs, batch"),
         (lambda: Trainer(small_lex(), progress=3), TypeError, "progress must be True, False or"),
     ],
 )
