@@ -172,6 +172,27 @@ class TestOfficial:
         assert found["comps_list"][-1].tolist() == [1] * 6
         assert found["comp_scores_list"][-1][1] == 30.5
 
+    @pytest.mark.parametrize(("n_best", "percentile"), [(6, 55), (5, 62)])
+    def test_a_unit_of_more_than_four_neighbours_joins_with_three_quarters(
+        self, n_best, percentile
+    ):
+        # A square in a ring of 12 pixels, of which 8 are beside it. The best of these are first,
+        # then the corners; the square itself has little to say.
+        mask = torch.tensor([[0, 1, 2, 3], [4, 5, 5, 6], [7, 5, 5, 8], [9, 10, 11, 12]])
+        weights = torch.full((13,), -2.0, dtype=F64)
+        weights[[0, 3, 9, 12]], weights[5] = 1.0, -1.0
+        weights[[1, 2, 4, 6, 7, 8][:n_best]] = 10.0
+
+        def scorer(inputs, groups, target, arguments):
+            first = torch.tensor([int((mask.flatten() == unit).nonzero()[0]) for unit in range(13)])
+            return groups.flatten(2)[..., first].double() @ weights
+
+        acd = ACD(None, scorer=scorer, variant="official", percentile=percentile, n_iter=1)
+        [tree] = acd.agglomerate(picture(4, 4), feature_mask=mask[None], layout="image")
+        expected = weights > 0
+        expected[5] = n_best == 6
+        assert tree.selected[-1].tolist() == expected.tolist()
+
     def test_a_real_net_scored_one_group_at_a_time(self):
         torch.manual_seed(0)
         net = nn.Sequential(
