@@ -67,6 +67,8 @@ Value = Callable[[Node, Any], Any]
 class Shares(Protocol):
     """Which share of what a value reads belongs to the group; see `Coverage`."""
 
+    of_constants: Tensor
+
     def of_value(self, node: Node, constants: Run) -> Tensor:
         """Return a number in [0, 1] for every element of an op's value."""
         ...
@@ -275,7 +277,7 @@ class Split:
         others = others.abs() if recorded else others.abs_()
         limit: Tensor | float = 0.0
         if judged.magnitude is not None:
-            limit = judged.magnitude.detach() * _rounding(mine.dtype)
+            limit = judged.magnitude.detach() * self._rounding(call, mine, which)
         # One look decides whether there is anything to mend: what is tied has little of both.
         little = others.detach() <= (2 * limit)
         nothing_to_mend = not bool(little.any())
@@ -288,6 +290,23 @@ class Split:
         if bool(tied.any()):
             weights = torch.where(tied, self._at_ties(call, mine, which), weights)
         return weights, None if whole is None else whole & ~tied
+
+    def _rounding(self, call: Call, like: Tensor, which: slice | None) -> Tensor | float:
+        """Return how far apart equal sums may be, for terms whose sizes sum to 1.
+
+        Sums are accumulated in float32 at least. Where a group has all features more than one
+        sum's rounding is nobody else's; of other groups that much may be theirs.
+        """
+        if accumulation_dtype(like.dtype) == torch.float64:
+            return 1e-11
+        has_all = self.coverage.of_constants
+        if not bool((has_all >= 1).any()):
+            return 2**-22
+        value = like.new_empty(1).expand(len(has_all), *like.shape[1:])  # for its dimensions
+        rows = self.totals.per_row(has_all, call.node, value)
+        if which is not None and rows.dim() and len(rows) > 1:
+            rows = rows[which]
+        return torch.where(rows >= 1, 1e-6, 2**-22).to(like.dtype)
 
     def _at_ties(self, call: Call, linear: Tensor, which: slice | None) -> Tensor:
         ties = self.policies.ties
@@ -311,14 +330,6 @@ class Split:
         off = torch.where(found == expected, 0.0, (found - expected).abs())
         worst = float(torch.nan_to_num(off, nan=math.inf).max())
         self.errors[call.node] = max(self.errors.get(call.node, 0.0), worst)
-
-
-def _rounding(dtype: torch.dtype) -> float:
-    """Return how far apart equal sums may be, for terms whose sizes sum to 1.
-
-    Sums are accumulated in float32 at least.
-    """
-    return 1e-11 if accumulation_dtype(dtype) == torch.float64 else 1e-6
 
 
 def split_of(call: Call) -> Split:
