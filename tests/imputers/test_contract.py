@@ -1,12 +1,14 @@
 """What every imputer keeps, as `pyxai.imputers.base` says it."""
 
+import importlib
+
 import pytest
 import torch
 from imputer_cases import CASES, IDS, Case
 
 import pyxai
-from pyxai import imputers
-from pyxai.attribution import PredictionDifference, ShapleyValues
+from pyxai import imputers, metrics
+from pyxai.attribution import KernelShap, PredictionDifference, ShapleyValues
 
 N_MASKS = 3
 
@@ -125,6 +127,26 @@ def test_kept_values_are_exact_and_a_full_mask_changes_nothing(case, soft):
         assert torch.equal(row[:, 0], given[:, 0])
 
 
+CHUNKS = {
+    "conditions": "_ELEMENTS",
+    "markov_chain": "_ELEMENTS",
+    "mixtures.latent_mixture": "_ROWS",
+    "mixtures.mixture": "_ELEMENTS",
+    "mixtures.scores": "_CACHED",
+    "vaeac.imputer": "_ELEMENTS",
+}
+
+
+def test_chunks_of_one_change_nothing(case, monkeypatch):
+    imputer = case.make().check(case.inputs)
+    masks = masks_of(case)
+    ids = imputers.mask_ids(IDS, N_MASKS)
+    whole = absent(draw(imputer, case.inputs, masks, ids), masks)
+    for module, name in CHUNKS.items():
+        monkeypatch.setattr(importlib.import_module(f"pyxai.imputers.{module}"), name, 1)
+    assert_close(absent(draw(imputer, case.inputs, masks, ids), masks), whole)
+
+
 def test_gradients_reach_the_weights_and_nothing_else(case):
     if not all(value.is_floating_point() for value in case.inputs):
         weights = torch.ones(4, 1, case.features, requires_grad=True)
@@ -166,13 +188,32 @@ def test_methods_take_the_imputer(case):
     assert errors[:, 0].eq(0).all() or errors.isinf().all()
     inputs = case.inputs if len(case.inputs) > 1 else case.inputs[0]
     arguments = {"target": 0, "feature_mask": case.groups(), "imputer": case.make()}
-    for method in (ShapleyValues, PredictionDifference):
+    for method in (ShapleyValues, PredictionDifference, KernelShap):
         found = method(model).attribute(inputs, **arguments)
         for part, value in zip(
             found if len(case.inputs) > 1 else [found], case.inputs, strict=True
         ):
             assert part.shape == value.shape
             assert part.isfinite().all()
+
+
+def test_metrics_take_the_imputer(case):
+    def model(*inputs):
+        total = sum(value.double().flatten(1).sin().sum(1, keepdim=True) for value in inputs)
+        return torch.cat([total, -total], 1)
+
+    inputs = case.inputs if len(case.inputs) > 1 else case.inputs[0]
+    ranks = tuple(value.double().flatten(1).cumsum(1).view_as(value) for value in case.inputs)
+    for metric in (metrics.insertion, metrics.deletion):
+        found = metric(
+            model,
+            inputs,
+            ranks if len(ranks) > 1 else ranks[0],
+            target=0,
+            imputer=case.make(),
+            feature_mask=case.groups(),
+        )
+        assert found.auc.isfinite().all()
 
 
 def test_it_does_not_fit_other_shapes(case):
