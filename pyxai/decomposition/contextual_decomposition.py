@@ -86,8 +86,8 @@ class ContextualDecomposition(Attribution):
     An empty group scores 0, and the group of all features the output, with the policies by default.
     What is left to the rest beside a group that has nearly all is rounding: where it is below 1e-11
     of the terms of a sum in float64, otherwise 2.4e-7, or 1e-6 for a group of all features, it
-    counts as nothing, and the value is the group's. Of other groups a bias that is much larger than what it is added to multiplies the
-    rounding of its share; where many layers do so, take float64.
+    counts as nothing, and the value is the group's. Of other groups a bias that is much larger than
+    what it is added to multiplies the rounding of its share; where many layers do so, take float64.
     Scores of several groups do not add up to the output: biases and nonlinearities make them
     interact, see `interactions`. In a recurrent layer ``gates`` and its like decide, whatever
     ``policy`` says. Deterministic. Costs one pass of totals, and for each group about as much as a

@@ -73,7 +73,14 @@ def _png(draw: Callable[[], Figure], scheme: dict[str, Any], scale: int = 2) -> 
         figure = draw()
         buffer = io.BytesIO()
         # Twice the pixels of a plain screen, so that text stays sharp on dense ones.
-        figure.savefig(buffer, format="png", dpi=96 * scale, bbox_inches="tight", pad_inches=0.05)
+        figure.savefig(
+            buffer,
+            format="png",
+            dpi=96 * scale,
+            bbox_inches="tight",
+            pad_inches=0.05,
+            pil_kwargs={"optimize": True},  # the smallest file of the same pixels
+        )
         pyplot.close(figure)
     data = buffer.getvalue()
     width = int.from_bytes(data[16:20], "big")  # the PNG header's own width

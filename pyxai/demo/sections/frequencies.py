@@ -125,9 +125,8 @@ def section(report: Report, measured: MeasuredFrequencies) -> None:
     part.figure(
         lambda: _curves(measured),
         alt="Mean score of each Fourier coefficient, for signals called yes and called no",
-        caption="Mean over the signals of each answer; the band is one standard deviation. The "
-        f"dotted line is the coefficient that makes the label. {len(measured.says_yes)} unseen "
-        "signals, in logits of yes.",
+        caption="Mean over the signals of each answer. The dotted line is the coefficient that "
+        f"makes the label. {len(measured.says_yes)} unseen signals, in logits of yes.",
         least_width=560,
     )
     part.conclusions(*conclusions(measured))
@@ -163,15 +162,12 @@ def _curves(measured: MeasuredFrequencies) -> Any:
     pyplot = importlib.import_module("matplotlib.pyplot")
     names = list(measured.scores)[:2]  # those with signs
     figure, axes = pyplot.subplots(
-        1, len(names), figsize=(9.2, 3.3), sharex=True, layout="constrained"
+        1, len(names), figsize=(8.0, 2.9), sharex=True, layout="constrained"
     )
     for ax, name in zip(axes, names, strict=True):
         for says_yes, colour, label in ((True, "#b2182b", "yes"), (False, "#2166ac", "no")):
             scores = measured.scores[name][measured.says_yes == says_yes]
-            mean, spread = scores.mean(0), scores.std(0)
-            places = range(len(mean))
-            ax.plot(places, mean, color=colour, label=f"called {label}")
-            ax.fill_between(places, mean - spread, mean + spread, color=colour, alpha=0.15)
+            ax.plot(scores.mean(0), color=colour, label=f"called {label}")
         ax.axvline(FREQUENCY, color="0.5", linewidth=0.8, linestyle=":")
         ax.set_title(name)
         ax.set_xlabel("cycles in the signal")
