@@ -143,7 +143,7 @@ class Imputer(ABC):
         return other
 
     def parameters(self) -> tuple[Tensor, ...]:
-        """Return the values that are trained with the model that is explained; usually none."""
+        """Return what is trained with the model explained, as `nn.Parameter`; mostly none."""
         return ()
 
     def save(self, path: str | os.PathLike[str]) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pyxai._checks import check_int
 from pyxai._inputs import format_baselines, format_inputs
@@ -93,8 +93,8 @@ class LearntConstant(Imputer):
     Examples
     --------
     >>> from pyxai.imputers import LearntConstant
-    >>> LearntConstant(0.5).parameters()
-    (tensor(0.5000, requires_grad=True),)
+    >>> LearntConstant(0.5).parameters()[0].item()
+    0.5
     """
 
     exact = True
@@ -108,11 +108,11 @@ class LearntConstant(Imputer):
                 (number,) = format_baselines(part, (torch.zeros(1, dtype=dtype),), name="value")
                 given = torch.tensor(number)
             format_inputs(given.reshape(1, -1))
-            values.append(given.detach().to(dtype).clone().requires_grad_())
+            values.append(nn.Parameter(given.detach().to(dtype).clone()))
         self._values = tuple(values)
 
     def parameters(self) -> tuple[Tensor, ...]:
-        """Return the values, which require gradients."""
+        """Return the values, as parameters of torch."""
         return self._values
 
     def check(self, inputs: tuple[Tensor, ...]) -> LearntConstant:
@@ -161,5 +161,5 @@ class LearntConstant(Imputer):
     @classmethod
     def _of_fields(cls, fields: dict[str, Any]) -> Self:
         made = super()._of_fields(fields)
-        made._values = tuple(value.requires_grad_() for value in made._values)
+        made._values = tuple(nn.Parameter(value) for value in made._values)
         return made

@@ -7,9 +7,10 @@ import torch
 from imputer_cases import drawn
 from torch import nn
 
-from pyxai import imputers
+from pyxai import datasets, imputers
 from pyxai.imputers.vaeac.networks import ConvolutionalNetworks, DenseNetworks
 from pyxai.imputers.vaeac.training import bound, random_masks
+from pyxai.lex import LEX, Subset, tabular_networks
 
 ONE = torch.tensor([3])
 
@@ -194,6 +195,14 @@ def test_learnt_constants_are_trained_through_hard_and_soft_masks():
     assert value.item() == pytest.approx(2, abs=1e-3)
     ready = imputer.check((x,))
     assert ready.parameters()[0] is value
+
+
+def test_lex_trains_a_learnt_constant():
+    data = datasets.Syn2(300)
+    imputer = imputers.LearntConstant(torch.zeros(11))
+    model = LEX(*tabular_networks(11, 2, seed=0), imputer=imputer, law=Subset(4))
+    model.fit((data.inputs, data.labels), epochs=1, batch_size=100)
+    assert (imputer.parameters()[0] != 0).all()
 
 
 def test_what_does_not_fit_is_said():
