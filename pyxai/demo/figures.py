@@ -177,7 +177,7 @@ def removal(measured: Measured) -> Any:
 
 
 def agreement(measured: Measured) -> Any:
-    """Draw the rank correlation of each two methods.
+    """Draw the rank correlation of each two methods, once.
 
     Parameters
     ----------
@@ -189,6 +189,8 @@ def agreement(measured: Measured) -> Any:
     matplotlib Figure
     """
     matrix = measured.agreement
+    # The other half is the same, and would take as much room in the file.
+    matrix = matrix.masked_fill(torch.ones_like(matrix, dtype=torch.bool).triu(1), torch.nan)
     figure, ax = _subplots(figsize=(1.8 + 0.37 * len(matrix), 1.4 + 0.27 * len(matrix)))
     ax.imshow(matrix.numpy(), cmap="RdBu_r", vmin=-1.15, vmax=1.15, aspect="auto")
     names = [title(result.name) for result in measured.results]
@@ -212,6 +214,8 @@ def _numbers(ax: Any, grid: torch.Tensor, form: str, dark_above: float) -> None:
     """Write each cell's number in a colour that its background allows."""
     for row, line in enumerate(grid.tolist()):
         for column, value in enumerate(line):
+            if value != value:
+                continue
             ink = "white" if abs(value) > dark_above else "#20222a"
             text = form.format(value)
             ax.text(column, row, text, ha="center", va="center", color=ink, fontsize=7.5)
