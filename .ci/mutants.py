@@ -250,13 +250,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mutants", type=int, default=100, help="how many are drawn")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--skip", type=int, default=0, help="how many of them were tried before")
     parser.add_argument("--only", default="pyxai/", help="paths that begin with this")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="mutants at a time")
     parser.add_argument("--limit", type=float, default=600, help="seconds of tests for each mutant")
     parser.add_argument("--minutes", type=float, default=120, help="no mutant is begun after them")
     parser.add_argument("--list", action="store_true", help="print what is drawn, run nothing")
     options = parser.parse_args()
-    drawn = draw(options.mutants, options.seed, options.only)
+    drawn = draw(options.mutants, options.seed, options.only)[options.skip :]
     print(f"{len(drawn)} mutants, seed {options.seed}", flush=True)
     if options.list:
         print(*drawn, sep="\n")

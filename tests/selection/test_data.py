@@ -93,6 +93,13 @@ def test_more_rows_than_there_are():
         greedy_feature_selection(model, (X, Z, LABELS), sample_size=5, max_sample_size=31)
 
 
+@pytest.mark.parametrize("size", [0, -1, 2.5])
+def test_samples_have_rows(size):
+    kind = TypeError if size == 2.5 else ValueError
+    with pytest.raises(kind, match=rf"^sample_size must be .* got .*{size}"):
+        greedy_feature_selection(model, (X, Z, LABELS), sample_size=size)
+
+
 class TestPasses:
     def checks(self, monkeypatch, **options):
         """Return the rows of each check in a selection of all features."""
