@@ -1,5 +1,7 @@
 """Rules of contextual decomposition: parts add up at every node, and to the output."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from contract_runs import assert_close
@@ -7,6 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from pyxai.decomposition import ContextualDecomposition
+from pyxai.propagation.decomposed.split import Split
 
 F64 = torch.float64
 
@@ -454,3 +457,11 @@ def test_one_output_of_all_rows():
     found = ContextualDecomposition(model).scores(x, groups)
     apart = ContextualDecomposition(model.net).scores(x, groups, 0)
     assert_close(found, apart.mean(0, keepdim=True))
+
+
+def test_parts_that_lack_something_are_as_wrong_as_those_with_too_much():
+    call = SimpleNamespace(node="sum")
+    for found in ([1.0, 2.0], [1.0, 3.0]):
+        split = SimpleNamespace(errors={}, of_biases=False)
+        Split.note(split, call, torch.tensor(found), torch.tensor([1.0, 2.5]))
+        assert split.errors == {"sum": 0.5}

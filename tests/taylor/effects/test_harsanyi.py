@@ -121,6 +121,9 @@ def test_readable_results():
     assert "{a, b}" in text
     assert "+18" in text
     assert effects.top(1) == [((0, 1), 18.0)]
+    strongest = [effect for _, effect in effects.top(7)]
+    assert [*map(abs, strongest)] == sorted(map(abs, strongest), reverse=True)
+    assert strongest != sorted(strongest, reverse=True)
     assert effects.to_dict()[(1, 2)] == pytest.approx(-6)
     assert effects.strength_by_size()[0].tolist() == pytest.approx([0, 10, 24, 12])
     assert effects.pair_matrix()[0, 2].tolist() == pytest.approx([0, -6, -1])
