@@ -193,7 +193,8 @@ class GaussianLikelihood(Likelihood):
         """Raise if targets are not numbers in the shape of the means."""
         mean, _ = self._moments(outputs)
         check_tensor("targets", targets)
-        if not targets.is_floating_point() or targets.numel() != mean.numel():
+        one_value = targets.shape == mean.shape[:1] and mean.numel() == len(mean)
+        if not targets.is_floating_point() or not (one_value or targets.shape == mean.shape):
             raise ValueError(
                 f"targets must be floating point of shape {list(mean.shape)}, "
                 f"got {targets.dtype} of shape {list(targets.shape)}"

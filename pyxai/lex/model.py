@@ -14,6 +14,7 @@ from pyxai._checks import (
     check_finite,
     check_int,
     check_real,
+    check_shape,
     check_tensor,
     describe,
 )
@@ -35,6 +36,7 @@ from pyxai.lex.regimes import Regime
 from pyxai.lex.regularisers import L1, Regulariser
 from pyxai.methods import Attribution
 from pyxai.runner import EveryOutput, Runner
+from pyxai.runner.state import find_modules, in_evaluation
 
 if TYPE_CHECKING:
     from pyxai.lex.trainer import Training, TrainingResult
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
 __all__ = ["LEX", "Losses"]
 
 PARTS = ("predictor", "selector", "full", "random")
-_RANDOM_MASKS = 0x52414E44  # set apart from the selector's masks of the same step
 
 
 class Losses(NamedTuple):
@@ -381,7 +382,7 @@ class LEX(nn.Module, Attribution):
         Tensor, shape [batch]
             In nats.
         """
-        with torch.no_grad():
+        with torch.no_grad(), in_evaluation(find_modules(self)):
             batch = self.prepared(inputs, targets, example_ids)
             if "full" in parts:
                 return full_loss(self, self.predictor, batch)
@@ -456,9 +457,8 @@ class LEX(nn.Module, Attribution):
         """
         with torch.no_grad():
             scores, ids = self._known_scores(inputs, example_ids)
-            marginals = self.law.marginals(
-                scores, seed=seed, example_ids=ids, n_samples=check_int("n_samples", n_samples)
-            )
+            n_samples = check_int("n_samples", n_samples, minimum=1)
+            marginals = self.law.marginals(scores, seed=seed, example_ids=ids, n_samples=n_samples)
             return self.groups.on_features(marginals, inputs)
 
     def select(self, inputs: Tensor, k: int | None = None) -> Tensor:
@@ -509,26 +509,37 @@ class LEX(nn.Module, Attribution):
         Returns
         -------
         Tensor, shape [batch, classes] or [batch, values]
-            Means over masks and imputations: of probabilities, for classes.
+            Means over masks and imputations: of probabilities, for classes. The predictor is in
+            evaluation mode meanwhile.
+
+        Raises
+        ------
+        ValueError
+            If shapes or numbers do not fit.
         """
-        with torch.no_grad():
+        check_int("n_imputations", n_imputations, minimum=1)
+        network = self.predictor if predictor is None else predictor
+        with torch.no_grad(), in_evaluation(find_modules(network)):
             scores, ids = self._known_scores(inputs, None)
             if masks is None:
                 drawn = self.law.sample(scores, n_masks, seed=seed, example_ids=ids)
             else:
+                check_shape("masks", check_tensor("masks", masks), list(scores.shape))
                 drawn = masks.unsqueeze(1).to(scores.dtype)
             batch = Batch(inputs, ids, ids)  # no labels are looked at
             rows = completed(self, drawn, batch, seed, n_draws=n_imputations)
-            outputs = (predictor or self.predictor)(rows.flatten(0, 1))
+            outputs = network(rows.flatten(0, 1))
             return self.likelihood.predictive(by_row(outputs, len(inputs)))
 
-    def fit(self, data: Any, **options: Any) -> TrainingResult:
+    def fit(
+        self, data: Any, *, validation: Any = None, resume: bool = False, **options: Any
+    ) -> TrainingResult:
         """Train all that the regime trains; the options are those of `Trainer` and its `fit`.
 
         Parameters
         ----------
-        data : tuple of Tensor, Dataset or DataLoader
-            Inputs and targets.
+        data, validation, resume
+            See `Trainer.fit`.
         **options
             See `Trainer`.
 
@@ -538,16 +549,16 @@ class LEX(nn.Module, Attribution):
         """
         from pyxai.lex.trainer import Trainer
 
-        asked = {name: options.pop(name) for name in ("validation", "resume") if name in options}
-        return Trainer(self, **options).fit(data, **asked)
+        return Trainer(self, **options).fit(data, validation=validation, resume=resume)
 
     def _known_scores(self, inputs: Tensor, ids: Any) -> tuple[Tensor, Tensor]:
         """Return scores of a selector that is left as found, and names of the rows."""
         check_finite("inputs", check_tensor("inputs", inputs))
+        n_groups = self.groups.count(inputs)
+        self.law.check(n_groups)
         names = name_examples(ids, (inputs,))
         runner = Runner(self.selector, target=EveryOutput())
-        scores = runner.outputs((inputs,)).detach().flatten(1)
-        n_groups = self.groups.count(inputs)
+        scores = runner.outputs((inputs,)).detach().reshape(len(inputs), -1)
         if scores.shape[1] != n_groups:
             raise ValueError(
                 f"selector must return {n_groups} scores for each row, one for each group, "

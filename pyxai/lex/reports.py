@@ -15,6 +15,7 @@ from pyxai.lex.masks.laws import FixedBernoulli
 from pyxai.lex.model import LEX
 from pyxai.lex.networks import tabular_networks
 from pyxai.lex.regimes import Regime
+from pyxai.runner.state import find_modules, in_evaluation
 
 __all__ = ["Quality", "SelectionReport", "report"]
 
@@ -135,10 +136,8 @@ def report(
     for name, (inputs, labels) in (("train", train), ("test", test)):
         check_tensor(f"inputs of {name}", inputs)
         check_dtype(f"labels of {name}", check_tensor(f"labels of {name}", labels), (torch.int64,))
-    training = {"epochs": 0, "batch_size": batch_size, "lr": lr, "seed": seed}
-    was_training = lex.training
-    lex.eval()
-    try:
+    training: dict[str, Any] = {"epochs": 0, "batch_size": batch_size, "lr": lr, "seed": seed}
+    with in_evaluation(find_modules(lex)):
         masks, seen = lex.select(test[0], k), lex.select(train[0], k)
         eval_x = LEX(
             _fresh(lex.predictor, seed),
@@ -161,8 +160,6 @@ def report(
         n_classes = _outputs(lex.predictor, test[0][:1]).shape[1]
         by_mask = _mask_only(masks, seen, train[1], n_classes, epochs, training)
         full = _outputs(lex.predictor, test[0]).softmax(1)
-    finally:
-        lex.train(was_training)
     rates = {}
     if truth is not None:
         each = above("metrics").selection_rates(masks, truth)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
@@ -11,13 +12,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import BatchSampler, DataLoader, Dataset, TensorDataset
 
-from pyxai._checks import check_int, check_number, check_tensor, describe
+from pyxai._checks import check_int, check_number, describe
 from pyxai.explanation import file
+from pyxai.lex.batches import batches_of, loader_of, n_rows
 from pyxai.lex.model import LEX
 from pyxai.runner import ProgressOption
 from pyxai.runner.progress import Progress, check_progress
+from pyxai.runner.state import random_state_kept
 
 __all__ = ["Trainer", "Training", "TrainingResult", "accumulate"]
 
@@ -163,7 +165,7 @@ class Trainer:
             Batches or rows of inputs and targets; of inputs alone where the regime makes targets.
             The rows of tensors and data sets come in an order drawn from the seed; a loader's own
             order is kept.
-        validation : tuple of Tensor, optional
+        validation : tuple of Tensor, Dataset or DataLoader, optional
             Inputs and targets whose loss is kept with each epoch and, with ``patience``, decides
             when to stop and which weights are kept.
         resume : bool
@@ -177,8 +179,9 @@ class Trainer:
         Raises
         ------
         FloatingPointError
-            If a term of the loss or a gradient is NaN or infinite; the message names the step, the
-            term and the last checkpoint. The weights are those before that step.
+            If a term of the loss, a gradient or the validation loss is NaN or infinite; the message
+            names the step, the term and the last checkpoint. A step that would write it into the
+            weights is not taken.
         ValueError
             If data do not fit.
         """
@@ -188,16 +191,17 @@ class Trainer:
         if resume:
             result, place = self._load()
         phases = self._phases()
-        was_training = self.lex.training
-        self.lex.train()
+        modes = [(each, each.training) for each in self.lex.modules()]
+        total = n_rows(data) * sum(epochs for _, epochs, _ in phases)
         try:
-            with Progress(self.progress, self._n_rows(data, phases)) as progress:
+            with Progress(self.progress, total) as progress:
                 for number in range(place.phase, len(phases)):
                     if number != place.phase:
                         place = _Place(phase=number)
                     self._run_phase(phases[number], place, data, validation, result, progress)
         finally:
-            self.lex.train(was_training)
+            for each, mode in modes:
+                each.training = mode
         return result
 
     def _phases(self) -> list[tuple[str, int, tuple[str, ...] | None]]:
@@ -218,6 +222,9 @@ class Trainer:
         progress: Progress,
     ) -> None:
         name, epochs, parts = phase
+        self.lex.train()
+        if parts and isinstance(self.lex.predictor, nn.Module):  # also one that is frozen later
+            self.lex.predictor.train()
         best: dict[str, Tensor] | None = None
         if place.epoch and name in result.best:
             best = self._load_best()
@@ -235,7 +242,9 @@ class Trainer:
             entry |= {term: value / max(1, place.batch) for term, value in place.sums.items()}
             place.epoch, place.batch, place.sums = place.epoch + 1, 0, {}
             if validation is not None:
-                entry["validation"] = self._validate(validation, parts or ("selector",))
+                entry["validation"] = self._validate(
+                    validation, parts or ("selector",), result.steps
+                )
                 if entry["validation"] < result.best.get(name, math.inf):
                     result.best[name], place.worse = entry["validation"], 0
                     best = copy.deepcopy(self.lex.state_dict())
@@ -258,7 +267,9 @@ class Trainer:
         """Take one optimiser step, unless something is not finite."""
         self.optimiser.zero_grad(set_to_none=True)
         seed = (self.seed * 0x9E3779B97F4A7C15 + result.steps) % 2**63
-        terms = accumulate(self.lex, *batch, seed=seed, parts=parts, max_rows=self.max_rows)
+        with random_state_kept([batch[0].device]):
+            torch.manual_seed(seed)  # of layers that draw, such as dropout
+            terms = accumulate(self.lex, *batch, seed=seed, parts=parts, max_rows=self.max_rows)
         for name, value in terms.items():
             if not math.isfinite(value):
                 self._stop(f"{value} in the term {name!r} of the loss", result.steps)
@@ -270,52 +281,34 @@ class Trainer:
 
     def _stop(self, what: str, step: int) -> None:
         self.optimiser.zero_grad(set_to_none=True)
-        last = self.last_checkpoint
         raise FloatingPointError(
             f"training must stay finite, got {what} at step {step}; the weights are those before "
-            f"this step, and the last checkpoint is {'none' if last is None else last}"
+            f"this step, and the last checkpoint is {self.last_checkpoint or 'none'}"
         )
 
     def _batches(self, data: Any, place: _Place) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Yield what is left of an epoch."""
-        for number, batch in enumerate(self._loader(data, place)):
-            if number >= place.batch:
-                parts = (batch,) if isinstance(batch, Tensor) else tuple(batch)
-                device = next(iter(self.lex.parameters())).device
-                moved = [check_tensor("data", part).to(device) for part in parts[:2]]
-                yield moved[0], moved[1] if len(moved) > 1 else None
+        seed = (self.seed * 1_000_003 + place.phase * 100_003 + place.epoch) % 2**63
+        loader = loader_of(data, self.options.batch_size, seed)
+        yield from itertools.islice(batches_of(loader, self._device), place.batch, None)
 
-    def _loader(self, data: Any, place: _Place) -> DataLoader[Any]:
-        if isinstance(data, DataLoader):
-            return data
-        rows = _data_set(data)
-        generator = torch.Generator().manual_seed(
-            (self.seed * 1_000_003 + place.phase * 100_003 + place.epoch) % 2**63
-        )
-        order = torch.randperm(len(rows), generator=generator).tolist()
-        size = self.options.batch_size
-        if isinstance(rows, TensorDataset):  # indexed by many rows at once
-            batches: Any = BatchSampler(order, size, drop_last=False)
-            return DataLoader(rows, sampler=batches, batch_size=None, generator=generator)
-        return DataLoader(rows, batch_size=size, sampler=order, generator=generator)
-
-    def _n_rows(self, data: Any, phases: list[tuple[str, int, Any]]) -> int:
-        """Return how many rows all epochs have."""
-        rows: Any = data.dataset if isinstance(data, DataLoader) else _data_set(data)
-        return len(rows) * sum(epochs for _, epochs, _ in phases)
-
-    def _validate(self, validation: Any, parts: tuple[str, ...]) -> float:
+    def _validate(self, validation: Any, parts: tuple[str, ...], step: int) -> float:
         """Return the mean loss of the validation rows; the same masks every time."""
-        inputs, targets = validation if isinstance(validation, tuple) else (validation, None)
-        self.lex.eval()
-        size = self.options.batch_size
-        total = 0.0
-        for start in range(0, len(inputs), size):
-            rows = slice(start, start + size)
-            wanted = None if targets is None else targets[rows]
-            total += float(self.lex.score(inputs[rows], wanted, seed=0, parts=parts).sum())
-        self.lex.train()
-        return total / len(inputs)
+        loader = loader_of(validation, self.options.batch_size, name="validation")
+        total, count = 0.0, 0
+        for inputs, targets in batches_of(loader, self._device, "validation"):
+            total += float(self.lex.score(inputs, targets, seed=0, parts=parts).sum())
+            count += len(inputs)
+        if not math.isfinite(total):
+            raise FloatingPointError(
+                f"training must stay finite, got {total} in the validation loss after step "
+                f"{step}; the last checkpoint is {self.last_checkpoint or 'none'}"
+            )
+        return total / max(1, count)
+
+    @property
+    def _device(self) -> torch.device:
+        return next(iter(self.lex.parameters())).device
 
     def _save(self, name: str, result: TrainingResult, place: _Place) -> None:
         if self.folder is None:
@@ -353,21 +346,7 @@ class Trainer:
 
     def _read(self, name: str) -> dict[str, Any]:
         assert self.folder is not None
-        device = next(iter(self.lex.parameters())).device
-        return file.load(self.folder / name, device, _KIND)
-
-
-def _data_set(data: Any) -> Any:
-    """Return tensors as a data set, and a data set as it is."""
-    if isinstance(data, Tensor):
-        data = (data,)
-    if isinstance(data, tuple):
-        return TensorDataset(*(check_tensor("data", part) for part in data))
-    if not isinstance(data, Dataset):
-        raise TypeError(
-            f"data must be tensors, a data set or a loader of them, got {describe(data)}"
-        )
-    return data
+        return file.load(self.folder / name, self._device, _KIND)
 
 
 def accumulate(
@@ -423,8 +402,9 @@ def _rows_at_once(lex: LEX, batch: int, device: torch.device, max_rows: int | No
     """Return how many examples are done together."""
     if max_rows is None:
         # Statistics over a batch, in the predictor or in the estimator, want all of it.
-        whole = lex.regime.predictor != "frozen" and any(
-            isinstance(each, nn.modules.batchnorm._BatchNorm) for each in lex.predictor.modules()
+        whole = any(
+            isinstance(each, nn.modules.batchnorm._BatchNorm) and each.training
+            for each in lex.predictor.modules()
         )
         if whole or getattr(lex.estimator, "kind", None) == "moving":
             return batch

@@ -19,6 +19,7 @@ from pyxai.lex import (
     REBAR,
     REINFORCE,
     RELAX,
+    Bernoulli,
     CategoricalLikelihood,
     Concrete,
     Continuity,
@@ -376,6 +377,33 @@ def test_explaining_leaves_all_as_found():
     assert all(each.grad is None and each.requires_grad for each in model.parameters())
 
 
+def test_predictions_are_those_of_evaluation():
+    x, y = small_data()
+    selector = small_networks(5, 3)[1]
+    predictor = nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.Dropout(), nn.Linear(4, 3))
+    model = LEX(predictor.double(), selector, law=Subset(2), imputer=standard_normal())
+    before = {name: each.clone() for name, each in model.state_dict().items()}
+    state = torch.random.get_rng_state()
+    found = model.predict(x), model.score(x, y)
+    assert model.training
+    assert predictor[1].training
+    assert torch.equal(state, torch.random.get_rng_state())
+    for name, each in model.state_dict().items():
+        assert torch.equal(each, before[name])
+    model.eval()
+    for one, other in zip(found, (model.predict(x), model.score(x, y)), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_one_group_is_enough():
+    x, _ = small_data()
+    model = LEX(
+        small_networks(5, 3)[0], nn.Linear(5, 1).double(), groups=Groups(torch.zeros(5).long())
+    )
+    assert model.select(x).shape == (12, 1)
+    assert model.attribute(x).shape == (12, 5)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
@@ -404,6 +432,10 @@ def loss_of(x=None, y=None, **options):
     return model.loss(data[0] if x is None else x, data[1] if y is None else y, seed=0)
 
 
+def asked(what, law=None, **options):
+    return getattr(small_lex(law=law or Bernoulli()), what)(small_data()[0], **options)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -415,6 +447,25 @@ def loss_of(x=None, y=None, **options):
         (lambda: loss_of(x=torch.full((12, 5), torch.nan)), ValueError, "inputs must be finite"),
         (lambda: loss_of(x=torch.zeros(12)), ValueError, "inputs must have examples and features"),
         (lambda: small_lex().loss(small_data()[0], seed=0), ValueError, "targets must be given"),
+        (
+            lambda: loss_of(y=torch.zeros(3, 12).double(), likelihood=GaussianLikelihood()),
+            ValueError,
+            r"targets must be floating point of shape \[12, 3\], got",
+        ),
+        (lambda: asked("predict", n_imputations=0), ValueError, "n_imputations must be at least 1"),
+        (lambda: asked("predict", masks=[1, 0]), TypeError, "masks must be a tensor, got a list"),
+        (
+            lambda: asked("predict", masks=torch.ones(12, 4, dtype=torch.bool)),
+            ValueError,
+            r"masks must have shape \[12, 5\], got \[12, 4\]",
+        ),
+        (
+            lambda: asked("attribute", law=Subset(2), n_samples=0),
+            ValueError,
+            "n_samples must be at least 1, got 0",
+        ),
+        (lambda: asked("attribute", law=Subset(9)), ValueError, "k must be at most 5, the number"),
+        (lambda: Groups([0, 1]), TypeError, "ids must be a tensor, got a list"),
         (lambda: GaussianLikelihood(-1.0), ValueError, r"variance must be above 0, got -1\.0"),
         (lambda: GaussianLikelihood(0), ValueError, "variance must be above 0, got 0"),
         (lambda: L1(-1.0), ValueError, r"weight must be at least 0, got -1\.0"),

@@ -7,7 +7,7 @@ import torch
 from lex_problems import small_data, small_lex, small_networks, standard_normal
 from safetensors import safe_open
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from pyxai.lex import (
     LEX,
@@ -192,6 +192,66 @@ def test_data_come_as_tensors_data_sets_or_loaders():
         trained(data=3)
 
 
+class Stream(IterableDataset):
+    def __iter__(self):
+        return zip(*DATA, strict=True)
+
+
+def test_streams_have_no_length():
+    done = []
+    loader = DataLoader(Stream(), batch_size=8)
+    first, result = trained(data=loader, progress=lambda *counts: done.append(counts))
+    assert result.steps == 9
+    assert done[-1][0] == 60
+    same(weights(first), weights(trained(data=Stream())[0]))
+
+
+def test_targets_must_be_as_many_as_inputs():
+    with pytest.raises(ValueError, match=r"data must have as many targets as inputs, got 19 .* 20"):
+        trained(data=(DATA[0], DATA[1][:-1]))
+
+
+def test_validation_data_come_as_training_data_do():
+    wanted = trained(validation=DATA)[1].best
+    assert wanted == trained(validation=TensorDataset(*DATA))[1].best
+    found = trained(validation=DataLoader(TensorDataset(*DATA), batch_size=8))[1].best
+    assert found["selection"] == pytest.approx(wanted["selection"])
+    with pytest.raises(TypeError, match="validation must be tensors, a data set or a loader"):
+        trained(validation=3)
+
+
+def test_a_validation_loss_that_is_nan_stops(tmp_path):
+    class Breaks(nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, rows):
+            return self.inner(rows) * (1 if self.training else torch.nan)
+
+    predictor, selector = small_networks(5, 3)
+    model = LEX(Breaks(predictor), selector)
+    with pytest.raises(FloatingPointError, match="got nan in the validation loss after step 3"):
+        trained(model, validation=DATA, folder=tmp_path)
+
+
+def with_dropout():
+    predictor, selector = small_networks(5, 3)
+    return LEX(nn.Sequential(*predictor[:2], nn.Dropout(), predictor[2]), selector)
+
+
+def test_one_seed_is_one_run_of_networks_with_dropout(tmp_path):
+    first = weights(trained(with_dropout())[0])
+    torch.rand(1)
+    state = torch.random.get_rng_state()
+    same(first, weights(trained(with_dropout())[0]))
+    assert torch.equal(state, torch.random.get_rng_state())
+    trained(with_dropout(), epochs=1, folder=tmp_path)
+    model = with_dropout()
+    model.fit(DATA, epochs=3, batch_size=8, lr=0.01, folder=tmp_path, resume=True)
+    same(first, weights(model))
+
+
 def test_a_users_optimiser_is_used():
     model = small_lex()
     optimiser = torch.optim.SGD(model.selector.parameters(), lr=0.1)
@@ -239,6 +299,22 @@ def test_a_frozen_predictor_keeps_its_statistics():
     model.fit(DATA, epochs=1)
     for name, each in weights(model).items():
         assert torch.equal(each, before[name]) == name.startswith(("predictor", "estimator"))
+
+
+def test_statistics_of_a_batch_are_learnt_in_pretraining_and_then_kept():
+    predictor = nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.Linear(4, 3)).double()
+    regime = Regime(predictor="frozen", pretrain_epochs=2)
+    model = LEX(predictor, nn.Linear(5, 5).double(), regime=regime)
+    model.fit(DATA, epochs=3, batch_size=10)
+    assert int(predictor[1].num_batches_tracked) == 4
+
+
+def test_training_leaves_modes_as_found():
+    model = with_dropout()
+    model.predictor.eval()
+    trained(model)
+    assert model.training
+    assert not any(each.training for each in model.predictor.modules())
 
 
 BLACK_BOX = nn.Linear(5, 3).double()

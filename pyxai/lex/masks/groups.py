@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pyxai._checks import check_int
+from pyxai._checks import check_int, check_tensor
 from pyxai._inputs import Players, format_feature_mask
 
 __all__ = ["Groups", "Patches", "Spread"]
@@ -39,7 +39,7 @@ class Groups:
     """
 
     def __init__(self, ids: Tensor | None = None) -> None:
-        self.ids = ids
+        self.ids = None if ids is None else check_tensor("ids", ids)
 
     def players(self, inputs: Tensor) -> Players:
         """Return which group each feature of ``inputs``, ``[batch, *feat]``, belongs to."""
