@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 import torch
@@ -32,10 +33,11 @@ def converted(exported: Any, n_inputs: int) -> Program:
             if spec.kind.name == "USER_INPUT":
                 builder.user_value(fx_node, user_position)
                 user_position += 1
-            else:
+            elif spec.kind.name != "TOKEN":  # the order of checks
                 builder.state(fx_node, spec, exported)
         elif fx_node.op == "call_function":
-            builder.call(fx_node)
+            if not _only_checks(fx_node):
+                builder.call(fx_node)
         elif fx_node.op == "output":
             kinds = [spec.kind.name for spec in signature.output_specs]
             results = [
@@ -69,6 +71,15 @@ def _limits(exported: Any, size: Any) -> tuple[int, int | None]:
     lower = 0 if limits.lower <= 2 else int(limits.lower)
     upper = int(limits.upper) if limits.upper < 2**31 else None
     return lower, upper
+
+
+def _only_checks(fx_node: Any) -> bool:
+    """Whether a call returns no value: it raises where, say, a matrix has no inverse."""
+    if fx_node.target is operator.getitem:
+        return _only_checks(fx_node.args[0])
+    if getattr(fx_node.target, "__name__", "") != "with_effects":
+        return False
+    return all(user.target is operator.getitem and user.args[1] == 0 for user in fx_node.users)
 
 
 def _hint(size: Any) -> float:

@@ -172,6 +172,8 @@ def op_name(target: Any) -> str:
     namespace = getattr(target, "namespace", None)
     if namespace is None:
         return str(getattr(target, "__name__", target))
+    if not hasattr(target, "_schema"):  # an op that takes other ops
+        return f"{namespace}.{getattr(target, '__name__', target)}"
     short = str(target._schema.name).split("::")[-1]
     return short if namespace == "aten" else f"{namespace}.{short}"
 

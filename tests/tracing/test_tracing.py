@@ -295,6 +295,29 @@ def test_arguments_are_checked():
         trace(model, rows(6))
 
 
+class Whitened(nn.Module):
+    """Divides by a matrix: torch checks that it has an inverse, which is an op with an effect."""
+
+    def __init__(self, of_inputs):
+        super().__init__()
+        self.matrix, self.of_inputs = nn.Parameter(torch.randn(3, 3)), of_inputs
+
+    def forward(self, x):
+        divisor = x.unsqueeze(2) * self.matrix if self.of_inputs else self.matrix
+        return (x.unsqueeze(1) @ torch.linalg.inv(divisor)).squeeze(1)
+
+
+def test_checks_beside_the_values_are_left_out():
+    x = torch.randn(4, 3)
+    model = Whitened(of_inputs=False)
+    graph = trace(model, (x,))
+    torch.testing.assert_close(graph.run((x,))[graph.output], model(x))
+    assert not any("with_effects" in node.op for node in graph.nodes)
+    graph = trace(Whitened(of_inputs=True), (x,))
+    with pytest.raises(UnsupportedOperationError, match=r"nothing has no rule for .*linalg_inv_ex"):
+        graph.check(RuleTable("nothing"))
+
+
 def test_missing_rule_names_op_method_and_line():
     model = Function(lambda parts, x: parts[0](x).cumprod(1), nn.Linear(6, 3))
     graph = trace(model, rows(6))

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pyxai._checks import check_finite, check_real, describe
 from pyxai.transforms.wavelet import WaveletTransform
 
-__all__ = ["DistilledLinearModel", "fit_distilled"]
+__all__ = ["DistilledLinearModel", "fit_distilled", "labels_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,19 +54,33 @@ class DistilledLinearModel:
 
     def score(self, X: Any, y: Any) -> float:
         """Return the share of the variance of y that predictions explain, R squared."""
-        wanted = torch.as_tensor(y).double().flatten()
-        error = (wanted - self.predict(X)).square().sum()
+        predicted = self.predict(X)
+        wanted = labels_of(y, len(predicted))
+        error = (wanted - predicted).square().sum()
         return float(1 - error / (wanted - wanted.mean()).square().sum())
+
+
+def labels_of(y: Any, count: int) -> Tensor:
+    """Return what is to be predicted, float64 [count], without what a model remembers of it."""
+    try:
+        wanted = torch.as_tensor(y)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"y must be numbers, got {describe(y)}") from error
+    check_real("y", wanted)
+    if wanted.numel() != count:
+        raise ValueError(f"y must have {count} numbers, got {wanted.numel()}")
+    check_finite("y", wanted)
+    return wanted.detach().double().flatten()
 
 
 def fit_distilled(
     wavelet: WaveletTransform, X: Tensor, y: Tensor, n_largest: int
 ) -> DistilledLinearModel:
-    """Return the model with the least squared error of y, [batch]."""
+    """Return the model with the least squared error of y, float64 [batch]."""
     empty = DistilledLinearModel(wavelet, n_largest, torch.zeros(0), 0.0)
     features = empty.features(X)
-    mean, middle = features.mean(0), y.double().mean()
-    weights = torch.linalg.lstsq(
-        features - mean, (y.double() - middle)[:, None], driver="gelsd"
-    ).solution[:, 0]
+    mean, middle = features.mean(0), y.mean()
+    weights = torch.linalg.lstsq(features - mean, (y - middle)[:, None], driver="gelsd").solution[
+        :, 0
+    ]
     return DistilledLinearModel(wavelet, n_largest, weights, float(middle - mean @ weights))

@@ -16,7 +16,7 @@ from pyxai._lazy import above
 from pyxai.ops import WAVELET_MODES, filter_bank
 from pyxai.runner import ProgressOption
 from pyxai.runner.progress import Progress, check_progress
-from pyxai.transforms.adaptive.distilled import DistilledLinearModel, fit_distilled
+from pyxai.transforms.adaptive.distilled import DistilledLinearModel, fit_distilled, labels_of
 from pyxai.transforms.adaptive.functions import WaveletFunctions, wavelet_functions
 from pyxai.transforms.adaptive.history import History, not_finite
 from pyxai.transforms.adaptive.lattice import angles_of_filter, filter_of_angles
@@ -462,9 +462,14 @@ class AdaptiveWavelet:
         -------
         float
             Between 0 and 1; less is a shorter account.
+
+        Raises
+        ------
+        ValueError
+            If there is no filter yet, or an argument does not fit.
         """
         values = self._data(X)
-        bank = filter_bank(self.filter_).to(values)
+        bank = self.wavelet_.bank.to(values)
         waves = self._waves(values)
         teacher = Teacher(model, values, target, "saliency", "closed_form", waves)
         scores = waves.take(teacher.slopes(), bank)
@@ -493,9 +498,8 @@ class AdaptiveWavelet:
         ValueError
             If there is no filter yet, or the numbers do not fit together.
         """
-        values, wanted = self._data(X), torch.as_tensor(y).flatten()
-        if len(wanted) != len(values):
-            raise ValueError(f"y must have {len(values)} numbers, got {len(wanted)}")
+        values = self._data(X)
+        wanted = labels_of(y, len(values))
         most = int(self.wavelet_.levels().bincount().min())
         if check_int("n_largest", n_largest, minimum=1) > most:
             raise ValueError(

@@ -262,6 +262,10 @@ def test_distilled_model_and_compression():
     torch.testing.assert_close(
         distilled.weights[-2:], torch.full((2,), 3.0).double(), rtol=1e-4, atol=1e-4
     )
+    # A model's own outputs, as they are: nothing of the model is kept.
+    of_model = awd.distil(x, model(x.requires_grad_())[:, 0], n_largest=2)
+    assert not of_model.weights.requires_grad
+    x = x.detach()
     share = awd.compression(x, model=model, target=0)
     everything = awd.compression(x, model=model, target=0, threshold=0.0)
     assert 0 < share < everything <= 1
@@ -330,6 +334,8 @@ def test_errors():
         awd.transform(x)
     with pytest.raises(ValueError, match="AdaptiveWavelet must be fitted"):
         awd.psi()
+    with pytest.raises(ValueError, match="AdaptiveWavelet must be fitted"):
+        awd.compression(x, model=mlp(nn.ReLU()), target=0)
     with pytest.raises(ValueError, match="params must be one of 'wavelet'"):
         awd.set_params(wavelets="db2")
     awd.set_params(epochs=1).fit(x)
@@ -337,3 +343,9 @@ def test_errors():
         awd.distil(x, x[:, 0], n_largest=14)
     with pytest.raises(ValueError, match="y must have 4 numbers, got 3"):
         awd.distil(x, x[:3, 0])
+    with pytest.raises(ValueError, match="y must be finite, got 1 NaN"):
+        awd.distil(x, [1.0, 2.0, float("nan"), 0.0], n_largest=2)
+    with pytest.raises(TypeError, match="y must be numbers, got a list"):
+        awd.distil(x, ["a", "b", "c", "d"], n_largest=2)
+    with pytest.raises(ValueError, match="y must have 4 numbers, got 1"):
+        awd.distil(x, x[:, 0], n_largest=2).score(x, x[:1, 0])
