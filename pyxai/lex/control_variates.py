@@ -37,6 +37,8 @@ class REBAR(Estimator):
        variable models", NeurIPS 2017, eqs. 5 to 7.
     """
 
+    along_masks = True
+
     def __init__(self, temperature: float = 0.5, scale: float = 1.0) -> None:
         super().__init__()
         self.temperature = check_temperature(temperature)
@@ -81,6 +83,7 @@ class RELAX(Estimator):
        black-box gradient estimation", ICLR 2018, section 3.
     """
 
+    along_masks = True
     check = REBAR.check
 
     def __init__(

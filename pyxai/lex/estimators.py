@@ -92,7 +92,15 @@ class Question:
 
 
 class Estimator(nn.Module):
-    """How the gradient of an expectation over masks is estimated."""
+    """How the gradient of an expectation over masks is estimated.
+
+    Attributes
+    ----------
+    along_masks : bool
+        Whether losses of soft masks are differentiated, so that features can be kept in part.
+    """
+
+    along_masks: bool = False
 
     def check(self, law: MaskLaw, n_outer: int, n_inner: int) -> None:
         """Raise if the estimator does not fit a law or numbers of masks.
@@ -152,6 +160,8 @@ class Enumeration(Estimator):
 
 class Pathwise(Estimator):
     """Differentiate through the samples; as biased as the law's relaxation is."""
+
+    along_masks = True
 
     def check(self, law: MaskLaw, n_outer: int, n_inner: int) -> None:
         """Raise if the law's samples have no gradient."""

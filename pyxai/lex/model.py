@@ -337,6 +337,12 @@ class LEX(nn.Module, Attribution):
         question = self._question(scores, batch, seed, joint)
         if "selector" in parts:
             self.estimator.check(self.law, self.outer_masks, self.n_masks)
+            if self.estimator.along_masks and not batch.inputs.is_floating_point():
+                raise TypeError(
+                    f"inputs must be floating point for {type(self.estimator).__name__}, which "
+                    f"keeps features in part, got {batch.inputs.dtype}; take an estimator of hard "
+                    f"masks, such as REINFORCE"
+                )
             add("bound", *self.estimator.estimate(question))
             for regulariser in self.regularisers:
                 marginals = self.law.marginals(scores, seed=seed, example_ids=batch.ids)

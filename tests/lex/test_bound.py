@@ -348,6 +348,24 @@ def test_token_ids_are_imputed_as_they_are():
     assert bool((selector[2].weight.grad != 0).any())
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"law": Subset(2)}, {"law": Concrete()}, {"estimator": REBAR()}, {"estimator": RELAX()}],
+    ids=["subset", "concrete", "rebar", "relax"],
+)
+def test_token_ids_have_no_gradient_along_masks(options):
+    tokens = torch.randint(0, 9, (4, 6), generator=torch.Generator().manual_seed(0))
+    networks = [
+        nn.Sequential(nn.Embedding(9, 3), nn.Flatten(), nn.Linear(18, n_outputs))
+        for n_outputs in (2, 6)
+    ]
+    model = LEX(*networks, imputer=Marginal(tokens, 2), **options)
+    labels = torch.tensor([0, 1, 0, 1])
+    with pytest.raises(TypeError, match=r"inputs must be floating point for .* such as REINFORCE"):
+        model.loss(tokens, labels, seed=0)
+    assert bool(model.score(tokens, labels).isfinite().all())
+
+
 def test_it_is_a_method_like_others():
     x, _ = small_data()
     model = small_lex(law=Subset(2))
