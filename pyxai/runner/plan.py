@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
@@ -142,32 +143,34 @@ def _measured(job: Job, forward: Forward, max_rows: int | None, form: _Form) -> 
 
 
 def _mixes_rows(job: Job, forward: Forward, max_rows: int | None, form: _Form) -> bool:
-    """Look whether the first row has another output alone than beside the second, and warn."""
+    """Look whether the first row has another output beside the second than beside itself; warn.
+
+    Both times two rows go through, so that rounding is the same.
+    """
     key = "mixes rows", form.name
     if forward.is_noisy or max_rows == 1:  # the user was told, or they go through alone
         return False
     if key not in form.known:
         form.known[key] = False
+        part = job.first(2)
         try:
-            alone, beside = (_outputs(job, forward, size) for size in (1, 2))
+            with left_as_found(forward.modules):
+                rows = job.build(part.examples, part.repeats)
+                twice = tuple(torch.cat([row[:1], row[:1]]) for row in rows)
+                beside = forward.values(rows, part)
+            with left_as_found(forward.modules):
+                itself = forward.values(twice, job.part(slice(0, 1), slice(0, 2)))
         except MixedRowsError:
             raise
         except Exception:  # see `_measured`
             return False
-        form.known[key] = len(beside) == 2 and not agree(beside[:1], alone)
+        form.known[key] = len(beside) == 2 and not agree(beside[:1], itself[:1])
     if form.known[key]:
         warn(
             "the model gives a row another output when other rows are beside it, so rows go "
             "through one at a time and attributions are those of each example alone"
         )
     return bool(form.known[key])
-
-
-def _outputs(job: Job, forward: Forward, size: int) -> Tensor:
-    """Return the outputs of the first ``size`` rows."""
-    part = job.first(size)
-    with left_as_found(forward.modules):
-        return forward.values(job.build(part.examples, part.repeats), part)
 
 
 def _probe(job: Job, forward: Forward, longest: int, input_bytes: int) -> Measure:

@@ -143,21 +143,22 @@ def trace_rows(model: nn.Module, inputs: tuple[Tensor, ...], arguments: tuple[An
 
 
 def _check_apart(graph: Graph, inputs: tuple[Tensor, ...], arguments: tuple[Any, ...]) -> None:
-    """Raise unless the first row has the output that it has alone, or nothing can be said."""
+    """Raise if the first row has another output beside the second than beside itself."""
     program, batch = graph.program, len(inputs[0])
     if batch == 1 or program.random or any(module.training for module in graph.model.modules()):
         return
     if program not in _APART:
-        if not (program.accepts(1) and program.accepts(2)):
+        if not program.accepts(2):
             return
-        parts = [take_arguments((inputs, arguments), slice(0, n), batch) for n in (1, 2)]
+        pairs = (torch.tensor(rows) for rows in ((0, 1), (0, 0)))
+        parts = [take_arguments((inputs, arguments), pair, batch) for pair in pairs]
         with contextlib.suppress(Exception):  # an error of the model's comes from where it matters
-            alone, beside = (outputs_as_found(graph.model, *part) for part in parts)
-            _APART[program] = agree(beside[:1], alone)
+            beside, itself = (outputs_as_found(graph.model, *part) for part in parts)
+            _APART[program] = agree(beside[:1], itself[:1])
     if not _APART.get(program, True):
         raise MixedRowsError(
             "model must give a row the same output whatever rows are beside it, got another one "
-            f"for the first of {batch} than for it alone; explain one example at a time"
+            f"for the first of {batch} beside the second; explain one example at a time"
         )
 
 

@@ -385,7 +385,7 @@ def test_one_node_less_at_the_input():
     model.gradients = 0
     GreedyPIG(model).attribute(x, target=0, rounds=1, method="start")
     assert model.gradients == 2 * 6
-    assert model.values == 0
+    assert model.values == 2 + 2  # whether rows are apart, once
 
 
 def test_finished_examples_cost_nothing():
@@ -396,7 +396,7 @@ def test_finished_examples_cost_nothing():
     assert result.n_rounds.tolist() == [1, 3]
     probes = 2 + 2  # how the runner measures a model, once for each kind of pass
     assert model.gradients == 2 * (1 + 3) + probes
-    assert model.values == 2 * 2 + (1 + 3) + probes
+    assert model.values == 2 * 2 + (1 + 3) + probes + 2 + 2  # whether rows are apart, once
     assert result.order.tolist() == [[0, 1, 2, 3], [1, 2, 3, 0]]
 
 
