@@ -143,34 +143,57 @@ def _measured(job: Job, forward: Forward, max_rows: int | None, form: _Form) -> 
 
 
 def _mixes_rows(job: Job, forward: Forward, max_rows: int | None, form: _Form) -> bool:
-    """Look whether the first row has another output beside the second than beside itself; warn.
-
-    Both times two rows go through, so that rounding is the same.
-    """
+    """Look whether rows must go through alone, once for each form of them, and warn."""
     key = "mixes rows", form.name
     if forward.is_noisy or max_rows == 1:  # the user was told, or they go through alone
         return False
     if key not in form.known:
-        form.known[key] = False
-        part = job.first(2)
+        form.known[key] = None
         try:
-            with left_as_found(forward.modules):
-                rows = job.build(part.examples, part.repeats)
-                twice = tuple(torch.cat([row[:1], row[:1]]) for row in rows)
-                beside = forward.values(rows, part)
-            with left_as_found(forward.modules):
-                itself = forward.values(twice, job.part(slice(0, 1), slice(0, 2)))
+            form.known[key] = _look_at_rows(job, forward)
         except MixedRowsError:
             raise
         except Exception:  # see `_measured`
             return False
-        form.known[key] = len(beside) == 2 and not agree(beside[:1], itself[:1])
-    if form.known[key]:
+    if form.known[key] is None:
+        return False
+    what = "the model gives a row another output when other rows are beside it"
+    if form.known[key] == "not alone":
         warn(
-            "the model gives a row another output when other rows are beside it, so rows go "
-            "through one at a time and attributions are those of each example alone"
+            f"{what}, and does not run on a single one, so attributions depend on which rows go "
+            "through together"
         )
-    return bool(form.known[key])
+        return False
+    warn(
+        f"{what}, so rows go through one at a time and attributions are those of each example alone"
+    )
+    return True
+
+
+def _look_at_rows(job: Job, forward: Forward) -> str | None:
+    """Compare the first row beside the second with the first row beside itself.
+
+    Both times two rows go through, so that rounding is the same.
+    """
+    one, two = slice(0, 1), job.first(2)
+    outputs = []
+    rows = job.build(two.examples, two.repeats)
+    first = tuple(row[:1] for row in rows)
+    for given, part in (
+        (rows, two),
+        (tuple(torch.cat([row, row]) for row in first), job.part(one, slice(0, 2))),
+    ):
+        with left_as_found(forward.modules):
+            outputs.append(forward.values(given, part))
+    beside, itself = outputs
+    if len(beside) != 2 or agree(beside[:1], itself[:1]):
+        return None
+    try:
+        with left_as_found(forward.modules):
+            forward.values(first, job.part(one, one))
+    except Exception:
+        return "not alone"
+    return "alone"
 
 
 def _probe(job: Job, forward: Forward, longest: int, input_bytes: int) -> Measure:

@@ -252,7 +252,7 @@ def test_rows_that_scale_each_other_are_judged_alone(name):
 def test_what_was_seen_of_rows_beside_each_other_is_kept():
     model, calls = Normed(nn.Linear(3, 2)).eval(), []
     model.register_forward_hook(lambda _, given, __: calls.append(len(given[0])))
-    for seen in ([2, 2, 1, 1], [1, 1]):
+    for seen in ([2, 2, 1, 1, 1], [1, 1]):
         with pytest.warns(PyxaiWarning, match=BESIDE):
             Saliency(model).attribute(torch.rand(2, 3), target=0)
         assert calls == seen
@@ -263,3 +263,18 @@ def test_what_was_seen_of_rows_beside_each_other_is_kept():
         Saliency(plain).attribute(torch.rand(2, 3), target=0)
         assert calls == seen
         calls.clear()
+
+
+def test_models_that_need_other_rows_get_them():
+    """Batch norm that adapts to its batch does not run on one row."""
+    norm = nn.BatchNorm1d(3).double().eval()
+    x = make_inputs(example_of("saliency"), 4)[:, :3]
+
+    def adapted(rows):
+        return nn.functional.batch_norm(rows, None, None, norm.weight, norm.bias, training=True)
+
+    with pytest.warns(PyxaiWarning, match="does not run on a single one"):
+        found = Saliency(adapted).attribute(x, target=0)
+    leaf = x.clone().requires_grad_()
+    (grad,) = torch.autograd.grad(adapted(leaf)[:, 0].sum(), leaf)
+    assert_close(found, grad.abs(), 1e-12)
