@@ -39,6 +39,8 @@ ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "build" / "mutants"
 LEFT_OUT = ("demo", "plot", "report")  # what they draw is looked at
 FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
+# They read what a module says of itself when it is imported.
+PINS = ["tests/contracts/test_signatures.py", "tests/contracts/test_traits.py"]
 NO_TESTS = 5  # what pytest exits with
 PYTEST = (
     *("-m", "pytest", "-x", "-q", "--tb=no", "-rfE", "-p", "no:cacheprovider"),
@@ -118,7 +120,9 @@ class Map:
             wanted = lines
         names = set().union(*(lines.get(line, ()) for line in wanted))
         words = set(re.split(r"[_./]+", mutation.path))
-        return sorted(names, key=lambda name: (-common_words(name, words), self._seconds(name)))
+        pins = PINS if mutation.kind in ("default", "flag") else []
+        order = sorted(names, key=lambda name: (-common_words(name, words), self._seconds(name)))
+        return pins + order
 
     def _seconds(self, name: str) -> float:
         path, *rest = name.split("::")

@@ -338,6 +338,9 @@ def test_bad_input_is_named():
         SampleCovariance(torch.ones(1, 2))
     with pytest.raises(ValueError, match="rows must be finite, got 1 NaN"):
         SampleCovariance(torch.tensor([[1.0, float("nan")], [0.0, 0.0]]))
+    for shape in ((2, 2), (0,), ()):
+        with pytest.raises(ValueError, match="autocovariance must be a vector, got shape"):
+            ToeplitzCovariance(torch.ones(shape))
     with pytest.raises(ValueError, match="matrix of the autocovariance must be positive semi-def"):
         ToeplitzCovariance(torch.tensor([1.0, 2.0, 0.0]))
     with pytest.raises(ValueError, match="variances must not be negative, got -1"):

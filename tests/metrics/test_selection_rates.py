@@ -30,6 +30,12 @@ def test_attributions():
     check(found, [1, 0], [2 / 3, 0], [1 / 2, 0])
     by_size = metrics.selection_rates(values, TRUTH, k=1, absolute=True)
     check(by_size, [0, 1], [1 / 3, 0], [1, 0])
+    for rate, everything in zip(
+        metrics.selection_rates(values, TRUTH, k=5),
+        metrics.selection_rates(torch.ones(2, 5, dtype=torch.bool), TRUTH),
+        strict=True,
+    ):
+        assert torch.equal(rate, everything)
     images = values.view(2, 1, 1, 5)
     check(metrics.selection_rates(images, TRUTH.view(2, 1, 1, 5), k=0), [0, 0], [0, 0], [0, 0])
 

@@ -199,6 +199,13 @@ def test_arguments_are_checked(net, change, error, message):
         metrics.sensitivity_max(Saliency(net).attribute, sample(2), target=0, **change)
 
 
+@pytest.mark.parametrize("order", [1, 2, float("inf")])
+def test_an_explanation_that_falls_everywhere(order):
+    x = torch.ones(2, 4, dtype=torch.float64)
+    found = metrics.sensitivity_max(lambda rows: -rows, x, lambda rows: rows + 0.1, norm_ord=order)
+    torch.testing.assert_close(found, torch.full((2,), 0.1, dtype=torch.float64))
+
+
 class TestPeers:
     def test_linear_model(self):
         assert metrics.sensitivity_max(Saliency(linear).attribute, sample(3)).max() == 0

@@ -49,6 +49,9 @@ def test_equal_scores_go_to_the_lower_number(backend, device, absolute):
     indices, values = greedy_select(scores, selected, 8, absolute=absolute, backend=backend)
     expected = [1, 3, 6, 7, 0, 2, 4, 5] if absolute else [3, 6, 0, 2, 4, 5, 1, 7]
     assert indices[0].tolist() == expected
+    start = pack_masks(torch.zeros(1, 8, dtype=torch.bool))
+    reference = greedy_select_reference(scores.cpu(), start, 8, absolute=absolute)
+    assert reference[0][0].tolist() == expected
     assert torch.equal(values[0], scores[0, indices[0]])
     assert unpack_masks(selected, 8).all()
 

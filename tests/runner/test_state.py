@@ -286,3 +286,22 @@ def test_expanded_tensors_are_put_back(shape, on_gpu):
     assert torch.equal(net.base, start)
     assert torch.equal(net.wide, start.expand(3, 4))
     assert net.wide.data_ptr() == net.base.data_ptr()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_flags_of_scripted_modules_are_put_back():
+    """They are kept out of sight of Python's attributes."""
+
+    class Wrapper(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = torch.jit.script(nn.Sequential(nn.Linear(4, 2), nn.Dropout(0.0)))
+
+        def forward(self, rows):
+            self.net.train()
+            return self.net(rows)
+
+    model = Wrapper().eval()
+    Saliency(model).attribute(torch.rand(3, 4), target=0)
+    assert not model.net.training
+    assert not any(part.training for part in model.net.modules())

@@ -29,8 +29,9 @@ def test_idgi_equals_its_formula():
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-25, 1e20, 1e30])
-def test_idgi_squares_no_gradient_beyond_its_dtype(scale):
-    x, weights = torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([1.0, -2.0, 0.5])
+@pytest.mark.parametrize("weights", [[1.0, -2.0, 0.5], [-1.0, -2.0, -0.5]])
+def test_idgi_squares_no_gradient_beyond_its_dtype(scale, weights):
+    x, weights = torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor(weights)
     values, delta = IDGI(lambda z: z @ (scale * weights)).attribute(
         x / scale, n_steps=4, return_convergence_delta=True
     )

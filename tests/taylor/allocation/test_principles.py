@@ -173,6 +173,19 @@ FAIR_RULES = {
 }
 
 
+@pytest.mark.parametrize(("factor", "gap"), [(0.5, 0.5), (1.5, 0.5), (0.0, 1.0)])
+def test_weights_that_do_not_sum_to_one(factor, gap):
+    """Too little is as far from it as too much."""
+
+    class Scaled(LayerRule):
+        def attribute(self, inputs, baselines=None):
+            return factor * super().attribute(inputs, baselines)
+
+    found = principles(functools.partial(Scaled, rule="rescale"), None, None, test="B")
+    for each in found.column_gap.values():
+        assert each == pytest.approx(gap, abs=1e-7)
+
+
 @pytest.mark.parametrize(("name", "method"), [*FAIR_RULES.items(), *DEEP.items()])
 def test_fair_layer_rules_have_universal_weights(name, method):
     found = principles(method, None, None, test="B")
