@@ -125,7 +125,7 @@ def section(report: Report, measured: MeasuredWavelet) -> None:
         lambda: _drawings(measured),
         alt="The wavelet before, learnt without and with the net, and the one that made the labels",
         caption="Left: learnt from the signals alone. Right: from what the net makes of them. The "
-        "black line is the wavelet that made the labels.",
+        "thin line is the wavelet that made the labels.",
         least_width=720,
     )
     part.conclusions(*conclusions(measured))
@@ -171,10 +171,11 @@ def _drawings(measured: MeasuredWavelet) -> Any:
     pyplot = importlib.import_module("matplotlib.pyplot")
     figure, axes = pyplot.subplots(1, 2, figsize=(10.0, 3.6), layout="constrained", sharey=True)
     made = wavelet_functions(scaling_filter(HIDDEN))
+    ink = importlib.import_module("matplotlib").rcParams["text.color"]  # dark screens, light lines
     panels = {"signals alone": measured.alone, "with the net": measured.distilled}
     for ax, (title, found) in zip(axes, panels.items(), strict=True):
         found.plot(ax=ax, title=f"{title}: {measured.distance(found.filter_):.2f} away")
-        ax.plot(made.x, made.psi, color="black", linewidth=0.9, label="wavelet of the labels")
+        ax.plot(made.x, made.psi, color=ink, linewidth=0.9, label="wavelet of the labels")
         ax.get_legend().remove()
     axes[1].set_ylabel("")
     handles, labels = axes[0].get_legend_handles_labels()
