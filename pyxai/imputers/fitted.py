@@ -1,26 +1,25 @@
-"""Imputers that learn from data: their rows, their shapes, and the conditions of one vector."""
+"""Imputers that learn from data: their shapes, and the conditions of one vector."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_finite, check_int, check_real, check_tensor, describe
-from pyxai._inputs import flat_features, format_background
-from pyxai._loader import quiet_batches
+from pyxai._checks import check_int, describe
+from pyxai._inputs import flat_features
 from pyxai.imputers.base import Imputer
 from pyxai.imputers.randomness import noise
+from pyxai.imputers.rows import rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from typing_extensions import Self
 
-__all__ = ["FittedImputer", "Numbers", "batches_of", "rows_of"]
+__all__ = ["FittedImputer", "Numbers"]
 
 
 class Numbers(NamedTuple):
@@ -65,9 +64,9 @@ class FittedImputer(Imputer):
         Parameters
         ----------
         data : Tensor or tuple of Tensor, shape [rows, *feat] each, or iterable of these
-            In input units. Batches of an iterable, such as a ``DataLoader``, may have labels, of
-            which nothing is taken: of a batch that is a list, the last tensor is left out unless it
-            is the only one.
+            In input units; NumPy arrays serve too. Batches of an iterable, such as a
+            ``DataLoader``, may have labels, of which nothing is taken: of a batch that is a list,
+            the last tensor is left out unless it is the only one.
 
         Returns
         -------
@@ -154,62 +153,6 @@ class FittedImputer(Imputer):
         flat [batch, features], present [batch, n_masks, features], bool
         -> [batch, n_masks, n_draws, features]
         """
-
-
-def rows_of(data: Any, *, missing: bool = False) -> tuple[Tensor, ...]:
-    """Return all rows of tensors, arrays or batches, ``[rows, *feat]`` each.
-
-    Parameters
-    ----------
-    data : Tensor or tuple of Tensor, or iterable of batches
-        See `FittedImputer.fit`.
-    missing : bool
-        Whether NaN may stand for a value that is missing.
-
-    Raises
-    ------
-    ValueError, TypeError
-        As `FittedImputer.fit` says.
-    """
-    columns = list(zip(*batches_of(data), strict=True))
-    data = tuple(torch.cat(column) for column in columns)
-    if not missing:
-        return format_background(data, name="data")
-    parts: tuple[Tensor, ...] = data
-    for part in parts:
-        check_real("data", part)
-    format_background(tuple(part.nan_to_num(nan=0.0) for part in parts), name="data")
-    for part in parts:
-        check_finite("data", torch.where(part.isnan(), 0, part))
-    return tuple(part.detach() for part in parts)
-
-
-def batches_of(data: Any) -> list[tuple[Tensor, ...]]:
-    """Return the inputs of tensors or arrays, or of each of some batches; see `rows_of`."""
-    if hasattr(data, "__array__") and not isinstance(data, Tensor):
-        data = torch.as_tensor(data)
-    if isinstance(data, Tensor):
-        return [(data,)]
-    if isinstance(data, tuple):
-        return [tuple(check_tensor("data", part) for part in data)]
-    if not isinstance(data, Iterable) or isinstance(data, (str, dict)):
-        raise TypeError(f"data must be tensors or an iterable of batches, got {describe(data)}")
-    batches = [_features_of(batch) for batch in quiet_batches(data, seed=0)]
-    if not batches:
-        raise ValueError("data must give at least one batch, got none")
-    return batches
-
-
-def _features_of(batch: Any) -> tuple[Tensor, ...]:
-    """Return the inputs of a batch, without labels."""
-    if isinstance(batch, Tensor):
-        return (batch,)
-    if not isinstance(batch, (tuple, list)) or not batch:
-        raise TypeError(f"data must give tensors, got {describe(batch)}")
-    inputs = tuple(batch[:-1]) if len(batch) > 1 else (batch[0],)
-    if len(inputs) == 1 and isinstance(inputs[0], (tuple, list)):
-        inputs = tuple(inputs[0])
-    return tuple(check_tensor("data", value) for value in inputs)
 
 
 def _listed(shapes: tuple[tuple[int, ...], ...]) -> str:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_finite, check_int, check_real, check_tensor, describe
-from pyxai._inputs import flat_features, format_background
+from pyxai._checks import check_finite, check_int, check_real, describe
+from pyxai._inputs import flat_features
 from pyxai.covariance import Covariance, DenseCovariance
 from pyxai.imputers.base import Imputer
 from pyxai.imputers.conditions import conditions
 from pyxai.imputers.randomness import noise
+from pyxai.imputers.rows import background_of, tensor_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -27,8 +28,9 @@ class Gaussian(Imputer):
 
     Parameters
     ----------
-    background : Tensor or tuple of Tensor, shape [n_background, *feat] each, optional
-        Rows whose mean and covariance are used, in input units.
+    background : Tensor or tuple of Tensor, shape [n_background, *feat] each, or iterable, optional
+        Rows whose mean and covariance are used, in input units. See `Marginal` for loaders and
+        arrays.
     n_draws : int
         Draws for each example and mask. They come in antithetic pairs around the conditional mean,
         so an even number is exact for functions that are linear in the absent features.
@@ -92,10 +94,10 @@ class Gaussian(Imputer):
         elif isinstance(covariance, Covariance):
             matrix = covariance.block(torch.arange(covariance.features))
         else:
-            matrix = check_tensor("covariance", covariance)
+            matrix = tensor_of("covariance", covariance)
             check_real("covariance", matrix)
             check_finite("covariance", matrix)
-        mean = check_tensor("mean", mean)
+        mean = tensor_of("mean", mean)
         check_real("mean", mean)
         check_finite("mean", mean)
         if mean.dim() != 1 or matrix.dim() != 2 or matrix.shape[0] != mean.numel():
@@ -206,7 +208,7 @@ class Gaussian(Imputer):
 
 def _moments(background: Any) -> tuple[Tensor, Tensor]:
     """Return mean and covariance of the rows, over the features of all inputs."""
-    rows = torch.cat([flat_features(value) for value in format_background(background)], 1).double()
+    rows = torch.cat([flat_features(value) for value in background_of(background)], 1).double()
     if rows.shape[0] < 2:
         raise ValueError("background must have at least 2 rows for a covariance, got 1")
     centred = rows - rows.mean(0)

@@ -10,6 +10,7 @@ from pyxai._checks import check_int
 from pyxai._inputs import format_background
 from pyxai.imputers.base import Imputer
 from pyxai.imputers.randomness import noise
+from pyxai.imputers.rows import background_of
 
 __all__ = ["Marginal"]
 
@@ -21,9 +22,11 @@ class Marginal(Imputer):
 
     Parameters
     ----------
-    background : Tensor or tuple of Tensor, shape [n_background, *feat] each
+    background : Tensor or tuple of Tensor, shape [n_background, *feat] each, or iterable of these
         Rows of the data distribution, in input units. All absent features of a row come from the
-        same background row, also over a tuple of tensors.
+        same background row, also over a tuple of tensors. A tuple or a list has one entry for each
+        input; any other iterable, such as a ``DataLoader``, gives batches, whose rows are kept, and
+        which may have labels, as for `KMeans.fit`. NumPy arrays serve too.
     n_draws : int, optional
         Draw so many rows for each example, with replacement. Default: every background row is used
         once, without chance, and each value costs ``n_background`` model rows.
@@ -40,7 +43,7 @@ class Marginal(Imputer):
     """
 
     def __init__(self, background: Any, n_draws: int | None = None) -> None:
-        self.background = format_background(background)
+        self.background = background_of(background)
         self._drawn = n_draws is not None
         self.exact = not self._drawn
         count = self.background[0].shape[0]

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from pyxai._checks import check_int, check_number, describe
 from pyxai.imputers.base import Imputer
-from pyxai.imputers.fitted import Numbers, batches_of
+from pyxai.imputers.fitted import Numbers
+from pyxai.imputers.rows import batches_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from pyxai._inputs import format_background
 from pyxai.imputers.constant import Constant
+from pyxai.imputers.rows import background_of
 
 __all__ = ["Mean"]
 
@@ -17,12 +17,13 @@ class Mean(Constant):
 
     Parameters
     ----------
-    background : Tensor or tuple of Tensor, shape [n_background, *feat] each
-        Rows of the data distribution, in input units; floating point. Summed in float64.
+    background : Tensor or tuple of Tensor, shape [n_background, *feat] each, or iterable of these
+        Rows of the data distribution, in input units; floating point. Summed in float64. See
+        `Marginal` for loaders and arrays.
     """
 
     def __init__(self, background: Any) -> None:
-        rows = format_background(background)
+        rows = background_of(background)
         for tensor in rows:
             if not tensor.is_floating_point():
                 raise TypeError(

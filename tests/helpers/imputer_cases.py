@@ -83,13 +83,17 @@ def fitted(kind: str, pair: bool = False, **options) -> imputers.Imputer:
     return KINDS[kind](**options).fit(data)
 
 
-@functools.cache
-def latent() -> imputers.Imputer:
+def unfitted_latent() -> imputers.LatentMixture:
     encoder, decoder = torch.nn.Linear(5, 2), torch.nn.Linear(2, 5)
     with torch.no_grad():
         encoder.weight.copy_(drawn(2, 5, seed=11)), decoder.weight.copy_(drawn(5, 2, seed=12))
         encoder.bias.zero_(), decoder.bias.zero_()
-    return imputers.LatentMixture(encoder, decoder, 3, n_draws=3).fit(drawn(60, 5, seed=6))
+    return imputers.LatentMixture(encoder, decoder, 3, n_draws=3)
+
+
+@functools.cache
+def latent() -> imputers.Imputer:
+    return unfitted_latent().fit(drawn(60, 5, seed=6))
 
 
 @functools.cache
@@ -101,6 +105,27 @@ def vaeac_of_images() -> imputers.Imputer:
 def chain() -> imputers.Imputer:
     tokens = torch.randint(0, 3, (40, 6), generator=torch.Generator().manual_seed(0))
     return imputers.MarkovChain(n_draws=3).fit(tokens)
+
+
+def loaded(make, **options):
+    """Return what makes a fitted imputer of data from what makes an empty one."""
+    return lambda data: make(**options).fit(data)
+
+
+# What learns from data: an imputer of it, and the data.
+LEARNT = {
+    "Mean": (imputers.Mean, BACKGROUND),
+    "Marginal": (lambda data: imputers.Marginal(data, 4), BACKGROUND),
+    "Gaussian": (lambda data: imputers.Gaussian(data, 4), BACKGROUND),
+    "KMeans": (loaded(KINDS["kmeans"]), BACKGROUND),
+    "GaussianMixture": (loaded(KINDS["gmm"]), BACKGROUND),
+    "LogisticMixture": (loaded(KINDS["logistics"]), BACKGROUND),
+    "PPCAMixture": (loaded(KINDS["ppca"]), BACKGROUND),
+    "VAEAC": (loaded(KINDS["vaeac"]), BACKGROUND),
+    "LatentMixture": (loaded(unfitted_latent), BACKGROUND),
+    "MarkovChain": (loaded(imputers.MarkovChain, n_draws=3), TOKENS[0]),
+}
+LEARNS_NOTHING = ("Blur", "Callback", "Constant", "LearntConstant")
 
 
 CASES = [

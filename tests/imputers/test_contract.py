@@ -2,9 +2,11 @@
 
 import importlib
 
+import numpy as np
 import pytest
 import torch
-from imputer_cases import CASES, IDS, Case
+from imputer_cases import CASES, IDS, LEARNS_NOTHING, LEARNT, Case, drawn
+from torch.utils.data import DataLoader, TensorDataset
 
 import pyxai
 from pyxai import imputers, metrics
@@ -222,3 +224,62 @@ def test_it_does_not_fit_other_shapes(case):
     wrong = tuple(torch.cat([value, value], -1) for value in case.inputs)
     with pytest.raises(ValueError, match=r"must.* have"):
         case.make().check(wrong)
+
+
+FORMS = {
+    "array": lambda rows: rows.numpy(),
+    "tuple": lambda rows: (rows,),
+    "tuple_of_array": lambda rows: (rows.numpy(),),
+    "loader": lambda rows: DataLoader(TensorDataset(rows), batch_size=7),
+    "loader_with_labels": lambda rows: DataLoader(
+        TensorDataset(rows, torch.arange(len(rows))), batch_size=7
+    ),
+    "loader_of_tensors": lambda rows: DataLoader(rows, batch_size=7),
+    "batches_of_arrays": lambda rows: (part.numpy() for part in rows.split(7)),
+}
+
+
+def test_every_imputer_learns_from_data_or_has_no_data():
+    made = {
+        name
+        for name, value in vars(imputers).items()
+        if isinstance(value, type) and issubclass(value, imputers.Imputer)
+    }
+    assert made - {"Imputer"} == {*LEARNT, *LEARNS_NOTHING}
+
+
+@pytest.mark.parametrize("name", LEARNT)
+def test_arrays_and_loaders_serve_like_tensors(name):
+    make, rows = LEARNT[name]
+    inputs = (rows[:4].clone(),)
+    shown = (torch.rand(4, 2, *rows.shape[1:], generator=torch.Generator().manual_seed(0)) < 0.5,)
+    wanted = make(rows).check(inputs)
+    drawn = wanted.draw(inputs, shown, seed=0, example_ids=IDS)[0]
+    for form in FORMS.values():
+        found = make(form(rows)).check(inputs).draw(inputs, shown, seed=0, example_ids=IDS)[0]
+        assert torch.equal(found, drawn)
+
+
+@pytest.mark.parametrize("name", LEARNT)
+def test_data_without_rows_or_numbers_are_refused(name):
+    make, _ = LEARNT[name]
+    argument = "background" if name in ("Mean", "Marginal", "Gaussian") else "data"
+    with pytest.raises(ValueError, match=f"{argument} must give at least one batch, got none"):
+        make(iter(()))
+    for wrong in ("rows", 3, {"x": torch.ones(3, 2)}, iter(["rows"])):
+        with pytest.raises(TypeError, match=f"{argument} must"):
+            make(wrong)
+    with pytest.raises(TypeError, match=f"{argument} must hold real numbers, got an array of <U1"):
+        make(np.array([["a", "b"]]))
+
+
+def test_a_list_of_a_background_has_one_entry_for_each_input():
+    left, right = drawn(9, 3), drawn(9, 2, seed=1).double()
+    inputs = (left[:4], right[:4])
+    of_tuple = imputers.Marginal((left, right)).check(inputs)
+    for given in ([left, right], [left.numpy(), right.numpy()]):
+        found = imputers.Marginal(given).check(inputs)
+        assert all(map(torch.equal, found.background, of_tuple.background))
+    pairs = DataLoader(TensorDataset(left, right, torch.arange(9)), batch_size=4)
+    found = imputers.Marginal(pairs).check(inputs)
+    assert all(map(torch.equal, found.background, of_tuple.background))

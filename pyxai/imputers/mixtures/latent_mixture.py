@@ -13,8 +13,9 @@ from torch import Tensor
 from pyxai._checks import check_choice, check_finite, check_int, check_number, describe
 from pyxai.imputers import store
 from pyxai.imputers.base import Imputer
-from pyxai.imputers.fitted import Numbers, rows_of
+from pyxai.imputers.fitted import Numbers
 from pyxai.imputers.mixtures.gaussian_mixture import GaussianMixture
+from pyxai.imputers.rows import rows_of
 from pyxai.runner.state import find_modules, left_as_found
 
 if TYPE_CHECKING:

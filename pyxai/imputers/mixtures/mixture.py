@@ -10,8 +10,9 @@ from torch import Tensor
 
 from pyxai._checks import check_choice, check_dtype, check_int, check_tensor
 from pyxai._inputs import flat_features
-from pyxai.imputers.fitted import FittedImputer, Numbers, rows_of
+from pyxai.imputers.fitted import FittedImputer, Numbers
 from pyxai.imputers.mixtures.alias import alias_tables, draw_alias
+from pyxai.imputers.rows import rows_of
 from pyxai.ops.philox_random import philox_uniform
 
 __all__ = ["Mixture"]

@@ -1,0 +1,112 @@
+"""The rows that an imputer learns from: of tensors, arrays, or the batches of a loader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyxai._checks import check_finite, check_real, check_tensor, describe
+from pyxai._inputs import format_background
+from pyxai._loader import quiet_batches
+
+__all__ = ["background_of", "batches_of", "rows_of", "tensor_of"]
+
+
+def background_of(background: Any) -> tuple[Tensor, ...]:
+    """Return the rows of a background, ``[rows, *feat]`` each, see `format_background`.
+
+    Parameters
+    ----------
+    background : Tensor, array, tuple or list of these, or iterable of batches
+        A tuple or a list has one entry for each input. Any other iterable, such as a
+        ``DataLoader``, gives batches, which may have labels; see `FittedImputer.fit`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `format_background` says, or if there is no batch.
+    """
+    if isinstance(background, (tuple, list)):
+        parts = tuple(tensor_of("background", part) for part in background)
+        return format_background(parts)
+    if _is_array(background) or _gives_no_batches(background):
+        return format_background(tensor_of("background", background))
+    return rows_of(background, name="background")
+
+
+def rows_of(data: Any, *, missing: bool = False, name: str = "data") -> tuple[Tensor, ...]:
+    """Return all rows of tensors, arrays or batches, ``[rows, *feat]`` each.
+
+    Parameters
+    ----------
+    data : Tensor, array or tuple of these, or iterable of batches
+        See `FittedImputer.fit`.
+    missing : bool
+        Whether NaN may stand for a value that is missing.
+    name : str
+        What the caller calls this argument.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `FittedImputer.fit` says.
+    """
+    columns = list(zip(*batches_of(data, name), strict=True))
+    data = tuple(torch.cat(column) for column in columns)
+    if not missing:
+        return format_background(data, name=name)
+    parts: tuple[Tensor, ...] = data
+    for part in parts:
+        check_real(name, part)
+    format_background(tuple(part.nan_to_num(nan=0.0) for part in parts), name=name)
+    for part in parts:
+        check_finite(name, torch.where(part.isnan(), 0, part))
+    return tuple(part.detach() for part in parts)
+
+
+def batches_of(data: Any, name: str = "data") -> list[tuple[Tensor, ...]]:
+    """Return the inputs of tensors or arrays, or of each of some batches; see `rows_of`."""
+    if _is_array(data):
+        return [(tensor_of(name, data),)]
+    if isinstance(data, tuple):
+        return [tuple(tensor_of(name, part) for part in data)]
+    if _gives_no_batches(data):
+        raise TypeError(f"{name} must be tensors or an iterable of batches, got {describe(data)}")
+    batches = [_features_of(batch, name) for batch in quiet_batches(data, seed=0)]
+    if not batches:
+        raise ValueError(f"{name} must give at least one batch, got none")
+    return batches
+
+
+def tensor_of(name: str, value: Any) -> Tensor:
+    """Return a tensor, or that of a NumPy array; of an array, a copy in its dtype."""
+    if isinstance(value, Tensor) or not _is_array(value):
+        return check_tensor(name, value)
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must hold real numbers, got an array of {array.dtype}")
+    return torch.tensor(array)
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, Tensor) or hasattr(value, "__array__")
+
+
+def _gives_no_batches(data: Any) -> bool:
+    return not isinstance(data, Iterable) or isinstance(data, (str, dict))
+
+
+def _features_of(batch: Any, name: str) -> tuple[Tensor, ...]:
+    """Return the inputs of a batch, without labels."""
+    if _is_array(batch):
+        return (tensor_of(name, batch),)
+    if not isinstance(batch, (tuple, list)) or not batch:
+        raise TypeError(f"{name} must give tensors, got {describe(batch)}")
+    inputs = tuple(batch[:-1]) if len(batch) > 1 else (batch[0],)
+    if len(inputs) == 1 and isinstance(inputs[0], (tuple, list)):
+        inputs = tuple(inputs[0])
+    return tuple(tensor_of(name, value) for value in inputs)
