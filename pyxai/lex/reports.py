@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from pyxai._checks import check_dtype, check_tensor
 from pyxai._lazy import above
+from pyxai.lex.masks.groups import Groups
 from pyxai.lex.masks.laws import FixedBernoulli
 from pyxai.lex.model import LEX
 from pyxai.lex.networks import tabular_networks
@@ -106,8 +108,9 @@ def report(
         Trained; left as it is.
     train, test : tuple of Tensor
         Inputs [rows, *feat] and int64 labels [rows].
-    truth : Tensor, shape [rows of test, n_groups], optional
-        bool, True where a group matters.
+    truth : Tensor, shape [rows of test, n_groups] or [rows of test, *feat], optional
+        bool, True where a group matters, or a feature; or one that broadcasts to either shape. A
+        group matters if any of its features does. What fits both is read as groups.
     k : int, optional
         Groups to select; default: the law's number, or those likelier kept than not.
     n_imputations : int
@@ -136,6 +139,7 @@ def report(
     for name, (inputs, labels) in (("train", train), ("test", test)):
         check_tensor(f"inputs of {name}", inputs)
         check_dtype(f"labels of {name}", check_tensor(f"labels of {name}", labels), (torch.int64,))
+    known = None if truth is None else _of_groups(lex.groups, truth, test[0])
     training: dict[str, Any] = {"epochs": 0, "batch_size": batch_size, "lr": lr, "seed": seed}
     with in_evaluation(find_modules(lex)):
         masks, seen = lex.select(test[0], k), lex.select(train[0], k)
@@ -161,8 +165,8 @@ def report(
         by_mask = _mask_only(masks, seen, train[1], n_classes, epochs, training)
         full = _outputs(lex.predictor, test[0]).softmax(1)
     rates = {}
-    if truth is not None:
-        each = above("metrics").selection_rates(masks, truth)
+    if known is not None:
+        each = above("metrics").selection_rates(masks, known)
         rates = {name: float(getattr(each, name).nanmean()) for name in ("tpr", "fpr", "fdr")}
     return SelectionReport(
         joint=found["joint"],
@@ -172,6 +176,29 @@ def report(
         majority=float(test[1].bincount().max()) / len(test[1]),
         esr=float(masks.double().mean()),
         **rates,
+    )
+
+
+def _of_groups(groups: Groups, truth: Any, inputs: Tensor) -> Tensor:
+    """Return which groups matter, of groups or of features that do."""
+    check_dtype("truth", check_tensor("truth", truth), (torch.bool,))
+    known: Tensor = truth
+    wanted = len(inputs), groups.count(inputs)
+    if _broadcasts(known, wanted):
+        return known
+    if not _broadcasts(known, inputs.shape):
+        raise ValueError(
+            f"truth must broadcast to groups of shape {list(wanted)}, or to the inputs of test, "
+            f"{list(inputs.shape)}, got {list(known.shape)}"
+        )
+    return groups.of_features(known, inputs)
+
+
+def _broadcasts(value: Tensor, shape: Sequence[int]) -> bool:
+    """Whether a tensor can be expanded to a shape."""
+    have = value.shape
+    return len(have) <= len(shape) and all(
+        size in (1, want) for size, want in zip(reversed(have), reversed(shape), strict=False)
     )
 
 

@@ -231,6 +231,27 @@ def test_overlapping_patches_add_up_to_one_at_most():
     assert float(shown[3:].max()) == 0
 
 
+def test_a_group_counts_if_any_of_its_features_does():
+    values = torch.tensor([[True, False, False, False], [False, False, True, True]])
+    found = Groups(torch.tensor([2, 0, 5, 0])).of_features(values, torch.zeros(2, 4))
+    assert found.tolist() == [[False, True, False], [True, False, True]]
+    assert torch.equal(Groups().of_features(values, torch.zeros(2, 4)), values)
+    assert Groups().of_features(values[:1], torch.zeros(2, 4)).tolist() == values[:1].tolist() * 2
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(2, None), (3, 1), (2, 3)])
+def test_a_patch_counts_if_it_shows_any_pixel_that_does(kernel, stride):
+    x, patches = torch.zeros(3, 2, 7, 8), Patches(kernel, stride)
+    values = torch.rand(x.shape, generator=torch.Generator().manual_seed(0)) < 0.05
+    found = patches.of_features(values, x)
+    alone = torch.eye(patches.count(x))
+    for patch, one in enumerate(alone):  # the pixels that a patch shows by itself
+        shown = patches.on_features(one.expand(3, -1), x) > 0
+        assert torch.equal(found[:, patch], (shown & values).flatten(1).any(1))
+    of_pixels = patches.of_features(values.any(1, keepdim=True), x)
+    assert torch.equal(of_pixels, found)
+
+
 def test_a_gradient_reaches_the_scores_of_overlapping_patches():
     networks = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(25, 2))
     selector = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(25, 9))

@@ -7,7 +7,7 @@ from torch import nn
 
 from pyxai.datasets import S3
 from pyxai.imputers import Constant
-from pyxai.lex import LEX, Oracle, Regime, Subset, report, tabular_networks
+from pyxai.lex import LEX, Groups, Oracle, Patches, Regime, Subset, report, tabular_networks
 from pyxai.metrics import selection_rates
 
 
@@ -71,6 +71,44 @@ def test_an_honest_selection_is_believed_by_a_fresh_predictor():
     without = report(model, train, test, epochs=1)
     assert without.tpr is None
     assert "TPR" not in str(without)
+
+
+def images_and_labels(rows, seed):
+    x, y = noisy_labels(rows, seed)
+    return x.view(rows, 1, 2, 2).repeat_interleave(2, 2).repeat_interleave(2, 3), y
+
+
+def test_a_truth_of_pixels_is_one_of_patches():
+    train, test = images_and_labels(100, 0), images_and_labels(40, 1)
+    networks = (
+        nn.Sequential(nn.Flatten(), nn.Linear(16, 2)),
+        nn.Sequential(nn.Flatten(), nn.Linear(16, 4)),
+    )
+    model = LEX(*networks, law=Subset(1), groups=Patches(2))
+    pixels = torch.zeros(40, 1, 4, 4, dtype=torch.bool)
+    pixels[:, :, 1, 0] = True  # in the first patch
+    patches = torch.tensor([[True, False, False, False]])
+    options = {"epochs": 1, "batch_size": 50}
+    found = [
+        report(model, train, test, truth=truth, **options)
+        for truth in (pixels, pixels[:1], pixels[0, 0], patches, patches.expand(40, 4))
+    ]
+    assert len({(each.tpr, each.fpr, each.fdr) for each in found}) == 1
+    rates = selection_rates(model.select(test[0]), patches.expand(40, 4))
+    assert found[0].tpr == pytest.approx(float(rates.tpr.mean()))
+    assert found[0].fdr == pytest.approx(float(rates.fdr.mean()))
+
+
+def test_a_truth_that_does_not_fit_is_refused_before_judges_are_trained(monkeypatch):
+    model = LEX(*tabular_networks(4, 2, seed=0), groups=Groups(torch.tensor([0, 0, 1, 1])))
+    data = noisy_labels(10, 0)
+    monkeypatch.setattr(LEX, "fit", None)
+    for shape in ((10, 3), (9, 4), (10, 1, 4)):
+        message = r"truth must broadcast to groups of shape \[10, 2\], or to the inputs of test, "
+        with pytest.raises(ValueError, match=message + r"\[10, 4\], got"):
+            report(model, data, data, truth=torch.ones(shape, dtype=torch.bool))
+    with pytest.raises(TypeError, match=r"truth must have dtype torch\.bool"):
+        report(model, data, data, truth=torch.ones(10, 2))
 
 
 def test_wrong_labels_are_named():

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pyxai._checks import check_int, check_tensor
-from pyxai._inputs import Players, format_feature_mask
+from pyxai._inputs import Players, flat_features, format_feature_mask
 
 __all__ = ["Groups", "Patches", "Spread"]
 
@@ -63,6 +63,20 @@ class Groups:
         index = owners.long().expand(inputs.shape).flatten(1)
         return weights.squeeze(1).gather(1, index).view(inputs.shape)
 
+    def of_features(self, values: Tensor, inputs: Tensor) -> Tensor:
+        """Return for each group whether any of its features is True, ``[batch, n_groups]``.
+
+        ``values`` are bool, of the shape of ``inputs`` or one that broadcasts to it.
+        """
+        players = self.players(inputs)
+        flat = flat_features(values.to(inputs.device).expand(inputs.shape))
+        owners = players.maps[0]
+        if owners is None:
+            return flat
+        index = flat_features(owners.long().expand(inputs.shape))
+        counts = torch.zeros(len(flat), players.n_players, dtype=torch.int64, device=flat.device)
+        return counts.scatter_add(1, index, flat.long()) > 0
+
 
 class Patches(Groups):
     """Patches of an image, all channels of a pixel together; overlapping ones add up to at most 1.
@@ -116,3 +130,13 @@ class Patches(Groups):
         grids = masks.reshape(-1, 1, rows * columns).expand(-1, kernel * kernel, -1)
         pixels = nn.functional.fold(grids, size, kernel, stride=self.stride).clamp(max=1)
         return Spread(pixels.view(*masks.shape[:2], -1), self.players(inputs))
+
+    def of_features(self, values: Tensor, inputs: Tensor) -> Tensor:
+        """Return for each patch whether any of its pixels is True in any channel.
+
+        Values as for `Groups.of_features`, ``[batch, n_patches]`` comes back.
+        """
+        self.grid(inputs)
+        pixels = values.to(inputs.device).expand(inputs.shape).any(1, keepdim=True)
+        found = nn.functional.max_pool2d(pixels.float(), self.kernel, self.stride)
+        return found.flatten(1) > 0
