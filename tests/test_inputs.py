@@ -296,7 +296,7 @@ BAD_TARGETS = {
         None,
         OUTPUTS,
         ValueError,
-        r"target must be given for a model with several outputs per row, got None .* \[2, 4\]",
+        r"target must be given for a model with several outputs per row, got None .* \[rows, 4\]",
     ),
 }
 

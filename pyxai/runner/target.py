@@ -209,7 +209,7 @@ class Target:
         if n_indices != len(sizes):
             raise ValueError(
                 f"target must have {len(sizes)} index(es) for a model output of shape "
-                f"[rows{''.join(f', {size}' for size in sizes)}], got {n_indices}"
+                f"{_row_shape(sizes)}, got {n_indices}"
             )
         highest = self.shared if self.shared is not None else self._rows().amax(0).tolist()
         for position, (index, size) in enumerate(zip(highest, sizes, strict=True)):
@@ -250,8 +250,16 @@ def _only_scalar(outputs: Tensor) -> Tensor:
         return outputs.reshape(outputs.shape[0])
     raise ValueError(
         "target must be given for a model with several outputs per row, "
-        f"got None for outputs of shape {list(outputs.shape)}"
+        f"got None for outputs of shape {_row_shape(tuple(outputs.shape[1:]))}"
     )
+
+
+def _row_shape(sizes: tuple[int, ...]) -> str:
+    """Return the shape of outputs as text; how many rows a pass has is no business of the caller's.
+
+    ``sizes`` are those after the rows.
+    """
+    return f"[{', '.join(('rows', *map(str, sizes)))}]"
 
 
 def _as_index(value: Any) -> int:

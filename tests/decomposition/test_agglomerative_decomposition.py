@@ -599,3 +599,10 @@ def test_another_output_is_subtracted():
     [tree] = ACD(net, subtract=2).agglomerate(x, 1)
     for node in tree.nodes:
         assert node.score == pytest.approx(float(tree.scores[node.id, 1] - tree.scores[node.id, 2]))
+
+
+def test_a_missing_target_is_said_in_terms_of_the_model():
+    message = r"^target must be given .* got None for outputs of shape \[rows, 2\]$"
+    for scorer in ("contextual_decomposition", "build_up"):
+        with pytest.raises(ValueError, match=message):
+            ACD(nn.Linear(3, 2), scorer=scorer).agglomerate(torch.ones(4, 3))
