@@ -80,6 +80,8 @@ def explain(
     >>> result.attributions.shape
     torch.Size([1, 3])
     """
+    if not callable(model):
+        raise TypeError(f"model must be callable, got {describe(model)}")
     entry = find(method)
     explainer, rest = _make(method, entry, model, options)
     name = _name(entry, type(explainer))

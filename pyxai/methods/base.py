@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 from typing import Any, NoReturn
 
 import torch
@@ -54,7 +55,9 @@ class Attribution:
 
     def __init__(self, forward_func: Callable[..., Any]) -> None:
         if not callable(forward_func):
-            raise TypeError(f"forward_func must be callable, got {describe(forward_func)}")
+            # captum has two names for this argument.
+            name = "model" if "model" in signature(type(self)).parameters else "forward_func"
+            raise TypeError(f"{name} must be callable, got {describe(forward_func)}")
         self.forward_func = forward_func
 
     def option_names(self) -> tuple[str, ...]:
