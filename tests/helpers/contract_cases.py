@@ -59,7 +59,7 @@ EXAMPLES = {
     "guided_ig": Example({"n_steps": 40}, delta=0.1, bounds={"internal_batch_size": 3}),
     "idgi": Example({"n_steps": 10}, bounds={"internal_batch_size": 7}),
     "integrated_gradients": Example({"n_steps": 40}, bounds={"internal_batch_size": 7}),
-    "kernel_shap": Example(bounds={"perturbations_per_eval": 2}),
+    "kernel_shap": Example({"n_samples": 25}, bounds={"perturbations_per_eval": 2}),
     "layer_grad_cam": Example(
         {"layer": first_layer},
         bounds={"internal_batch_size": 2},

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_choice, check_int
+from pyxai._errors import warn
 from pyxai.attribution.coalitions.coalition_method import CoalitionMethod, Found, Stop
 from pyxai.attribution.coalitions.coalitions import CoalitionPairs, kernel_pairs
 from pyxai.attribution.coalitions.pair_process import MAX_PAIRS, pair_process
@@ -111,8 +112,9 @@ class KernelShap(CoalitionMethod):
             Features with the same number are one player. Default: each by itself.
         n_samples : int
             Evaluations per example, with those of the inputs and of the baselines; at least
-            ``2 * n_players`` for least squares. Where none are given and 25 are too few, for 13 to
-            4096 players, least squares takes ``4 * n_players``.
+            ``2 * n_players`` for least squares. Where none are given, least squares takes all
+            coalitions if these are no more than ``2 * n_players + 2048``, and else so many, for up
+            to 4096 players; the Gaussian process takes 25.
         perturbations_per_eval : int
             Above 1: upper bound of the coalitions in one pass. 1: chosen by memory.
         return_input_shape : bool
@@ -144,7 +146,7 @@ class KernelShap(CoalitionMethod):
             If asked for: sum over players of their values less ``v(all) - v(none)``; rounding only.
         error : like ``attributions``
             If asked for: standard errors over the choice of coalitions, 0 when all are in;
-            infinite where so few were asked for that nothing can be said.
+            infinite, with a warning, where so few were asked for that nothing can be said.
 
         Raises
         ------
@@ -154,7 +156,7 @@ class KernelShap(CoalitionMethod):
         Warns
         -----
         PyxaiWarning
-            If the tolerance is not reached.
+            If the tolerance is not reached, or standard errors are infinite.
         """
         check_choice("estimator", estimator, _ESTIMATORS)
         question = Question(
@@ -179,6 +181,11 @@ class KernelShap(CoalitionMethod):
             return Found(values, errors, values.sum(-1) - totals)
 
         game, found = self._solve(question, solve)
+        if found.errors is not None and bool(found.errors.isinf().any()):
+            warn(
+                f"n_samples={int(n_samples)} leaves standard errors infinite: coalitions of some "
+                "sizes had no chance to be drawn; give more, or no number for a default that has"
+            )
         return self._result(
             game,
             found,
@@ -189,10 +196,11 @@ class KernelShap(CoalitionMethod):
 
 
 def _budget(n_samples: Any, n_players: int, estimator: str) -> int:
-    """Return how many evaluations to make; a default that is too few grows with the players."""
-    too_few = isinstance(n_samples, _Default) and n_samples < 2 * n_players
-    if too_few and estimator == "least_squares" and n_players <= _MOST_BY_DEFAULT:
-        return 4 * n_players
+    """Return how many evaluations to make; by default all of them, where these are not many."""
+    own = isinstance(n_samples, _Default) and estimator == "least_squares"
+    if own and n_players <= _MOST_BY_DEFAULT:
+        many = 2 * n_players + 2048  # as shap's KernelExplainer takes
+        return max(4, 2**n_players) if 2**n_players <= many else many
     _check_samples(n_samples, n_players, estimator)
     return int(n_samples)
 

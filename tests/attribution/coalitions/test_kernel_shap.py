@@ -263,16 +263,33 @@ def test_model_calls_stay_within_the_budget():
     assert first <= 101 + 6 + 4
 
 
-@pytest.mark.parametrize("n", [4, 12, 13, 30, 100])
+@pytest.mark.parametrize("n", [1, 4, 11, 12, 30, 100])
 def test_the_default_number_of_samples_grows_with_the_players(n):
     x = rows(3, n)
-    n_samples = 25 if n <= 12 else 4 * n
+    n_samples = max(4, 2**n) if n <= 11 else 2 * n + 2048
     expected = KernelShap(mlp(n)).attribute(x, n_samples=n_samples)
     assert torch.equal(KernelShap(mlp(n)).attribute(x), expected)
     assert torch.equal(pyxai.explain(mlp(n), x, method="kernel_shap").attributions, expected)
     process = KernelShap(mlp(n)).attribute(x, estimator="gaussian_process")  # takes any number
     given = KernelShap(mlp(n)).attribute(x, estimator="gaussian_process", n_samples=25)
     assert torch.equal(process, given)
+
+
+def test_the_default_is_near_the_exact_values():
+    net, x = mlp(12), 3 * rows(8, 12)
+    found, error = KernelShap(net).attribute(x, return_error=True)
+    exact = ShapleyValues(net).attribute(x)
+    assert (found - exact).abs().max() < 0.02 * exact.abs().max()
+    assert error.isfinite().all()
+    few = KernelShap(mlp(11)).attribute(rows(2, 11), return_error=True)
+    torch.testing.assert_close(few[0], ShapleyValues(mlp(11)).attribute(rows(2, 11)))
+    assert (few[1] == 0).all()
+
+
+def test_errors_that_are_infinite_are_said():
+    with pytest.warns(PyxaiWarning, match=r"^n_samples=60 leaves standard errors infinite"):
+        _, error = KernelShap(mlp(30)).attribute(rows(1, 30), n_samples=60, return_error=True)
+    assert error.isinf().any()
 
 
 def test_a_default_is_not_a_decision_for_the_pixels_of_a_photo():
