@@ -20,7 +20,8 @@ gets numbers back; how many rows go through at once is not its concern::
 A model that returns one scalar for the whole batch gives values of shape ``[1, n_repeats]``. The
 arguments of a method are brought to one form by `pyxai._inputs` before.
 
-`one_scope` marks a public function whose runs share what is looked up and held of a model.
+`one_scope` marks a public function whose runs share what is looked up and held of a model,
+`outside_scope` a block of it that writes to one.
 `execution` switches `torch.compile` and CUDA graphs on for all models that run in a block.
 
 May import `pyxai.ops` and what is below it. Start with `runner`.
@@ -35,7 +36,7 @@ from pyxai.runner.mixing import in_rounds
 from pyxai.runner.plan import Build, Consume
 from pyxai.runner.progress import ProgressOption
 from pyxai.runner.runner import Estimate, Runner
-from pyxai.runner.state import one_scope
+from pyxai.runner.state import one_scope, outside_scope
 from pyxai.runner.target import EveryOutput, Output, Target
 
 __all__ = [
@@ -53,4 +54,5 @@ __all__ = [
     "in_rounds",
     "is_out_of_memory",
     "one_scope",
+    "outside_scope",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -148,22 +148,29 @@ class Explained:
         found: Tensor = scorer.scores(self.inputs, masks, self.target, **further)
         return found.double()
 
-    def with_weights_permuted(self, share: float, seed: int) -> Explained:
-        """Return the same method on a copy of the model of which some weights are permuted."""
+    def with_weights_permuted(self, share: float, seeds: Iterable[int]) -> Iterator[Explained]:
+        """Yield, for each seed, the same method on a copy of the model with some weights permuted.
+
+        It is one copy, so that a method that traces it does so once: its weights are written anew
+        for each seed, and what was yielded before is not to be asked any more.
+        """
         other = copy.copy(self)
         other.model, other.method, other.options = copy.deepcopy(
             (self.model, self.method, self.options)
         )
-        rng = torch.Generator().manual_seed(seed)
+        assert isinstance(self.model, nn.Module)
         assert isinstance(other.model, nn.Module)
-        with torch.no_grad():
-            for parameter in other.model.parameters():
-                flat = parameter.detach().flatten()
-                some = torch.randperm(len(flat), generator=rng)[: round(share * len(flat))]
-                mixed = some[torch.randperm(len(some), generator=rng)]
-                flat[some.to(flat.device)] = flat[mixed.to(flat.device)]
-                parameter.copy_(flat.view_as(parameter))
-        return other
+        for seed in seeds:
+            rng = torch.Generator().manual_seed(seed)
+            pairs = zip(self.model.parameters(), other.model.parameters(), strict=True)
+            with torch.no_grad():
+                for mine, theirs in pairs:
+                    flat = mine.detach().flatten().clone()
+                    some = torch.randperm(len(flat), generator=rng)[: round(share * len(flat))]
+                    mixed = some[torch.randperm(len(some), generator=rng)]
+                    flat[some.to(flat.device)] = flat[mixed.to(flat.device)]
+                    theirs.copy_(flat.view_as(theirs))
+            yield other
 
 
 def _class_of(method: Any, entry: Method | None) -> type[Any]:

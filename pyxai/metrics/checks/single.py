@@ -13,7 +13,7 @@ from pyxai.metrics.checks.explained import Explained
 from pyxai.metrics.checks.result import RealityCheck, mean_and_error
 from pyxai.metrics.point_game import point_game
 from pyxai.metrics.stability import stability
-from pyxai.runner import Runner
+from pyxai.runner import Runner, outside_scope
 
 __all__ = ["ground_truth", "invariants", "phrases", "readers", "recognised_model", "robustness"]
 
@@ -149,9 +149,9 @@ def recognised_model(
         return missing("human_study", "model must be an nn.Module, or answers be given")
     mine = point_game(explained.attributions(), truth, mode="mass")
     chosen = []
-    for number in range(n_seeds):
-        other = explained.with_weights_permuted(share, seed + number)
-        theirs = point_game(other.attributions(), truth, mode="mass")
+    for other in explained.with_weights_permuted(share, range(seed, seed + n_seeds)):
+        with outside_scope():  # one model with other weights each time
+            theirs = point_game(other.attributions(), truth, mode="mass")
         chosen.append((mine > theirs).double() + 0.5 * (mine == theirs))
     found = torch.stack(chosen)
     value, error = mean_and_error(found.mean(0))

@@ -16,6 +16,7 @@ from pyxai.runner.state.scope import (
     modules_of,
     one_scope,
     open_scope,
+    outside_scope,
     recall,
     remember,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "modules_of",
     "one_scope",
     "open_scope",
+    "outside_scope",
     "random_state_kept",
     "recall",
     "remember",

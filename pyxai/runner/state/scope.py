@@ -23,6 +23,7 @@ __all__ = [
     "modules_of",
     "one_scope",
     "open_scope",
+    "outside_scope",
     "recall",
     "remember",
 ]
@@ -93,6 +94,16 @@ def open_scope() -> Iterator[Scope]:
     finally:
         _current.reset(token)
         opened.close()
+
+
+@contextmanager
+def outside_scope() -> Iterator[None]:
+    """Run a block whose calls have scopes of their own: a model may be written to between them."""
+    token = _current.set(None)
+    try:
+        yield
+    finally:
+        _current.reset(token)
 
 
 def modules_of(forward_func: Any) -> tuple[nn.Module, ...]:

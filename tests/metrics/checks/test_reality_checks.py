@@ -1,20 +1,25 @@
 """Reality checks in situations where each must pass or fail, and of every method."""
 
+import copy
+import importlib
 import itertools
 import math
 
 import pytest
 import torch
-from contract_cases import example_of, make_inputs, make_net
+from contract_cases import example_of, make_inputs, make_net, make_options
 from contract_runs import NAMES
 from torch import nn
 
+import pyxai
 from pyxai import registry
 from pyxai.decomposition import ContextualDecomposition
 from pyxai.methods import Attribution
 from pyxai.metrics import RealityCheck, RealityChecks, reality_checks
+from pyxai.metrics.checks import single
 from pyxai.metrics.checks.explained import Explained
 
+trace_module = importlib.import_module("pyxai.tracing.trace")
 F64 = torch.float64
 
 
@@ -127,6 +132,46 @@ class TestWhatMustPassAndFail:
         assert found["human_study"].value == pytest.approx(0.5 + 0.5 * moved / 20)
         assert found.passed["human_study"]
         assert float(model.weight[0].detach()) == 4.0
+
+    @pytest.mark.parametrize("name", [n for n in NAMES if example_of(n).shape_of_inputs])
+    def test_other_weights_are_those_of_a_copy_for_each_seed(self, name, monkeypatch):
+        net, x = make_net(example_of(name)), make_inputs(example_of(name), 3)
+        options = make_options(example_of(name), net)
+        if registry.get(name).baselines in ("required", "distribution"):
+            options["baselines"] = 0.1 * x[:2]
+        truth = torch.zeros_like(x[:1], dtype=torch.bool)
+        truth.view(-1)[:2] = True
+        seen = []
+        monkeypatch.setattr(
+            single, "point_game", lambda found, *rest, **kw: seen.append(found) or found[:, 0]
+        )
+        before = [each.detach().clone() for each in net.parameters()]
+        call = {"method": name, "target": 1, **options}
+        reality_checks(net, x, truth=truth, checks=["human_study"], n_seeds=2, permuted=0.5, **call)
+        assert all(map(torch.equal, before, net.parameters()))
+        other, call = copy.deepcopy((net, call))
+        rng = torch.Generator().manual_seed(1)
+        for each in other.parameters():
+            flat = each.detach().flatten()
+            some = torch.randperm(len(flat), generator=rng)[: round(0.5 * len(flat))]
+            flat[some] = flat[some[torch.randperm(len(some), generator=rng)]].clone()
+        if registry.get(name).stochastic:
+            call["seed"] = 0
+        by_hand = pyxai.explain(other, x, **call).attributions.flatten(1).double()
+        torch.testing.assert_close(seen[2], by_hand, rtol=0, atol=0)
+        assert not torch.equal(seen[1], seen[2])
+        assert not torch.equal(seen[0], seen[2])
+
+    def test_a_traced_method_traces_one_copy(self, monkeypatch):
+        traced, real = [], trace_module._traced
+        monkeypatch.setattr(
+            trace_module, "_traced", lambda *call: traced.append(call[0]) or real(*call)
+        )
+        net, x = make_net(example_of("lrp")), make_inputs(example_of("lrp"), 3)
+        truth = torch.arange(6)[None] < 2
+        call = {"method": "lrp", "target": 1, "truth": truth, "checks": ["human_study"]}
+        reality_checks(net, x, **call, n_seeds=5)
+        assert len(traced) == 2
 
     def test_invariants_of_a_method_that_misses_a_known_part(self):
         # The gradient alone sums to the sum of weights, 1, and not to the output.
