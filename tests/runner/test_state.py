@@ -9,7 +9,15 @@ from torch import nn
 import pyxai
 from pyxai.attribution import IntegratedGradients, Saliency
 from pyxai.runner import Runner, one_scope
-from pyxai.runner.state import Found, find_modules, kept_values, left_as_found, scope
+from pyxai.runner.state import (
+    Found,
+    find_modules,
+    kept_values,
+    left_as_found,
+    open_scope,
+    outside_scope,
+    scope,
+)
 from pyxai.runner.state import found as found_state
 
 
@@ -305,3 +313,17 @@ def test_flags_of_scripted_modules_are_put_back():
     Saliency(model).attribute(torch.rand(3, 4), target=0)
     assert not model.net.training
     assert not any(part.training for part in model.net.modules())
+
+
+def test_a_block_outside_of_the_scope_knows_nothing_of_it():
+    inputs, outputs = (torch.ones(2, 3),), torch.zeros(2)
+    with open_scope() as opened:
+        runner = Runner(nn.Linear(3, 1))
+        runner.keep_outputs(inputs, outputs)
+        with outside_scope(), open_scope() as other:
+            assert other is not opened
+            assert runner.known_outputs(inputs) is None
+        assert runner.known_outputs(inputs) is outputs
+        with pytest.raises(KeyError), outside_scope():
+            raise KeyError
+        assert runner.known_outputs(inputs) is outputs
