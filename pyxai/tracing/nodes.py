@@ -27,7 +27,9 @@ _SHAPE_ONLY = op_names(
     """empty_like full_like new_empty new_full new_ones new_zeros ones_like sym_numel sym_size
     sym_stride zeros_like"""
 )
-_FRAME = re.compile(r'File "([^"]+)", line (\d+), in (\S+)\n\s*([^\n]*)')
+# What was typed in has no file, and often no text of its lines.
+_TYPED_IN = ("<stdin>", "<console>", "<string>", "<ipython-input", "<python-input")
+_FRAME = re.compile(r'File "([^"]+)", line (\d+), in (\S+)(?:\n(?!\s*File ")\s*([^\n]*))?')
 
 
 @dataclass(eq=False, slots=True)
@@ -81,7 +83,7 @@ class Node:
         chosen = ""
         for path, line, function, code in _FRAME.findall(self.trace):
             if is_user_code(path):
-                chosen = f"{path}:{line} in {function}: {code.strip()}"
+                chosen = f"{path}:{line} in {function}: {code.strip()}".removesuffix(": ")
         return chosen or "unknown line"
 
     @property
@@ -106,9 +108,11 @@ class Node:
 
 
 def is_user_code(path: str) -> bool:
-    """Whether a source file belongs neither to torch nor to this package."""
+    """Whether a source file belongs neither to torch nor to this package, nor was generated."""
+    if path.startswith("<"):
+        return path.startswith(_TYPED_IN)
     # Paths inside torch are printed relative to its parent in some traces.
-    return not path.startswith((_TORCH_ROOT, _PACKAGE_ROOT, "torch" + os.sep, "<"))
+    return not path.startswith((_TORCH_ROOT, _PACKAGE_ROOT, "torch" + os.sep))
 
 
 def is_random(node: Node) -> bool:

@@ -116,6 +116,35 @@ def test_what_the_code_names_is_seen(monkeypatch):
     assert_follows(model, rescale)
 
 
+TYPED = """
+import torch
+from torch import nn
+
+SCALE = 2.0
+
+class Typed(nn.Module):
+    def forward(self, x):
+        y = self.helper(x)
+        return y * SCALE
+
+    def helper(self, x):
+        return torch.relu(x)
+"""
+
+
+@pytest.mark.parametrize(
+    "place", ["<stdin>", "<string>", "<ipython-input-3-0af>", "<python-input-0>", "/tmp/typed.py"]
+)
+def test_code_without_a_file_is_code_of_the_user(place):
+    names = {"__name__": "typed"}
+    exec(compile(TYPED, place, "exec"), names)
+    model = names["Typed"]().eval()
+    calls = {node.op: node.source for node in trace(model, torch.ones(2, 3)).nodes}
+    assert calls["relu"] == f"{place}:13 in helper"
+    assert calls["mul"] == f"{place}:10 in forward"
+    assert_follows(model, lambda m: names.update(SCALE=5.0))
+
+
 def test_nothing_changed_means_the_same_graph():
     model = Plain().eval()
     x = torch.randn(4, 3)
