@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from pyxai import datasets
+
 __all__ = ["Task", "breast_cancer", "digits", "one_thread"]
 
 Item = TypeVar("Item")
@@ -79,8 +81,7 @@ def digits(seed: int, progress: Progress[Any]) -> Task:
     Task
         With inputs of shape [batch, 1, 8, 8], ink from 0 to 1.
     """
-    raw = importlib.import_module("sklearn.datasets").load_digits()
-    pixels = torch.tensor(raw.images, dtype=torch.float32)[:, None] / 16
+    images, labels = datasets.digits()
 
     def build() -> nn.Module:
         return nn.Sequential(
@@ -95,14 +96,14 @@ def digits(seed: int, progress: Progress[Any]) -> Task:
             nn.Linear(64, 10),
         )
 
-    model, test, labels, accuracy, train = _fit(
-        build, pixels, torch.tensor(raw.target), seed, 20, lambda items: progress(items, "digits")
+    model, test, known, accuracy, train = _fit(
+        build, images, labels, seed, 20, lambda items: progress(items, "digits")
     )
     return Task(
         name="handwritten digits",
         model=model,
         inputs=test,
-        labels=labels,
+        labels=known,
         class_names=tuple(str(digit) for digit in range(10)),
         feature_names=None,
         baseline_words="no ink",
