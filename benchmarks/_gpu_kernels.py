@@ -202,6 +202,13 @@ def hessian(device: str, small: bool) -> Case:
     return Case(lambda: ops.pairwise_taylor_hessian(matrix, delta), moved)
 
 
+def shares_of_bias(device: str, small: bool) -> Case:
+    shape = (3, 10, 24, 24) if small else (4096, 10, 24, 24)
+    linear = random(device, *shape)
+    total, bias = random(device, 1, *shape[1:]), random(device, *shape[1:])
+    return Case(lambda: ops.share_bias(linear, bias, total)[0], 2 * size(linear))
+
+
 def wavelets(device: str, small: bool, images: bool) -> Case:
     shape = (
         ((3, 40, 50) if small else (512, 256, 256))
@@ -241,6 +248,7 @@ CASES: dict[str, Callable[[str, bool], Case]] = {
     "sample_coalitions, 256 players": coalitions,
     "sample_permutations, 256 players": orders,
     "philox_random, normal float32": normals,
+    "share_bias float32": shares_of_bias,
     "dwt float32, signals of 256": lambda d, s: wavelets(d, s, False),
     "dwt float32, images of 256 x 256": lambda d, s: wavelets(d, s, True),
 }

@@ -77,6 +77,8 @@ static void define_effects(py::module_& m) {
   define(m, "pairwise_taylor_hessian", &pyxai::pairwise_taylor_hessian, "hessian"_a, "delta"_a,
          "players"_a, "segments"_a, "n_players"_a, "row_start"_a, "products"_a, "accumulate"_a,
          "out"_a, "backend"_a);
+  define(m, "share_bias", &pyxai::share_bias, "linear"_a, "judged"_a, "total"_a, "bias"_a,
+         "magnitude"_a, "rounding"_a, "ties"_a, "out"_a, "tied"_a, "backend"_a);
 }
 
 static void define_wavelets(py::module_& m) {

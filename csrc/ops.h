@@ -87,6 +87,11 @@ void soft_perturb_backward(const at::Tensor& grads, const at::Tensor& inputs,
                            const std::optional<at::Tensor>& grad_baselines,
                            const std::string& backend);
 
+void share_bias(const at::Tensor& linear, const std::optional<at::Tensor>& judged,
+                const at::Tensor& total, const at::Tensor& bias, const at::Tensor& magnitude,
+                const at::Tensor& rounding, const at::Tensor& ties, at::Tensor& out,
+                at::Tensor& tied, const std::string& backend);
+
 void dwt(const at::Tensor& signals, const at::Tensor& bank, int64_t level,
          const std::string& extension, at::Tensor& out, const std::string& backend);
 

@@ -164,6 +164,19 @@ def pairwise_taylor_hessian(
     out: Tensor,
     backend: str,
 ) -> None: ...
+def share_bias(
+    *,
+    linear: Tensor,
+    judged: Tensor | None,
+    total: Tensor,
+    bias: Tensor,
+    magnitude: Tensor,
+    rounding: Tensor,
+    ties: Tensor,
+    out: Tensor,
+    tied: Tensor,
+    backend: str,
+) -> None: ...
 def dwt(
     *, signals: Tensor, bank: Tensor, level: int, extension: str, out: Tensor, backend: str
 ) -> None: ...

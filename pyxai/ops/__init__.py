@@ -62,6 +62,7 @@ from pyxai.ops.sample_permutations import (
     sample_permutations,
     sample_permutations_reference,
 )
+from pyxai.ops.share_bias import share_bias, share_bias_reference
 from pyxai.ops.soft_perturb import soft_perturb, soft_perturb_reference
 from pyxai.ops.table_sums import TableSums, table_sums, table_sums_reference
 
@@ -113,6 +114,8 @@ __all__ = [
     "sample_permutations_reference",
     "shapley_kernel_size_weights",
     "shapley_values_from_table",
+    "share_bias",
+    "share_bias_reference",
     "soft_perturb",
     "soft_perturb_reference",
     "table_sums",

@@ -67,6 +67,7 @@ CALLS = {
     "player_sum": lambda: ops.player_sum(x.repeat(9, 3), players.repeat(3), n_players=70),
     "sample_coalitions": lambda: ops.sample_coalitions(70, 999, seed=3, example_ids=examples),
     "sample_permutations": lambda: ops.sample_permutations(70, 999, seed=3, example_ids=examples),
+    "share_bias": lambda: ops.share_bias(rows.flatten(1), b.flatten(), rows[:1].flatten(1)),
     "soft_perturb": soft_perturb,
     "table_sums": lambda: ops.shapley_values_from_table(x.flatten()[: 1 << 13].repeat(8).double()),
 }

@@ -164,6 +164,11 @@ CALLS = {
     "permutation_prefixes": Call(
         ops.permutation_prefixes, {"permutations": ops.sample_permutations(5, 4, **DRAWS)}
     ),
+    "share_bias": Call(
+        ops.share_bias,
+        {"linear": drawn(2, 4), "bias": drawn(4), "total": drawn(1, 4)}
+        | {"magnitude": torch.ones(1, 4, dtype=D), "rounding": 1e-11, "judged": drawn(2, 4)},
+    ),
     "soft_perturb": Call(ops.soft_perturb, {**WAYS, "weights": torch.rand(5, 4, dtype=D)}),
     # covariance and imputers
     "DenseCovariance": Call(covariance.DenseCovariance, {"matrix": torch.eye(4, dtype=D)}),

@@ -26,6 +26,7 @@ from pyxai.attribution import (
     ShapleyValues,
     ShapleyValueSampling,
 )
+from pyxai.decomposition import ContextualDecomposition
 from pyxai.transforms import AdaptiveWavelet, WaveletTransform, trim
 
 STUB = ast.parse((Path(pyxai.__file__).parent / "_C.pyi").read_text())
@@ -127,6 +128,10 @@ CALLS = {
     "integrated_hessians": (
         lambda: taylor.integrated_hessians(net(), X, target=0),
         {"pairwise_taylor_hessian"},
+    ),
+    "ContextualDecomposition": (
+        lambda: ContextualDecomposition(net()).scores(X, torch.eye(N).view(1, N, N)),
+        {"share_bias"},
     ),
     "trim": (
         lambda: trim(net(), X, transform=WaveletTransform(N, "db2"), method="saliency", target=0),

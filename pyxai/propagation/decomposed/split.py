@@ -16,7 +16,9 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from pyxai._backends import backends
 from pyxai._errors import UnsupportedOperationError
+from pyxai.ops.share_bias import share_bias
 from pyxai.propagation.decomposed.kinds import SPLIT
 from pyxai.propagation.decomposed.policies import Policies
 from pyxai.propagation.decomposed.totals import Totals
@@ -25,9 +27,6 @@ from pyxai.tracing import Call, Node, Run, Values
 from pyxai.tracing.nodes import operands, substitute
 
 __all__ = ["ABSENT", "Constant", "Judged", "Split", "refusal", "split_of"]
-
-
-_CACHED = 2**17  # elements of a value that are worked on at once
 
 
 class _Mark:
@@ -231,45 +230,47 @@ class Split:
         return torch.where(infinite, constant.value, result) if masks else result
 
     def _with_share(self, call: Call, linear: Tensor, constant: Constant) -> Tensor:
-        """Add the group's share of a constant to the linear part, some rows at a time.
-
-        Some ten passes over every element of every layer: those of few rows stay in the cache.
-        """
-        rows = len(linear) if linear.dim() > 1 else 1
-        count = max(1, _CACHED * rows // max(linear.numel(), 1))
-        if torch.is_grad_enabled() or linear.is_cuda or count >= rows:
-            return self._share_added(call, linear, constant, None)
-
-        def some(value: Any, which: slice) -> Any:
-            follows = isinstance(value, Tensor) and value.dim() == linear.dim()
-            return value[which] if follows and len(value) == rows else value
-
-        result = torch.empty_like(linear)
-        for start in range(0, rows, count):
-            which = slice(start, start + count)
-            judged = constant.judged and Judged(*(some(each, which) for each in constant.judged))
-            value, total, magnitude = (some(each, which) for each in constant[:3])
-            part = Constant(value, total, magnitude, judged)
-            result[which] = self._share_added(call, linear[which], part, which)
-        return result
-
-    def _share_added(
-        self, call: Call, linear: Tensor, constant: Constant, which: slice | None
-    ) -> Tensor:
+        """Add the group's share of a constant to the linear part."""
         judged = constant.judged or Judged(linear, constant.total, constant.magnitude)
-        weights, whole = self._weights(call, judged, which)
+        rounding = 0.0 if judged.magnitude is None else self._rounding(call, linear)
+        if _has_kernel(linear) and _per_row(rounding, linear):
+            return self._in_one_pass(call, linear, constant, rounding)
+        weights, whole = self._weights(call, judged, rounding)
         result = torch.addcmul(linear, weights, constant.value)
         if whole is None or constant.judged is not None:
             return result
         return torch.where(whole, constant.total + constant.value, result)
 
+    def _in_one_pass(
+        self, call: Call, linear: Tensor, constant: Constant, rounding: Tensor | float
+    ) -> Tensor:
+        by = constant.judged
+
+        def share(ties: Tensor | float) -> tuple[Tensor, Tensor]:
+            return share_bias(
+                linear,
+                constant.value,
+                constant.total if by is None else by.total,
+                magnitude=constant.magnitude if by is None else by.magnitude,
+                rounding=rounding,
+                ties=ties,
+                judged=None if by is None else by.relevant,
+            )
+
+        # Coverage is costly, and most calls have no ties.
+        late = self.policies.ties == "coverage"
+        result, tied = share(0.0 if late else self._at_ties(call, linear))
+        if late and bool(tied):
+            result, _ = share(self._at_ties(call, linear))
+        return result
+
     def _weights(
-        self, call: Call, judged: Judged, which: slice | None
+        self, call: Call, judged: Judged, rounding: Tensor | float
     ) -> tuple[Tensor, Tensor | None]:
         """Return the group's share of a constant, and where it has all but rounding, if anywhere.
 
         That is nothing: a bias much larger than the linear part would make it grow from layer to
-        layer. ``which`` rows are given; None: all.
+        layer.
         """
         # In place where nobody differentiates: this is read for every element of every layer.
         recorded = torch.is_grad_enabled()
@@ -277,7 +278,7 @@ class Split:
         others = others.abs() if recorded else others.abs_()
         limit: Tensor | float = 0.0
         if judged.magnitude is not None:
-            limit = judged.magnitude.detach() * self._rounding(call, mine, which)
+            limit = judged.magnitude.detach() * rounding
         # One look decides whether there is anything to mend: what is tied has little of both.
         little = others.detach() <= (2 * limit)
         nothing_to_mend = not bool(little.any())
@@ -288,10 +289,10 @@ class Split:
         tied = both.detach() <= (2 * limit)
         weights = mine / both.masked_fill(tied, 1)
         if bool(tied.any()):
-            weights = torch.where(tied, self._at_ties(call, mine, which), weights)
+            weights = torch.where(tied, self._at_ties(call, mine), weights)
         return weights, None if whole is None else whole & ~tied
 
-    def _rounding(self, call: Call, like: Tensor, which: slice | None) -> Tensor | float:
+    def _rounding(self, call: Call, like: Tensor) -> Tensor | float:
         """Return how far apart equal sums may be, for terms whose sizes sum to 1.
 
         Sums are accumulated in float32 at least. Where a group has all features more than one
@@ -304,15 +305,12 @@ class Split:
             return 2**-22
         value = like.new_empty(1).expand(len(has_all), *like.shape[1:])  # for its dimensions
         rows = self.totals.per_row(has_all, call.node, value)
-        if which is not None and rows.dim() and len(rows) > 1:
-            rows = rows[which]
         return torch.where(rows >= 1, 1e-6, 2**-22).to(like.dtype)
 
-    def _at_ties(self, call: Call, linear: Tensor, which: slice | None) -> Tensor:
+    def _at_ties(self, call: Call, linear: Tensor) -> Tensor:
         ties = self.policies.ties
         if ties == "coverage":
-            shares = self.coverage.of_value(call.node, call.runs[0]).to(linear)
-            return shares if which is None else shares[which]
+            return self.coverage.of_value(call.node, call.runs[0]).to(linear)
         # The official code has a way of its own for batch norm.
         half = ties == "official" and "batch_norm" not in call.node.op
         return linear.new_full((), 0.5 if half else 0.0)
@@ -330,6 +328,21 @@ class Split:
         off = torch.where(found == expected, 0.0, (found - expected).abs())
         worst = float(torch.nan_to_num(off, nan=math.inf).max())
         self.errors[call.node] = max(self.errors.get(call.node, 0.0), worst)
+
+
+def _has_kernel(linear: Tensor) -> bool:
+    """Whether the op serves a value: nobody differentiates or traces, and it was built."""
+    if torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return False
+    served = linear.dim() > 0 and linear.dtype in (torch.float32, torch.float64)
+    return served and linear.device.type in backends()["built"]
+
+
+def _per_row(rounding: Tensor | float, linear: Tensor) -> bool:
+    """Whether rounding is that of the first axis, if of any."""
+    if not isinstance(rounding, Tensor) or rounding.dim() == 0:
+        return True
+    return rounding.dim() == linear.dim() and len(rounding) in (1, len(linear))
 
 
 def split_of(call: Call) -> Split:

@@ -1,0 +1,1 @@
+#include "../cuda/share_bias.cu"
