@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pyxai._checks import check_choice, check_finite, check_int, check_number, describe
 from pyxai._lazy import above
-from pyxai.ops import WAVELET_MODES, filter_bank
+from pyxai.ops import WAVELET_MODES, filter_bank, wavelet_bands
 from pyxai.runner import ProgressOption
 from pyxai.runner.progress import Progress, check_progress
 from pyxai.transforms.adaptive.distilled import DistilledLinearModel, fit_distilled, labels_of
@@ -298,9 +298,9 @@ class AdaptiveWavelet:
         return Waves(tuple(values.shape[-self.n_dims :]), self.level, self.mode)
 
     def _teacher(self, values: Tensor, model: Any, target: Any) -> Teacher | None:
-        WaveletTransform(
-            values.shape[-self.n_dims :], self.wavelet, level=self.level, mode=self.mode
-        )  # tells of signals that are too short before the model runs
+        # Tells of signals that are too short before the model runs.
+        sizes = tuple(values.shape[-self.n_dims :])
+        wavelet_bands(sizes, len(scaling_filter(self.wavelet)), self.level, self.mode, "sizes of X")
         if model is None:
             return None
         if not callable(model):

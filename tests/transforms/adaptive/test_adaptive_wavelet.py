@@ -312,7 +312,7 @@ def test_errors():
         with pytest.raises(ValueError, match=message):
             AdaptiveWavelet(**arguments)
     with pytest.raises(
-        ValueError, match="sizes must be at least 10, the taps of the filter, at ev"
+        ValueError, match=r"^sizes of X must be at least 10, the taps of the filter, at ev"
     ):
         AdaptiveWavelet("db5").fit(x[:, :8])
     with pytest.raises(ValueError, match=r"X must have shape \[batch, ..., length\], got \[24\]"):
