@@ -673,15 +673,9 @@ def test_a_few_rows_after_gradients_are_not_written_into():
 
 
 def test_rounding_is_not_taken_for_rows_that_mix():
-    """Sums of other lengths round otherwise, and may cancel to next to nothing."""
-    weights = torch.randn(300, 700, generator=torch.Generator().manual_seed(0))
+    """Kernels for other numbers of rows round otherwise, whatever is in the rows."""
 
-    def cancelled(rows):
-        outputs = rows @ weights
-        return (outputs - outputs.double().float().roll(0)).sum(1) + (rows @ weights.sum(1)) * 1e-12
+    def rounded(rows):
+        return rows.sum(1) * (1.001 if len(rows) == 1 else 1.0)
 
-    def small(rows):
-        return (rows @ weights).sum(1) - rows @ weights.sum(1)
-
-    for model in (cancelled, small):
-        Runner(model).outputs((torch.rand(5, 300),))
+    Runner(rounded).outputs((torch.rand(5, 3),))
