@@ -25,6 +25,8 @@ _KEPT = 2**20
 # Sizes with at most so many pairs are listed and chosen from; of larger ones coalitions are drawn
 # until they are distinct.
 LISTED = 20_000
+# More pairs than any budget; counts end here.
+_MANY = 2**62
 
 
 class CoalitionPairs(NamedTuple):
@@ -46,18 +48,23 @@ class _Sizes(NamedTuple):
 
 
 def _sizes(n_players: int) -> _Sizes:
-    half = range(1, n_players // 2 + 1)
-    middle = [2 * size == n_players for size in half]
-    counts = [math.comb(n_players, s) // (2 if m else 1) for s, m in zip(half, middle, strict=True)]
-    size = torch.arange(1, len(counts) + 1, dtype=torch.float64)
-    twice = torch.tensor([1.0 if m else 2.0 for m in middle], dtype=torch.float64)
+    half = n_players // 2
+    counts, count = [], 1
+    for chosen in range(1, half + 1):
+        if count < _MANY:  # they only grow up to the middle; exact ones would get very long
+            count = count * (n_players - chosen + 1) // chosen
+        counts.append(min(count, _MANY))
+    size = torch.arange(1, half + 1, dtype=torch.float64)
+    twice = torch.full_like(size, 2.0)
+    if n_players == 2 * half:  # each pair of halves is counted twice
+        counts[-1] = min(math.comb(n_players, half) // 2, _MANY)
+        twice[-1] = 1.0
     # All coalitions of one size weigh (n - 1) / (s (n - s)) together. Shares go with its square
     # root, the choice of least variance where residuals are alike in all sizes: between the kernel
     # itself (shap) and equal shares (leverage scores).
     kernel = twice / (size * (n_players - size))
     share = twice / (size * (n_players - size)).sqrt()
-    bounded = [min(count, 2**62) for count in counts]
-    return _Sizes(torch.tensor(bounded, dtype=torch.float64), kernel, share)
+    return _Sizes(torch.tensor(counts, dtype=torch.float64), kernel, share)
 
 
 def _allocate(sizes: _Sizes, n_pairs: int, outer_first: bool) -> tuple[Tensor, Tensor]:
@@ -75,16 +82,14 @@ def _allocate(sizes: _Sizes, n_pairs: int, outer_first: bool) -> tuple[Tensor, T
 
 
 def _subsets(n_players: int, size: int) -> Tensor:
-    """All coalitions of ``size``, one of each pair, bool [n_pairs, n_players]."""
+    """List the coalitions of ``size``, one of each pair, by members: int64 [n_pairs, size]."""
     middle = 2 * size == n_players  # then only the half that holds player 0
     first, picked = (1, size - 1) if middle else (0, size)
     count = math.comb(n_players - first, picked)
     # Consumed by numpy in C; torch.combinations would build all n ** size tuples first.
     flat = itertools.chain.from_iterable(itertools.combinations(range(first, n_players), picked))
     chosen = torch.from_numpy(np.fromiter(flat, np.int64, count * picked)).view(count, picked)
-    masks = torch.zeros(count, n_players, dtype=torch.bool)
-    masks[:, :first] = True
-    return masks.scatter_(1, chosen, True)
+    return torch.cat([torch.zeros(count, first, dtype=torch.int64), chosen], 1)
 
 
 def _random_subsets(sizes: Tensor, number: Tensor, n_players: int, seed: int) -> Tensor:
@@ -216,6 +221,7 @@ def _first_coalitions(sizes: _Sizes, drawn: Tensor, n_players: int, seed: int) -
         if int(drawn[size - 1]) < subsets.shape[0]:
             order = uniform(torch.arange(subsets.shape[0]), 1, seed=seed, stream=1 + size)
             subsets = subsets[order[:, 0].argsort()[: int(drawn[size - 1])]]
-        parts.append(subsets)
+        masks = torch.zeros(subsets.shape[0], n_players, dtype=torch.bool)
+        parts.append(masks.scatter_(1, subsets, True))
     masks = torch.cat(parts)
     return masks[masks.sum(1).argsort(stable=True)]

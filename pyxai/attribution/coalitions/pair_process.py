@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from pyxai._quadrature import legendre
 from pyxai.attribution.coalitions.coalitions import CoalitionPairs
 
 __all__ = ["MAX_PAIRS", "pair_process"]
 
 MAX_PAIRS = 4096  # the matrix of all pairs against all pairs is factored once for each decay
+# Nodes of a quadrature over [0, decay], in which the integrand is nearly exp(DECAYS): more change
+# nothing.
+MAX_NODES = 40
 DECAYS = (0.01, 0.1, 0.3, 1.0, 2.0, 4.0, 8.0)  # times 1 / n_players: from additive to rough games
 
 
@@ -36,16 +39,20 @@ def _prior(signs: Tensor, decay: float) -> _Fit:
     covariance = (even - odd) / 2
     covariance.diagonal().mul_(1 + 1e-9)
     # sum over odd k of (2 / k) decay^k K_{k-1} = 2 * integral over [0, decay] of the even part of
-    # the generating function (1 + r)^p (1 - r)^(n - 1 - p); Gauss-Legendre is exact for it.
-    nodes, quadrature = np.polynomial.legendre.leggauss(n_players // 2 + 1)
-    radius = torch.from_numpy(decay * (nodes + 1) / 2).to(signs)
-    rule = torch.from_numpy(decay * quadrature / 2).to(signs)
-    others = torch.arange(n_players, dtype=torch.float64, device=signs.device)[:, None]
+    # the generating function (1 + r)^p (1 - r)^(n - 1 - p), p being the members among the others.
+    nodes, quadrature = legendre(min(n_players // 2 + 1, MAX_NODES))
+    radius = torch.from_numpy(decay * nodes).to(signs)
+    rule = torch.from_numpy(decay * quadrature).to(signs)
     grow, shrink = radius.log1p(), (-radius).log1p()
-    table = (others * grow + (n_players - 1 - others) * shrink - scale).exp()
-    table = ((table + table.flip(0)) * rule).sum(1)  # [n_players], by members among the others
-    members = (signs > 0).sum(1, keepdim=True) - (signs > 0).long()
-    cross = signs * table[members]  # [n_rows, n_players], covariance of phi with an observation
+
+    def effect(others: Tensor) -> Tensor:  # [n_rows, 1], of a player with so many other members
+        rest = n_players - 1 - others
+        both = (others * grow + rest * shrink, rest * grow + others * shrink)
+        return ((both[0] - scale).exp() + (both[1] - scale).exp()) @ rule[:, None]
+
+    members = (signs > 0).sum(1, keepdim=True).double()
+    # [n_rows, n_players], covariance of phi with an observation
+    cross = torch.where(signs > 0, effect(members - 1), -effect(members))
     order = torch.arange(1, n_players + 1, 2, dtype=torch.float64, device=signs.device)
     log_count = (
         math.lgamma(n_players)
@@ -84,19 +91,24 @@ def pair_process(
     totals : Tensor, shape [batch]
         ``v(all) - v(none)``, float64; a pair as any other, so that the values add up to it.
     errors : bool
-        Whether to return posterior standard deviations.
+        Whether to return standard errors.
 
     Returns
     -------
     values : Tensor, shape [batch, n_players]
         Each row sums to its total.
     errors : Tensor or None, shape [batch, n_players]
-        Posterior standard deviations, their scale estimated from the row's own differences.
+        Posterior standard deviations over all decays, each as likely as the row's differences make
+        it. Their scale is the larger of that of the likelihood and that of the misses when each
+        observation is predicted from the others [2]_, widened as Student's law is, so that 1.96 of
+        them hold 95 %.
 
     References
     ----------
     .. [1] A. O'Hagan, "Bayes-Hermite quadrature", Journal of Statistical Planning and Inference 29,
        1991: the posterior mean of a linear functional of a Gaussian process.
+    .. [2] S. Sundararajan, S. S. Keerthi, "Predictive Approaches for Choosing Hyperparameters in
+       Gaussian Processes", Neural Computation 13(5), 2001, eq. 5.
     """
     device = differences.device
     n_players = pairs.masks.shape[1]
@@ -105,19 +117,41 @@ def pair_process(
     observed = torch.cat([totals[:, None], differences], 1) / 2  # [batch, n_pairs + 1]
     best = torch.full_like(totals, torch.inf)
     values = torch.zeros(totals.shape[0], n_players, dtype=torch.float64, device=device)
-    spread = torch.zeros_like(values)
+    found: list[tuple[Tensor, Tensor, Tensor]] = []  # misfit, values and variances of each decay
     for decay in DECAYS:
         if decay / n_players > 0.75:
             continue
         fit = _prior(signs, decay / n_players)
         white = torch.linalg.solve_triangular(fit.factor, observed.T, upper=False)
-        fitted_scale = white.square().mean(0)  # [batch]
+        scale = white.square().mean(0)  # [batch]
         # Minus twice the log marginal likelihood over the number of observations.
-        misfit = fitted_scale.clamp(min=1e-300).log() + 2 * fit.factor.diagonal().log().mean()
-        better = misfit < best
+        misfit = scale.clamp(min=1e-300).log() + 2 * fit.factor.diagonal().log().mean()
+        better, each = misfit < best, observed @ fit.weights
         best = torch.where(better, misfit, best)
-        values = torch.where(better[:, None], observed @ fit.weights, values)
-        spread = torch.where(better[:, None], fitted_scale[:, None] * fit.variance, spread)
+        values = torch.where(better[:, None], each, values)
+        if errors:
+            scale = torch.maximum(scale, _scale_of_misses(fit.factor, white))
+            found.append((misfit, each, scale[:, None] * fit.variance))
+    spread = _spread(found, values, len(signs)) if errors else None
     # The jitter of the factor leaves 1e-9 of the total; what is missing goes to all alike.
     values += ((totals - values.sum(1)) / n_players)[:, None]
-    return values, spread.sqrt() if errors else None
+    return values, spread
+
+
+def _scale_of_misses(factor: Tensor, white: Tensor) -> Tensor:
+    """Return the mean squared miss, in prior variances, of predictions from the others; [batch]."""
+    inverse = torch.linalg.solve_triangular(
+        factor, torch.eye(len(factor), dtype=factor.dtype, device=factor.device), upper=False
+    )
+    misses: Tensor = (inverse.T @ white).square() / inverse.square().sum(0)[:, None]
+    return misses.mean(0)
+
+
+def _spread(
+    found: list[tuple[Tensor, Tensor, Tensor]], values: Tensor, n_observations: int
+) -> Tensor:
+    """Return standard errors of ``values`` when every decay may be the right one."""
+    misfits, means, variances = (torch.stack(parts) for parts in zip(*found, strict=True))
+    weights = torch.softmax(-n_observations / 2 * misfits, 0).unsqueeze(-1)
+    spread = (weights * (variances + (means - values).square())).sum(0).sqrt()
+    return spread * (1 + (1.96**2 + 1) / (4 * n_observations))  # quantiles of Student and normal

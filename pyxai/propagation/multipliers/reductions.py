@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from pyxai._errors import UnsupportedOperationError
+from pyxai._quadrature import legendre
 from pyxai.propagation.multipliers.closed_secants import exp_secant
 from pyxai.propagation.multipliers.secant import pair, secant, values_at
 from pyxai.tracing import Call
@@ -235,9 +235,9 @@ def power_sum(call: Call, multiplier: Tensor) -> dict[str, Tensor]:
     x, b = pair(call, "self", multiplier.dtype)
     dim = call.node.args.get("dim")
     factors = x.numel() // max(x.shape[0], 1) if dim is None else x.shape[dim]
-    nodes, weights = np.polynomial.legendre.leggauss(max((factors + 1) // 2, 1))
+    nodes, weights = legendre(max((factors + 1) // 2, 1))
     found = torch.zeros_like(x)
-    for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
+    for node, weight in zip(nodes, weights, strict=True):
         point = b + float(node) * (x - b)
         found += float(weight) * call.vjp(multiplier, self=point)["self"]
     return {"self": reduce_to(found, call.shape("self"))}

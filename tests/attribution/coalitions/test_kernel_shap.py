@@ -9,8 +9,9 @@ from closed_forms import CASES
 import pyxai
 from pyxai import PyxaiWarning
 from pyxai.attribution import KernelShap, ShapleyValues
+from pyxai.attribution.coalitions import pair_process as process_module
 from pyxai.attribution.coalitions.coalitions import kernel_pairs
-from pyxai.attribution.coalitions.pair_process import pair_process
+from pyxai.attribution.coalitions.pair_process import DECAYS, _prior, pair_process
 from pyxai.attribution.coalitions.pair_regression import pair_regression
 from pyxai.imputers import Gaussian, Marginal
 
@@ -165,9 +166,36 @@ def game_tables(n_players, generator):
     return torch.stack([smooth, products, (on * scale).amax(1)])
 
 
+def many_tables(n_players, generator):
+    """Nets of several roughness, their probabilities, products, a maximum, trees, a majority."""
+    bits = (torch.arange(2**n_players)[:, None] >> torch.arange(n_players)) & 1
+    on = bits.double()
+    draw = functools.partial(torch.randn, generator=generator, dtype=torch.float64)
+
+    def net(scale, activation):
+        first = draw(n_players, 32) / n_players**0.5 * scale
+        hidden = activation((on * draw(n_players)) @ first + 0.3 * draw(32))
+        return hidden @ draw(32) / 32**0.5
+
+    trees = torch.zeros(2**n_players, dtype=torch.float64)
+    for _ in range(20):
+        picked = torch.randint(0, n_players, (3,), generator=generator)
+        trees += draw(8)[(bits[:, picked] * torch.tensor([1, 2, 4])).sum(1)]
+    tables = [net(1, torch.tanh), net(3, torch.tanh), net(6, torch.tanh), net(3, torch.relu)]
+    tables += [torch.sigmoid(2 * net(3, torch.relu)), torch.sigmoid(6 * net(3, torch.tanh))]
+    majority = (on.sum(1) > n_players // 2).double() + 0.1 * net(1, torch.tanh)
+    tables += [trees, trees.sigmoid(), majority, *game_tables(n_players, generator)[1:]]
+    return torch.stack(tables)
+
+
 @functools.cache
 def errors_over_seeds(fit, n_pairs, n_seeds=40, n_players=10):
     tables = game_tables(n_players, torch.Generator().manual_seed(5))
+    return errors_of(fit, tables, n_pairs, n_seeds)
+
+
+def errors_of(fit, tables, n_pairs, n_seeds):
+    n_players = tables.shape[1].bit_length() - 1
     powers = 2 ** torch.arange(n_players)
     played = torch.ones(1, n_players, dtype=torch.float64)
     exact = ShapleyValues(lambda z: tables[:, (z.long() * powers).sum(1)].T).attribute(played)[0]
@@ -208,6 +236,53 @@ def test_gaussian_process_has_the_smaller_error(n_pairs):
     size = lambda misses: misses.square().mean((0, 2)).sqrt()  # noqa: E731
     assert (size(process) < size(regression)).all()
     assert size(process)[0] < 0.75 * size(regression)[0]
+
+
+@functools.cache
+def process_over_games(n_pairs, n_seeds, n_players=10):
+    """Misses and errors over 44 games of eleven kinds, [n_seeds * 4, 11, n_players]."""
+    parts = []
+    for kind in range(4):
+        tables = many_tables(n_players, torch.Generator().manual_seed(kind))
+        parts.append(errors_of(pair_process, tables, n_pairs, n_seeds))
+    return tuple(torch.cat(part) for part in zip(*parts, strict=True))
+
+
+@pytest.mark.parametrize("n_pairs", [15, 25, 60, 200])
+def test_intervals_of_the_gaussian_process_hold_what_they_say(n_pairs):
+    misses, claims = process_over_games(n_pairs, 10)
+    covered = (misses.abs() <= 1.96 * claims).double().mean((0, 2))
+    # 4400 cases, of which those of one set of coalitions hang together: one percent.
+    assert covered.mean() > 0.94
+    assert covered.min() > 0.89  # 400 cases of one kind of game
+    # The price of holding is that they are not much wider than they must be.
+    ratio = claims.square().mean((0, 2)).sqrt() / misses.square().mean((0, 2)).sqrt()
+    assert ratio.median() < 1.5
+
+
+def test_the_prior_of_many_players_takes_few_nodes():
+    """Equal to the quadrature that is exact, with half as many nodes as there are players."""
+    for n_players in (81, 200, 401):
+        masks = kernel_pairs(n_players, 12, 0).masks
+        signs = torch.cat([torch.ones(1, n_players), 2.0 * masks - 1]).double()
+        for decay in DECAYS:
+            _, weights, variance = _prior(signs, decay / n_players)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(process_module, "MAX_NODES", n_players)
+                _, exact_weights, exact_variance = _prior(signs, decay / n_players)
+            torch.testing.assert_close(weights, exact_weights, rtol=1e-9, atol=1e-12)
+            torch.testing.assert_close(variance, exact_variance, rtol=1e-9, atol=1e-12)
+
+
+def test_a_game_of_very_many_players():
+    """Cost is linear in the players: 4608 took ten seconds, these would have taken an hour."""
+    n = 40_000
+    x = torch.ones(1, n, dtype=torch.float64)
+    weights = rows(1, n)[0] / n**0.5
+    scores = KernelShap(lambda z: torch.tanh(z @ weights)).attribute(
+        x, estimator="gaussian_process"
+    )
+    assert scores.sum().item() == pytest.approx(torch.tanh(weights.sum()).item())
 
 
 def test_no_coalition_twice_and_complements_apart():
