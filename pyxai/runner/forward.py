@@ -115,7 +115,7 @@ class Forward:
             raise _disconnected(scalars)
         # Of a single number the gradient starts at 1, which torch need not be told and check.
         start = torch.ones_like(scalars) if scalars.numel() > 1 or scalars.is_complex() else None
-        found = torch.autograd.grad(scalars, leaves, start, allow_unused=True)
+        found = _differentiated(scalars, leaves, start)
         if all(grad is None for grad in found):  # what needs a gradient is not the inputs
             raise _disconnected(scalars)
         grads = tuple(
@@ -197,6 +197,18 @@ class Forward:
             arguments = map_rows(expand, arguments, this.n_examples)
         given: tuple[Any, ...] = own_values(arguments)
         return given
+
+
+def _differentiated(scalars: Tensor, leaves: Rows, start: Tensor | None) -> Any:
+    try:
+        return torch.autograd.grad(scalars, leaves, start, allow_unused=True)
+    except RuntimeError as error:
+        if "use_reentrant=True" not in str(error):
+            raise
+        raise ValueError(
+            "model must call torch.utils.checkpoint with use_reentrant=False for gradients with "
+            "respect to its inputs to be taken, got use_reentrant=True"
+        ) from error
 
 
 def _disconnected(outputs: Tensor) -> ValueError:

@@ -13,7 +13,7 @@ from pyxai.tracing.nodes import Node
 from pyxai.tracing.row_views import GatheredRun, batch_growth
 from pyxai.tracing.rules import Rule, RuleTable
 from pyxai.tracing.signs import is_nonnegative
-from pyxai.tracing.trace import trace, trace_rows
+from pyxai.tracing.trace import trace, trace_rows, unwrapped
 
 __all__ = [
     "AFFINE",
@@ -34,4 +34,5 @@ __all__ = [
     "is_nonnegative",
     "trace",
     "trace_rows",
+    "unwrapped",
 ]

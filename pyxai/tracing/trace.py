@@ -27,7 +27,7 @@ from pyxai.tracing.graph import Graph, Program
 from pyxai.tracing.nodes import is_user_code
 from pyxai.tracing.staleness import attributes_kept, check_current, is_current, outputs_as_found
 
-__all__ = ["trace", "trace_rows"]
+__all__ = ["trace", "trace_rows", "unwrapped"]
 
 # Graphs kept per model: one for each combination of shapes, dtypes and module states in use.
 _CACHE_SIZE = 16
@@ -84,7 +84,7 @@ def trace(
     Tracing takes 10 to 30 ms per op of the model. The model is left as found: training flags,
     ``requires_grad``, hooks, attributes of its modules.
     """
-    model = _unwrapped(model)
+    model = unwrapped(model)
     inputs = (example_inputs,) if isinstance(example_inputs, Tensor) else tuple(example_inputs)
     for position, value in enumerate(inputs):
         if not isinstance(value, Tensor):
@@ -162,7 +162,14 @@ def _check_apart(graph: Graph, inputs: tuple[Tensor, ...], arguments: tuple[Any,
         )
 
 
-def _unwrapped(model: Any) -> nn.Module:
+def unwrapped(model: Any) -> nn.Module:
+    """Return the module that runs in Python within wrappers that compile or distribute it.
+
+    Raises
+    ------
+    TypeError
+        If there is none.
+    """
     while True:
         if hasattr(model, "_orig_mod"):  # torch.compile
             model = model._orig_mod

@@ -78,7 +78,7 @@ def test_batches_stay_within_a_limit_at_which_captum_runs_out(name, batch, limit
     given = arguments(name, x)
     with pytest.raises(RuntimeError, match="out of memory"):
         peer(getattr(captum.attr, name)(small_net(limited=True)), *given, target=1)
-    calls_the_model = name in ("GradientShap", "IntegratedGradients")
+    calls_the_model = name in ("GradientShap", "IntegratedGradients", "GuidedBackprop")
     options = {"epsilon": 0.0} if name == "LRP" else {}
     explainer = getattr(attribution, name)(small_net(limited=calls_the_model), **options)
     found = explainer.attribute(*given, target=1)

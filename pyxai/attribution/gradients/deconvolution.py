@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 
-from pyxai.attribution.gradients.modified_relu import RELUS, ModifiedRelu, relu_table
+from pyxai.attribution.gradients.modified_relu import ModifiedRelu
 from pyxai.methods.store import register
-from pyxai.tracing import Call
 
 __all__ = ["Deconvolution"]
 
-_TABLE = relu_table("Deconvolution")
+
+def _deconvolved(relu: Any) -> Any:
+    return relu.register_hook(_positive)
 
 
-@_TABLE.register(*RELUS)
-def _deconvolved(call: Call, relevance: Tensor) -> dict[str, Tensor]:
-    return {"self": relevance.clamp(min=0)}
+def _positive(
+    _: tuple[Tensor | None, ...], gradients: tuple[Tensor | None, ...]
+) -> tuple[Tensor | None, ...]:
+    return tuple(None if each is None else each.clamp(min=0) for each in gradients)
 
 
 @register("deconvolution", axioms=("null_player", "symmetry"), needs="module")
 class Deconvolution(ModifiedRelu):
     """Gradient in which a ReLU passes positive gradients, whatever its activation.
+
+    What counts as a ReLU is said in `GuidedBackprop`.
 
     Parameters
     ----------
@@ -38,4 +44,5 @@ class Deconvolution(ModifiedRelu):
        2014, section 2.1.
     """
 
-    table = _TABLE
+    method = "Deconvolution"
+    mark = staticmethod(_deconvolved)

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 
-from pyxai.attribution.gradients.modified_relu import RELUS, ModifiedRelu, relu_table
+from pyxai.attribution.gradients.modified_relu import ModifiedRelu
 from pyxai.methods.store import register
-from pyxai.tracing import Call
 
 __all__ = ["GuidedBackprop"]
 
-_TABLE = relu_table("Guided Backprop")
+
+def _guided(relu: Any) -> Any:
+    return relu.register_prehook(_positive)
 
 
-@_TABLE.register(*RELUS)
-def _guided(call: Call, relevance: Tensor) -> dict[str, Tensor]:
-    return call.vjp(relevance.clamp(min=0))
+def _positive(gradients: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+    return tuple(None if each is None else each.clamp(min=0) for each in gradients)
 
 
 @register("guided_backprop", axioms=("null_player", "symmetry"), needs="module")
 class GuidedBackprop(ModifiedRelu):
     """Gradient in which a ReLU passes only positive gradients of positive activations.
 
-    Every ReLU of the model is found, whether it is a module, a function, re-used or in place.
+    Every ReLU of the model is found, whether it is a module, a function, re-used or in place, in a
+    recurrent layer or in a checkpoint. What is none, as torch has it, keeps its gradient: ReLU6,
+    leaky ReLU and their like, and ``clamp(min=0)``; so does an ``autograd.Function`` with its own
+    backward.
 
     Parameters
     ----------
@@ -40,4 +45,5 @@ class GuidedBackprop(ModifiedRelu):
        workshop 2015, section 3.4.
     """
 
-    table = _TABLE
+    method = "Guided Backprop"
+    mark = staticmethod(_guided)

@@ -2,45 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from pyxai._checks import describe
-from pyxai._errors import warn
+from pyxai._errors import UnsupportedOperationError, warn
 from pyxai._inputs import format_inputs, restore_form
+from pyxai.game.path import input_gradients
 from pyxai.methods.base import GradientAttribution
-from pyxai.propagation.multipliers.engine import target_seed
-from pyxai.propagation.relevance.table import gradient
-from pyxai.propagation.row_passes import row_passes
-from pyxai.runner import Target
-from pyxai.runner.arguments import as_arguments, take_arguments
-from pyxai.runner.state import find_modules, warn_if_training
-from pyxai.tracing import Graph, RuleTable, trace_rows
+from pyxai.runner import Runner, execution
+from pyxai.tracing import unwrapped
 
-__all__ = ["RELUS", "ModifiedRelu", "relu_table"]
+__all__ = ["Mark", "ModifiedRelu"]
 
 TensorOrTuple = Tensor | tuple[Tensor, ...]
-RELUS = ("relu", "relu6")
 
+Mark = Callable[[Any], Any]
+"""Puts another rule on a ReLU in the record of autograd, and returns what takes it off again."""
 
-class _EveryOp(RuleTable):
-    """Differentiates every op, but for those that have a rule of their own."""
-
-    def rule_for(self, node: Any) -> Any:
-        return super().rule_for(node) or gradient
-
-
-def relu_table(method: str) -> RuleTable:
-    """Return a table that differentiates every op, to add rules for ReLUs to."""
-    return _EveryOp(method)
+_RELU = "ReluBackward0"
+# Nodes that stand for whole parts of a model, whose ReLUs nobody sees.
+_OPAQUE = {
+    "CompiledFunctionBackward": "torch.compile",
+    "DifferentiableGraphBackward": "torch.jit.script",
+    "AutogradOpBackward": "torch.cond, a scan, a map or a while_loop",
+}
 
 
 class ModifiedRelu(GradientAttribution):
-    """What the two methods share; they differ in their table."""
+    """What the two methods share; they differ in what they do to a ReLU."""
 
-    table: RuleTable
+    method: str
+    mark: Mark
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__(model)
@@ -72,6 +69,8 @@ class ModifiedRelu(GradientAttribution):
         ------
         ValueError, TypeError
             If an argument does not fit.
+        UnsupportedOperationError
+            If a part of the model is one op to autograd, so that its ReLUs cannot be seen.
 
         Warns
         -----
@@ -79,29 +78,96 @@ class ModifiedRelu(GradientAttribution):
             If the model has no ReLU, so that the result is the plain gradient.
         """
         given, is_tuple = format_inputs(inputs, gradients=True)
-        arguments = as_arguments(additional_forward_args)
-        chosen = Target(target)
-        batch = given[0].shape[0]
-        chosen.check_examples(batch)
-        warn_if_training(find_modules(self.model), self.model)
-        graph: Graph = trace_rows(self.model, given, arguments)
-        if not any(op in RELUS for op in graph.ops):
+        marked = _MarkedRelus(unwrapped(self.model), self.method, type(self).mark)
+        with execution():  # compiled, the ReLUs could not be seen
+            runner = Runner(marked, target=target, additional_forward_args=additional_forward_args)
+        try:
+            found = input_gradients(runner, given)
+        finally:
+            marked.release()
+        if not marked.met:
             warn(
-                f"{self.table.method} changes the gradient of ReLUs, and the model has none: the "
+                f"{self.method} changes the gradient of ReLUs, and the model has none: the "
                 "result is the plain gradient",
             )
+        return restore_form(found, is_tuple)
 
-        def work(examples: slice) -> tuple[Tensor, ...]:
-            part, further = take_arguments((given, arguments), examples, batch)
-            with torch.no_grad():
-                values = graph.run(part, further)
-                _, seed = target_seed(values[graph.output], chosen, examples, 1)
-                found = graph.propagate(seed, values, self.table)
-            return tuple(
-                torch.zeros(value.shape, dtype=seed.dtype, device=value.device)
-                if gradient is None
-                else gradient
-                for gradient, value in zip(found, part, strict=True)
-            )
 
-        return restore_form(row_passes(graph, given, 2, work), is_tuple)
+class _MarkedRelus:
+    """A model that marks the ReLUs which it ran, in the record that autograd keeps of the run.
+
+    So they are seen whatever called them: modules, functions, code in C++. The model itself is
+    not touched, nor anything that another thread could see.
+    """
+
+    def __init__(self, model: nn.Module, method: str, mark: Mark) -> None:
+        self.model = model
+        self.method = method
+        self.mark = mark
+        self.met = False
+        """Whether a ReLU was marked so far."""
+        self._marks: list[Any] = []
+
+    @property
+    def measured_as(self) -> tuple[Any, tuple[Any, ...]]:
+        """What lives as long as the memory that it takes is known, and a name for it there."""
+        return self.model, (_MarkedRelus, self.method)
+
+    def __call__(self, *args: Any) -> Any:
+        """Run the model and mark its ReLUs, where gradients are recorded."""
+        self.release()
+        with _OutOfPlace():
+            outputs = self.model(*args)
+        if isinstance(outputs, Tensor) and outputs.grad_fn is not None:
+            for node in _recorded(outputs.grad_fn):
+                name = node.name()
+                for end, maker in _OPAQUE.items():
+                    if name.endswith(end):
+                        raise UnsupportedOperationError(
+                            f"{self.method} must see the ReLUs of the model, got a part that is "
+                            f"one op to autograd, made by {maker}; give it in plain Python"
+                        )
+                if name == _RELU:
+                    self._marks.append(self.mark(node))
+        self.met = self.met or bool(self._marks)
+        return outputs
+
+    def release(self) -> None:
+        """Take the marks off: what a model keeps of a run is the user's."""
+        for mark in self._marks:
+            mark.remove()
+        self._marks.clear()
+
+
+def _recorded(last: Any) -> Iterator[Any]:
+    """Yield the nodes that autograd would pass from one on, each once."""
+    seen = {last}
+    waiting = [last]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for before, _ in node.next_functions:
+            if before is not None and before not in seen:
+                seen.add(before)
+                waiting.append(before)
+
+
+class _OutOfPlace(TorchFunctionMode):
+    """Write to a view what ReLU makes of it: of one in place, autograd's record shows nothing."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in _IN_PLACE or (func is nn.functional.relu and _in_place(*args, **kwargs)):
+            value = args[0] if args else kwargs["input"]
+            if value._is_view():
+                return value.copy_(torch.relu(value))
+        return func(*args, **kwargs)
+
+
+_IN_PLACE = (torch.relu_, Tensor.relu_)
+
+
+def _in_place(input: Tensor, inplace: bool = False) -> bool:
+    return inplace
