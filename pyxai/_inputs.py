@@ -105,8 +105,9 @@ def format_baselines(
     Parameters
     ----------
     baselines : None, float, Tensor, or tuple of these
-        None is 0. A tensor has shape ``[batch, *feat]``, ``[1, *feat]`` or ``[*feat]``. One number
-        serves every tensor of a tuple.
+        None is 0. A tensor has shape ``[batch, *feat]``, ``[1, *feat]`` or ``[*feat]``, or a shape
+        that broadcasts to one of these, as ``[batch, 1]`` does. One number serves every tensor of a
+        tuple.
     inputs : tuple of Tensor
         As `format_inputs` returns them.
     name : str
@@ -189,9 +190,9 @@ def format_feature_mask(
     Parameters
     ----------
     feature_mask : None, Tensor, or tuple of Tensor
-        Integers from 0, of a shape that broadcasts to the input's: features with the same number
-        are one player, also across the tensors of a tuple. Numbers may leave gaps. None: every
-        feature is its own player, counting on across the tuple.
+        Whole numbers from 0, of any real dtype and of a shape that broadcasts to the input's:
+        features with the same number are one player, also across the tensors of a tuple. Numbers
+        may leave gaps. None: every feature is its own player, counting on across the tuple.
     inputs : tuple of Tensor
         As `format_inputs` returns them.
     name : str
@@ -205,7 +206,7 @@ def format_feature_mask(
     Raises
     ------
     TypeError
-        If a mask is not an integer tensor.
+        If a mask is not a tensor of whole numbers.
     ValueError
         If the count or a shape does not fit, or an id is negative.
     """
@@ -300,9 +301,8 @@ def _format_baseline(name: str, value: Any, tensor: Tensor) -> Tensor | float:
         return _format_baseline(name, value.item(), tensor)
     check_device(name, value, tensor.device)
     feature_shape = tensor.shape[1:]
-    if value.shape == feature_shape:
-        value = value.unsqueeze(0)
-    if value.shape[1:] != feature_shape or value.shape[0] not in (1, tensor.shape[0]):
+    full = _with_all_dimensions(value, tensor)
+    if full is None:
         fitting = dict.fromkeys((tensor.shape[0], 1))
         shapes = " or ".join(str([count, *feature_shape]) for count in fitting)
         raise ValueError(
@@ -310,10 +310,24 @@ def _format_baseline(name: str, value: Any, tensor: Tensor) -> Tensor | float:
             f"{_one_example(value, tensor)}"
         )
     check_finite(name, value)
-    return as_dtype(name, value.detach(), tensor.dtype)
+    found = as_dtype(name, full.detach(), tensor.dtype)
+    if found.shape[1:] == feature_shape:
+        return found
+    return found.expand(found.shape[0], *feature_shape).contiguous()
+
+
+def _with_all_dimensions(value: Tensor, tensor: Tensor) -> Tensor | None:
+    """Return a value with a size, 1 or the input's, in each of its dimensions; None: it has not."""
+    if value.dim() > tensor.dim():
+        return None
+    full = value.reshape(*[1] * (tensor.dim() - value.dim()), *value.shape)
+    fits = all(have in (1, want) for have, want in zip(full.shape, tensor.shape, strict=True))
+    return full if fits else None
 
 
 def _fit_background(name: str, value: Tensor, tensor: Tensor) -> Tensor:
+    if value.dim() == tensor.dim() and _with_all_dimensions(value[:1], tensor) is not None:
+        value = value.expand(value.shape[0], *tensor.shape[1:]).contiguous()
     if value.shape[1:] != tensor.shape[1:]:
         listed = ", ".join(("*", *(str(size) for size in tensor.shape[1:])))
         raise ValueError(
@@ -383,19 +397,16 @@ def _counting_maps(inputs: tuple[Tensor, ...], sizes: list[int]) -> tuple[Tensor
 
 def _format_map(name: str, value: Any, tensor: Tensor) -> Tensor:
     """Return ids as int64 ``[1 or batch, *feat]``, or with sizes 1 that broadcast."""
-    check_tensor(name, value)
-    if value.is_floating_point() or value.is_complex() or value.dtype == torch.bool:
-        raise TypeError(f"{name} must hold integers, got {value.dtype}")
-    check_device(name, value, tensor.device)
-    shape = list(value.shape)
-    if value.dim() == tensor.dim() - 1:
-        value = value.unsqueeze(0)
-    fits = value.dim() == tensor.dim() and all(
-        have in (1, want) for have, want in zip(value.shape, tensor.shape, strict=True)
-    )
-    if not fits or value.numel() == 0:
-        raise ValueError(f"{name} must broadcast to shape {list(tensor.shape)}, got {shape}")
-    if int(value.min()) < 0:
-        raise ValueError(f"{name} must hold ids of at least 0, got {int(value.min())}")
-    ids: Tensor = value.to(torch.int64)
+    check_device(name, check_tensor(name, value), tensor.device)
+    check_real(name, value)
+    if value.is_floating_point() and not bool((value % 1 == 0).all()):
+        raise TypeError(f"{name} must hold integers, got {value.dtype} with fractions")
+    full = _with_all_dimensions(value, tensor)
+    if full is None or (value.numel() == 0 and tensor.numel() > 0):
+        raise ValueError(
+            f"{name} must broadcast to shape {list(tensor.shape)}, got {list(value.shape)}"
+        )
+    ids: Tensor = full.to(torch.int64)
+    if ids.numel() and int(ids.min()) < 0:
+        raise ValueError(f"{name} must hold ids of at least 0, got {int(ids.min())}")
     return ids

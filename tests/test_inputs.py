@@ -193,7 +193,7 @@ BAD_MASKS = {
         ValueError,
         r"feature_mask\[0\] must hold ids of at least 0, got -2",
     ),
-    "float": ((X, Y), TypeError, r"feature_mask\[0\] must hold integers, got torch.float32"),
+    "fractions": ((X / 2, Y), TypeError, r"feature_mask\[0\] must hold integers, .* fractions"),
     "count": (torch.tensor([[0, 1, 2]]), ValueError, "feature_mask must have 2 entries"),
     "shape": (
         (torch.tensor([[0, 1]]), torch.tensor(0).view(1, 1, 1)),

@@ -70,8 +70,9 @@ class Target:
     target : None, int, tuple of int, Tensor, list of int, or list of tuple of int
         None: the model returns one scalar per row (or one per batch). An int, or a tensor with one
         element, is the column for every example. A tuple holds one index for each dimension after
-        the batch. A list of ints or a 1-d tensor holds one column per example, a list of tuples one
-        tuple per example. Negative indices are refused: -1 is a common "no label".
+        the batch; last ones of size 1 need none. A list of ints or a 1-d tensor holds one column
+        per example, a list of tuples one tuple per example. Negative indices are refused: -1 is a
+        common "no label".
 
     Raises
     ------
@@ -140,6 +141,7 @@ class Target:
         """
         if not self.given:
             return _only_scalar(outputs)
+        outputs = self._without_tail(outputs)
         sizes = tuple(outputs.shape[1:])
         if sizes != self._fits:
             self._check_fits(sizes)
@@ -151,6 +153,13 @@ class Target:
         if not bool((chosen == chosen[:1]).all()):
             return self._gather(outputs, sizes, chosen, n_repeats, example_major)
         return _column(outputs, chosen[0].tolist())
+
+    def _without_tail(self, outputs: Tensor) -> Tensor:
+        """Drop last dimensions of size 1 that the target has no index for."""
+        count = 1 + (len(self.shared) if self.shared is not None else self._rows().shape[1])
+        if outputs.dim() <= count or outputs.shape[count:].numel() != 1:
+            return outputs
+        return outputs.reshape(outputs.shape[:count])
 
     def _gather(
         self,

@@ -133,7 +133,7 @@ MASKED += ["pairwise_terms", "integrated_hessians", "taylor_effects", "taylor_je
     ("mask", "message"),
     [
         (torch.arange(4) - 1, "at least 0, got -1"),
-        (torch.arange(4.0), "integers, got torch.float32"),
+        (torch.arange(4) / 2, "integers, got torch.float32 with fractions"),
         (torch.arange(5), r"shape \[3, 4\], got \[5\]"),
     ],
 )

@@ -349,8 +349,8 @@ def test_bad_masks_are_named(name):
     rejects(
         name,
         TypeError,
-        "feature_mask must hold integers, got torch.float32",
-        feature_mask=mask.float(),
+        "feature_mask must hold integers, got torch.float32 with fractions",
+        feature_mask=mask / 2,
     )
     rejects(
         name,

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_int
+from pyxai._errors import warn
 from pyxai._inputs import Players, format_feature_mask, format_inputs, restore_form
 from pyxai.game.draws import uniform
 from pyxai.game.players import feature_players, spread_players
@@ -30,8 +31,8 @@ class FeaturePermutation(PerturbationAttribution):
 
     ``a[row, i] = f(x[row]) - f(x[row] with feature i of row perm_i(row))``. The other examples of
     the batch serve as the distribution of the feature, so results depend on the batch by
-    definition, and it takes two examples at least. `PredictionDifference` gives the expectation
-    over a background set instead.
+    definition; of a single example nothing can be permuted, and it gets zeros with a warning.
+    `PredictionDifference` gives the expectation over a background set instead.
 
     Parameters
     ----------
@@ -73,6 +74,7 @@ class FeaturePermutation(PerturbationAttribution):
         perturbations_per_eval: int = 1,
         show_progress: bool = False,
         *,
+        n_samples: int = 1,
         seed: int = 0,
     ) -> Any:
         """Attribute the output to the inputs.
@@ -80,7 +82,7 @@ class FeaturePermutation(PerturbationAttribution):
         Parameters
         ----------
         inputs : Tensor or tuple of Tensor, shape [batch, *features]
-            What to explain; at least two examples.
+            What to explain.
         target : int, tuple, list or Tensor, optional
             Which output is explained.
         additional_forward_args : any, optional
@@ -93,6 +95,8 @@ class FeaturePermutation(PerturbationAttribution):
             Above 1: upper bound of the permuted features in one pass. 1: chosen by memory.
         show_progress : bool
             Whether to show a progress bar.
+        n_samples : int
+            Permutations of each feature, over which the differences are averaged.
         seed : int
             Fixes the permutations of the default ``perm_func``.
 
@@ -104,12 +108,15 @@ class FeaturePermutation(PerturbationAttribution):
         Raises
         ------
         ValueError
-            If there is only one example, or a shape does not fit.
+            If a shape does not fit, or ``n_samples`` is below 1.
+
+        Notes
+        -----
+        Cost: one row for each example, and ``n_samples`` for each of its features.
         """
         values, is_tuple = format_inputs(inputs)
         batch = values[0].shape[0]
-        if batch < 2:
-            raise ValueError("inputs must have at least 2 examples to permute, got 1")
+        check_int("n_samples", n_samples, minimum=1)
         players = format_feature_mask(feature_mask, values)
         bound = check_int("perturbations_per_eval", perturbations_per_eval, minimum=1)
         runner = Runner(
@@ -119,31 +126,36 @@ class FeaturePermutation(PerturbationAttribution):
             max_rows=bound * batch if bound > 1 else None,
             progress=show_progress,
         )
-        permuted = self._permuter(values, players, seed)
+        outputs = runner.outputs(values)
+        if batch == 1:
+            warn("inputs have one example, so that no feature can be permuted: attributions are 0")
+            nothing = outputs.new_zeros(1, players.n_players)
+            return restore_form(spread_players(nothing, players, values), is_tuple)
+        permuted = self._permuter(values, players, n_samples, seed)
 
         def build(examples: slice, repeats: slice) -> tuple[Tensor, ...]:
-            parts = [permuted(player) for player in range(repeats.start, repeats.stop)]
+            parts = [permuted(number) for number in range(repeats.start, repeats.stop)]
             return tuple(
                 torch.stack([part[index][examples] for part in parts], 1).flatten(0, 1)
                 for index in range(len(values))
             )
 
-        outputs = runner.outputs(values)
-        after = runner.values(build, batch, players.n_players)
-        differences = outputs[:, None] - after  # [batch, n_players]
+        after = runner.values(build, batch, n_samples * players.n_players)
+        differences = outputs[:, None] - after.view(len(after), n_samples, -1).mean(1)
         return restore_form(spread_players(differences, players, values), is_tuple)
 
     def _permuter(
-        self, values: tuple[Tensor, ...], players: Players, seed: int
+        self, values: tuple[Tensor, ...], players: Players, n_samples: int, seed: int
     ) -> Callable[[int], tuple[Tensor, ...]]:
+        """Return what permutes: number s * n_players + p is sample s of player p."""
         maps = [
             feature_players(value, owners)
             for value, owners in zip(values, players.maps, strict=True)
         ]
-        orders = _cycles(players.n_players, values[0].shape[0], seed)
+        orders = _cycles(n_samples * players.n_players, values[0].shape[0], seed)
 
-        def permuted(player: int) -> tuple[Tensor, ...]:
-            result = []
+        def permuted(number: int) -> tuple[Tensor, ...]:
+            result, player = [], number % players.n_players
             for value, owner in zip(values, maps, strict=True):
                 mask = owner == player
                 if not bool(mask.any()):
@@ -151,13 +163,13 @@ class FeaturePermutation(PerturbationAttribution):
                 elif self.perm_func is not None:
                     result.append(self.perm_func(value, mask))
                 else:
-                    result.append(torch.where(mask, value[orders[player].to(value.device)], value))
+                    result.append(torch.where(mask, value[orders[number].to(value.device)], value))
             return tuple(result)
 
         return permuted
 
 
-def _cycles(n_players: int, batch: int, seed: int) -> Tensor:
-    """Return one random cycle through the batch per player, int64 [n_players, batch]."""
-    order = uniform(torch.arange(n_players), batch, seed=seed).argsort(1)
+def _cycles(count: int, batch: int, seed: int) -> Tensor:
+    """Return random cycles through the batch, int64 [count, batch]."""
+    order = uniform(torch.arange(count), batch, seed=seed).argsort(1)
     return torch.empty_like(order).scatter_(1, order, order.roll(-1, 1))

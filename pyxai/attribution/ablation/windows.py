@@ -101,7 +101,7 @@ def per_input(
     name : str
         What the caller calls this argument.
     value : int, tuple of int, or for several inputs a tuple with one of these for each
-        The sizes.
+        The sizes. For one input, in a tuple or not, both forms are taken.
     shapes : list of tuple of int
         Shape of the features of each input.
     is_tuple : bool
@@ -116,6 +116,12 @@ def per_input(
     """
     if isinstance(value, list):
         value = tuple(value)
+    if len(shapes) == 1 and isinstance(value, tuple):
+        nested = len(value) == 1 and isinstance(value[0], (tuple, list))
+        if is_tuple and not nested and len(value) == len(shapes[0]):
+            value = (value,)  # of the only tensor
+        elif nested and not is_tuple:
+            value = value[0]
     if isinstance(value, int) or not is_tuple:
         value = (value,) * len(shapes)
     if not isinstance(value, tuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -17,6 +17,11 @@ from pyxai.runner import Runner
 from pyxai.runner.arguments import as_arguments
 
 __all__ = ["GradCam", "LayerGradCam"]
+
+# Arguments of `torch.autograd.grad` that do not change what gradients the runner takes, and those
+# that do unless they are off.
+_IDLE = ("retain_graph", "allow_unused", "materialize_grads")
+_OFF = ("create_graph", "is_grads_batched", "grad_outputs")
 
 
 @register("layer_grad_cam")
@@ -81,7 +86,9 @@ class LayerGradCam(LayerAttribution):
         attr_dim_summation : bool
             Whether to add up the channels, dimension 1.
         grad_kwargs : dict, optional
-            captum's arguments for ``torch.autograd.grad``; none is supported.
+            captum's arguments for ``torch.autograd.grad``. ``retain_graph``, ``allow_unused`` and
+            ``materialize_grads`` change nothing here: a layer that the output does not depend on
+            gets zeros, and results keep no graph.
         internal_batch_size : int, optional
             Upper bound of the rows in one pass; default: chosen by memory.
 
@@ -97,12 +104,9 @@ class LayerGradCam(LayerAttribution):
         TypeError
             If the layer's value is not floating point.
         NotImplementedError
-            If ``grad_kwargs`` are given.
+            If ``grad_kwargs`` ask for something else, as a graph of the gradients is.
         """
-        if grad_kwargs:
-            raise NotImplementedError(
-                f"grad_kwargs must be None, got {', '.join(sorted(grad_kwargs))}"
-            )
+        _check_grad_kwargs(grad_kwargs)
         if internal_batch_size is not None:
             check_int("internal_batch_size", internal_batch_size, minimum=1)
         values, _ = format_inputs(inputs)
@@ -213,6 +217,19 @@ class GradCam(LayerGradCam):
         check_choice("upsample", upsample, modes)
         first = inputs[0] if isinstance(inputs, (tuple, list)) else inputs
         return self.interpolate(result, tuple(first.shape[2:]), upsample)
+
+
+def _check_grad_kwargs(given: Any) -> None:
+    """Raise unless arguments of `torch.autograd.grad` leave the gradients as they are."""
+    if given is None:
+        return
+    if not isinstance(given, Mapping):
+        raise TypeError(f"grad_kwargs must be a mapping or None, got {describe(given)}")
+    for name, value in given.items():
+        if name not in _IDLE and not (name in _OFF and not value):
+            raise NotImplementedError(
+                f"grad_kwargs must be among {', '.join(_IDLE)}, got {name}={value!r}"
+            )
 
 
 def _is_convolution(module: nn.Module) -> bool:

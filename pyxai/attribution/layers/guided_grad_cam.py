@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pyxai._checks import check_choice, describe
+from pyxai._errors import warn
 from pyxai._inputs import format_inputs, restore_form
 from pyxai.attribution.gradients.guided_backprop import GuidedBackprop
 from pyxai.attribution.layers.grad_cam import LayerGradCam
@@ -66,7 +67,8 @@ class GuidedGradCam(GradientAttribution):
         Parameters
         ----------
         inputs : Tensor or tuple of Tensor, shape [batch, channels, *sizes]
-            Dimensions after the second are those of the layer's map.
+            Those of a tuple that have other dimensions than the layer's map, a table beside an
+            image, get no attributions.
         target : int, tuple, list or Tensor, optional
             Which output, in any of captum's forms.
         additional_forward_args : any, optional
@@ -80,12 +82,12 @@ class GuidedGradCam(GradientAttribution):
         Returns
         -------
         Tensor or tuple of Tensor, shape of ``inputs``
-            In squared output units per input unit.
+            In squared output units per input unit; empty, of shape [0], for those that have none.
 
         Raises
         ------
         ValueError
-            If an input has other dimensions than the map, or the mode is unknown.
+            If all inputs have other dimensions than the map, or the mode is unknown.
         TypeError
             If a type does not fit.
         """
@@ -102,17 +104,23 @@ class GuidedGradCam(GradientAttribution):
             raise ValueError(
                 f"layer must have one tensor for its map to weigh inputs, got {describe(cam)}"
             )
-        for tensor in tensors:
-            if tensor.dim() != cam.dim():
-                raise ValueError(
-                    f"inputs must have {cam.dim()} dimensions like the map of the layer, "
-                    f"{list(cam.shape)}, got {list(tensor.shape)}"
-                )
+        if all(tensor.dim() != cam.dim() for tensor in tensors):
+            raise ValueError(
+                f"inputs must have {cam.dim()} dimensions like the map of the layer, "
+                f"{list(cam.shape)}, got {list(tensors[0].shape)}"
+            )
         guided = self._guided.attribute(tensors, target, additional_forward_args)
         weighed = tuple(
             gradient * _fitted(cam, tensor, interpolate_mode).to(gradient.dtype)
+            if tensor.dim() == cam.dim()
+            else gradient.new_empty(0)
             for gradient, tensor in zip(guided, tensors, strict=True)
         )
+        if any(part.dim() != cam.dim() for part in weighed):
+            warn(
+                f"inputs without the {cam.dim()} dimensions of the layer's map get no attributions "
+                "but an empty tensor"
+            )
         return restore_form(weighed, is_tuple)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from pyxai._checks import check_choice, check_int, check_number, describe
 from pyxai._example_ids import example_ids as name_examples
 from pyxai._inputs import format_background, format_baselines, format_inputs, restore_form
+from pyxai._signatures import option_parameters
 from pyxai.explanation.rows import take_baselines, take_segments, take_target
 from pyxai.methods.base import Attribution, TensorOrTuple
 from pyxai.methods.store import get, register
@@ -49,7 +50,8 @@ class NoiseTunnel(Attribution):
     Parameters
     ----------
     attribution_method : Attribution
-        The method to be averaged; it keeps its own model.
+        The method to be averaged; it keeps its own model. One of captum's does too, of which each
+        copy is explained as that method does.
 
     References
     ----------
@@ -68,7 +70,12 @@ class NoiseTunnel(Attribution):
     """
 
     def __init__(self, attribution_method: Attribution) -> None:
-        if not isinstance(attribution_method, Attribution):
+        like = hasattr(attribution_method, "attribute") and hasattr(
+            attribution_method, "forward_func"
+        )
+        if not isinstance(attribution_method, Attribution) and (
+            not like or isinstance(attribution_method, type)
+        ):
             raise TypeError(
                 f"attribution_method must be an Attribution, got {describe(attribution_method)}"
             )
@@ -87,9 +94,14 @@ class NoiseTunnel(Attribution):
     def option_names(self) -> tuple[str, ...]:
         """Return the names of all arguments of `attribute`, those of the wrapped method too."""
         own = super().option_names()
-        return own + tuple(
-            name for name in self.attribution_method.option_names() if name not in own
-        )
+        return own + tuple(name for name in self._known_options() if name not in own)
+
+    def _known_options(self) -> tuple[str, ...]:
+        """Return the names of the options of the wrapped method, which may be one of captum's."""
+        if isinstance(self.attribution_method, Attribution):
+            return self.attribution_method.option_names()
+        parameters = option_parameters(self.attribution_method.attribute)
+        return tuple(each.name for each in parameters if each.kind is not each.VAR_KEYWORD)
 
     def attribute(
         self,
@@ -169,6 +181,8 @@ class NoiseTunnel(Attribution):
 
         def work(start: int, size: int) -> Any:
             copies = noise.copies(start, size)
+            if not isinstance(self.attribution_method, Attribution):
+                copies = tuple(copy.requires_grad_() for copy in copies)  # captum warns if it must
             options = _expand(kwargs, noise, start, size, draw_baseline_from_distrib)
             return self.attribution_method.attribute(restore_form(copies, is_tuple), **options)
 
@@ -178,16 +192,17 @@ class NoiseTunnel(Attribution):
                 result, delta = result
                 # One row if the model has one output for the whole batch.
                 deltas.append(delta.view(batch if len(delta) % batch == 0 else 1, -1))
-            moments.add(result if isinstance(result, tuple) else (result,), size)
-        parts: list[Any] = [restore_form(moments.statistic(), is_tuple)]
+            parts = result if isinstance(result, tuple) else (result,)
+            moments.add(tuple(part.detach() for part in parts), size)
+        found: list[Any] = [restore_form(moments.statistic(), is_tuple)]
         if with_delta:
-            parts.append(torch.cat(deltas, 1).flatten())
+            found.append(torch.cat(deltas, 1).flatten())
         if return_error:
-            parts.append(restore_form(moments.error(), is_tuple))
-        return tuple(parts) if len(parts) > 1 else parts[0]
+            found.append(restore_form(moments.error(), is_tuple))
+        return tuple(found) if len(found) > 1 else found[0]
 
     def _check_options(self, options: dict[str, Any]) -> None:
-        known = self.attribution_method.option_names()
+        known = self._known_options()
         for name in options:
             if name not in known:
                 raise TypeError(

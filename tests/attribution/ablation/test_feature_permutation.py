@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from pyxai import PyxaiWarning
 from pyxai.attribution import FeaturePermutation
 
 
@@ -45,6 +46,26 @@ def test_permutations_come_from_the_seed():
     assert total.shape == (1, 5)
 
 
-def test_one_example_cannot_be_permuted():
-    with pytest.raises(ValueError, match="inputs must have at least 2 examples to permute, got 1"):
-        FeaturePermutation(flat_net()).attribute(torch.ones(1, 5).double(), target=0)
+def test_one_example_gets_zeros_and_a_warning():
+    with pytest.warns(PyxaiWarning, match="inputs have one example, so that no feature can be per"):
+        found = FeaturePermutation(flat_net()).attribute(torch.ones(1, 5).double(), target=0)
+    assert torch.equal(found, torch.zeros(1, 5).double())
+    with pytest.warns(PyxaiWarning, match="inputs have one example"):
+        found = FeaturePermutation(lambda a, b: a.sum() + b.sum()).attribute(
+            (torch.ones(1, 2), torch.ones(1, 3)), feature_mask=(torch.tensor(0), torch.tensor(0))
+        )
+    assert [part.tolist() for part in found] == [[[0.0, 0.0]], [[0.0, 0.0, 0.0]]]
+
+
+def test_samples_are_averaged():
+    x = torch.randn(5, 3, generator=torch.Generator().manual_seed(0)).double()
+    found = FeaturePermutation(lambda z: z.sum(1)).attribute(x, n_samples=4000)
+    # The other rows of the batch are equally likely.
+    expected = x - (x.sum(0) - x) / 4
+    torch.testing.assert_close(found, expected, rtol=0, atol=0.08)
+    one = FeaturePermutation(lambda z: z.sum(1)).attribute(x)
+    few = FeaturePermutation(lambda z: z.sum(1)).attribute(x, n_samples=3)
+    assert torch.equal(one, FeaturePermutation(lambda z: z.sum(1)).attribute(x, n_samples=1))
+    assert (few - one).abs().max() > 1e-3
+    with pytest.raises(ValueError, match="n_samples must be at least 1, got 0"):
+        FeaturePermutation(lambda z: z.sum(1)).attribute(x, n_samples=0)

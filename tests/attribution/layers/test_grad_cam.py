@@ -107,6 +107,22 @@ class Tokens(nn.Module):
         return self.head(self.lstm(x)[0][:, -1])
 
 
+def test_arguments_of_autograd_that_change_nothing_are_taken():
+    net, x = small_net(), images()
+    expected = LayerGradCam(net, net[0]).attribute(x, 0)
+    idle = {"retain_graph": True, "allow_unused": True, "materialize_grads": True}
+    off = {"create_graph": False, "is_grads_batched": False, "grad_outputs": None}
+    for given in ({}, idle, off):
+        found = LayerGradCam(net, net[0]).attribute(x, 0, grad_kwargs=given)
+        assert torch.equal(found, expected)
+        assert torch.equal(GradCam(net, net[0]).attribute(x, 0, grad_kwargs=given), expected)
+    for given in ({"create_graph": True}, {"only_inputs": True}):
+        with pytest.raises(NotImplementedError, match="grad_kwargs must be among retain_graph, "):
+            LayerGradCam(net, net[0]).attribute(x, 0, grad_kwargs=given)
+    with pytest.raises(TypeError, match="grad_kwargs must be a mapping or None, got 3"):
+        LayerGradCam(net, net[0]).attribute(x, 0, grad_kwargs=3)
+
+
 def test_layers_that_do_not_fit_are_named():
     net, x = small_net(), images()
     with pytest.raises(TypeError, match="layer must be a module, got 'conv'"):
@@ -116,8 +132,6 @@ def test_layers_that_do_not_fit_are_named():
     twice = Twice()
     with pytest.raises(ValueError, match=r"layer must be run exactly once .*, got 2 runs"):
         LayerGradCam(twice, twice.layer).attribute(torch.ones(2, 3), target=0)
-    with pytest.raises(NotImplementedError, match="grad_kwargs must be None, got create_graph"):
-        LayerGradCam(net, net[0]).attribute(x, 0, grad_kwargs={"create_graph": True})
     with pytest.raises(ValueError, match="layer must be given for a model without convolutions"):
         GradCam(twice)
     with pytest.raises(ValueError, match="upsample must be one of 'nearest'"):

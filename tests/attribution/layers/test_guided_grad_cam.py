@@ -1,8 +1,10 @@
 import captum.attr
 import pytest
 import torch
+from captum_peer import assert_equals_captum, peer
 from torch import nn
 
+from pyxai import PyxaiWarning
 from pyxai.attribution import GuidedBackprop, GuidedGradCam, LayerGradCam
 
 
@@ -62,3 +64,26 @@ def test_bad_input_is_named():
         GuidedGradCam(net, "3")
     with pytest.raises(ValueError, match="inputs must have 2 dimensions like the map"):
         GuidedGradCam(net, net[6]).attribute(images(), 0)
+
+
+class ImageAndTable(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer, self.relu = nn.Conv2d(1, 2, 3), nn.ReLU()
+        self.head = nn.Linear(2 * 16 + 3, 2)
+
+    def forward(self, image, table):
+        maps = self.relu(self.layer(image)).flatten(1)
+        return self.head(torch.cat([maps, table], 1))
+
+
+def test_a_table_beside_an_image_gets_nothing():
+    torch.manual_seed(0)
+    net = ImageAndTable().eval()
+    x = (torch.randn(2, 1, 6, 6), torch.randn(2, 3))
+    with pytest.warns(PyxaiWarning, match="inputs without the 4 dimensions of the layer's map get"):
+        found = GuidedGradCam(net, net.layer).attribute(x, 0)
+    theirs = peer(captum.attr.GuidedGradCam(net, net.layer), x, 0)
+    assert_equals_captum(found, theirs)
+    assert found[0].any()
+    assert found[1].shape == (0,)

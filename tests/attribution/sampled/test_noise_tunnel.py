@@ -190,10 +190,33 @@ def test_explain_wraps_a_method_by_name():
     assert nested[1].convergence_delta.shape == (5,)
 
 
+def test_noise_around_a_method_of_captum():
+    # At x + e, a linear model's integrated gradients are weight * (x + e), and delta is 0.
+    x = rows(3, 3, dtype=torch.float64)
+    tunnel = NoiseTunnel(captum.attr.IntegratedGradients(linear))
+    found, delta = tunnel.attribute(
+        x, nt_samples=4, stdevs=0.5, seed=3, n_steps=8, return_convergence_delta=True
+    )
+    expected = WEIGHT * own_draws(x, 4, 0.5, seed=3).mean(1)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)  # it weighs in float32
+    assert delta.shape == (12,)
+    assert delta.abs().max() < 1e-6
+    names = ("Saliency", "FeatureAblation", "InputXGradient")
+    for method in (getattr(captum.attr, name) for name in names):
+        net, pair = mlp(), rows(3, 6)
+        found = NoiseTunnel(method(net)).attribute(pair, nt_samples=2, stdevs=0.0, target=[0, 1, 2])
+        expected = peer(method(net), pair, target=[0, 1, 2])
+        torch.testing.assert_close(found, expected.detach(), rtol=1e-5, atol=1e-6)
+        assert not found.requires_grad
+    with pytest.raises(TypeError, match=r"options must be among target, .*, got 'baselines'"):
+        NoiseTunnel(captum.attr.Saliency(net)).attribute(pair, target=0, baselines=0)
+
+
 def test_bad_arguments_are_named():
     x, tunnel = rows(2, 6), NoiseTunnel(Saliency(mlp()))
-    with pytest.raises(TypeError, match="attribution_method must be an Attribution, got a f"):
-        NoiseTunnel(linear)
+    for wrong in (linear, captum.attr.Saliency):
+        with pytest.raises(TypeError, match="attribution_method must be an Attribution, got a "):
+            NoiseTunnel(wrong)
     with pytest.raises(ValueError, match=r"nt_type must be one of 'smoothgrad', .* got 'smooth'"):
         tunnel.attribute(x, "smooth", target=0)
     with pytest.raises(ValueError, match="nt_samples must be at least 1, got 0"):
