@@ -173,7 +173,7 @@ class DeepLift(GradientAttribution):
             runs = engine.run(x, further), engine.run(b, further)
             f_x, seed = target_seed(runs[0][engine.graph.output], chosen, examples, 1)
             f_b, _ = target_seed(runs[1][engine.graph.output], chosen, examples, 1)
-            return *engine.multipliers(runs, seed), f_x - f_b
+            return *engine.multipliers(runs, seed, lambda: (x, b, further)), f_x - f_b
 
         # The values of two forward passes, and about as much on its way back.
         *multipliers, change = row_passes(engine.graph, given, 3, work)

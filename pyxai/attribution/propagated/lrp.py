@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from pyxai._checks import describe
+from pyxai._checks import check_finite, describe
 from pyxai._inputs import flat_features, format_inputs, restore_form
 from pyxai.methods.base import GradientAttribution
 from pyxai.methods.store import register
@@ -218,7 +218,10 @@ class LRP(GradientAttribution):
         if verbose:
             for layer, rule in engine.chosen().items():
                 print(f"{layer}: {rule}")
-        result = restore_form(self._finish(tuple(relevance), output), is_tuple)
+        finished = self._finish(tuple(relevance), output)
+        for part in finished:
+            check_finite("relevance", part)
+        result = restore_form(finished, is_tuple)
         if not return_convergence_delta:
             return result
         return result, self.compute_convergence_delta(result, output)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_finite
+from pyxai.propagation.multipliers.infinities import all_finite, run_cut, same_outputs
 from pyxai.propagation.multipliers.neuron_shapley import Fan, neuron_shapley
 from pyxai.propagation.multipliers.rescale import RESCALE
 from pyxai.propagation.multipliers.reveal_cancel import (
@@ -22,7 +23,9 @@ from pyxai.propagation.multipliers.secant import accumulation_dtype
 from pyxai.runner import Target
 from pyxai.tracing import Graph, Node, RuleTable, Run, Values, is_affine
 
-__all__ = ["Engine", "call_custom", "target_seed"]
+__all__ = ["Engine", "Rows", "call_custom", "target_seed"]
+
+Rows = tuple[tuple[Tensor, ...], tuple[Tensor, ...], tuple[Any, ...]]
 
 _TABLES = {
     "rescale": RESCALE,
@@ -73,12 +76,43 @@ class Engine:
         with torch.no_grad():
             return self.graph.run(inputs, arguments, keep=self._kept.__contains__)
 
-    def multipliers(self, runs: tuple[Run, Run], seed: Tensor) -> tuple[Tensor, ...]:
+    def multipliers(
+        self, runs: tuple[Run, Run], seed: Tensor, rows: Callable[[], Rows]
+    ) -> tuple[Tensor, ...]:
         """Return ``M`` of every input, for the runs at the inputs and at the baselines.
 
-        ``seed`` is the derivative of the explained scalars by the output, [rows, ...].
+        Parameters
+        ----------
+        runs : pair of Run
+            At the inputs and at the baselines.
+        seed : Tensor, shape [rows, ...]
+            Derivative of the explained scalars by the output.
+        rows : callable
+            Returns inputs, baselines and arguments of these runs. They run again, with finite
+            values in place of infinite ones, where multipliers are not finite.
+
+        Raises
+        ------
+        ValueError
+            If multipliers are not finite then either.
         """
-        options = dict(self.options)
+        found = self._multipliers(runs, seed, False)
+        if all_finite(found):
+            return found
+        x, b, arguments = rows()
+        again = run_cut(self.graph, x, arguments), run_cut(self.graph, b, arguments)
+        output = self.graph.output
+        if all(
+            same_outputs(run[output], cut[output], seed)
+            for run, cut in zip(runs, again, strict=True)
+        ):
+            found = self._multipliers(again, seed, True)
+        for part in found:
+            check_finite("multipliers of the model", part)
+        return found
+
+    def _multipliers(self, runs: tuple[Run, Run], seed: Tensor, cut: bool) -> tuple[Tensor, ...]:
+        options = {**self.options, "cut": cut}
         contributions = Contributions(runs, seed.dtype)
         options["contributions"] = contributions
         options["fan"] = Fan(runs, seed.dtype)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from pyxai.propagation.multipliers.engine import Engine
+from pyxai.propagation.multipliers.engine import Engine, Rows
 from pyxai.runner import is_out_of_memory
 from pyxai.runner.arguments import follows, map_rows
 from pyxai.runner.memory import Measure, Schedule, rows_for
@@ -87,16 +87,21 @@ class Pairs:
         n, m = examples.stop - examples.start, repeats.stop - repeats.start
         if self.separate:
             return self.engine, self._picked(examples, repeats, n, m)
-        x, b = self.rows(examples, repeats)
+        x, b, arguments = self.given(examples, repeats)
+        engine = self.engine
+        if not engine.graph.program.accepts(x[0].shape[0]):
+            engine = self._make_engine(x, arguments)
+        return engine, (engine.run(x, arguments), engine.run(b, arguments))
+
+    def given(self, examples: slice, repeats: slice) -> Rows:
+        """Return inputs, baselines and further arguments of a block, a row for every pair."""
+        n, m = examples.stop - examples.start, repeats.stop - repeats.start
         arguments = self.arguments
         if m > 1 or n < self.n_examples:
             arguments = map_rows(
                 lambda leaf: expand_rows(leaf[examples], m, True), arguments, self.n_examples
             )
-        engine = self.engine
-        if not engine.graph.program.accepts(x[0].shape[0]):
-            engine = self._make_engine(x, arguments)
-        return engine, (engine.run(x, arguments), engine.run(b, arguments))
+        return *self.rows(examples, repeats), arguments
 
     def rows(self, examples: slice, repeats: slice) -> tuple[Tensors, Tensors]:
         """Return inputs and baselines of a block, a row for every pair."""
@@ -192,7 +197,8 @@ def _block(
     output = engine.graph.output
     n_repeats = repeats.stop - repeats.start
     f_x, start = seed(runs[0][output], examples, n_repeats)
-    attributions = combine(pairs, engine.multipliers(runs, start), examples, repeats)
+    multipliers = engine.multipliers(runs, start, lambda: pairs.given(examples, repeats))
+    attributions = combine(pairs, multipliers, examples, repeats)
     totals = tuple(part.sum(1) for part in attributions)
     if not with_delta:
         return totals, f_x

@@ -57,10 +57,10 @@ def _log_sum(call: Call, name: str, dims: list[int], dtype: torch.dtype) -> _Log
     ``w_j`` is the secant of exp at ``z_j`` over the secant of exp at ``L``: the log of a sum,
     rescaled. All terms are shifted by the same constant per row, which cancels. Scores that grow
     together between baseline and input would otherwise multiply what rounding leaves of
-    ``1 - sum w``; those that are infinite at one end are not in the mean.
+    ``1 - sum w``; those that do not count at one end are not in the mean.
     """
     x, b = pair(call, name, dtype)
-    finite = x.isfinite() & b.isfinite()
+    finite = _counts(x, dims) & _counts(b, dims)
     share = finite / finite.sum(dims, keepdim=True).clamp(min=1).to(dtype)
     x, b = (v - (torch.where(finite, v, 0.0) * share).sum(dims, keepdim=True) for v in (x, b))
     log_x = torch.logsumexp(x, dims, keepdim=True)
@@ -71,6 +71,11 @@ def _log_sum(call: Call, name: str, dims: list[int], dtype: torch.dtype) -> _Log
     total = exp_secant(log_x - shift, log_b - shift)
     weights = weights / torch.where(total == 0, torch.ones_like(total), total)
     return _LogSum((x, b), (log_x, log_b), weights, share)
+
+
+def _counts(scores: Tensor, dims: list[int]) -> Tensor:
+    """Whether a score is finite and the exponential of its distance from the largest is not 0."""
+    return scores.isfinite() & (scores > scores.amax(dims, keepdim=True) - 750)
 
 
 def softmax(call: Call, multiplier: Tensor) -> dict[str, Tensor]:

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from pyxai._errors import UnsupportedOperationError
 from pyxai.propagation.multipliers import ordered, reductions
+from pyxai.propagation.multipliers.infinities import cut
 from pyxai.propagation.multipliers.secant import elementwise_secant, eps_of, pair
 from pyxai.tracing import AFFINE, BILINEAR, STRUCTURAL, Call, Node, RuleTable, is_affine
 from pyxai.tracing.nodes import op_names
@@ -208,6 +209,7 @@ def choice(call: Call, multiplier: Tensor) -> dict[str, Any]:
         means = []
         for name in (chosen, other):
             ends = [torch.as_tensor(call.get(name, run)).to(share) for run in (0, 1)]
+            ends = cut(ends) if call.options.get("cut") else ends
             means.append((ends[0] + ends[1]) / 2)
         # A condition that does not change contributes nothing, even between infinite branches.
         jump = torch.where(c_x == c_b, torch.zeros_like(multiplier), means[0] - means[1])

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pyxai.propagation.multipliers.closed_secants import CLOSED_SECANTS
+from pyxai.propagation.multipliers.infinities import cut
 from pyxai.tracing import Call
 
 __all__ = ["accumulation_dtype", "elementwise_secant", "eps_of", "pair", "secant", "values_at"]
@@ -76,7 +77,8 @@ def secant(
     derivative = torch.where((x == b) & derivative.isinf(), torch.zeros_like(x), derivative)
     rounding = 4 * torch.finfo(x.dtype).eps * (y_x.abs() + y_b.abs())
     still = (x == b) | (step.abs() < eps)
-    use_derivative = still | ((rise - derivative * step).abs() <= rounding)
+    # Not where the rise is infinite, and rounding too.
+    use_derivative = still | ((rise - derivative * step).abs() < rounding)
     quotient = rise / torch.where(still, torch.ones_like(step), step)
     return torch.where(use_derivative, derivative, quotient)
 
@@ -121,6 +123,8 @@ def elementwise_secant(
     # Truth values and whole numbers are step functions.
     discrete = not y_x.is_floating_point()
     y_x, y_b = y_x.to(dtype), y_b.to(dtype)
+    if call.options.get("cut"):
+        y_x, y_b = cut((y_x, y_b))
 
     def slope(middle: Tensor) -> Tensor:
         if discrete:

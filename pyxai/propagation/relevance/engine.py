@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from pyxai._checks import describe
 from pyxai.propagation.multipliers.engine import target_seed
+from pyxai.propagation.relevance.layers import is_linear_layer
 from pyxai.propagation.relevance.named import as_rule
 from pyxai.propagation.relevance.rules import EpsilonRule, RelevanceRule
-from pyxai.propagation.relevance.table import RELEVANCE, is_linear_layer
+from pyxai.propagation.relevance.table import RELEVANCE
 from pyxai.runner import Target
 from pyxai.tracing import STRUCTURAL, Graph, Node, RuleTable
 
@@ -115,9 +116,9 @@ class RelevanceEngine:
                 _check_positive(scalars, examples.start)
             epsilon = self.default.epsilon if isinstance(self.default, EpsilonRule) else 0.0
             options = {"rule_of": self.rule_of, "epsilon": epsilon}
-            found = self.graph.propagate_resolved(
-                seed * outputs.to(seed.dtype), (values,), self.rules, options
-            )
+            # Outputs that are not explained may be infinite.
+            given = torch.where(seed == 0, seed, seed * outputs.to(seed.dtype))
+            found = self.graph.propagate_resolved(given, (values,), self.rules, options)
         relevance = tuple(
             torch.zeros(value.shape, dtype=seed.dtype, device=value.device) if r is None else r
             for r, value in zip(found, inputs, strict=True)

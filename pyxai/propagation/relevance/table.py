@@ -6,7 +6,7 @@ functions pass relevance on; a product with a gate gives it all to the signal.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +14,8 @@ from torch import Tensor
 from pyxai._errors import UnsupportedOperationError
 from pyxai.propagation.multipliers import ordered
 from pyxai.propagation.multipliers.rescale import ELEMENTWISE
-from pyxai.propagation.relevance.rules import EpsilonRule, LinearOp, stabilized_divide
+from pyxai.propagation.relevance.layers import LINEAR, Folded, folded, moved, operand_of, share
+from pyxai.propagation.relevance.rules import stabilized_divide
 from pyxai.tracing import (
     AFFINE,
     BILINEAR,
@@ -23,15 +24,12 @@ from pyxai.tracing import (
     Node,
     RuleTable,
     is_affine,
-    is_nonnegative,
 )
 from pyxai.tracing.nodes import op_names
 from pyxai.tracing.vjp import batch_norm_scale, reduce_to
 
-__all__ = ["LINEAR", "RELEVANCE", "gradient", "is_linear_layer"]
+__all__ = ["RELEVANCE", "gradient"]
 
-# Ops whose weights a rule may look at one by one.
-LINEAR = op_names("addmm baddbmm bmm convolution linear matmul mm mv")
 NORMS = op_names("group_norm instance_norm layer_norm rms_norm")
 # Answers yes or no; softshrink and hardshrink are made of them.
 COMPARISONS = op_names("eq ge gt le lt ne")
@@ -48,17 +46,11 @@ def gradient(call: Call, relevance: Any) -> dict[str, Any]:
 RELEVANCE = RuleTable("LRP", fallback=gradient)
 
 
-class Folded(NamedTuple):
-    """Relevance of a batch norm's output, for the linear op before it to share as one layer."""
-
-    relevance: Tensor
-    scale: Tensor
-    shift: Tensor
-
-
 @RELEVANCE.register(*STRUCTURAL)
 def structural(call: Call, relevance: Any) -> dict[str, Any]:
     """Carry relevance back to where the values came from."""
+    if isinstance(relevance, Folded):
+        return {"self": moved(call, relevance)}
     if call.node.op == "where" and call.depends("condition"):
         return _but_the_selector(call, relevance, "condition")
     if call.node.op == "masked_fill" and call.depends("mask"):
@@ -93,20 +85,37 @@ def affine(call: Call, relevance: Any) -> dict[str, Any]:
             f"depend on the inputs, at {call.node.where}"
         )
     if call.node.op == "_native_batch_norm_legit_no_training":
-        folded = _fold(call, relevance[0])
-        if folded is not None:
-            return {"input": folded}
+        return batch_norm(call, relevance[0])
     return _by_contribution(call, relevance)
 
 
+def batch_norm(call: Call, relevance: Tensor) -> dict[str, Any]:
+    """Leave it to the layer before, or share by contribution to one affine map a channel."""
+    given = folded(call, relevance)
+    if given is not None:
+        return {"input": given}
+    h = call["input"].to(relevance.dtype)
+    slope = batch_norm_scale(call, relevance.dtype)
+    z = _value(call).to(relevance.dtype)
+    return {"input": _times(h, slope * stabilized_divide(relevance, z, _epsilon(call)))}
+
+
 def _by_contribution(call: Call, relevance: Any) -> dict[str, Any]:
+    s = stabilized_divide(relevance, _value(call).to(relevance.dtype), _epsilon(call))
+    parts = call.transpose(s)
+    return {name: _times(call[name].to(s.dtype), parts[name]) for name in call.dependents()}
+
+
+def _value(call: Call) -> Tensor:
+    """Return the first value of an op."""
     output = call.output()
-    several = isinstance(relevance, list)
-    given = relevance[0] if several else relevance
-    value = output[0] if isinstance(output, (list, tuple)) else output
-    s = stabilized_divide(given, value.to(given.dtype), _epsilon(call))
-    parts = call.transpose([s] if several else s)
-    return {name: parts[name] * call[name].to(given.dtype) for name in call.dependents()}
+    first: Tensor = output[0] if isinstance(output, (list, tuple)) else output
+    return first
+
+
+def _times(h: Tensor, slope: Tensor) -> Tensor:
+    """Multiply values with slopes; what an infinite one, a mask, cannot change is not its doing."""
+    return (h * slope).masked_fill_(slope == 0, 0.0)
 
 
 def _quotient(call: Call, relevance: Tensor) -> dict[str, Any]:
@@ -116,114 +125,16 @@ def _quotient(call: Call, relevance: Tensor) -> dict[str, Any]:
     return {"self": reduce_to(relevance, call.shape("self")), "other": None}
 
 
-def is_linear_layer(node: Node) -> bool:
-    """Whether a user's rule applies to an op: linear in one operand, with weights."""
-    return node.op in LINEAR and is_affine(node) and _operand(node) is not None
-
-
-def _operand(node: Node) -> str | None:
-    """Name of the operand that is not the weight or the bias."""
-    addend = "self" if node.op in {"addmm", "baddbmm"} else "bias"
-    names = [name for name in node.dependents() if name != addend]
-    return names[0] if len(names) == 1 and addend not in node.dependents() else None
-
-
 @RELEVANCE.register(*LINEAR)
 def linear(call: Call, relevance: Any) -> dict[str, Any]:
     """Apply the rule that was chosen for this layer."""
     if not is_affine(call.node):
         shared: dict[str, Any] = product(call, relevance)
         return shared
-    name = _operand(call.node)
+    name = operand_of(call.node)
     if name is None:
         return _by_contribution(call, relevance)
-    scale = shift = None
-    if isinstance(relevance, Folded):
-        relevance, scale, shift = relevance
-    op = _linear_op(call, name, relevance.dtype, scale, shift)
-    rule = call.options["rule_of"](call.node)
-    return {name: rule.propagate(op, relevance)}
-
-
-def _linear_op(
-    call: Call, name: str, dtype: torch.dtype, scale: Tensor | None, shift: Tensor | None
-) -> LinearOp:
-    weight_name, bias_name = _weight_and_bias(call.node, name)
-    h, weight = call[name].to(dtype), call[weight_name].to(dtype)
-    bias = call.get(bias_name) if bias_name in call.node.args else None
-    bias = None if bias is None else _bias(call, bias.to(dtype))
-    nothing: dict[str, Any] = {}
-    if bias_name in call.node.args:
-        # addmm needs an addend, a convolution none.
-        nothing[bias_name] = h.new_zeros(1) if bias_name == "self" else None
-
-    size: Tensor | float = 1.0
-    if scale is not None and shift is not None:
-        # The sign of the scale belongs to the weight, whose signs the rules read.
-        weight = weight * _per_output(call, scale.sign(), weight)
-        size = scale.abs()
-        bias = shift if bias is None else bias * scale + shift
-
-    def forward(w: Tensor, value: Tensor) -> Tensor:
-        z: Tensor = call.apply(**{name: value, weight_name: w, **nothing})
-        scaled: Tensor = z * size
-        return scaled
-
-    def backward(w: Tensor, s: Tensor) -> Tensor:
-        replaced = {name: h, weight_name: w, **nothing}
-        found: Tensor = call.vjp(s * size, wrt=(name,), **replaced)[name]
-        return found
-
-    return LinearOp(h, weight, bias, forward, backward, is_nonnegative(call.node.args[name]))
-
-
-def _weight_and_bias(node: Node, operand: str) -> tuple[str, str]:
-    if node.op in {"addmm", "baddbmm"}:
-        names = [name for name in list(node.args)[1:3] if name != operand]
-        return names[0], "self"
-    if node.op in {"linear", "convolution"}:
-        return ("weight" if operand == "input" else "input"), "bias"
-    return next(name for name in list(node.args)[:2] if name != operand), "bias"
-
-
-def _bias(call: Call, bias: Tensor) -> Tensor:
-    if call.node.op in {"addmm", "baddbmm"}:
-        scaled: Tensor = bias * call["beta"]
-        return scaled
-    if call.node.op == "convolution":
-        return bias.reshape(1, -1, *[1] * (len(call.output_shape()) - 2))
-    return bias
-
-
-def _per_output(call: Call, scale: Tensor, weight: Tensor) -> Tensor:
-    """Bring one factor per output channel to a shape that broadcasts over the weight."""
-    flat = scale.reshape(-1)
-    if call.node.op == "convolution":
-        if call["transposed"]:
-            groups = call["groups"]
-            inputs, outputs = weight.shape[0], weight.shape[1]
-            per_group = flat.reshape(groups, 1, outputs).expand(groups, inputs // groups, outputs)
-            return per_group.reshape(inputs, outputs, *[1] * (weight.dim() - 2))
-        return flat.reshape(-1, *[1] * (weight.dim() - 1))
-    return flat.reshape(-1, 1) if call.node.op == "linear" else flat.reshape(1, -1)
-
-
-def _fold(call: Call, relevance: Tensor) -> Folded | None:
-    """Hand a batch norm over to the linear op before it, if nothing else reads that op."""
-    source = call.node.args["input"]
-    if not isinstance(source, Node) or source.kind != "call" or len(source.users) != 1:
-        return None
-    if not is_linear_layer(source) or source.op not in {"convolution", "linear", "addmm"}:
-        return None
-    if isinstance(call.options["rule_of"](source), EpsilonRule):
-        return None  # two epsilon steps are one, exactly
-    dtype = relevance.dtype
-    scale = batch_norm_scale(call, dtype)
-    mean = call["running_mean"].to(dtype).reshape(scale.shape)
-    shift = -mean * scale
-    if call["bias"] is not None:
-        shift = shift + call["bias"].to(dtype).reshape(scale.shape)
-    return Folded(relevance, scale, shift)
+    return {name: share(call, name, relevance, call.options["rule_of"](call.node))}
 
 
 @RELEVANCE.register(*(BILINEAR - LINEAR), "lerp")
@@ -238,7 +149,7 @@ def product(call: Call, relevance: Tensor) -> dict[str, Any]:
     parts = call.vjp(s, wrt=signals)
     result: dict[str, Any] = dict.fromkeys(names)
     for name in signals:
-        result[name] = parts[name] * call[name].to(relevance.dtype)
+        result[name] = _times(call[name].to(relevance.dtype), parts[name])
     return result
 
 
@@ -264,10 +175,10 @@ def norm(call: Call, relevance: Any) -> dict[str, Any]:
     """
     name = call.sole()
     given: Tensor = relevance[0] if isinstance(relevance, list) else relevance
+    if call.node.op == "instance_norm" and not call["use_input_stats"]:
+        return batch_norm(call, given)
     h = call[name].detach().to(given.dtype)
-    z = call.output()
-    z = (z[0] if isinstance(z, (list, tuple)) else z).to(given.dtype)
-    s = stabilized_divide(given, z, _epsilon(call))
+    s = stabilized_divide(given, _value(call).to(given.dtype), _epsilon(call))
     return {name: h * _frozen_norm(call, name, h, s)}
 
 
@@ -310,7 +221,7 @@ def softmax(call: Call, relevance: Tensor) -> dict[str, Any]:
     """
     z = call.output().to(relevance.dtype)
     s = stabilized_divide(relevance, z, _epsilon(call))
-    return {"self": call.vjp(s)["self"] * call["self"].to(relevance.dtype)}
+    return {"self": _times(call["self"].to(relevance.dtype), call.vjp(s)["self"])}
 
 
 @RELEVANCE.register(*ordered.POOLS, *ordered.EXTREMA, *_WINNERS)
