@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
-from pyxai._files.tensors import decode, encode, read_tensors, write_tensors
+from pyxai._files.tensors import read_tensors, write_tensors
+from pyxai._files.values import check_fields, check_format, decode, encode, malformed
+from pyxai._files.whole import check_target, whole_file
 
-__all__ = ["decode", "encode", "read_tensors", "write_tensors"]
+__all__ = [
+    "check_fields",
+    "check_format",
+    "check_target",
+    "decode",
+    "encode",
+    "malformed",
+    "read_tensors",
+    "whole_file",
+    "write_tensors",
+]

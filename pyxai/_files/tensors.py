@@ -1,24 +1,43 @@
 """Files of the package: tensors as safetensors, everything else as JSON in the header.
 
-`write_tensors` and `read_tensors` are the file, `encode` and `decode` make its two parts of nested
-values.
+`write_tensors` and `read_tensors` are the file, `values` makes its two parts of nested values.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
+import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-__all__ = ["decode", "encode", "read_tensors", "write_tensors"]
+from pyxai._files.values import malformed
+from pyxai._files.whole import whole_file
+
+__all__ = ["read_tensors", "write_tensors"]
+
+_CHECKSUM = "pyxai.checksum"
+# The format's names.
+_DTYPES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint64: "U64",
+    torch.uint32: "U32",
+    torch.uint16: "U16",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+    torch.float8_e4m3fn: "F8_E4M3",
+    torch.float8_e5m2: "F8_E5M2",
+}
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], *, kind: str, header: Any) -> Path:
@@ -39,19 +58,38 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], *, kind: str, header: 
     ------
     FileNotFoundError
         If there is no such folder.
+    ValueError
+        If ``path`` is something else than a regular file.
+    TypeError
+        If a tensor has a dtype that the format lacks.
+    OSError
+        If the disk is full.
     """
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"path must be in a folder that exists, got {str(path)!r}")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        # The writer leaves its files to their owner alone; this one is to be as any new file.
-        partial.touch()
-        mode = partial.stat().st_mode & 0o777
-        save_file(_separate(tensors), str(partial), metadata={f"pyxai.{kind}": json.dumps(header)})
-        partial.chmod(mode)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    for name, tensor in tensors.items():
+        if tensor.dtype not in _DTYPES:
+            raise TypeError(f"{name} must have a dtype that files have, got {tensor.dtype}")
+    # Wide numbers first, so that all of them are aligned.
+    order = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
+    text, places, end = json.dumps(header), {}, 0
+    checksum = _Checksum.of(kind, text)
+    for name in order:
+        tensor = tensors[name]
+        start, end = end, end + tensor.numel() * tensor.element_size()
+        shape = list(tensor.shape)
+        places[name] = {
+            "dtype": _DTYPES[tensor.dtype],
+            "shape": shape,
+            "data_offsets": [start, end],
+        }
+        checksum.add(name, tensor)
+    metadata = {f"pyxai.{kind}": text, _CHECKSUM: checksum.text}
+    head = json.dumps({"__metadata__": metadata, **places}).encode()
+    head += b" " * (-len(head) % 8)
+    with whole_file(path) as file:
+        file.write(len(head).to_bytes(8, "little"))
+        file.write(head)
+        for name in order:
+            file.write(_bytes(tensors[name]))
     return path
 
 
@@ -59,6 +97,9 @@ def read_tensors(
     path: Path, *, kind: str, device: torch.device | str = "cpu"
 ) -> tuple[dict[str, Tensor], Any]:
     """Read what `write_tensors` wrote.
+
+    The file is read once, so that tensors and header are those of one writing, and stay as they
+    are when the file changes.
 
     Parameters
     ----------
@@ -79,89 +120,62 @@ def read_tensors(
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no safetensors file, or one of another kind.
+        If it is no safetensors file, one of another kind, or not as it was written.
     """
     if not path.is_file():
         article = "an" if kind[0] in "aeiou" else "a"
         raise FileNotFoundError(f"path must be the file of {article} {kind}, got {str(path)!r}")
+    data = path.read_bytes()
     try:
-        with safe_open(str(path), framework="pt", device=str(device)) as file:
-            header = json.loads((file.metadata() or {}).get(f"pyxai.{kind}", "null"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
-    except (SafetensorError, ValueError) as error:
+        tensors = safetensors.torch.load(data)
+        length = int.from_bytes(data[:8], "little")
+        metadata = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+        text = metadata.get(f"pyxai.{kind}")
+        header = None if text is None else json.loads(text)
+    except (safetensors.SafetensorError, ValueError, KeyError, RecursionError) as error:
         raise ValueError(
             f"path must hold a safetensors file, got {str(path)!r}: {error}"
         ) from error
     if header is None:
         raise ValueError(f"path must be written by {kind.capitalize()}.save, got {str(path)!r}")
-    return tensors, header
+    with malformed(path):
+        checksum = _Checksum.of(kind, text)
+        for name in sorted(tensors, key=lambda name: (-tensors[name].element_size(), name)):
+            checksum.add(name, tensors[name])
+        # Files of earlier versions have none.
+        if metadata.get(_CHECKSUM, checksum.text) != checksum.text:
+            raise ValueError("its content is not that of its checksum")
+        if not isinstance(header, dict):
+            raise ValueError(f"its header must be a table, got {type(header).__name__}")
+    return {name: tensor.to(device) for name, tensor in tensors.items()}, header
 
 
-def encode(
-    value: Any, name: str, tensors: dict[str, Tensor], other: Callable[[Any, str], Any]
-) -> Any:
-    """Turn a nested value into JSON.
+class _Checksum(NamedTuple):
+    """What says whether header and tensors are those that were written."""
 
-    Parameters
-    ----------
-    value : Any
-        Numbers, strings, tensors, arrays, and tuples, lists and dicts of these.
-    name : str
-        Under which its tensors, or those within it, are added to ``tensors``.
-    tensors : dict of str to Tensor
-        Where tensors go.
-    other : callable
-        ``other(value, name)`` encodes whatever else is met, as a dict of one key.
+    state: Any
 
-    Returns
-    -------
-    JSON value
-        What `decode` reads.
-    """
+    @classmethod
+    def of(cls, kind: str, text: str) -> _Checksum:
+        made = cls(hashlib.blake2b(digest_size=16))
+        made._add(kind)
+        made._add(text)
+        return made
 
-    def inner(part: Any, place: str) -> Any:
-        return encode(part, place, tensors, other)
+    def add(self, name: str, tensor: Tensor) -> None:
+        self._add(f"{name} {_DTYPES.get(tensor.dtype)} {list(tensor.shape)}")
+        self.state.update(_bytes(tensor))
 
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, Tensor):
-        tensors[name] = value
-        return {"tensor": name}
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray):
-        return inner(torch.from_numpy(np.ascontiguousarray(value)), name)
-    if isinstance(value, (tuple, list)):
-        kind = "tuple" if isinstance(value, tuple) else "list"
-        return {kind: [inner(part, f"{name}.{at}") for at, part in enumerate(value)]}
-    if isinstance(value, dict):
-        start = f"{name}." if name else ""
-        return {"dict": [[key, inner(part, f"{start}{key}")] for key, part in value.items()]}
-    return other(value, name)
+    def _add(self, text: str) -> None:
+        data = text.encode("utf-8", "surrogatepass")
+        self.state.update(len(data).to_bytes(8, "little") + data)
+
+    @property
+    def text(self) -> str:
+        return str(self.state.hexdigest())
 
 
-def decode(value: Any, tensors: dict[str, Tensor], other: Callable[[str, Any], Any]) -> Any:
-    """Undo `encode`; ``other(kind, content)`` reads what its ``other`` made."""
-    if not isinstance(value, dict):
-        return value
-    ((kind, content),) = value.items()
-    if kind == "tensor":
-        return tensors[content]
-    if kind == "dict":
-        return {key: decode(part, tensors, other) for key, part in content}
-    if kind in ("tuple", "list"):
-        parts = [decode(part, tensors, other) for part in content]
-        return tuple(parts) if kind == "tuple" else parts
-    return other(kind, content)
-
-
-def _separate(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Give every tensor memory of its own, as the format demands."""
-    seen: set[int] = set()
-    result = {}
-    for name, tensor in tensors.items():
-        own = tensor.detach().contiguous()
-        pointer = own.untyped_storage().data_ptr()
-        result[name] = own.clone() if pointer in seen else own
-        seen.add(pointer)
-    return result
+def _bytes(tensor: Tensor) -> memoryview:
+    """Return the memory of a tensor, a row of bytes."""
+    flat = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+    return flat.numpy().data

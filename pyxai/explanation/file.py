@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from pyxai._files import decode, encode, read_tensors, write_tensors
+from pyxai._files import check_format, decode, encode, malformed, read_tensors, write_tensors
 from pyxai.runner.arguments import Shared
 
 __all__ = ["load", "save"]
 
+T = TypeVar("T")
 FORMAT = 1  # raised when the layout changes, so that an old reader can say so
 
 
@@ -29,14 +31,28 @@ def save(fields: dict[str, Any], path: Path, kind: str = "explanation") -> Path:
     return write_tensors(path, tensors, kind=kind, header=header)
 
 
-def load(path: Path, device: torch.device, kind: str = "explanation") -> dict[str, Any]:
-    """Read the fields of a result of some kind from ``path``."""
+def load(
+    path: Path,
+    device: torch.device,
+    build: Callable[[dict[str, Any]], T],
+    kind: str = "explanation",
+) -> T:
+    """Return what ``build`` makes of the fields of a result of some kind in the file ``path``.
+
+    Whatever does not fit, here or in ``build``, is a ``ValueError`` that names the file.
+    """
     tensors, header = read_tensors(path, kind=kind, device=device)
-    if header["format"] != FORMAT:
-        raise ValueError(f"path must hold format {FORMAT}, got format {header['format']}")
 
     def other(kind: str, content: Any) -> Any:
-        return Shared(decode(content, tensors, other)) if kind == "shared" else content
+        if kind == "shared":
+            return Shared(decode(content, tensors, other))
+        if kind == "text" and isinstance(content, str):
+            return content
+        raise ValueError(f"a value must be of a known kind, got {kind!r}")
 
-    decoded: dict[str, Any] = decode(header["fields"], tensors, other)
-    return decoded
+    with malformed(path):
+        check_format(header, FORMAT)
+        fields = decode(header["fields"], tensors, other)
+        if not isinstance(fields, dict) or not all(isinstance(name, str) for name in fields):
+            raise ValueError("its fields must have names")
+        return build(fields)

@@ -13,7 +13,7 @@ from pyxai._inputs import flat_features, format_feature_mask
 if TYPE_CHECKING:
     from pyxai.explanation.result import Explanation
 
-__all__ = ["Groups", "adds_up", "flat_attributions", "groups_of", "quantity"]
+__all__ = ["Groups", "adds_up", "flat_attributions", "groups_of", "is_unsigned", "quantity"]
 
 
 class Groups(NamedTuple):
@@ -59,6 +59,15 @@ def quantity(explanation: Explanation) -> str:
     """Return what the numbers are: ``"rank"`` by Greedy PIG unless told otherwise, or values."""
     ranks = explanation.options.get("scores", "rank") == "rank"
     return "rank" if explanation.method == "greedy_pig" and ranks else "attribution"
+
+
+def is_unsigned(explanation: Explanation) -> bool:
+    """Tell whether the numbers of an example are sizes, so that a sign would say nothing."""
+    options = explanation.options
+    if explanation.method == "saliency":
+        return bool(options.get("abs", True))
+    squared = options.get("nt_type", "smoothgrad") != "smoothgrad"
+    return quantity(explanation) == "rank" or (explanation.method == "noise_tunnel" and squared)
 
 
 def adds_up(explanation: Explanation) -> bool:

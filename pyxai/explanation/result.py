@@ -13,11 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_int, check_tensor, describe
+from pyxai._checks import check_int, describe
 from pyxai._extras import optional
 from pyxai._inputs import flat_features
 from pyxai._lazy import above
 from pyxai.explanation import file, text
+from pyxai.explanation.checks import check_parts
+from pyxai.explanation.names import as_names, fit_names, names_of_row, take_names
 from pyxai.explanation.rows import take_baselines, take_options, take_rows, take_target
 from pyxai.runner.arguments import Shared
 
@@ -53,8 +55,11 @@ class Explanation:
         Standard error of a sampling method, in the units of the attributions.
     outputs : Tensor or None, shape [batch] or [batch, n_outputs]
         The explained output, or all of them, at the inputs.
-    feature_names : sequence of str or None
-        One name per feature of one example, flattened and, for a tuple, concatenated.
+    feature_names : list of str, list of list of str, or None
+        One name per feature of one example, flattened and, for a tuple, concatenated; or, with a
+        ``feature_mask`` among the options, one per group, in the order of the ids of the mask. One
+        such list for each example where examples have names of their own, such as words. Any
+        sequence serves; kept are strings in lists, one for each feature.
     shared_baselines : bool
         Whether the rows of ``baselines`` are a background set that all examples share, rather than
         one baseline for each example.
@@ -62,9 +67,9 @@ class Explanation:
     Raises
     ------
     TypeError
-        If ``attributions`` or ``inputs`` are not tensors.
+        If a field is not of its type.
     ValueError
-        If ``attributions`` and ``inputs`` or ``feature_names`` do not fit together.
+        If the fields do not fit together.
 
     Examples
     --------
@@ -85,32 +90,21 @@ class Explanation:
     convergence_delta: Tensor | None = None
     error: TensorOrTuple | None = None
     outputs: Tensor | None = None
-    feature_names: Sequence[str] | None = None
+    feature_names: Sequence[str] | Sequence[Sequence[str]] | None = None
     shared_baselines: bool = False
 
     def __post_init__(self) -> None:
-        """Check that the parts fit together."""
-        if isinstance(self.attributions, tuple) != isinstance(self.inputs, tuple):
-            raise ValueError(
-                "attributions must have the form of inputs, a tensor or a tuple, "
-                f"got {describe(self.attributions)} for {describe(self.inputs)}"
-            )
-        if len(self._tuple(self.attributions)) != len(self._tuple(self.inputs)):
-            raise ValueError(
-                f"attributions must have {len(self._tuple(self.inputs))} tensor(s), as inputs do, "
-                f"got {len(self._tuple(self.attributions))}"
-            )
-        for name in ("attributions", "inputs"):
-            for tensor in self._tuple(getattr(self, name)):
-                if check_tensor(name, tensor).dim() == 0:
-                    raise ValueError(f"{name} must have a batch dimension, got shape []")
+        """Check that the parts fit together; names become strings."""
+        check_parts(self)
         if self.feature_names is not None:
-            count = sum(part[0:1].numel() for part in self._tuple(self.attributions) if len(part))
-            if len(self) and len(self.feature_names) != count:
-                raise ValueError(
-                    f"feature_names must have one name for each of {count} features, "
-                    f"got {len(self.feature_names)}"
-                )
+            names = fit_names(
+                as_names("feature_names", self.feature_names),
+                len(self),
+                sum(part[0:1].numel() for part in self._tuple(self.attributions)),
+                self.inputs,
+                self.options.get("feature_mask"),
+            )
+            object.__setattr__(self, "feature_names", names)
 
     @staticmethod
     def _tuple(value: TensorOrTuple) -> tuple[Tensor, ...]:
@@ -149,6 +143,7 @@ class Explanation:
             convergence_delta=take_rows(self.convergence_delta, chosen, rows),
             error=take_rows(self.error, chosen, rows),
             outputs=take_rows(self.outputs, chosen, rows),
+            feature_names=take_names(self.feature_names, chosen),
         )
 
     def to(self, device: torch.device | str) -> Explanation:
@@ -242,7 +237,14 @@ class Explanation:
         ValueError
             If the file was not written by `save`.
         """
-        return cls(**file.load(Path(path), torch.device(device)))
+
+        def build(fields: dict[str, Any]) -> Explanation:
+            unknown = set(fields) ^ set(cls.__dataclass_fields__)
+            if unknown:
+                raise ValueError(f"its fields must be those of {cls.__name__}, got {unknown}")
+            return cls(**fields)
+
+        return file.load(Path(path), torch.device(device), build)
 
     def to_numpy(self) -> Any:
         """Return the attributions as an array, or a tuple of arrays; 16-bit floats as float32."""
@@ -279,7 +281,7 @@ class Explanation:
             values=_array(values.movedim(1, -1) if several else values),  # shap's order
             base_values=base,
             data=_array(self.inputs),
-            feature_names=None if self.feature_names is None else list(self.feature_names),
+            feature_names=names_of_row(self),
         )
 
     def to_xarray(self) -> Any:
@@ -310,10 +312,10 @@ class Explanation:
             if value is not None and value.shape == (len(self),):
                 variables[name] = (["example"], _array(value))
         single = not several and self._tuple(self.attributions)[0].dim() == 2
-        named = single and self.feature_names is not None
+        names = names_of_row(self) if single else None
         return xarray.Dataset(
             variables,
-            coords={"feature": list(self.feature_names or ())} if named else {},
+            coords={} if names is None else {"feature": names},
             attrs={"method": self.method, "target": str(self.target)},
         )
 

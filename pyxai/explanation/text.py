@@ -10,12 +10,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyxai.explanation.groups import Groups, flat_attributions, groups_of, quantity
+from pyxai.explanation.groups import (
+    Groups,
+    flat_attributions,
+    groups_of,
+    is_unsigned,
+    quantity,
+)
+from pyxai.explanation.names import names_of_row
+from pyxai.explanation.numbers import number, rounding, shortened
 
 if TYPE_CHECKING:
     from pyxai.explanation.result import Explanation
 
-__all__ = ["feature_label", "group_label", "one_line", "summary", "top_features"]
+__all__ = [
+    "feature_label",
+    "group_label",
+    "one_line",
+    "summary",
+    "top_features",
+]
 
 WIDTH = 96  # characters of a line, so that log prefixes fit into 120
 
@@ -37,11 +51,14 @@ def summary(explanation: Explanation) -> str:
     rows = len(explanation)
     if rows:
         what = quantity(explanation)
-        what = what if rows == 1 else f"mean |{what}| over {rows} examples"
-        best = top_features(explanation, 5)
-        lines.append(f"  top {len(best)} features by {what}")
+        best = [(shortened(name), value) for name, value in top_features(explanation, 5)]
+        by = what if rows == 1 else f"mean |{what}| over {rows} examples"
+        lines.append(f"  top {len(best)} features by {by}")
         width = max((len(name) for name, _ in best), default=0)
-        lines += [f"    {name:<{width}}  {value:+.4g}" for name, value in best]
+        # Sizes have no sign; and what rounding leaves of a zero is one.
+        form = "+.4g" if rows == 1 and not is_unsigned(explanation) else ".4g"
+        zero = rounding(*_parts(explanation.attributions))
+        lines += [f"    {name:<{width}}  {number(value, form, zero)}" for name, value in best]
     return "\n".join(lines)
 
 
@@ -87,7 +104,10 @@ def _value(value: Any) -> str:
             return _shape(value)
         digits = 4
         items = value.tolist() if value.dim() else [value.item()]
-        shown = [f"{item:.{digits}g}" if isinstance(item, float) else str(item) for item in items]
+        shown = [
+            number(item, f".{digits}g", 0.0) if isinstance(item, float) else str(item)
+            for item in items
+        ]
         return f"[{', '.join(shown)}]"
     if isinstance(value, (tuple, list)):
         inner = ", ".join(_value(part) for part in value)
@@ -113,9 +133,16 @@ def top_features(explanation: Explanation, n: int) -> list[tuple[str, float]]:
 
 
 def group_label(explanation: Explanation, groups: Groups, index: int) -> str:
-    """Return the name of a group: that of its first feature, and how many more there are."""
+    """Return the name of a group: that of all its features, or the first and how many more."""
     label, size = feature_label(explanation, int(groups.first[index])), int(groups.sizes[index])
-    return label if size == 1 else f"{label} and {size - 1} more"
+    if size == 1:
+        return label
+    names = names_of_row(explanation)
+    if names is not None:
+        members = (groups.of_features == index).nonzero()[:, 0].tolist()
+        if all(names[member] == label for member in members):
+            return label  # the name of the group
+    return f"{label} and {size - 1} more"
 
 
 def feature_label(explanation: Explanation, index: int) -> str:
@@ -128,8 +155,9 @@ def feature_label(explanation: Explanation, index: int) -> str:
     index : int
         Number of the feature among the flattened features of all inputs.
     """
-    if explanation.feature_names is not None:
-        return str(explanation.feature_names[index])
+    names = names_of_row(explanation)
+    if names is not None:
+        return names[index]
     parts = _parts(explanation.attributions)
     number = 0
     while index >= parts[number].shape[1:].numel():

@@ -181,8 +181,7 @@ class Imputer(ABC):
         ValueError
             If the file holds something else.
         """
-        found, fields = store.read(Path(path), cls)
-        made: Self = found._of_fields(fields)
+        made: Self = store.read(Path(path), cls, lambda found, fields: found._of_fields(fields))
         return made
 
     def _fields(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pyxai._checks import check_int, check_number, describe
+from pyxai._files import check_fields, malformed
 from pyxai.explanation import file
 from pyxai.lex.batches import batches_of, loader_of, n_rows
 from pyxai.lex.model import LEX
@@ -333,10 +334,12 @@ class Trainer:
             raise ValueError(
                 f"seed must be {content['seed']}, that of the checkpoint, got {self.seed}"
             )
-        self.lex.load_state_dict(content["model"])
-        self.optimiser.load_state_dict(content["optimiser"])
-        self.last_checkpoint = self.folder / _LAST
-        return TrainingResult(**content["result"]), _Place(**content["place"])
+        path = self.folder / _LAST
+        with malformed(path):  # or that of another model
+            self.lex.load_state_dict(content["model"])
+            self.optimiser.load_state_dict(content["optimiser"])
+        self.last_checkpoint = path
+        return content["result"], content["place"]
 
     def _load_best(self) -> dict[str, Tensor] | None:
         if self.folder is None or not (self.folder / _BEST).is_file():
@@ -346,7 +349,18 @@ class Trainer:
 
     def _read(self, name: str) -> dict[str, Any]:
         assert self.folder is not None
-        return file.load(self.folder / name, self._device, _KIND)
+        return file.load(self.folder / name, self._device, _content, _KIND)
+
+
+def _content(found: dict[str, Any]) -> dict[str, Any]:
+    """Return what a checkpoint holds, checked but for what the model and the optimiser ask."""
+    check_fields(
+        found, {"model": dict, "optimiser": dict, "result": dict, "place": dict, "seed": int}
+    )
+    result, place = found["result"], found["place"]
+    check_fields(result, {"history": list, "steps": int, "best": dict})
+    check_fields(place, {**dict.fromkeys(("phase", "epoch", "batch", "worse"), int), "sums": dict})
+    return {**found, "result": TrainingResult(**result), "place": _Place(**place)}
 
 
 def accumulate(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pyxai._files import check_target, whole_file
 from pyxai.report.numbers import format_number
 from pyxai.report.pictures import picture
 
@@ -261,11 +262,21 @@ class Report:
         Returns
         -------
         Path
-            The file written.
+            The file written; until it is whole, one that was there stays as it was.
+
+        Raises
+        ------
+        ValueError
+            If there is something else than a regular file.
+        OSError
+            If the folder cannot be made, or the disk is full.
         """
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(self.to_html(), encoding="utf-8")
+        check_target(target)
+        page = self.to_html().encode("utf-8")
+        with whole_file(target) as file:
+            file.write(page)
         return target
 
 

@@ -11,11 +11,30 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_int
+from pyxai._files import check_fields
 from pyxai._lazy import above
 from pyxai.decomposition.agglomeration.official_lists import image_lists, text_lists
 from pyxai.explanation import file
+from pyxai.explanation.numbers import number, rounding
 
 __all__ = ["Hierarchy", "HierarchyNode"]
+
+_NODE: dict[str, Any] = {
+    **dict.fromkeys(("id", "level", "step"), int),
+    **dict.fromkeys(("score", "gain", "interaction"), (float, int)),
+    **dict.fromkeys(("members", "children"), tuple),
+}
+_FIELDS: dict[str, Any] = {
+    **dict.fromkeys(("scores", "whole", "inputs", "units", "tracked", "selected"), Tensor),
+    **dict.fromkeys(("layout", "variant"), str),
+    **dict.fromkeys(("target", "names"), (tuple, list, type(None))),
+    "nodes": list,
+    "whole_score": (float, int),
+    "steps": tuple,
+    "n_grown": int,
+    "unions": (Tensor, type(None)),
+    "options": dict,
+}
 
 
 @dataclass(frozen=True)
@@ -58,6 +77,15 @@ class HierarchyNode:
     def bitmask(self) -> int:
         """Members as an integer whose bit u stands for unit u."""
         return sum(1 << unit for unit in self.members)
+
+
+def _node(content: Any) -> HierarchyNode:
+    """Return a node of a file."""
+    check_fields(content, _NODE)
+    made = HierarchyNode(**content)
+    for unit in (*made.members, *made.children):
+        check_int("units and nodes", unit, minimum=0)
+    return made
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -202,7 +230,8 @@ class Hierarchy:
         pending = [(node, 0) for node in reversed(self.roots) if node.children]
         while pending:
             node, depth = pending.pop()
-            lines.append(f"{node.score:+10.4g}  {'  ' * depth}{self.label(node.id)}")
+            score = number(node.score, "+.4g", rounding(self.scores))
+            lines.append(f"{score:>10}  {'  ' * depth}{self.label(node.id)}")
             inside = [self.nodes[child] for child in node.children]
             if self.layout == "image":
                 inside = [child for child in inside if child.children]
@@ -242,9 +271,25 @@ class Hierarchy:
         ValueError
             If the file was not written by `save`.
         """
-        kept = file.load(Path(path), torch.device(device), "hierarchy")
-        kept["nodes"] = tuple(HierarchyNode(**node) for node in kept["nodes"])
-        return cls(**kept)
+
+        def build(kept: dict[str, Any]) -> Hierarchy:
+            check_fields(kept, _FIELDS)
+            made = cls(**{**kept, "nodes": tuple(map(_node, kept["nodes"]))})
+            if made.tracked.dim() != 2:
+                raise ValueError(f"tracked must have two axes, got {list(made.tracked.shape)}")
+            sizes = (len(made.nodes), made.n_units)
+            if len(made.scores) != sizes[0] or made.selected.shape != made.tracked.shape:
+                raise ValueError("scores and selections must fit its nodes and units")
+            for place, node in enumerate(made.nodes):
+                if node.id != place or not set(node.children) <= set(range(place)):
+                    raise ValueError(f"node {place} must be made of nodes before it")
+                if not set(node.members) <= set(range(sizes[1])):
+                    raise ValueError(f"node {place} must have units of it as members")
+            if made.names is not None and len(made.names) != sizes[1]:
+                raise ValueError(f"names must be those of its {sizes[1]} units")
+            return made
+
+        return file.load(Path(path), torch.device(device), build, "hierarchy")
 
     def to_official_text(self, *, collapse: bool = False) -> dict[str, Any]:
         """Return the lists that the authors' code makes of a sentence.

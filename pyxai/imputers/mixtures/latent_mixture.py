@@ -222,10 +222,13 @@ class LatentMixture(Imputer):
         TypeError
             If a network is missing.
         """
-        _, fields = store.read(Path(path), cls)
         made = cls(encoder, decoder)
-        codes = GaussianMixture._of_fields(fields.pop("_codes"))
-        vars(made).update(fields, _codes=codes)
+
+        def build(_: Any, fields: dict[str, Any]) -> None:
+            codes = GaussianMixture._of_fields(fields.pop("_codes"))
+            vars(made).update(fields, _codes=codes)
+
+        store.read(Path(path), cls, build)
         return made
 
 

@@ -249,5 +249,4 @@ class VAEAC(FittedImputer):
         ValueError
             If the file holds something else, or networks are missing.
         """
-        _, fields = store.read(Path(path), cls)
-        return cls._of_fields(fields, networks)
+        return store.read(Path(path), cls, lambda _, fields: cls._of_fields(fields, networks))

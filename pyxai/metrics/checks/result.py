@@ -12,9 +12,12 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import describe
+from pyxai._files import check_fields
 from pyxai.explanation.file import load, save
 
 __all__ = ["RealityCheck", "RealityChecks", "mean_and_error"]
+
+_NUMBERS = ("value", "error", "bound")
 
 
 @dataclass(frozen=True)
@@ -133,14 +136,19 @@ class RealityChecks:
         RealityChecks
             Equal to what was written.
         """
-        fields = load(Path(path), torch.device("cpu"), "checks")
-        checks = (
-            RealityCheck(name, value, error, bound, above, n, measures)
-            for (value, error, bound), (name, above, n, measures) in zip(
-                fields["numbers"].tolist(), fields["checks"], strict=True
-            )
-        )
-        return cls(fields["method"], tuple(checks))
+
+        def build(fields: dict[str, Any]) -> RealityChecks:
+            check_fields(fields, {"method": str, "numbers": Tensor, "checks": list})
+            checks = []
+            for numbers, words in zip(fields["numbers"].tolist(), fields["checks"], strict=True):
+                (value, error, bound), (name, above, n, measures) = numbers, words
+                check = RealityCheck(name, value, error, bound, above, n, measures)
+                kinds = {"name": str, "above": bool, "n": int, "measures": str}
+                check_fields(vars(check), {**kinds, **dict.fromkeys(_NUMBERS, float)})
+                checks.append(check)
+            return cls(fields["method"], tuple(checks))
+
+        return load(Path(path), torch.device("cpu"), build, "checks")
 
     def __str__(self) -> str:
         rows = [("check", "value", "error", "passes", "passed", "measured")]

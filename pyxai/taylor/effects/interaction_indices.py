@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from pyxai._checks import check_choice, check_int
+from pyxai.explanation.numbers import number, rounding
 from pyxai.game import Game
 from pyxai.ops.interaction_indices import INTERACTION_INDICES, interaction_indices_from_table
 from pyxai.runner import one_scope
@@ -71,10 +72,10 @@ class InteractionIndices:
         """Return the indices of pairs as a symmetric matrix, of single players on the diagonal."""
         n = len(self.names)
         table = self.values.new_zeros(len(self.values), n, n)
-        for number, players in enumerate(self.sets):
+        for place, players in enumerate(self.sets):
             if len(players) <= 2:
-                table[:, players[0], players[-1]] = self.values[:, number]
-                table[:, players[-1], players[0]] = self.values[:, number]
+                table[:, players[0], players[-1]] = self.values[:, place]
+                table[:, players[-1], players[0]] = self.values[:, place]
         return table
 
     def __str__(self) -> str:
@@ -85,9 +86,9 @@ class InteractionIndices:
         ]
         if len(self.values):
             row = self.values[0]
-            for number in row.abs().topk(min(10, len(row))).indices.tolist():
-                name = name_set(mask_of(self.sets[number]), self.names)
-                lines.append(f"  {float(row[number]):+12.6g}  {name}")
+            for place in row.abs().topk(min(10, len(row))).indices.tolist():
+                name = name_set(mask_of(self.sets[place]), self.names)
+                lines.append(f"  {number(float(row[place]), '+.6g', rounding(row)):>12}  {name}")
         return "\n".join(lines)
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_int
+from pyxai.explanation.numbers import number, rounding
 from pyxai.game import Game
 from pyxai.ops.moebius_transform import moebius_transform
 from pyxai.runner import Output, one_scope
@@ -73,9 +74,11 @@ class OrderEffects:
         if len(self.values):
             total = float(self.value[0] - self.baseline_value[0])
             lines.append(f"  f(x) - f(b) = {total:.6g}, missing {float(self.residual[0]):.3g}")
+            zero = rounding(self.values[0])
             strongest = self.values[0].abs().amax(0).topk(min(10, self.values.shape[2] - 1))
             for mask in strongest.indices.tolist():
-                parts = " ".join(f"{v:+11.4g}" for v in self.values[0, :, mask].tolist())
+                effects = self.values[0, :, mask].tolist()
+                parts = " ".join(f"{number(v, '+.4g', zero):>11}" for v in effects)
                 lines.append(f"  {parts}  {name_set(mask, self.names)}")
         return "\n".join(lines)
 

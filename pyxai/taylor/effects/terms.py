@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pyxai.explanation.numbers import number, rounding
+
 __all__ = ["TaylorTerms", "check_names", "default_names", "degree_vectors"]
 
 
@@ -140,7 +142,8 @@ class TaylorTerms:
             order = self.values[0].abs().argsort(descending=True, stable=True)[:10]
             for index in order.tolist():
                 value = self.values[0, index].item()
-                lines.append(f"  {value:+12.6g}  {self._name(index)}")
+                shown = number(value, "+.6g", rounding(self.values[0]))
+                lines.append(f"  {shown:>12}  {self._name(index)}")
         if not self.analytic:
             lines.append("  the model has kinks: these terms do not add up to its interactions")
         return "\n".join(lines)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pyxai._checks import check_choice, check_int, check_number
 from pyxai._errors import UnsupportedOperationError, warn
+from pyxai.explanation.numbers import number, rounding
 from pyxai.game import Game
 from pyxai.runner import Output, one_scope
 from pyxai.taylor.derivatives.extension import Extension
@@ -85,10 +86,11 @@ class IntegratedHessians:
             n = len(self.names)
             rows, columns = torch.triu_indices(n, n)
             shown = self.matrix[0, rows, columns] * torch.where(rows == columns, 1.0, 2.0)
-            for number in shown.abs().topk(min(10, len(shown))).indices.tolist():
-                i, j = int(rows[number]), int(columns[number])
+            for place in shown.abs().topk(min(10, len(shown))).indices.tolist():
+                i, j = int(rows[place]), int(columns[place])
                 name = self.names[i] if i == j else f"{self.names[i]} x {self.names[j]}"
-                lines.append(f"  {float(shown[number]):+12.6g}  {name}")
+                effect = number(float(shown[place]), "+.6g", rounding(shown))
+                lines.append(f"  {effect:>12}  {name}")
         return "\n".join(lines)
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_choice, check_int
+from pyxai.explanation.numbers import number, rounding
 from pyxai.game import Game
 from pyxai.ops.masks import pack_masks
 from pyxai.ops.pairwise_taylor import pairwise_taylor_values
@@ -87,7 +88,8 @@ class PairEffects:
                 f"pairs {float(self.pairs[0].sum()):.6g}, residual {float(self.residual[0]):.3g}"
             )
             for (i, j), effect in self.top(10):
-                lines.append(f"  {effect:+12.6g}  {self.names[i]} x {self.names[j]}")
+                shown = number(effect, "+.6g", rounding(self.pairs[0]))
+                lines.append(f"  {shown:>12}  {self.names[i]} x {self.names[j]}")
         return "\n".join(lines)
 
 
