@@ -10,16 +10,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 __all__ = [
     "FLOAT_DTYPES",
+    "OUTPUTS_ALONE",
     "check_bool",
     "check_choice",
     "check_device",
     "check_dtype",
     "check_finite",
     "check_int",
+    "check_model",
+    "check_module",
     "check_number",
     "check_real",
     "check_shape",
@@ -27,6 +30,10 @@ __all__ = [
     "describe",
 ]
 
+OUTPUTS_ALONE = (
+    "use a method that asks for outputs alone, such as 'shapley_values', 'kernel_shap' or "
+    "'feature_ablation'"
+)
 FLOAT_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
@@ -39,6 +46,22 @@ def describe(value: Any) -> str:
     if isinstance(value, (tuple, list)):
         return f"a {type(value).__name__} of {len(value)} item(s)"
     return f"a {type(value).__name__}"
+
+
+def check_model(name: str, value: Any) -> None:
+    """Raise ``TypeError`` unless a model can be called; name what an estimator has for that."""
+    if callable(value):
+        return
+    ways = [way for way in ("predict_proba", "predict") if callable(getattr(value, way, None))]
+    hint = f"; give its {' or its '.join(ways)}" if ways else ""
+    raise TypeError(f"{name} must be callable, got {describe(value)}{hint}")
+
+
+def check_module(name: str, value: Any) -> None:
+    """Raise ``TypeError`` unless a model is a module, whose inside a method looks at."""
+    if not isinstance(value, nn.Module):
+        hint = f"; for a function, {OUTPUTS_ALONE}" if callable(value) else ""
+        raise TypeError(f"{name} must be an nn.Module, got {describe(value)}{hint}")
 
 
 def check_tensor(name: str, value: Any) -> Tensor:

@@ -24,6 +24,7 @@ from torch import Tensor
 from pyxai._checks import check_device, check_finite, check_real, check_tensor, describe
 
 __all__ = [
+    "NO_IDS",
     "Players",
     "as_dtype",
     "flat_features",
@@ -33,6 +34,12 @@ __all__ = [
     "format_inputs",
     "restore_form",
 ]
+
+
+NO_IDS = (
+    "; ids, of words say, have no gradients: give what the embedding makes of them as inputs, and "
+    "what follows it as model"
+)
 
 
 class Players(NamedTuple):
@@ -272,7 +279,7 @@ def _check_input(name: str, value: Tensor, gradients: bool, rows: str = "example
     check_real(name, value)
     if gradients and not value.is_floating_point():
         raise TypeError(
-            f"{name} must be floating point for gradients to be taken, got {value.dtype}"
+            f"{name} must be floating point for gradients to be taken, got {value.dtype}{NO_IDS}"
         )
     if value.dim() < 1:
         raise ValueError(f"{name} must have a batch dimension, got shape []")
@@ -307,7 +314,7 @@ def _format_baseline(name: str, value: Any, tensor: Tensor) -> Tensor | float:
         shapes = " or ".join(str([count, *feature_shape]) for count in fitting)
         raise ValueError(
             f"{name} must be a number or have shape {shapes}, got {list(value.shape)}"
-            f"{_one_example(value, tensor)}"
+            f"{_one_example(value, tensor)}{_a_background(value, tensor)}"
         )
     check_finite(name, value)
     found = as_dtype(name, full.detach(), tensor.dtype)
@@ -345,6 +352,17 @@ def _one_example(value: Tensor, tensor: Tensor) -> str:
     return (
         f"; dimension 0 of inputs counts examples, which makes {len(tensor)} of shape "
         f"{list(tensor.shape)}: give a single example as inputs.unsqueeze(0)"
+    )
+
+
+def _a_background(value: Tensor, tensor: Tensor) -> str:
+    """Return a hint if the baselines are a set of rows, of which there is not one per example."""
+    if value.shape[1:] != tensor.shape[1:] or len(value) < 2 or value.shape[1:] == tensor.shape:
+        return ""
+    return (
+        "; rows that stand for a distribution are given as imputer=pyxai.imputers.Marginal(rows) "
+        "where a method has that option, or to one that averages over baselines, such as "
+        "'expected_gradients' or 'deep_lift_shap'"
     )
 
 

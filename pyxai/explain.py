@@ -7,13 +7,14 @@ from typing import Any
 
 from torch import Tensor
 
-from pyxai._checks import describe
+from pyxai._checks import check_model, describe
 from pyxai._inputs import format_inputs
 from pyxai._signatures import option_parameters
 from pyxai.explanation import Explanation
+from pyxai.explanation.names import as_names, fit_names
 from pyxai.methods import Attribution, LayerAttribution
 from pyxai.registry import Method, find
-from pyxai.runner import EveryOutput, Runner, one_scope
+from pyxai.runner import EveryOutput, Runner, as_tensors, column_names, one_scope
 
 __all__ = ["explain"]
 
@@ -38,8 +39,10 @@ def explain(
     ----------
     model : callable
         A module or any function of tensors that returns one row per example.
-    inputs : Tensor or tuple of Tensor, shape [batch, *features]
-        What to explain, in input units.
+    inputs : Tensor, array or table, or tuple of these, shape [batch, *features]
+        What to explain, in input units. Arrays of NumPy and tables of pandas become tensors;
+        numbers with a fraction get the model's dtype and device. So do those among the other
+        arguments.
     method : str, type or Attribution
         Name of a method (`pyxai.registry.names` lists them), its class, or an object made for
         ``model``.
@@ -49,8 +52,10 @@ def explain(
         (``"shapley_values"``, ``"shapley_value_sampling"``, ``"kernel_shap"``, ``"lime"``).
     baselines : float, Tensor, or tuple of those, optional
         What stands for absent features, for methods that take it.
-    feature_names : sequence of str, optional
-        One name per feature of one example, flattened.
+    feature_names : sequence of str, or of lists of str, optional
+        One name per feature of one example, flattened, or one per group of a ``feature_mask``, in
+        the order of its ids. One list for each example where each has names of its own. Default:
+        the columns of a table.
     **options
         Further arguments of the method's constructor or of its `attribute`.
 
@@ -80,9 +85,13 @@ def explain(
     >>> result.attributions.shape
     torch.Size([1, 3])
     """
-    if not callable(model):
-        raise TypeError(f"model must be callable, got {describe(model)}")
+    check_model("model", model)
     entry = find(method)
+    named = {"inputs": inputs, "baselines": baselines, "target": target, **options}
+    columns = column_names(inputs) if feature_names is None else None
+    named = as_tensors(model, named)
+    inputs, baselines, target = (named.pop(name) for name in ("inputs", "baselines", "target"))
+    options = named
     explainer, rest = _make(method, entry, model, options)
     name = _name(entry, type(explainer))
     arguments = _arguments(explainer, name, target, baselines, rest)
@@ -101,7 +110,14 @@ def explain(
     tensors, _ = format_inputs(inputs)
     outputs = runner.outputs(tensors)
     runner.keep_outputs(tensors, outputs)  # for the delta
-    _check_names(feature_names, tensors, explainer, outputs.shape[1:].numel())
+    names = _checked_names(
+        feature_names,
+        columns,
+        tensors,
+        explainer,
+        outputs.shape[1:].numel(),
+        options.get("feature_mask"),
+    )
     attributions, delta, error = _parts(
         explainer.attribute(inputs, **arguments), asked, bool(options.get("return_error"))
     )
@@ -119,7 +135,7 @@ def explain(
         convergence_delta=delta,
         error=error,
         outputs=outputs,
-        feature_names=feature_names,
+        feature_names=names,
         shared_baselines=_draws_baselines(entry, options),
     )
 
@@ -191,17 +207,29 @@ def _check_required(function: Callable[..., Any], name: str, given: dict[str, An
             raise TypeError(f"{parameter.name} must be given as an option of {name}, got none")
 
 
-def _check_names(
-    names: Any, inputs: tuple[Tensor, ...], explainer: Attribution, n_outputs: int
-) -> None:
-    """Raise if the names will not fit; how many a layer's map has is only known in the end."""
-    if names is None or isinstance(explainer, LayerAttribution):
-        return
+def _checked_names(
+    names: Any,
+    columns: list[str] | None,
+    inputs: tuple[Tensor, ...],
+    explainer: Attribution,
+    n_outputs: int,
+    feature_mask: Any,
+) -> list[Any] | None:
+    """Return the names given, else those of columns; raise before the work if they will not fit.
+
+    How many a layer's map has is only known in the end. Where all outputs are explained, columns
+    are named once for each.
+    """
+    if names is None:
+        if columns is None or isinstance(explainer, LayerAttribution):
+            return None
+        outputs = [f"output {at} " for at in range(n_outputs)] if n_outputs > 1 else [""]
+        return [output + column for output in outputs for column in columns]
+    listed = as_names("feature_names", names)
+    if isinstance(explainer, LayerAttribution):
+        return listed
     count = n_outputs * sum(part[0].numel() for part in inputs)
-    if len(names) != count:
-        raise ValueError(
-            f"feature_names must have one name for each of {count} features, got {len(names)}"
-        )
+    return fit_names(listed, len(inputs[0]), count, inputs, feature_mask)
 
 
 def _parts(result: Any, with_delta: bool, with_error: bool) -> tuple[Any, Any, Any]:

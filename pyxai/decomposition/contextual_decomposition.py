@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from pyxai._checks import describe
+from pyxai._checks import check_module
 from pyxai._inputs import format_feature_mask, format_inputs, restore_form
 from pyxai.decomposition.groups import groups_of_players, interactions_of
 from pyxai.decomposition.question import GroupParts, Question
@@ -143,8 +143,7 @@ class ContextualDecomposition(Attribution):
         anchored: bool | None = None,
     ) -> None:
         super().__init__(model)
-        if not isinstance(model, nn.Module):
-            raise TypeError(f"model must be an nn.Module, got {describe(model)}")
+        check_module("model", model)
         self.model = model
         self.policies = Policies.of_preset(
             preset,

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_int, describe
+from pyxai._checks import check_int, check_model
 from pyxai._inputs import format_baselines, format_inputs
 from pyxai.decomposition.groups import Groups, groups_of_masks, interactions_of
 from pyxai.methods.base import baseline_rows
@@ -29,8 +29,7 @@ class _RemovalScores:
     """
 
     def __init__(self, forward_func: Callable[..., Any]) -> None:
-        if not callable(forward_func):
-            raise TypeError(f"forward_func must be callable, got {describe(forward_func)}")
+        check_model("forward_func", forward_func)
         self.forward_func = forward_func
 
     _shows_the_group: bool

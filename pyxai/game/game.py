@@ -20,7 +20,7 @@ from pyxai._inputs import flat_features, format_baselines, format_feature_mask, 
 from pyxai.game.rows import GameRows
 from pyxai.imputers import Imputer
 from pyxai.ops import pack_masks
-from pyxai.runner import Estimate, Output, ProgressOption, Runner
+from pyxai.runner import Estimate, Output, ProgressOption, Runner, takes_arrays
 
 __all__ = ["Game"]
 
@@ -90,6 +90,7 @@ class Game:
     tensor([[[3., 3.]]])
     """
 
+    @takes_arrays
     def __init__(
         self,
         model: Callable[..., Any],

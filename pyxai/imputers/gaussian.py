@@ -13,7 +13,8 @@ from pyxai.covariance import Covariance, DenseCovariance
 from pyxai.imputers.base import Imputer
 from pyxai.imputers.conditions import conditions
 from pyxai.imputers.randomness import noise
-from pyxai.imputers.rows import background_of, tensor_of
+from pyxai.imputers.rows import background_of
+from pyxai.runner.arrays import tensor_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self

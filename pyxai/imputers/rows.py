@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_finite, check_real, check_tensor, describe
+from pyxai._checks import check_finite, check_real, describe
 from pyxai._inputs import format_background
 from pyxai._loader import quiet_batches
+from pyxai.runner.arrays import is_array, tensor_of
 
-__all__ = ["background_of", "batches_of", "rows_of", "tensor_of"]
+__all__ = ["background_of", "batches_of", "rows_of"]
 
 
 def background_of(background: Any) -> tuple[Tensor, ...]:
@@ -33,7 +33,7 @@ def background_of(background: Any) -> tuple[Tensor, ...]:
     if isinstance(background, (tuple, list)):
         parts = tuple(tensor_of("background", part) for part in background)
         return format_background(parts)
-    if _is_array(background) or _gives_no_batches(background):
+    if (isinstance(background, Tensor) or is_array(background)) or _gives_no_batches(background):
         return format_background(tensor_of("background", background))
     return rows_of(background, name="background")
 
@@ -70,7 +70,7 @@ def rows_of(data: Any, *, missing: bool = False, name: str = "data") -> tuple[Te
 
 def batches_of(data: Any, name: str = "data") -> list[tuple[Tensor, ...]]:
     """Return the inputs of tensors or arrays, or of each of some batches; see `rows_of`."""
-    if _is_array(data):
+    if isinstance(data, Tensor) or is_array(data):
         return [(tensor_of(name, data),)]
     if isinstance(data, tuple):
         return [tuple(tensor_of(name, part) for part in data)]
@@ -82,27 +82,13 @@ def batches_of(data: Any, name: str = "data") -> list[tuple[Tensor, ...]]:
     return batches
 
 
-def tensor_of(name: str, value: Any) -> Tensor:
-    """Return a tensor, or that of a NumPy array; of an array, a copy in its dtype."""
-    if isinstance(value, Tensor) or not _is_array(value):
-        return check_tensor(name, value)
-    array = np.asarray(value)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name} must hold real numbers, got an array of {array.dtype}")
-    return torch.tensor(array)
-
-
-def _is_array(value: Any) -> bool:
-    return isinstance(value, Tensor) or hasattr(value, "__array__")
-
-
 def _gives_no_batches(data: Any) -> bool:
     return not isinstance(data, Iterable) or isinstance(data, (str, dict))
 
 
 def _features_of(batch: Any, name: str) -> tuple[Tensor, ...]:
     """Return the inputs of a batch, without labels."""
-    if _is_array(batch):
+    if isinstance(batch, Tensor) or is_array(batch):
         return (tensor_of(name, batch),)
     if not isinstance(batch, (tuple, list)) or not batch:
         raise TypeError(f"{name} must give tensors, got {describe(batch)}")

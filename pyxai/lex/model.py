@@ -13,6 +13,7 @@ from pyxai._checks import (
     check_device,
     check_finite,
     check_int,
+    check_model,
     check_real,
     check_shape,
     check_tensor,
@@ -603,6 +604,6 @@ def _checked_black_box(black_box: Any, regime: Regime) -> Any:
         raise ValueError(
             f"black_box must be {what} for target {regime.target!r}, got {describe(black_box)}"
         )
-    if black_box is not None and not callable(black_box):
-        raise TypeError(f"black_box must be callable, got {describe(black_box)}")
+    if black_box is not None:
+        check_model("black_box", black_box)
     return black_box

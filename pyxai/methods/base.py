@@ -9,11 +9,11 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_shape, check_tensor, describe
+from pyxai._checks import check_model, check_shape, check_tensor
 from pyxai._inputs import flat_features, format_baselines, format_inputs
 from pyxai._signatures import option_parameters
 from pyxai.methods.flags import checked_flags
-from pyxai.runner import Runner, one_scope
+from pyxai.runner import Runner, one_scope, takes_arrays
 from pyxai.runner.mixing import per_output
 
 __all__ = [
@@ -51,13 +51,13 @@ class Attribution:
             if name in vars(cls):
                 setattr(cls, name, checked_flags(vars(cls)[name]))
         if "attribute" in vars(cls):
-            cls.attribute = one_scope(cls.attribute)
+            cls.attribute = takes_arrays(one_scope(cls.attribute))
 
     def __init__(self, forward_func: Callable[..., Any]) -> None:
         if not callable(forward_func):
             # captum has two names for this argument.
             name = "model" if "model" in signature(type(self)).parameters else "forward_func"
-            raise TypeError(f"{name} must be callable, got {describe(forward_func)}")
+            check_model(name, forward_func)
         self.forward_func = forward_func
 
     def option_names(self) -> tuple[str, ...]:
@@ -86,6 +86,7 @@ class Attribution:
         """Tell whether the attributions sum to the difference of two outputs."""
         return False
 
+    @takes_arrays
     @one_scope
     def compute_convergence_delta(
         self,

@@ -11,11 +11,12 @@ from torch import Tensor
 from pyxai._inputs import format_baselines, format_inputs
 from pyxai.metrics.attributions import shares_of_players
 from pyxai.metrics.outputs import output_of_each
-from pyxai.runner import Output, Runner, one_scope
+from pyxai.runner import Output, Runner, one_scope, takes_arrays
 
 __all__ = ["completeness"]
 
 
+@takes_arrays
 @one_scope
 def completeness(
     model: Callable[..., Any],

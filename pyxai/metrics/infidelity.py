@@ -14,13 +14,14 @@ from pyxai._inputs import flat_features, format_baselines, format_inputs
 from pyxai.metrics.attributions import shares_of_players
 from pyxai.metrics.outputs import output_of_each
 from pyxai.metrics.perturbation import Perturb, takes_two
-from pyxai.runner import Runner, one_scope
+from pyxai.runner import Runner, one_scope, takes_arrays
 
 __all__ = ["infidelity", "infidelity_perturb_func_decorator"]
 
 _TOGETHER = 16  # calls of a bounded perturb_func whose rows are held at a time
 
 
+@takes_arrays
 @one_scope
 def infidelity(
     forward_func: Callable[..., Any],

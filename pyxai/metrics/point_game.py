@@ -8,10 +8,12 @@ from torch import Tensor
 from pyxai._checks import check_choice, check_int, check_tensor, describe
 from pyxai._inputs import flat_features
 from pyxai.metrics.rows import rows_of, scaled
+from pyxai.runner import takes_arrays
 
 __all__ = ["grid_point_game", "point_game"]
 
 
+@takes_arrays
 def point_game(attributions: Tensor, truth: Tensor, *, mode: str = "hit") -> Tensor:
     """Compare attributions with a known region.
 
@@ -61,6 +63,7 @@ def point_game(attributions: Tensor, truth: Tensor, *, mode: str = "hit") -> Ten
     return torch.where(total > 0, share, torch.zeros_like(total))
 
 
+@takes_arrays
 def grid_point_game(attributions: Tensor, cells: int, cell: Tensor) -> Tensor:
     """Return the share of positive attribution inside the cell of the explained class.
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_bool, check_finite, check_int, check_real, check_tensor
+from pyxai.runner import takes_arrays
 
 __all__ = ["SelectionRates", "selection_rates"]
 
@@ -23,6 +24,7 @@ class SelectionRates(NamedTuple):
     """Share of the selected features that do not matter; 0 where none is selected."""
 
 
+@takes_arrays
 def selection_rates(
     selected: Tensor,
     truth: Tensor,

@@ -17,7 +17,7 @@ from pyxai._inputs import format_inputs
 from pyxai.explanation.rows import take_baselines, take_target
 from pyxai.metrics.perturbation import takes_two
 from pyxai.ops import philox_uniform
-from pyxai.runner import in_rounds
+from pyxai.runner import in_rounds, takes_arrays
 from pyxai.runner.arguments import follows, take_arguments
 
 __all__ = ["default_perturb_func", "sensitivity_max"]
@@ -88,6 +88,7 @@ def _noise(
     return tuple(noise)
 
 
+@takes_arrays
 def sensitivity_max(
     explanation_func: Callable[..., Any],
     inputs: Tensor | tuple[Tensor, ...],

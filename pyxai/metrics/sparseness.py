@@ -6,10 +6,12 @@ import torch
 from torch import Tensor
 
 from pyxai.metrics.rows import rows_of, scaled
+from pyxai.runner import takes_arrays
 
 __all__ = ["sparseness"]
 
 
+@takes_arrays
 def sparseness(attributions: Tensor | tuple[Tensor, ...]) -> Tensor:
     """Return the Gini index of absolute attributions.
 

@@ -7,10 +7,12 @@ from torch import Tensor
 
 from pyxai._checks import check_choice, check_number
 from pyxai.metrics.rows import rows_of, scaled, shapes
+from pyxai.runner import takes_arrays
 
 __all__ = ["stability"]
 
 
+@takes_arrays
 def stability(
     attributions: Tensor | tuple[Tensor, ...],
     others: Tensor | tuple[Tensor, ...],

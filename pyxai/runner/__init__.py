@@ -30,6 +30,7 @@ May import `pyxai.ops` and what is below it. Start with `runner`.
 from __future__ import annotations
 
 from pyxai.runner.arguments import Shared
+from pyxai.runner.arrays import as_tensors, column_names, takes_arrays
 from pyxai.runner.execution import Execution, execution
 from pyxai.runner.memory import is_out_of_memory
 from pyxai.runner.mixing import in_rounds
@@ -50,9 +51,12 @@ __all__ = [
     "Runner",
     "Shared",
     "Target",
+    "as_tensors",
+    "column_names",
     "execution",
     "in_rounds",
     "is_out_of_memory",
     "one_scope",
     "outside_scope",
+    "takes_arrays",
 ]

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from pyxai._checks import describe
+from pyxai._checks import OUTPUTS_ALONE, describe
+from pyxai._inputs import NO_IDS
 from pyxai.runner.arguments import Shared, map_rows, own_values
+from pyxai.runner.arrays import is_array, tensor_of
 from pyxai.runner.execution import prepare
 from pyxai.runner.mixing import MixedRowsError, check_rows
 from pyxai.runner.notes import check_form, named, note_call, note_single_example
@@ -21,6 +23,8 @@ from pyxai.runner.target import Output, Target, apply_output, expand_rows
 __all__ = ["Forward", "Pass", "Rows"]
 
 Rows = tuple[Tensor, ...]
+
+NO_GRADIENTS = f"this model has no gradients: {OUTPUTS_ALONE}"
 
 
 class Pass(NamedTuple):
@@ -93,6 +97,7 @@ class Forward:
             if not row.is_floating_point():
                 raise TypeError(
                     f"inputs must be floating point for gradients to be taken, got {row.dtype}"
+                    f"{NO_IDS}"
                 )
         with _counting(), torch.enable_grad():
             if self.arguments:
@@ -142,6 +147,10 @@ class Forward:
         try:
             outputs = self._call(*rows, *given)
         except Exception as error:
+            if _leaves_torch(error):
+                raise ValueError(
+                    f"model must be made of torch's functions, got NumPy's; {NO_GRADIENTS}"
+                ) from error
             note_call(error, named(rows, given), self.modules)
             if together:
                 self._note_single_example(error, rows, given)
@@ -166,6 +175,8 @@ class Forward:
         """Return the explained output of each row, or of all of them."""
         if isinstance(outputs, (int, float)) and not isinstance(outputs, bool):
             outputs = torch.tensor(outputs, dtype=torch.float64)
+        if is_array(outputs):
+            outputs = tensor_of("model output", outputs)
         if not isinstance(outputs, Tensor):
             raise TypeError(
                 f"model must return a tensor, got {describe(outputs)}; "
@@ -215,7 +226,7 @@ def _disconnected(outputs: Tensor) -> ValueError:
     """Return the error for outputs that gradients do not lead from to the inputs."""
     return ValueError(
         "model output must depend on the inputs in a way that autograd can follow, "
-        f"got an output that needs no gradient ({outputs.dtype})"
+        f"got an output that needs no gradient ({outputs.dtype}); {NO_GRADIENTS}"
     )
 
 
@@ -237,6 +248,11 @@ def _out_of_inference(value: Any) -> Any:
     if isinstance(value, Shared):
         return Shared(pytree.tree_map(_out_of_inference, value.value))
     return value.clone() if isinstance(value, Tensor) and value.is_inference() else value
+
+
+def _leaves_torch(error: Exception) -> bool:
+    """Tell whether a model asked for the numbers of a tensor whose gradient is followed."""
+    return isinstance(error, RuntimeError) and "Can't call numpy() on Tensor that" in str(error)
 
 
 def _writes_leaf(error: RuntimeError) -> bool:

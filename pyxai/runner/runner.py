@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pyxai._checks import check_finite, check_int, describe
+from pyxai._checks import check_finite, check_int, check_model
 from pyxai._errors import warn
 from pyxai.runner.arguments import as_arguments
 from pyxai.runner.forward import Forward, Pass, Rows
@@ -81,8 +81,7 @@ class Runner:
         max_rows: int | None = None,
         progress: ProgressOption = None,
     ) -> None:
-        if not callable(forward_func):
-            raise TypeError(f"model must be callable, got {describe(forward_func)}")
+        check_model("model", forward_func)
         self.target = target if isinstance(target, Target) else Target(target)
         self.max_rows = None if max_rows is None else check_int("max_rows", max_rows, minimum=1)
         self.progress = check_progress("progress", progress)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import describe
+from pyxai.runner.arrays import is_array, tensor_of
 
 __all__ = ["EveryOutput", "Output", "Target", "apply_output", "check_output", "expand_rows"]
 
@@ -88,8 +89,8 @@ class Target:
         self._fits: tuple[int, ...] | None = None  # the last output sizes that passed the check
         if target is None:
             return
-        if type(target).__module__ == "numpy":
-            target = torch.as_tensor(target)
+        if is_array(target):
+            target = tensor_of("target", target)
         if isinstance(target, Tensor):
             self._set_tensor(target)
         elif isinstance(target, tuple):

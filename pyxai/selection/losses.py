@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pyxai._checks import check_choice, check_finite, check_tensor, describe
+from pyxai._checks import check_choice, check_finite, check_model, check_tensor, describe
 from pyxai.runner.mixing import each_row
 
 __all__ = ["LOSSES", "Loss", "RowGains", "cross_entropy", "squared_error"]
@@ -29,8 +29,7 @@ class RowGains:
     """
 
     def __init__(self, model: Callable[..., Any], loss: str | Loss) -> None:
-        if not callable(model):
-            raise TypeError(f"model must be callable, got {describe(model)}")
+        check_model("model", model)
         if isinstance(loss, str):
             loss = LOSSES[check_choice("loss", loss, tuple(LOSSES))]
         elif not callable(loss):

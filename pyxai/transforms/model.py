@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pyxai._checks import check_bool, check_tensor, describe
+from pyxai._checks import check_bool, check_model, check_tensor, describe
 from pyxai._inputs import format_inputs
 from pyxai.runner.arguments import as_arguments
 from pyxai.runner.state import left_as_found
@@ -60,8 +60,7 @@ class TransformedModel(nn.Module):
         self, model: Callable[..., Any], transform: Transform, residual: bool = True
     ) -> None:
         super().__init__()
-        if not callable(model):
-            raise TypeError(f"model must be callable, got {describe(model)}")
+        check_model("model", model)
         if not isinstance(transform, Transform):
             raise TypeError(f"transform must be a Transform, got {describe(transform)}")
         self.model = model

@@ -12,6 +12,7 @@ from pyxai._checks import check_tensor, describe
 from pyxai._inputs import format_feature_mask
 from pyxai.explain import explain
 from pyxai.methods import Attribution, Method, find
+from pyxai.runner import takes_arrays
 from pyxai.transforms.model import TransformedModel
 from pyxai.transforms.result import TransformedExplanation
 from pyxai.transforms.transform import Transform
@@ -19,6 +20,7 @@ from pyxai.transforms.transform import Transform
 __all__ = ["trim"]
 
 
+@takes_arrays
 def trim(
     model: Callable[..., Any],
     inputs: Tensor,

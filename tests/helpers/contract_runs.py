@@ -34,7 +34,9 @@ def run(name, model, inputs, target=0, **changes):
     options = make_options(example, model)
     kind = registry.get(name).baselines
     if kind in ("required", "distribution"):
-        background = make_background(example).to(parts(inputs)[0].dtype)
+        like = parts(inputs)[0]
+        background = make_background(example)
+        background = background.to(like.dtype) if isinstance(like, torch.Tensor) else background
         options["baselines"] = background if kind == "distribution" else background[:1]
     return pyxai.explain(model, inputs, method=name, target=target, **{**options, **changes})
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from pyxai._checks import describe
+from pyxai._checks import check_module
 from pyxai._errors import UnsupportedOperationError, warn
 from pyxai._inputs import format_inputs, restore_form
 from pyxai.game.path import input_gradients
@@ -41,8 +41,7 @@ class ModifiedRelu(GradientAttribution):
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__(model)
-        if not isinstance(model, nn.Module):
-            raise TypeError(f"model must be an nn.Module, got {describe(model)}")
+        check_module("model", model)
         self.model = model
 
     def attribute(

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pyxai._checks import check_choice, describe
+from pyxai._checks import check_choice, check_module, describe
 from pyxai._inputs import flat_features, format_baselines, format_inputs, restore_form
 from pyxai.methods.base import GradientAttribution
 from pyxai.methods.store import register
@@ -97,8 +97,7 @@ class DeepLift(GradientAttribution):
         strict: bool = True,
     ) -> None:
         super().__init__(model)
-        if not isinstance(model, nn.Module):
-            raise TypeError(f"model must be an nn.Module, got {describe(model)}")
+        check_module("model", model)
         self.model = model
         self.eps = _checked_eps(eps)
         self.rule = check_choice("rule", rule, self._RULES)

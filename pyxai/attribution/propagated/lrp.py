@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from pyxai._checks import check_finite, describe
+from pyxai._checks import check_finite, check_module
 from pyxai._inputs import flat_features, format_inputs, restore_form
 from pyxai.methods.base import GradientAttribution
 from pyxai.methods.store import register
@@ -107,8 +107,7 @@ class LRP(GradientAttribution):
         strict: bool = True,
     ) -> None:
         super().__init__(model)
-        if not isinstance(model, nn.Module):
-            raise TypeError(f"model must be an nn.Module, got {describe(model)}")
+        check_module("model", model)
         self.model, self.strict = model, strict
         made: dict[str, Callable[[], RelevanceRule]] = {
             **NAMED,

@@ -18,7 +18,7 @@ from pyxai.decomposition.agglomeration.scores import Explained, GroupScores, che
 from pyxai.decomposition.agglomeration.units import Units, find_units
 from pyxai.decomposition.contextual_decomposition import ContextualDecomposition
 from pyxai.decomposition.removal_scores import BuildUp, GroupOcclusion
-from pyxai.runner import one_scope
+from pyxai.runner import one_scope, takes_arrays
 from pyxai.runner.arguments import as_arguments, take_arguments
 
 __all__ = ["ACD", "AgglomerativeDecomposition"]
@@ -154,6 +154,7 @@ class AgglomerativeDecomposition:
         self.percentile, self.n_iter, self.absolute = percentile, n_iter, absolute
         self.subtract, self.adjacency, self.final, self.spans = subtract, adjacency, final, spans
 
+    @takes_arrays
     @one_scope
     def agglomerate(
         self,

@@ -10,11 +10,12 @@ from torch import Tensor
 
 from pyxai._checks import check_tensor, describe
 from pyxai.decomposition.agglomeration.agglomerative_decomposition import AgglomerativeDecomposition
-from pyxai.runner import EveryOutput, Runner, one_scope
+from pyxai.runner import EveryOutput, Runner, one_scope, takes_arrays
 
 __all__ = ["rank_stability"]
 
 
+@takes_arrays
 @one_scope
 def rank_stability(
     method: AgglomerativeDecomposition,

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_bool, check_choice, describe
+from pyxai._checks import check_bool, check_choice, check_model
 from pyxai.graphs.edge_weights.adjacency import (
     DEGREES,
     NORMALISATIONS,
@@ -96,8 +96,7 @@ class Wiring:
 
     def check(self, model: Callable[..., Any]) -> None:
         """Raise if it shows before a run that weights cannot reach ``model``."""
-        if not callable(model):
-            raise TypeError(f"model must be callable, got {describe(model)}")
+        check_model("model", model)
         if self.weights_as != "edge_weight":
             return
         _check_signature(model)

@@ -14,7 +14,7 @@ from pyxai.metrics.checks import single
 from pyxai.metrics.checks.explained import Explained, flat_masks
 from pyxai.metrics.checks.pipeline import with_and_without
 from pyxai.metrics.checks.result import RealityCheck, RealityChecks
-from pyxai.runner import one_scope
+from pyxai.runner import one_scope, takes_arrays
 
 __all__ = ["reality_checks"]
 
@@ -31,6 +31,7 @@ _CHECKS = (
 )
 
 
+@takes_arrays
 @one_scope
 def reality_checks(
     model: Callable[..., Any],

@@ -17,12 +17,13 @@ from pyxai.metrics.curves.ranked_game import (
 )
 from pyxai.metrics.options import sets
 from pyxai.metrics.outputs import log_probabilities, log_probabilities_of_each
-from pyxai.runner import one_scope
+from pyxai.runner import one_scope, takes_arrays
 from pyxai.runner.mixing import each_row
 
 __all__ = ["kl_auc", "softmax_auc"]
 
 
+@takes_arrays
 @one_scope
 @sets("output")
 def softmax_auc(
@@ -84,6 +85,7 @@ additional_forward_args, n_points, absolute, max_rows, seed
     return curve.running_max() if running_max else curve
 
 
+@takes_arrays
 @one_scope
 @sets("target", "output")
 def kl_auc(

@@ -10,13 +10,14 @@ from torch import Tensor
 from pyxai.metrics.curves.ranked_game import (
     ranked_game,
 )
-from pyxai.runner import Output, one_scope
+from pyxai.runner import Output, one_scope, takes_arrays
 
 __all__ = ["comprehensiveness", "sufficiency"]
 
 DEFAULT_FRACTIONS = (0.01, 0.05, 0.1, 0.2, 0.5)
 
 
+@takes_arrays
 @one_scope
 def comprehensiveness(
     model: Callable[..., Any],
@@ -76,6 +77,7 @@ additional_forward_args, output, absolute, max_rows, seed
     return ranked.mean_drop(fractions, hide=True)
 
 
+@takes_arrays
 @one_scope
 def sufficiency(
     model: Callable[..., Any],

@@ -12,11 +12,12 @@ from pyxai.metrics.curves.ranked_game import (
     name_of,
     ranked_game,
 )
-from pyxai.runner import Output, one_scope
+from pyxai.runner import Output, one_scope, takes_arrays
 
 __all__ = ["deletion", "insertion"]
 
 
+@takes_arrays
 @one_scope
 def insertion(
     model: Callable[..., Any],
@@ -104,6 +105,7 @@ def insertion(
     return ranked.curve(n_points, hide=False, name=f"insertion ({name_of(output)})")
 
 
+@takes_arrays
 @one_scope
 def deletion(
     model: Callable[..., Any],

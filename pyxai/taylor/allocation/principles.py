@@ -19,7 +19,7 @@ from pyxai._inputs import format_feature_mask
 from pyxai.game import Game
 from pyxai.ops.masked_perturb import masked_perturb
 from pyxai.ops.moebius_transform import moebius_transform
-from pyxai.runner import Output, one_scope
+from pyxai.runner import Output, one_scope, takes_arrays
 from pyxai.taylor.allocation.method_calls import (
     Attribute,
     bind_method,
@@ -115,6 +115,7 @@ class SurrogateTest:
         )
 
 
+@takes_arrays
 @one_scope
 def principles(
     method: Any,

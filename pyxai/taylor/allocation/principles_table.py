@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyxai.runner import Output, one_scope
+from pyxai.runner import Output, one_scope, takes_arrays
 from pyxai.taylor.allocation.method_calls import is_factory
 from pyxai.taylor.allocation.principles import AllocationTest, SurrogateTest, principles
 from pyxai.taylor.allocation.principles_neuron import NeuronTest
@@ -124,6 +124,7 @@ def _cell(value: float | None) -> str:
     return "0" if abs(value) < 1e-12 else f"{value:.3g}"
 
 
+@takes_arrays
 @one_scope
 def principles_table(
     methods: Mapping[str, Any],

@@ -13,7 +13,7 @@ from pyxai._checks import check_choice
 from pyxai.game import Game
 from pyxai.imputers import Imputer
 from pyxai.ops.moebius_transform import moebius_transform
-from pyxai.runner import Output, ProgressOption, one_scope
+from pyxai.runner import Output, ProgressOption, one_scope, takes_arrays
 from pyxai.taylor.effects.subsets import mask_of, name_set, popcounts
 from pyxai.taylor.effects.terms import check_names
 
@@ -125,6 +125,7 @@ def _members(mask: int) -> tuple[int, ...]:
     return tuple(bit for bit in range(mask.bit_length()) if mask >> bit & 1)
 
 
+@takes_arrays
 @one_scope
 def harsanyi_dividends(
     model: Callable[..., Any],

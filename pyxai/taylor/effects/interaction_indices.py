@@ -17,7 +17,7 @@ from pyxai._checks import check_choice, check_int
 from pyxai.explanation.numbers import number, rounding
 from pyxai.game import Game
 from pyxai.ops.interaction_indices import INTERACTION_INDICES, interaction_indices_from_table
-from pyxai.runner import one_scope
+from pyxai.runner import one_scope, takes_arrays
 from pyxai.taylor.effects.harsanyi import value_table
 from pyxai.taylor.effects.subsets import mask_of, members, name_set
 from pyxai.taylor.effects.terms import check_names
@@ -92,6 +92,7 @@ class InteractionIndices:
         return "\n".join(lines)
 
 
+@takes_arrays
 @one_scope
 def interaction_indices(
     model: Callable[..., Any],

@@ -13,7 +13,7 @@ from pyxai._checks import check_int
 from pyxai.explanation.numbers import number, rounding
 from pyxai.game import Game
 from pyxai.ops.moebius_transform import moebius_transform
-from pyxai.runner import Output, one_scope
+from pyxai.runner import Output, one_scope, takes_arrays
 from pyxai.taylor.derivatives.extension import Extension
 from pyxai.taylor.derivatives.jets import jet_gradients, taylor_coefficients
 from pyxai.taylor.effects.harsanyi import check_enumerable
@@ -149,6 +149,7 @@ def order_effects(
     )
 
 
+@takes_arrays
 @one_scope
 def taylor_jet(
     model: Callable[..., Any],

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pyxai._checks import check_choice, check_int
 from pyxai.game import Game
-from pyxai.runner import Output, one_scope
+from pyxai.runner import Output, one_scope, takes_arrays
 from pyxai.taylor.derivatives.extension import Extension
 from pyxai.taylor.derivatives.jets import mixed_derivative
 from pyxai.taylor.effects.harsanyi import HarsanyiDividends, harsanyi_dividends
@@ -25,6 +25,7 @@ MAX_TERMS = 50_000
 _KINDS = ("generic", "kappa", "order")
 
 
+@takes_arrays
 @one_scope
 def taylor_effects(
     model: Callable[..., Any],

@@ -15,7 +15,7 @@ from pyxai._checks import check_choice, check_int, check_number
 from pyxai._errors import UnsupportedOperationError, warn
 from pyxai.explanation.numbers import number, rounding
 from pyxai.game import Game
-from pyxai.runner import Output, one_scope
+from pyxai.runner import Output, one_scope, takes_arrays
 from pyxai.taylor.derivatives.extension import Extension
 from pyxai.taylor.derivatives.second_order import diagonal_gradients, diagonal_hessian
 from pyxai.taylor.effects.terms import check_names
@@ -94,6 +94,7 @@ class IntegratedHessians:
         return "\n".join(lines)
 
 
+@takes_arrays
 @one_scope
 def integrated_hessians(
     model: Callable[..., Any],

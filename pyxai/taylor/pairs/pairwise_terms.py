@@ -14,7 +14,7 @@ from pyxai.explanation.numbers import number, rounding
 from pyxai.game import Game
 from pyxai.ops.masks import pack_masks
 from pyxai.ops.pairwise_taylor import pairwise_taylor_values
-from pyxai.runner import Output, ProgressOption, one_scope
+from pyxai.runner import Output, ProgressOption, one_scope, takes_arrays
 from pyxai.taylor.derivatives.extension import Extension, end_values
 from pyxai.taylor.derivatives.second_order import diagonal_gradients, diagonal_hessian
 from pyxai.taylor.effects.terms import check_names
@@ -93,6 +93,7 @@ class PairEffects:
         return "\n".join(lines)
 
 
+@takes_arrays
 @one_scope
 def pairwise_terms(
     model: Callable[..., Any],

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_choice, check_finite, check_int, check_number, describe
+from pyxai._checks import check_choice, check_finite, check_int, check_model, check_number, describe
 from pyxai._lazy import above
 from pyxai.ops import WAVELET_MODES, filter_bank, wavelet_bands
 from pyxai.runner import ProgressOption
@@ -303,8 +303,7 @@ class AdaptiveWavelet:
         wavelet_bands(sizes, len(scaling_filter(self.wavelet)), self.level, self.mode, "sizes of X")
         if model is None:
             return None
-        if not callable(model):
-            raise TypeError(f"model must be callable, got {describe(model)}")
+        check_model("model", model)
         if isinstance(target, Tensor) and target.shape != values.shape[:1]:
             raise ValueError(f"target must have shape [{len(values)}], got {list(target.shape)}")
         return Teacher(model, values, target, self.attribution, self.gradients, self._waves(values))

@@ -31,7 +31,7 @@ from pyxai.attribution.sampled.functional_information.scores import (
 from pyxai.covariance import Covariance
 from pyxai.methods.base import GradientAttribution
 from pyxai.methods.store import register
-from pyxai.runner import Runner
+from pyxai.runner import Runner, takes_arrays
 
 __all__ = ["EntropyBound", "FunctionalInformation"]
 
@@ -295,6 +295,7 @@ class FunctionalInformation(GradientAttribution):
         )
         return scores[score]
 
+    @takes_arrays
     def scores(
         self,
         inputs: Tensor,
@@ -365,6 +366,7 @@ antithetic, seed, internal_batch_size, return_error, show_progress
         )
         return {name: placing.place(result.score(name, relative), x.dtype) for name in names}
 
+    @takes_arrays
     def entropy(
         self,
         inputs: Tensor,
@@ -422,6 +424,7 @@ internal_batch_size
         )
         return result.entropy(relative)
 
+    @takes_arrays
     def local_conditional(
         self,
         inputs: Tensor,
