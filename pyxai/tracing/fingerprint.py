@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pyxai.runner.own_hooks import OwnHook
 from pyxai.tracing.nodes import is_user_code
 
 __all__ = ["Fingerprint"]
@@ -88,6 +89,7 @@ class Fingerprint:
         hooks = tuple(
             self._value(hook, 0)
             for hook in (*module._forward_pre_hooks.values(), *module._forward_hooks.values())
+            if not isinstance(hook, OwnHook)
         )
         kind = type(module)
         return name, kind, attributes, hooks, self._function(kind.forward, 0, kind)

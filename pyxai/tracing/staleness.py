@@ -64,8 +64,9 @@ def attributes_kept(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         for module, found in attributes.items():
-            if module.__dict__.keys() != found.keys() or any(
-                module.__dict__[key] is not value for key, value in found.items()
-            ):
-                module.__dict__.clear()
-                module.__dict__.update(found)
+            now = module.__dict__  # other threads may be reading what is as it was
+            for name in now.keys() - found.keys():
+                now.pop(name, None)
+            for name, value in found.items():
+                if now.get(name, found) is not value:
+                    now[name] = value

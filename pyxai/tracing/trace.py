@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import traceback
 import warnings
 import weakref
@@ -20,12 +21,14 @@ from pyxai.runner.arguments import Shared, as_arguments, follows, own_values, ta
 from pyxai.runner.mixing import MixedRowsError, agree, check_rows
 from pyxai.runner.notes import check_form, named, note_call, note_single_example
 from pyxai.runner.state import left_as_found, random_state_kept
+from pyxai.tracing.alone import tracing_alone
 from pyxai.tracing.decompose import decompositions
 from pyxai.tracing.fingerprint import Fingerprint
 from pyxai.tracing.from_export import converted
 from pyxai.tracing.graph import Graph, Program
 from pyxai.tracing.nodes import is_user_code
 from pyxai.tracing.staleness import attributes_kept, check_current, is_current, outputs_as_found
+from pyxai.tracing.twin import twin
 
 __all__ = ["trace", "trace_rows", "unwrapped"]
 
@@ -34,6 +37,7 @@ _CACHE_SIZE = 16
 _CACHE: weakref.WeakKeyDictionary[nn.Module, OrderedDict[Any, list[Program]]] = (
     weakref.WeakKeyDictionary()
 )
+_cache_lock = threading.RLock()  # a finaliser that runs meanwhile may trace something too
 # Whether the outputs of rows are apart, once it was looked at.
 _APART: weakref.WeakKeyDictionary[Program, bool] = weakref.WeakKeyDictionary()
 
@@ -92,18 +96,19 @@ def trace(
     extra = as_arguments(additional_forward_args)
     batch = inputs[0].shape[0] if inputs and inputs[0].dim() else 0
     signature, complete = _signature(model, inputs, extra, batch)
-    programs = _programs(model, signature)
-    known = next((program for program in programs if program.accepts(batch)), None)
-    if known is not None:
-        if complete or is_current(Graph(known, model), inputs, extra, batch):
-            return Graph(known, model)
-        programs.remove(known)
+    known = _known(model, signature, batch)
+    if known is not None and (complete or is_current(Graph(known, model), inputs, extra, batch)):
+        return Graph(known, model)
     if batch:
         _check_runs(model, inputs, extra, batch)
-    graph = Graph(_traced(model, inputs, extra, batch), model)
-    if known is not None:
-        check_current(graph, inputs, extra, batch)
-    programs.append(graph.program)
+    with tracing_alone():
+        meanwhile = _known(model, signature, batch)
+        if meanwhile is not known and meanwhile is not None:  # by another thread
+            return Graph(meanwhile, model)
+        graph = Graph(_traced(model, inputs, extra, batch), model)
+        if known is not None:
+            check_current(graph, inputs, extra, batch)
+        _keep(model, signature, graph.program, known)
     return graph
 
 
@@ -190,6 +195,20 @@ def _programs(model: nn.Module, signature: Any) -> list[Program]:
     while len(known) > _CACHE_SIZE:
         known.popitem(last=False)
     return programs
+
+
+def _known(model: nn.Module, signature: Any, batch: int) -> Program | None:
+    with _cache_lock:
+        programs = _programs(model, signature)
+        return next((program for program in programs if program.accepts(batch)), None)
+
+
+def _keep(model: nn.Module, signature: Any, program: Program, stale: Program | None) -> None:
+    with _cache_lock:
+        programs = _programs(model, signature)
+        if stale in programs:
+            programs.remove(stale)
+        programs.append(program)
 
 
 def _signature(
@@ -301,10 +320,11 @@ def _dynamic(leaf: Any, batch: int) -> Any:
 
 
 def _export(model: nn.Module, example: tuple[Any, ...], shapes: Any) -> Any:
-    wrapper = _Positional(model)
+    traced = twin(model)
+    wrapper = _Positional(traced)
     dynamic = None if shapes is None else (shapes,)
     given = own_values(example)
-    with _quiet(model):
+    with _quiet(traced):
         try:
             exported = torch.export.export(wrapper, given, dynamic_shapes=dynamic, strict=False)
             return exported.run_decompositions(decompositions())

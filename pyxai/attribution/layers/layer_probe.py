@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from pyxai._checks import describe
 from pyxai.runner import Runner
 from pyxai.runner.arguments import take_arguments
+from pyxai.runner.own_hooks import OwnHook
 
 __all__ = ["LayerProbe"]
 
@@ -32,6 +33,7 @@ class LayerProbe:
         self.n_inputs = n_inputs
         self.forms: tuple[Tensor, ...] = ()  # one row of each tensor of the layer
         self.shifts: tuple[Tensor, ...] = ()
+        self._hook = OwnHook(lambda *given: self._meet(given[-1]))
         self.seen: list[tuple[Tensor, ...]] = []
 
     @property
@@ -46,7 +48,8 @@ class LayerProbe:
         self.seen.clear()
         # A model may write into its input, and these are the caller's tensors.
         inputs = (value.clone() for value in args[count : count + self.n_inputs])
-        outputs = self.forward_func(*inputs, *args[count + self.n_inputs :])
+        with self._hook.answering():
+            outputs = self.forward_func(*inputs, *args[count + self.n_inputs :])
         if len(self.seen) != 1:
             raise ValueError(
                 f"layer must be run exactly once by the model, got {len(self.seen)} runs of "
@@ -58,9 +61,9 @@ class LayerProbe:
     def attached(self) -> Iterator[None]:
         """Watch the layer inside the block."""
         if self.at_input:
-            handle = self.layer.register_forward_pre_hook(lambda _, args: self._meet(args))
+            handle = self.layer.register_forward_pre_hook(self._hook)
         else:
-            handle = self.layer.register_forward_hook(lambda _, __, out: self._meet(out))
+            handle = self.layer.register_forward_hook(self._hook)
         try:
             yield
         finally:

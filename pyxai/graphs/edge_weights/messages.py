@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from pyxai._extras import optional
+from pyxai.runner.own_hooks import OwnHook
 from pyxai.runner.state import find_modules
 
 __all__ = ["layers_without_weights", "masked_messages", "need_torch_geometric"]
@@ -107,9 +108,11 @@ def layers_without_weights(model: Callable[..., Any]) -> Iterator[list[str]]:
     if "torch_geometric" in sys.modules:
         base = need_torch_geometric("torch_geometric.nn").MessagePassing
         layers = [module for module in find_modules(model) if isinstance(module, base)]
-    hooks = [layer.register_forward_pre_hook(note, with_kwargs=True) for layer in layers]
+    own = OwnHook(note)
+    hooks = [layer.register_forward_pre_hook(own, with_kwargs=True) for layer in layers]
     try:
-        yield found
+        with own.answering():
+            yield found
     finally:
         for hook in hooks:
             hook.remove()
