@@ -84,6 +84,7 @@ def _facts(explanation: Explanation) -> Iterator[tuple[str, str]]:
 
 def _field(name: str, text: str) -> str:
     lead = f"  {name} "
+    text = text[: 8 * WIDTH]  # what a reader will not see takes time
     return lead + textwrap.shorten(text, WIDTH - len(lead), placeholder=" ...")
 
 

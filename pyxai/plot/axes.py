@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ from torch import Tensor
 from pyxai._checks import check_int, describe
 from pyxai._extras import optional
 from pyxai.explanation import Explanation
+from pyxai.explanation.numbers import shortened
 
-__all__ = ["NEGATIVE", "POSITIVE", "as_array", "as_explanation", "new_axes", "one_example"]
+__all__ = ["NEGATIVE", "POSITIVE", "as_array", "as_explanation", "new_axes", "one_example", "plain"]
 
 # The ends of matplotlib's "RdBu_r", the diverging map of the heatmaps: readable with red-green
 # colour blindness, and in print.
@@ -23,6 +25,9 @@ POSITIVE, NEGATIVE = "#b2182b", "#2166ac"
 def new_axes(ax: Any, size: tuple[float, float] = (6.4, 4.0)) -> Any:
     """Return ``ax``, or the Axes of a new figure of ``size`` inches.
 
+    A figure that has no layout yet gets matplotlib's constrained one, in which names and colour
+    bars of neighbours do not lie over each other.
+
     Raises
     ------
     ImportError
@@ -31,9 +36,21 @@ def new_axes(ax: Any, size: tuple[float, float] = (6.4, 4.0)) -> Any:
     with optional("plots need", "matplotlib", "viz"):
         pyplot = importlib.import_module("matplotlib.pyplot")
     if ax is not None:
+        figure = ax.figure
+        while figure.figure is not figure and figure.figure is not None:  # a part of a figure
+            figure = figure.figure
+        if figure.get_layout_engine() is None:
+            # A figure with a colour bar that was made for another layout keeps it.
+            with suppress(RuntimeError):
+                figure.set_layout_engine("constrained")
         return ax
     _, ax = pyplot.subplots(figsize=size, layout="constrained")
     return ax
+
+
+def plain(name: str, width: int = 36) -> str:
+    """Return a name as matplotlib draws it: not too long, and a dollar sign as such."""
+    return shortened(name, width).replace("$", r"\$")
 
 
 def as_array(values: Any, name: str) -> np.ndarray[Any, Any]:

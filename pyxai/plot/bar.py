@@ -10,9 +10,24 @@ import numpy as np
 
 from pyxai._checks import check_bool, check_int
 from pyxai.explanation import Explanation
-from pyxai.explanation.groups import adds_up, flat_attributions, groups_of, quantity
+from pyxai.explanation.groups import (
+    adds_up,
+    flat_attributions,
+    groups_of,
+    is_unsigned,
+    quantity,
+)
+from pyxai.explanation.numbers import number, rounding
 from pyxai.explanation.text import group_label
-from pyxai.plot.axes import NEGATIVE, POSITIVE, as_array, as_explanation, new_axes, one_example
+from pyxai.plot.axes import (
+    NEGATIVE,
+    POSITIVE,
+    as_array,
+    as_explanation,
+    new_axes,
+    one_example,
+    plain,
+)
 
 __all__ = ["bar"]
 
@@ -76,9 +91,11 @@ def bar(
         raise ValueError("explanation must have at least one example, got 0")
     rest = adds_up(shown) if rest is None else check_bool("rest", rest)
     labels, values, errors = _bars(shown, top, rest, with_inputs)
-    ax = new_axes(ax, (6.4, 1.2 + 0.3 * len(values)))
+    ax = new_axes(ax, (3.6 + 0.08 * max(35, *map(len, labels)), 1.2 + 0.3 * len(values)))
     single = len(shown) == 1
-    _draw(ax, labels, values, errors, "+.3g" if single else ".3g")
+    zero = rounding(*_parts(shown.attributions))
+    form = "+.3g" if single and not is_unsigned(shown) else ".3g"
+    _draw(ax, labels, values, errors, [number(value, form, zero) for value in values])
     what = quantity(shown)
     ax.set_xlabel(what if single else f"mean |{what}| over {len(shown)} examples")
     ax.set_title(shown.method.replace("_", " ") if title is None else title)
@@ -94,7 +111,7 @@ def _bars(
     single = len(rows) == 1
     values = rows[0] if single else np.abs(rows).mean(0)
     order = np.argsort(-np.abs(values), kind="stable")[:top]
-    labels = [group_label(explanation, groups, index) for index in order.tolist()]
+    labels = [plain(group_label(explanation, groups, index)) for index in order.tolist()]
     if single and with_inputs:
         inputs = _flat(explanation.inputs)[0]
         labels = [
@@ -115,13 +132,16 @@ def _bars(
 
 
 def _flat(value: Any) -> np.ndarray[Any, Any]:
-    parts = value if isinstance(value, tuple) else (value,)
     return np.concatenate(
-        [as_array(part, "explanation").reshape(len(part), -1) for part in parts], 1
+        [as_array(part, "explanation").reshape(len(part), -1) for part in _parts(value)], 1
     )
 
 
-def _draw(ax: Any, labels: list[str], values: Any, errors: Any, form: str) -> None:
+def _parts(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _draw(ax: Any, labels: list[str], values: Any, errors: Any, texts: list[str]) -> None:
     places = np.arange(len(values))[::-1]
     colours = [POSITIVE if value >= 0 else NEGATIVE for value in values]
     ax.barh(places, values, color=colours, xerr=errors, ecolor="0.3", capsize=2, height=0.7)
@@ -132,12 +152,12 @@ def _draw(ax: Any, labels: list[str], values: Any, errors: Any, form: str) -> No
     low, high = float((-reach * (values < 0)).min()), float((reach * (values >= 0)).max())
     room = 0.18 * ((high - low) or 1.0)
     ax.set_xlim(low - room * (low < 0), high + room * (high > 0 or low == 0))
-    for place, value, length in zip(places, values, reach, strict=True):
+    for place, value, length, text in zip(places, values, reach, texts, strict=True):
         side = 1 if value >= 0 else -1
         ax.text(
             side * (length + 0.1 * room),
             place,
-            format(value, form),
+            text,
             ha="left" if side > 0 else "right",
             va="center",
             fontsize="small",

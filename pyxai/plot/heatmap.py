@@ -6,8 +6,10 @@ import importlib
 from typing import Any
 
 import numpy as np
+import torch
+from torch import nn
 
-from pyxai._checks import check_bool, check_number, describe
+from pyxai._checks import check_bool, check_int, check_number, describe
 from pyxai.explanation import Explanation
 from pyxai.explanation.groups import groups_of, quantity
 from pyxai.plot.axes import as_array, new_axes, one_example
@@ -22,6 +24,7 @@ def heatmap(
     example: int = 0,
     channel: str | int = "sum",
     limit: float | None = None,
+    percentile: float | None = None,
     overlay: bool = True,
     cmap: str = "RdBu_r",
     colorbar: bool = True,
@@ -30,24 +33,30 @@ def heatmap(
 ) -> Any:
     """Draw attributions as a map whose colours diverge from 0.
 
-    Nothing is rescaled or cut off: the colour bar is in the units of the attributions, its middle
-    is 0, and negative values are as visible as positive ones.
+    Nothing is rescaled or, unless asked, cut off: the colour bar is in the units of the
+    attributions, its middle is 0, and negative values are as visible as positive ones.
 
     Parameters
     ----------
     explanation : Explanation, Tensor or array
         An explanation of inputs [batch, height, width] or [batch, channels, height, width], or
-        the attributions of one example, [height, width] or [channels, height, width].
+        the attributions of one example, [height, width] or [channels, height, width], or of a
+        batch, [batch, channels, height, width].
     image : Tensor or array, shape [height, width] or [channels, height, width], optional
-        Shades the colours; default: the inputs of the explanation.
+        Shades the colours; default: the inputs of the explanation. A batch serves too, of which
+        the example is taken. Where it has at least twice the height and width of the attributions,
+        as beside the map of a layer, they are interpolated to its size.
     example : int
-        Which example of the explanation to draw.
+        Which example of the explanation, or of a batch, to draw.
     channel : "sum", "mean" or int
         How the channels become one map: their sum, in which a player that a ``feature_mask`` or
         XRAI makes of several channels counts once; their mean, or one of them.
     limit : float, optional
         Attribution at the ends of the colour scale, larger ones saturate; default: the largest
         absolute value of the map. Give the same number to compare several maps.
+    percentile : float, optional
+        Let so many percent of the absolute values lie within the scale, in place of ``limit``.
+        Gradients have a few values that leave all others white; 99 shows those.
     overlay : bool
         Whether to shade the colours by the image, so that one sees where on it they are.
     cmap : str
@@ -68,7 +77,7 @@ def heatmap(
     ImportError
         If matplotlib is not installed.
     ValueError
-        If shapes do not fit, or ``channel`` or ``limit`` is out of range.
+        If shapes do not fit, or ``channel``, ``limit`` or ``percentile`` is out of range.
     TypeError
         If ``explanation`` is neither an explanation nor a tensor nor an array.
     """
@@ -82,6 +91,7 @@ def heatmap(
                 "explanation must have a single tensor of attributions to be drawn as a map, "
                 f"got {describe(chosen.attributions)}; give one of its tensors"
             )
+        image = _of_batch(image, explanation.inputs, example)
         values = as_array(chosen.attributions[0], "explanation")
         if channel == "sum":
             values = _each_player_once(values, groups_of(chosen).of_features.numpy())
@@ -90,20 +100,30 @@ def heatmap(
         method = chosen.method
     else:
         values = as_array(explanation, "explanation")
+        if values.ndim == 4:
+            check_int("example", example, minimum=0)
+            if example >= len(values):
+                raise ValueError(f"example must be below {len(values)}, got {example}")
+            image, values = _of_batch(image, values, example), values[example]
     flat = _one_map(values, channel, "explanation")
     picture = None
     if overlay and image is not None:
         picture = _one_map(as_array(image, "image"), "mean", "image")
-        if picture.shape != flat.shape:
+        if picture.shape != flat.shape and any(np.less(picture.shape, np.multiply(2, flat.shape))):
             raise ValueError(
                 f"image must have the height and width of the attributions, {list(flat.shape)}, "
-                f"got {list(picture.shape)}"
+                f"or at least twice of both, got {list(picture.shape)}"
             )
-    end = _limit(flat, limit)
+    end = _limit(flat, limit, percentile)
+    beyond = bool((np.abs(flat) > end).any())
+    if picture is not None and picture.shape != flat.shape:
+        flat = _interpolated(flat, picture.shape)
     ax = new_axes(ax, (5.0, 4.0))
     scale = _draw(ax, flat, picture, end, cmap)
     if colorbar:
-        ax.figure.colorbar(scale, ax=ax, fraction=0.046, pad=0.04).set_label(label)
+        ends = "both" if beyond else "neither"
+        bar = ax.figure.colorbar(scale, ax=ax, fraction=0.046, pad=0.04, extend=ends)
+        bar.set_label(label)
     ax.set_title(method.replace("_", " ") if title is None else title)
     return ax
 
@@ -138,7 +158,36 @@ def _one_map(values: np.ndarray[Any, Any], channel: str | int, name: str) -> Any
     )
 
 
-def _limit(values: np.ndarray[Any, Any], limit: float | None) -> float:
+def _of_batch(image: Any, like: Any, example: int) -> Any:
+    """Return the image of an example, where a batch of images came."""
+    shape, own = tuple(np.shape(image)), tuple(like.shape)
+    batch = len(shape) == 4 or (len(shape) == 3 and shape == own)
+    if image is None or not batch:
+        return image
+    if shape[0] != own[0]:
+        raise ValueError(f"image must be one, or one for each of {own[0]}, got {shape[0]}")
+    return image[example]
+
+
+def _interpolated(flat: np.ndarray[Any, Any], size: Any) -> np.ndarray[Any, Any]:
+    """Bring a map to the size of a picture, linear between the centres of its pixels."""
+    found: np.ndarray[Any, Any] = (
+        nn.functional.interpolate(torch.from_numpy(flat)[None, None], tuple(size), mode="bilinear")
+        .squeeze((0, 1))
+        .numpy()
+    )
+    return found
+
+
+def _limit(
+    values: np.ndarray[Any, Any], limit: float | None, percentile: float | None = None
+) -> float:
+    if percentile is not None:
+        if limit is not None:
+            raise ValueError(f"percentile must be None where limit is given, got {percentile}")
+        if not 0 < check_number("percentile", percentile) <= 100:
+            raise ValueError(f"percentile must be above 0 and at most 100, got {percentile}")
+        return float(np.nanpercentile(np.abs(values), percentile)) or _limit(values, None)
     if limit is None:
         # All zero is a legitimate map; any positive limit draws it white.
         return float(np.nanmax(np.abs(values), initial=0.0)) or 1.0

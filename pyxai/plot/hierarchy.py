@@ -11,7 +11,7 @@ import numpy as np
 
 from pyxai._checks import check_bool, check_int, check_number, describe
 from pyxai.decomposition import Hierarchy, HierarchyNode
-from pyxai.plot.axes import as_array, new_axes
+from pyxai.plot.axes import as_array, new_axes, plain
 
 __all__ = ["hierarchy"]
 
@@ -97,12 +97,13 @@ def _ink(colour: Any) -> str:
 def _written(score: float, colours: Any) -> str:
     """Return a score with as many decimals as tell it from others of the scale."""
     decimals = max(0, 2 - int(np.floor(np.log10(colours.get_clim()[1]))))
-    return f"{score:.{min(decimals, 6)}f}"
+    text = f"{score:.{min(decimals, 6)}f}"
+    return text if float(text) else text.lstrip("-")  # a zero has no sign
 
 
 def _sentence(tree: Hierarchy, limit: float | None, ax: Any) -> tuple[Any, Any]:
     """Draw a box for each node, at the height of its level, over its words."""
-    words = [tree.label(unit) for unit in range(tree.n_units)]
+    words = [plain(tree.label(unit)) for unit in range(tree.n_units)]
     edges = np.cumsum([0.0, *(max(len(word), 4) + 1.5 for word in words)])
     top = max(node.level for node in tree.nodes)
     ax = new_axes(ax, (max(4.0, 0.105 * edges[-1] + 1.0), 0.48 * top + 1.3))

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from pyxai._checks import check_int, describe
-from pyxai.plot.axes import as_array, new_axes
+from pyxai.explanation.numbers import number
+from pyxai.plot.axes import as_array, new_axes, plain
 from pyxai.taylor import HarsanyiDividends, IntegratedHessians, InteractionIndices, PairEffects
 
 __all__ = ["interactions"]
@@ -65,7 +66,7 @@ def interactions(
     if example >= len(table):
         raise ValueError(f"example must be below {len(table)}, got {example}")
     matrix = table[example]
-    labels = list(own_names if names is None else names)
+    labels = [str(name) for name in (own_names if names is None else names)]
     if len(labels) != len(matrix):
         raise ValueError(f"names must have {len(matrix)} entries, got {len(labels)}")
     if not diagonal:
@@ -78,16 +79,19 @@ def interactions(
     ax = new_axes(ax, (size + 0.8, size))
     bound = float(np.abs(matrix).max()) or 1.0
     image = ax.imshow(matrix, cmap="RdBu_r", vmin=-bound, vmax=bound)
+    labels = [plain(label) for label in labels]
     ax.set_xticks(range(len(labels)), labels, rotation=45, ha="right", rotation_mode="anchor")
     ax.set_yticks(range(len(labels)), labels)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     if len(matrix) <= _WRITTEN:
+        zero = 4 * np.finfo(np.float64).eps * bound
         for (row, column), value in np.ndenumerate(matrix):
             colour = "white" if abs(value) > 0.6 * bound else "black"
             if row == column and not diagonal:
                 continue
-            ax.text(column, row, f"{value:.2g}", ha="center", va="center", fontsize=8, color=colour)
+            text = number(value, ".2g", zero)
+            ax.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)
     ax.figure.colorbar(image, ax=ax, label="effect (output units)", shrink=0.8)
     ax.set_title(label if title is None else title)
     return ax

@@ -52,8 +52,8 @@ class Section:
 
     @property
     def anchor(self) -> str:
-        """Name that links within the page use."""
-        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
+        """Name that links within the page use; the page adds a number where two are the same."""
+        return re.sub(r"\W+", "-", self.title.lower()).strip("-_") or "section"
 
     def text(self, *paragraphs: str) -> Section:
         """Append paragraphs of plain text.
@@ -229,14 +229,14 @@ class Report:
         str
             A complete HTML document.
         """
+        named = list(zip(self._anchors(), self.sections, strict=True))
         links = "".join(
-            f'<a href="#{section.anchor}">{html.escape(section.title)}</a>'
-            for section in self.sections
+            f'<a href="#{anchor}">{html.escape(section.title)}</a>' for anchor, section in named
         )
         body = "".join(
-            f'<section id="{section.anchor}"><h2>{html.escape(section.title)}</h2>'
+            f'<section id="{anchor}"><h2>{html.escape(section.title)}</h2>'
             f"{''.join(section.blocks)}</section>"
-            for section in self.sections
+            for anchor, section in named
         )
         title = html.escape(self.title)
         return (
@@ -250,6 +250,17 @@ class Report:
             f"<nav>{links}</nav></header><main>{body}</main>"
             f"<footer>{html.escape(self.facts)}</footer></body></html>\n"
         )
+
+    def _anchors(self) -> list[str]:
+        """Return a name for each section, all of them different."""
+        taken: list[str] = []
+        for section in self.sections:
+            name, count = section.anchor, 1
+            while name in taken:
+                count += 1
+                name = f"{section.anchor}-{count}"
+            taken.append(name)
+        return taken
 
     def write(self, path: str | Path) -> Path:
         """Write the page to a file.

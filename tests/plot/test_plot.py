@@ -78,6 +78,114 @@ PATCHES = torch.tensor([[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 3, 3], [2, 2, 3, 3]])
 RGB = torch.tensor([0, 1, 0])[:, None, None] * 4 + PATCHES  # red and blue are one player
 
 
+def test_heatmap_takes_the_example_of_a_batch_of_images():
+    e = image_explanation()
+    x = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    for example in (0, 1):
+        pixels = plot.heatmap(e, x, example=example).images[0].get_array()
+        one = plot.heatmap(e, x[example], example=example).images[0].get_array()
+        np.testing.assert_array_equal(pixels, one)
+        tensors = plot.heatmap(e.attributions, x, example=example).images[0].get_array()
+        np.testing.assert_array_equal(pixels, tensors)
+    with pytest.raises(ValueError, match="image must be one, or one for each of 2, got 3"):
+        plot.heatmap(e, torch.rand(3, 3, 4, 4))
+    with pytest.raises(ValueError, match="example must be below 2, got 2"):
+        plot.heatmap(e.attributions, example=2)
+
+
+def test_maps_of_layers_are_brought_to_the_size_of_the_image():
+    values = torch.tensor([[[[-1.0, 0.0], [0.5, 1.0]]]])
+    x = torch.zeros(1, 3, 4, 8)
+    ax = plot.heatmap(Explanation(values, x, method="grad_cam"))
+    pixels = ax.images[0].get_array()
+    assert pixels.shape[:2] == (4, 8)
+    assert drawn_scale(ax).get_ylim() == (-1.0, 1.0)
+    wide = torch.nn.functional.interpolate(values, (4, 8), mode="bilinear")[0, 0]
+    expected = mpl.colormaps["RdBu_r"]((wide.numpy() + 1) / 2)[..., :3] * 0.7
+    np.testing.assert_allclose(pixels[..., :3], expected, atol=1 / 128)
+    plain = plot.heatmap(Explanation(values, x), overlay=False).images[0].get_array()
+    assert plain.shape[:2] == (2, 2)
+
+
+def test_a_percentile_bounds_the_scale_and_the_bar_says_so():
+    values = torch.cat([torch.linspace(-1, 1, 99), torch.tensor([50.0])]).view(10, 10)
+    ax = plot.heatmap(values, percentile=95, overlay=False)
+    end = float(np.percentile(values.abs().numpy(), 95))
+    assert end < 1
+    low, high = ax.images[0].axes.figure.axes[-1].get_ylim()
+    assert (low, high) == pytest.approx((-end, end))
+    shown = {bar.extend for bar in [ax.figure.axes[-1]._colorbar]}
+    assert shown == {"both"}
+    assert plot.heatmap(values, overlay=False).figure.axes[-1]._colorbar.extend == "neither"
+    for wrong, message in (
+        ({"percentile": 0}, "percentile must be above 0 and at most 100, got 0"),
+        ({"percentile": 99, "limit": 1.0}, "percentile must be None where limit is given, got 99"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            plot.heatmap(values, **wrong)
+    rare = torch.zeros(10, 10)
+    rare[0, 0] = 2.0
+    assert drawn_scale(plot.heatmap(rare, percentile=90)).get_ylim() == (-2.0, 2.0)
+
+
+def overlaps(figure):
+    """Return how many pairs of what Axes show, names and labels and all, lie over each other."""
+    figure.draw_without_rendering()
+    boxes = [ax.get_tightbbox() for ax in figure.axes]
+    pairs = [(a, b) for at, a in enumerate(boxes) for b in boxes[:at]]
+    return sum(a.shrunk(0.98, 0.98).overlaps(b.shrunk(0.98, 0.98)) for a, b in pairs)
+
+
+def test_colour_bars_and_long_names_do_not_collide():
+    figure, axes = plt.subplots(1, 3, figsize=(10, 3))
+    for ax in axes:
+        plot.heatmap(image_explanation(), ax=ax)
+    assert not overlaps(figure)
+    names = [f"a very long name of a feature that goes on and on, number {i}" for i in range(3)]
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3))
+    for ax in axes:
+        plot.bar(table_explanation([[1.0, -4.0, 0.5]], feature_names=names), ax=ax)
+    assert not overlaps(figure)
+    label = axes[0].get_yticklabels()[0].get_text()
+    assert label.startswith("a very long name")
+    assert label.endswith("number 1 = -40")
+    assert len(label) < 50
+    kept, axes = plt.subplots(1, 2, layout="tight")
+    plot.bar(torch.ones(2), ax=axes[0])
+    assert "Tight" in type(kept.get_layout_engine()).__name__
+
+
+@pytest.mark.parametrize("draw", ["bar", "interactions"])
+def test_dollars_in_names_are_dollars(draw):
+    names = ["$x_{$", "cost in $", "\\frac{$a$}{"]
+    if draw == "bar":
+        ax = plot.bar(torch.tensor([3.0, 2.0, 1.0]), feature_names=names)
+    else:
+        ax = plot.interactions(torch.eye(3), names=names, diagonal=True)
+    ax.figure.canvas.draw()
+    shown = [label.get_text().replace(r"\$", "$") for label in ax.get_yticklabels()]
+    assert shown == names
+
+
+def test_names_of_thousands_of_characters_are_shortened():
+    names = ["x" * 5000, "y" * 5000]
+    ax = plot.bar(torch.tensor([2.0, 1.0]), feature_names=names)
+    assert [len(label.get_text()) for label in ax.get_yticklabels()] == [36, 36]
+    result = table_explanation([[2.0, 1.0]], feature_names=names)
+    assert max(map(len, str(result).splitlines())) <= 96
+    assert result.top(1)[0][0] == names[0]
+
+
+def test_zeros_have_no_sign_and_no_digits_of_rounding():
+    result = table_explanation([[1.0, -1.39e-17, -0.0]])
+    assert [text.get_text() for text in plot.bar(result).texts] == ["+1", "0", "0"]
+    table = torch.tensor([[1.0, -1.39e-17], [-1.39e-17, 0.5]], dtype=torch.float64)
+    texts = [text.get_text() for text in plot.interactions(table, diagonal=True).texts]
+    assert texts == ["1", "0", "0", "0.5"]
+    sizes = table_explanation([[1.0, 2.0]], method="saliency")
+    assert [text.get_text() for text in plot.bar(sizes).texts] == ["2", "1"]
+
+
 @pytest.mark.parametrize(
     ("fields", "times"),
     [
@@ -200,7 +308,9 @@ def test_bad_input_is_named():
         plot.heatmap(result, limit=float("nan"))
     with pytest.raises(TypeError, match="overlay must be True or False, got 'no'"):
         plot.heatmap(result, overlay="no")
-    with pytest.raises(ValueError, match=r"image must have the height .* \[4, 4\], got \[2, 2\]"):
+    with pytest.raises(
+        ValueError, match=r"image must have the height .* \[4, 4\], .*, got \[2, 2\]"
+    ):
         plot.heatmap(result, torch.zeros(2, 2))
     with pytest.raises(ValueError, match=r"explanation must have shape \[height, width\]"):
         plot.heatmap(torch.zeros(4))

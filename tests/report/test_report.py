@@ -127,3 +127,15 @@ def test_numbers(value, text):
 )
 def test_durations(seconds, text):
     assert format_seconds(seconds) == text
+
+
+def test_sections_have_names_of_their_own():
+    report = Report("title")
+    for title in ("数字", "数字", "!", "?", "Digits", "digits", "digits-2", "Ünïcode _x_"):
+        report.section(title)
+    page = report.to_html()
+    ids = re.findall(r'<section id="([^"]*)"', page)
+    assert ids == re.findall(r'<a href="#([^"]*)"', page)
+    assert len(set(ids)) == len(ids) == 8
+    assert all(each and not re.search(r"\s", each) for each in ids)
+    assert ids[0] == "数字"
