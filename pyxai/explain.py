@@ -63,8 +63,8 @@ def explain(
     -------
     Explanation
         Attributions with all arguments of the call, the model's outputs, the convergence delta of
-        a method that promises completeness, and the standard error where ``return_error=True`` is
-        among the options.
+        a method that promises completeness, and the standard error of one that samples and can
+        say it, unless ``return_error=False`` is among the options.
 
     Raises
     ------
@@ -101,6 +101,8 @@ def explain(
     asked = promised and "return_convergence_delta" in explainer.option_names()
     if asked:
         arguments["return_convergence_delta"] = True
+    if explainer.estimates_error(rest):
+        arguments.setdefault("return_error", True)
     further = options.get("additional_forward_args")
     every = target is None and explainer.explains_every_output
     runner = Runner(
@@ -119,7 +121,7 @@ def explain(
         options.get("feature_mask"),
     )
     attributions, delta, error = _parts(
-        explainer.attribute(inputs, **arguments), asked, bool(options.get("return_error"))
+        explainer.attribute(inputs, **arguments), asked, bool(arguments.get("return_error"))
     )
     if promised and not asked:
         delta = explainer.compute_convergence_delta(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from inspect import signature
 from typing import Any, NoReturn
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_model, check_shape, check_tensor
+from pyxai._errors import warn
 from pyxai._inputs import flat_features, format_baselines, format_inputs
 from pyxai._signatures import option_parameters
 from pyxai.methods.flags import checked_flags
@@ -22,6 +23,7 @@ __all__ = [
     "PerturbationAttribution",
     "convergence_delta",
     "endpoint_outputs",
+    "warn_if_infinite",
 ]
 
 TensorOrTuple = Tensor | tuple[Tensor, ...]
@@ -85,6 +87,10 @@ class Attribution:
     def has_convergence_delta(self) -> bool:
         """Tell whether the attributions sum to the difference of two outputs."""
         return False
+
+    def estimates_error(self, options: Mapping[str, Any]) -> bool:
+        """Tell whether `attribute` samples with these options and can say its standard error."""
+        return "return_error" in self.option_names()
 
     @takes_arrays
     @one_scope
@@ -174,6 +180,13 @@ def convergence_delta(
     start, end = endpoint_outputs(runner, inputs, baselines)
     total = torch.stack([flat_features(part).double().sum(1) for part in attributions]).sum(0)
     return (per_output(total, end) - (end.double() - start.double())).to(attributions[0].dtype)
+
+
+def warn_if_infinite(errors: Tensor | Iterable[Tensor], cause: str, remedy: str) -> None:
+    """Warn if there are standard errors that say nothing, why, and what to do about it."""
+    parts = (errors,) if isinstance(errors, Tensor) else errors
+    if any(bool(part.isinf().any()) for part in parts):
+        warn(f"{cause} leaves standard errors infinite: {remedy}")
 
 
 class GradientAttribution(Attribution):

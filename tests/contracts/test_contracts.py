@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import re
 
 import captum.attr
 import pytest
@@ -20,7 +21,8 @@ from contract_runs import NAMES, assert_close, having, makes, method_of, parts, 
 from torch import nn
 
 import pyxai
-from pyxai import registry
+from pyxai import PyxaiWarning, registry
+from pyxai.imputers import Marginal
 from pyxai.methods import Attribution
 
 
@@ -109,6 +111,47 @@ def test_all_outputs_at_once_are_each_by_itself(name):
 
 
 # 2. One seed, one answer.
+
+
+@pytest.mark.parametrize("name", having(lambda method: method.stochastic))
+def test_a_method_that_samples_says_its_error(name):
+    if name == "feature_permutation":  # one permutation: there is no spread
+        assert run(name, make_net(example_of(name)), make_inputs(example_of(name))).error is None
+        return
+    example = example_of(name)
+    model, x = make_net(example), make_inputs(example)
+    asked = run(name, model, x)
+    assert asked.error.shape == asked.attributions.shape
+    assert asked.error.isfinite().all()
+    assert re.search(r"\n  error +\S+ at most, standard error of an attribution", str(asked))
+    assert "return_error" not in asked.options
+    without = run(name, model, x, return_error=False)
+    assert without.error is None
+    # What is said about a result does not change it.
+    assert_close(without.attributions, asked.attributions)
+
+
+TOO_FEW = {
+    "expected_gradients": {"n_samples": 1},
+    "functional_information": {"n_samples": 2},
+    "gradient_shap": {"n_samples": 1},
+    "kernel_shap": {"n_samples": 12},
+    "lime": {"n_samples": 4},
+    "prediction_difference": {},
+    "shapley_value_sampling": {"n_samples": 2},
+}
+
+
+@pytest.mark.parametrize("name", TOO_FEW)
+def test_an_error_that_says_nothing_is_said_with_what_to_do(name):
+    example = example_of(name)
+    changes = dict(TOO_FEW[name])
+    if name == "prediction_difference":
+        changes["baselines"] = None
+        changes["imputer"] = Marginal(make_background(example), n_draws=1)
+    with pytest.warns(PyxaiWarning, match=r"leaves standard errors infinite: .*(give|more)"):
+        found = run(name, make_net(example), make_inputs(example), **changes)
+    assert found.error.isinf().any()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from pyxai._example_ids import example_ids as name_examples
 from pyxai._inputs import format_background, format_inputs, restore_form
 from pyxai.game import Game
 from pyxai.imputers import Imputer, Marginal
-from pyxai.methods.base import PerturbationAttribution
+from pyxai.methods.base import PerturbationAttribution, warn_if_infinite
 from pyxai.methods.store import register
 from pyxai.runner import Output
 
@@ -53,6 +54,10 @@ class PredictionDifference(PerturbationAttribution):
     >>> PredictionDifference(lambda z: z[:, 0] * z[:, 1]).attribute(x, background)
     tensor([[4.5000, 5.0000]])
     """
+
+    def estimates_error(self, options: Mapping[str, Any]) -> bool:
+        """Tell whether there is a standard error: background rows all take part."""
+        return options.get("imputer") is not None
 
     def attribute(
         self,
@@ -150,7 +155,14 @@ class PredictionDifference(PerturbationAttribution):
             return restore_form(parts, game.is_tuple)
 
         scores = shaped(outputs - expected)
-        return (scores, shaped(errors)) if return_error else scores
+        if not return_error:
+            return scores
+        warn_if_infinite(
+            errors,
+            f"n_draws={game.n_draws}",
+            "fewer than two of the imputer's draws are independent; give it more",
+        )
+        return scores, shaped(errors)
 
 
 def _outputs(game: Game) -> Tensor:

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_choice, check_int
-from pyxai._errors import warn
 from pyxai.attribution.coalitions.coalition_method import CoalitionMethod, Found, Stop
 from pyxai.attribution.coalitions.coalitions import CoalitionPairs, kernel_pairs
 from pyxai.attribution.coalitions.pair_process import MAX_PAIRS, pair_process
 from pyxai.attribution.coalitions.pair_regression import pair_regression
 from pyxai.attribution.coalitions.question import Coalitions, Question
+from pyxai.methods.base import warn_if_infinite
 from pyxai.methods.store import register
 from pyxai.ops import pack_masks
 
@@ -181,10 +181,12 @@ class KernelShap(CoalitionMethod):
             return Found(values, errors, values.sum(-1) - totals)
 
         game, found = self._solve(question, solve)
-        if found.errors is not None and bool(found.errors.isinf().any()):
-            warn(
-                f"n_samples={int(n_samples)} leaves standard errors infinite: coalitions of some "
-                "sizes had no chance to be drawn; give more, or no number for a default that has"
+        if found.errors is not None:
+            warn_if_infinite(
+                found.errors,
+                f"n_samples={int(n_samples)}",
+                "coalitions of some sizes had no chance to be drawn; give more, or no number for a "
+                "default that has",
             )
         return self._result(
             game,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -22,6 +22,7 @@ from pyxai.attribution.coalitions.lime_parts import (
 from pyxai.attribution.coalitions.question import Coalitions, Question, result_dtype
 from pyxai.game import Game
 from pyxai.game.players import player_patterns, present_players
+from pyxai.methods.base import warn_if_infinite
 from pyxai.methods.store import register
 from pyxai.ops import sample_coalitions, unpack_masks
 
@@ -67,7 +68,7 @@ class Lime(CoalitionMethod):
     --------
     >>> import torch
     >>> from pyxai.attribution import Lime
-    >>> Lime(lambda z: z @ torch.tensor([1.0, 0.0]), alpha=0.0).attribute(torch.ones(1, 2)).round()
+    >>> Lime(lambda z: z @ torch.tensor([1.0, 0.0])).attribute(torch.ones(1, 2)).round(decimals=1)
     tensor([[1., 0.]])
     """
 
@@ -106,6 +107,10 @@ class Lime(CoalitionMethod):
     def has_convergence_delta(self) -> bool:
         """Tell whether the coefficients add up to a difference of outputs: False."""
         return False
+
+    def estimates_error(self, options: Mapping[str, Any]) -> bool:
+        """Tell whether standard errors can be returned: those of a model of one's own cannot."""
+        return self.interpretable_model is None
 
     def attribute(
         self,
@@ -169,11 +174,14 @@ class Lime(CoalitionMethod):
         ValueError
             If a shape does not fit, ``n_samples`` is less than 2, all weights are 0, or a custom
             part returns something of another shape.
-        RuntimeError
-            If the Lasso does not converge.
         NotImplementedError
             If a custom ``similarity_func`` is used with an imputer, which has no single perturbed
             input, or errors are asked for with a model of one's own.
+
+        Warns
+        -----
+        PyxaiWarning
+            If the Lasso does not reach its optimum, or standard errors are infinite.
         """
         check_int("n_samples", n_samples, minimum=2)
         if imputer is not None and self.similarity_func is not None:
@@ -197,6 +205,13 @@ class Lime(CoalitionMethod):
         )
         game = question.game()
         scores, errors = self._coefficients(question, game, n_samples, return_error)
+        if return_error:
+            warn_if_infinite(
+                errors,
+                f"n_samples={n_samples}",
+                "a feature was there in all samples or in none, or there are no more pairs of "
+                "samples than coefficients; give more, or a larger alpha",
+            )
 
         def shaped(values: Tensor) -> Any:
             if return_input_shape:

@@ -10,6 +10,7 @@ from torch import Tensor
 from pyxai._checks import check_int
 from pyxai.attribution.coalitions.coalition_method import CoalitionMethod, Found, Stop
 from pyxai.attribution.coalitions.question import Coalitions, Question
+from pyxai.methods.base import warn_if_infinite
 from pyxai.methods.store import register
 from pyxai.ops import permutation_prefixes, sample_permutations
 
@@ -130,7 +131,7 @@ class ShapleyValueSampling(CoalitionMethod):
         Warns
         -----
         PyxaiWarning
-            If the tolerance is not reached.
+            If the tolerance is not reached, or standard errors are infinite.
         """
         check_int("n_samples", n_samples, minimum=1)
         question = Question(
@@ -155,6 +156,12 @@ class ShapleyValueSampling(CoalitionMethod):
             return Found(values, errors, values.sum(-1) - (corners[:, 1] - corners[:, 0]))
 
         game, found = self._solve(question, solve)
+        if found.errors is not None:
+            warn_if_infinite(
+                found.errors,
+                f"n_samples={n_samples}",
+                "they are a spread over pairs of orders; give at least 4",
+            )
         return self._result(
             game, found, with_delta=return_convergence_delta, with_errors=return_error
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from pyxai.attribution.paths.integrated_gradients import IntegratedGradients
 from pyxai.attribution.sampled.gradient_rounds import SampledCall, check_stop, sample_to_tolerance
 from pyxai.attribution.sampled.sampled_gradients import SampledGradients
 from pyxai.explanation.rows import take_target
-from pyxai.methods.base import GradientAttribution
+from pyxai.methods.base import GradientAttribution, warn_if_infinite
 from pyxai.methods.store import AXIOMS, register
 from pyxai.runner import Runner, Target, in_rounds
 from pyxai.runner.arguments import take_arguments
@@ -100,6 +100,10 @@ class ExpectedGradients(GradientAttribution):
     def has_convergence_delta(self) -> bool:
         """Tell that a delta can be returned: True."""
         return True
+
+    def estimates_error(self, options: Mapping[str, Any]) -> bool:
+        """Tell whether there is a standard error: without ``n_samples`` nothing is drawn."""
+        return options.get("n_samples") is not None
 
     def attribute(
         self,
@@ -205,6 +209,7 @@ class ExpectedGradients(GradientAttribution):
         if return_convergence_delta:
             result.append(delta)
         if return_error:
+            warn_if_infinite(errors, f"n_samples={n_samples}", "give two draws at least")
             result.append(restore_form(errors, is_tuple))
         return result[0] if len(result) == 1 else tuple(result)
 

@@ -12,7 +12,7 @@ from pyxai._example_ids import example_ids as name_examples
 from pyxai._inputs import format_background, format_inputs, restore_form
 from pyxai.attribution.sampled.gradient_rounds import SampledCall, check_stop, sample_to_tolerance
 from pyxai.attribution.sampled.sampled_gradients import SampledGradients
-from pyxai.methods.base import GradientAttribution
+from pyxai.methods.base import GradientAttribution, warn_if_infinite
 from pyxai.methods.store import register
 from pyxai.runner.mixing import per_output
 
@@ -180,6 +180,7 @@ class GradientShap(GradientAttribution):
             differences = sampled.differences(runner)
             result.append((per_output(sums, differences) - differences).flatten())
         if return_error:
+            warn_if_infinite(errors, f"n_samples={n_samples}", "give two draws at least")
             result.append(restore_form(errors, is_tuple))
         return result[0] if len(result) == 1 else tuple(result)
 

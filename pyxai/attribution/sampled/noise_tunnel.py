@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -102,6 +102,10 @@ class NoiseTunnel(Attribution):
             return self.attribution_method.option_names()
         parameters = option_parameters(self.attribution_method.attribute)
         return tuple(each.name for each in parameters if each.kind is not each.VAR_KEYWORD)
+
+    def estimates_error(self, options: Mapping[str, Any]) -> bool:
+        """Tell whether standard errors can be returned: those of one copy are not known."""
+        return bool(options.get("nt_samples", 2) != 1)
 
     def attribute(
         self,

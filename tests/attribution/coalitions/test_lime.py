@@ -6,6 +6,7 @@ import torch
 from captum._utils.models.linear_model import SkLearnRidge
 from sklearn.linear_model import Lasso
 
+from pyxai import PyxaiWarning
 from pyxai.attribution import Lime
 from pyxai.attribution.coalitions.lasso import weighted_lasso
 from pyxai.imputers import Marginal
@@ -153,7 +154,8 @@ def test_errors_have_the_form_of_the_result_and_say_where_they_are_unknown():
         feature_mask=torch.tensor([0, 0, 1, 1]),
     )  # fmt: skip
     assert players.shape == (3, 2)
-    few = Lime(net, alpha=0.0).attribute(x, target=0, n_samples=8, return_error=True)
+    with pytest.warns(PyxaiWarning, match=r"^n_samples=8 leaves standard errors infinite: .* more"):
+        few = Lime(net, alpha=0.0).attribute(x, target=0, n_samples=8, return_error=True)
     assert few[1].isinf().all()
     with pytest.raises(NotImplementedError, match="return_error must be False with an interp"):
         Lime(net, SkLearnRidge()).attribute(x, target=0, return_error=True)
@@ -182,3 +184,20 @@ def test_bad_parts_are_named():
         Lime(net).attribute(x, n_samples=1)
     with pytest.raises(NotImplementedError, match="similarity_func must be None with an imputer"):
         Lime(net, similarity_func=lambda *_, **__: 1.0).attribute(x, imputer=Marginal(x))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_sum_of_many_features_at_default_settings(dtype):
+    """Fewer samples than features: 12 of these 20 seeds did not converge."""
+    for seed in range(20):
+        x = torch.ones(1, 32, dtype=dtype)
+        assert Lime(lambda z: z.sum(1)).attribute(x, seed=seed).isfinite().all()
+
+
+def test_the_pixels_of_a_photo_make_no_table_of_pairs():
+    """A table of 150 528 x 150 528 would take 181 GB."""
+    x = torch.ones(1, 3, 224, 224)
+    scores = Lime(lambda z: z[:, 0, 0, :8].sum(1)).attribute(x)
+    assert scores.shape == x.shape
+    assert scores.isfinite().all()
+    assert (scores != 0).any()

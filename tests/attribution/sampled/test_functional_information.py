@@ -417,7 +417,6 @@ class TestErrors:
             ({"n_samples": 1}, "n_samples must be at least 2, got 1"),
             ({"scale": 0.0}, "scale must be positive, got 0.0"),
             ({"noise": "pink"}, "noise must be one of 'isotropic', 'covariance', got 'pink'"),
-            ({"antithetic": True, "return_error": True}, "antithetic must be False"),
             ({"antithetic": True, "n_samples": 5}, "n_samples must be even"),
             ({"antithetic": True, "score": "vargrad"}, "antithetic must be False for score 'varg"),
             ({"relative": True, "return_error": True}, "return_error must be False with relative"),

@@ -147,3 +147,25 @@ def test_errors_of_the_entropy_over_the_mean():
         torch.testing.assert_close(found.information[0], exact)
         assert found.information_error < 1e-12
     assert 0.8 < torch.cat(z).std() < 1.2  # 3 standard errors
+
+
+@pytest.mark.parametrize("bound", [None, 7])
+def test_errors_of_pairs_are_those_of_the_mean_of_pairs(bound):
+    """The square of a slope is the same at both ends of a pair: half as many samples count."""
+    method = FunctionalInformation(lambda rows: rows[:, 0].cosh().log(), output="exp")
+    x = torch.zeros(2, 3, dtype=torch.float64)
+    x[:, 1] = torch.tensor([1.0, 2.0])  # so that the noise is not 0
+    runs = [
+        method.attribute(x, n_samples=30, seed=s, return_error=True, internal_batch_size=bound)
+        for s in range(150)
+    ]
+    scores, errors = (torch.stack(parts)[:, :, 0] for parts in zip(*runs, strict=True))
+    ratio = errors.mean(0) / scores.std(0)
+    assert ((ratio > 0.75) & (ratio < 1.25)).all(), ratio  # independent ones would say 0.7
+    plain = method.attribute(x, n_samples=30, seed=0, internal_batch_size=bound)
+    torch.testing.assert_close(runs[0][0], plain, rtol=1e-12, atol=1e-15)
+    whole = method.attribute(x, n_samples=30, seed=0, return_error=True)
+    torch.testing.assert_close(runs[0][1], whole[1], rtol=1e-9, atol=1e-15)
+    with pytest.warns(PyxaiWarning, match="^n_samples=2 leaves standard errors infinite"):
+        single = method.attribute(x, n_samples=2, return_error=True)[1]
+    assert single.isinf().all()

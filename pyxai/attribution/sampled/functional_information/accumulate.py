@@ -39,6 +39,8 @@ class Accumulator:
         Whether group members are summed before squaring.
     errors : bool
         Whether the moments that standard errors need are kept too.
+    paired : bool
+        Whether samples 2k and 2k + 1 are opposite, so that errors are those of pairs.
     information : bool
         Whether to keep ``f``, ``f log f`` and the information of the sampling law too.
     """
@@ -52,12 +54,15 @@ class Accumulator:
         sum_first: bool,
         *,
         errors: bool = False,
+        paired: bool = False,
         information: bool = False,
     ) -> None:
         self.law, self.groups, self.sum_first = law, groups, sum_first
         self.batch, self.features = inputs.shape[0], inputs[0].numel()
         columns = self.features if groups is None else groups.n_groups
         self.units = Units(self.batch, 1, inputs.device)
+        self.paired = paired and errors
+        self.single: dict[int, tuple[Tensor, Tensor]] = {}  # a sample whose partner comes next
         self.moments = {
             name: Moments((self.batch, columns), _order(name, errors), inputs.device)
             for name in names
@@ -69,9 +74,27 @@ class Accumulator:
     def add(self, examples: slice, grads: Tensor, log_values: Tensor) -> None:
         """Take in gradients [samples, batch, *features] of ``log f`` and its values."""
         grads = grads.reshape(*log_values.shape, self.features)
+        if self.paired:
+            grads, log_values = self._whole_pairs(examples, grads, log_values)
+            if not len(log_values):
+                return
         for covariance, at in self.law.members(examples):
             self._take(examples, at, covariance, grads[:, at].double(), log_values[:, at].double())
         self.units.counts[examples] += log_values.shape[0]
+
+    def _whole_pairs(
+        self, examples: slice, grads: Tensor, log_values: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Keep back a sample whose partner is in the next part, and join the one kept before."""
+        first = examples.indices(self.batch)[0]
+        if first in self.single:
+            held = self.single.pop(first)
+            grads = torch.cat([held[0], grads])
+            log_values = torch.cat([held[1], log_values])
+        even = len(log_values) // 2 * 2
+        if even < len(log_values):
+            self.single[first] = grads[even:].clone(), log_values[even:].clone()
+        return grads[:even], log_values[:even]
 
     def _take(
         self,
@@ -83,13 +106,16 @@ class Accumulator:
     ) -> None:
         index = (at + examples.indices(self.batch)[0],)
         weights, fall = self.units.weigh(index, log_values.unsqueeze(-1))
-        counts = self.units.counts[index]
+        counts = self.units.counts[index] / (2 if self.paired else 1)
         sample = Sample(grads, weights[..., 0], covariance, self.groups, self.sum_first)
         for name, moments in self.moments.items():
             # The samples of a variance scale with half its power.
             degree = DEGREES.get(name, 1) // (2 if name in VARIANCE_SCORES else 1)
             moments.scale(index, degree * fall)
-            moments.add(index, counts, score_values(name, sample))
+            values = score_values(name, sample)
+            if self.paired:
+                values = (values[0::2] + values[1::2]) / 2
+            moments.add(index, counts, values)
         if self.rows is not None:
             self._keep_rows(examples, at, sample, log_values)
 
@@ -111,7 +137,7 @@ class Accumulator:
 
         ``relative``: over the mean of ``f``, to the power with which the score scales.
         """
-        moments, counts = self.moments[name], self.units.counts
+        moments, counts = self.moments[name], self.units.counts / (2 if self.paired else 1)
         found = moments.variance(counts) if name in VARIANCE_SCORES else moments.mean(counts)
         return self.units.restore(found, DEGREES.get(name, 1), relative)
 

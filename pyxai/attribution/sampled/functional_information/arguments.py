@@ -123,21 +123,19 @@ def pairing(
     n_samples: int,
     names: Sequence[str],
 ) -> bool:
-    """Tell whether samples come in opposite pairs; variances and errors need independent ones."""
+    """Tell whether samples come in opposite pairs; variances need independent ones."""
     check_bool("return_error", return_error)
     if antithetic is not None:
         check_bool("antithetic", antithetic)
     if check_bool("relative", relative) and return_error:
         raise ValueError("return_error must be False with relative=True, got True")
-    if antithetic and return_error:
-        raise ValueError("antithetic must be False with return_error=True, got True")
     variances = [name for name in names if name in VARIANCE_SCORES]
     if antithetic and variances:
         raise ValueError(
             f"antithetic must be False for score {variances[0]!r}, a variance over independent "
             "samples, got True"
         )
-    paired = not (return_error or variances) if antithetic is None else antithetic
+    paired = not variances if antithetic is None else antithetic
     if antithetic and n_samples % 2:
         raise ValueError(f"n_samples must be even for antithetic pairs, got {n_samples}")
     return paired and n_samples % 2 == 0

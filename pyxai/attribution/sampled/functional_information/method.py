@@ -29,7 +29,7 @@ from pyxai.attribution.sampled.functional_information.scores import (
     Groups,
 )
 from pyxai.covariance import Covariance
-from pyxai.methods.base import GradientAttribution
+from pyxai.methods.base import GradientAttribution, warn_if_infinite
 from pyxai.methods.store import register
 from pyxai.runner import Runner, takes_arrays
 
@@ -247,15 +247,15 @@ class FunctionalInformation(GradientAttribution):
             score scales with ``f``: 2 for ``smoothgrad_sq`` and ``vargrad``, 4 for ``vargrad_sq``,
             else 1. Makes inputs comparable, and does not underflow however small ``f`` is.
         antithetic : bool, optional
-            Whether samples come in pairs ``x + e``, ``x - e``; default: unless ``return_error``
-            or a variance is among the scores, which need independent samples.
+            Whether samples come in pairs ``x + e``, ``x - e``; default: unless a variance is among
+            the scores, which needs independent samples.
         seed : int
             Of the samples.
         internal_batch_size : int, optional
             Upper bound of the rows in one call of the model.
         return_error : bool
-            Whether to return the standard error as well; needs independent samples. It is that of
-            many samples, whatever their law: a variance with heavy tails needs more of them.
+            Whether to return the standard error as well, of pairs where samples come in pairs. It
+            is that of many samples, whatever their law: a variance with heavy tails needs more.
         show_progress : bool
             Whether to show a progress bar.
 
@@ -293,7 +293,14 @@ class FunctionalInformation(GradientAttribution):
             return_error=return_error,
             show_progress=show_progress,
         )
+        if return_error:
+            remedy = "they are a spread over samples or pairs of them; give more"
+            warn_if_infinite(scores[score][1], f"n_samples={n_samples}", remedy)
         return scores[score]
+
+    def estimates_error(self, options: Mapping[str, Any]) -> bool:
+        """Tell whether standard errors can be returned: those of relative scores are not known."""
+        return not options.get("relative", False)
 
     @takes_arrays
     def scores(
@@ -351,7 +358,9 @@ antithetic, seed, internal_batch_size, return_error, show_progress
         )
         paired = pairing(antithetic, return_error, relative, n_samples, names)
         sum_first = reduction == "sum_then_square" or parity
-        result = Accumulator(names, x, law, placing.groups, sum_first, errors=return_error)
+        result = Accumulator(
+            names, x, law, placing.groups, sum_first, errors=return_error, paired=paired
+        )
         self._sample(
             x,
             target,
@@ -479,7 +488,9 @@ return_error
         noise = self._noise(x, target, scale, "covariance", True, labels)
         law = LocalInformation(noise, owners, n_samples, errors=return_error)
         runner = self._runner(noise, target, additional_forward_args, internal_batch_size, False)
+        # The errors here are those of independent samples.
         paired = pairing(None, return_error, relative, n_samples, ("conditional",))
+        paired = paired and not return_error
         repeats = owners.n_groups * n_samples
         self._gradients(runner, law, law.add, len(x), repeats, seed, paired)
         return placing.place(law.score(relative), x.dtype)

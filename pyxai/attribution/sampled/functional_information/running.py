@@ -100,7 +100,8 @@ class Moments:
         mean = self.sums[0] / counts
         if len(self.sums) == 1:
             return (mean,)
-        return mean, (self.sums[1] / (counts - 1) / counts).sqrt()
+        error = (self.sums[1] / (counts - 1).clamp(min=1) / counts).sqrt()
+        return mean, torch.where(counts > 1, error, torch.inf)
 
     def variance(self, counts: Tensor) -> tuple[Tensor, ...]:
         """Return the unbiased variance and, if fourth powers were kept, its standard error.
