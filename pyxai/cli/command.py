@@ -11,6 +11,9 @@ from pyxai.cli import demo, explain, methods, report
 
 __all__ = ["main"]
 
+_INTERRUPTED = 130  # as shells say: 128 and the number of the signal
+_LONG = 600  # characters of a message
+_SAID = (ImportError, MemoryError, OSError, TypeError, ValueError, RuntimeError)
 VERBS = (demo, methods, explain, report)
 _FIXED_SIZE = (
     "; the program was exported for batches of one size: export it with dynamic_shapes, or give "
@@ -29,25 +32,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0 if all went well, 1 if not, 2 for arguments that make no sense.
+        Exit status: 0 if all went well, 1 if not, 2 for arguments that make no sense, 130 after
+        Ctrl-C.
     """
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
-    except (
-        ImportError,
-        OSError,
-        TypeError,
-        ValueError,
-        AssertionError,  # from guards of exported programs
-        RuntimeError,
-    ) as error:
+    except (Exception, KeyboardInterrupt) as error:
         if options.debug:
             raise
-        hint = _FIXED_SIZE if isinstance(error, AssertionError) else ""
-        print(f"pyxai {options.command}: {error}{hint}", file=sys.stderr)
-        return 1
+        print(f"pyxai {options.command}: {_in_one_line(error)}", file=sys.stderr)
+        return _INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
     return 0
+
+
+def _in_one_line(error: BaseException) -> str:
+    """Say what went wrong; of errors that are not meant for a reader, also their kind."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    text = " ".join(str(error).split())
+    if isinstance(error, AssertionError):  # from guards of exported programs
+        return text + _FIXED_SIZE
+    if isinstance(error, MemoryError) and not text:
+        return "memory ran out"
+    if not isinstance(error, _SAID) or not text:
+        text = f"{type(error).__name__}: {text}".removesuffix(": ")
+    if len(text) > _LONG:
+        text = f"{text[:_LONG]} ... (--debug shows all)"
+    return text
 
 
 def _parser() -> argparse.ArgumentParser:

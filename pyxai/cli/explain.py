@@ -13,6 +13,7 @@ from torch import Tensor
 import pyxai
 from pyxai import registry
 from pyxai._checks import describe
+from pyxai._files import check_target
 from pyxai.cli.files import TENSOR_FILES, load_inputs, load_model, load_tensor
 from pyxai.cli.page import page
 
@@ -64,9 +65,7 @@ def add(verbs: Any) -> None:
 def _explain(options: argparse.Namespace) -> None:
     registry.get(options.method)  # an unknown name fails before the files are read
     more = dict(map(_option, options.option))
-    for path in (options.save, options.report):
-        if path is not None:  # rather now than after the work
-            path.parent.mkdir(parents=True, exist_ok=True)
+    _check_targets(options)
     model, inputs = load_model(options.model), load_inputs(options.inputs)
     dtype = _dtype(model, inputs)
     inputs = inputs[: options.rows].to(dtype)
@@ -87,6 +86,27 @@ def _explain(options: argparse.Namespace) -> None:
         print(f"wrote {explanation.save(options.save)}")
     if options.report is not None:
         print(f"wrote {page(explanation).write(options.report)}")
+
+
+def _check_targets(options: argparse.Namespace) -> None:
+    """Raise if a file cannot be written; rather now than after the work."""
+    taken = {Path(path).resolve(): name for name, path in _files_read(options)}
+    for name in ("save", "report"):
+        path = getattr(options, name)
+        if path is None:
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        target = check_target(path, f"--{name}")
+        if target in taken:
+            raise ValueError(
+                f"--{name} must be another file than {taken[target]}, got {str(path)!r}"
+            )
+        taken[target] = f"--{name}"
+
+
+def _files_read(options: argparse.Namespace) -> list[tuple[str, str]]:
+    given = [("the model", options.model), ("the inputs", options.inputs)]
+    return [*given, *([("--baselines", options.baselines)] if options.baselines else [])]
 
 
 def _count(text: str) -> int:

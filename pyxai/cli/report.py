@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from pyxai._files import check_target
 from pyxai.cli.page import page
 from pyxai.explanation import Explanation
 
@@ -21,4 +22,6 @@ def add(verbs: Any) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    check_target(options.out, "--out")  # before the work
     print(f"wrote {page(Explanation.load(options.explanation)).write(options.out)}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pyxai._extras import optional
+from pyxai._files import check_target
 from pyxai.demo.measure import measure
 from pyxai.demo.page import build
 from pyxai.demo.sections.graph import measure_graph
@@ -46,6 +47,9 @@ def run(out: str | Path = "out/demo", *, seed: int = 0, rows: int = 96) -> Path:
         raise ValueError(f"rows must be at least 10, got {rows}")
     _need("sklearn", "scikit-learn")
     _need("matplotlib", "matplotlib")
+    target = Path(out) / "report.html"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    check_target(target, "out")  # before the work
     start = time.perf_counter()
     images = measure(digits(seed, _progress), n_rows=rows, n_removed=16, progress=_progress)
     table = measure(breast_cancer(seed, _progress), n_rows=rows, n_removed=8, progress=_progress)
@@ -53,7 +57,7 @@ def run(out: str | Path = "out/demo", *, seed: int = 0, rows: int = 96) -> Path:
     wavelet = measure_wavelet(seed)
     seconds = time.perf_counter() - start
     report = build(images, table, graph, wavelet, seconds, seed)
-    return report.write(Path(out) / "report.html")
+    return report.write(target)
 
 
 def _need(module: str, package: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -266,3 +267,149 @@ def test_a_model_of_several_results(rows, inputs, tmp_path, capsys):
     torch.export.save(program, path)
     assert cli.main(["explain", str(path), str(rows)]) == 1
     assert "model must return a tensor, got a tuple of 2 item(s)" in capsys.readouterr().err
+
+
+def command_of(exported, rows, *more):
+    return ["explain", str(exported), str(rows), "--method", "saliency", *map(str, more)]
+
+
+def one_line(capsys, arguments, status=1):
+    """Run a command that fails and return what it says, which must be one line."""
+    capsys.readouterr()
+    assert cli.main(arguments) == status
+    printed = capsys.readouterr()
+    assert printed.err.count("\n") == 1
+    assert printed.err.startswith(f"pyxai {arguments[0]}: ")
+    assert "Traceback" not in printed.err
+    return printed.err
+
+
+CORRUPT = {
+    "no archive.npz": b"not a zip",
+    "empty.npz": b"",
+    "cut.npz": b"PK\x03\x04 and nothing else",
+    "no array.npy": b"\x93NUMPY\x01\x00",
+    "empty.npy": b"",
+    "large.npy": b"\x93NUMPY\x01\x00\x46\x00{'descr': '<f8', 'fortran_order': False, "
+    b"'shape': (3, 4), }     \n\x00",
+    "no pickle.pt": b"\x80\x05nothing",
+    "empty.pt": b"",
+    "cut.pt": b"PK\x03\x04 and nothing else",
+    "no header.safetensors": b"\xff" * 20,
+    "empty.safetensors": b"",
+}
+
+
+@pytest.mark.parametrize("name", CORRUPT)
+def test_corrupt_inputs_are_one_line(name, exported, tmp_path, capsys):
+    path = tmp_path / name
+    path.write_bytes(CORRUPT[name])
+    said = one_line(capsys, command_of(exported, path))
+    assert f"inputs must be a file of one tensor, got {str(path)!r}" in said
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.pt", "a.safetensors"])
+def test_single_numbers_are_no_inputs(name, exported, tmp_path, capsys):
+    path, number = tmp_path / name, torch.tensor(3.0)
+    if name == "a.npy":
+        np.save(path, number.numpy())
+    elif name == "a.npz":
+        np.savez(path, number.numpy())
+    elif name == "a.pt":
+        torch.save(number, path)
+    else:
+        save_file({"x": number}, path)
+    said = one_line(capsys, command_of(exported, path))
+    assert "inputs must hold numbers, got shape []" in said
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("name", ["a.pt2", "b.pt2", "c.pt"])
+def test_models_that_are_no_archives_are_one_line(name, rows, tmp_path, capfd):
+    path = tmp_path / name
+    path.write_bytes(b"PK\x03\x04" if name[0] == "b" else b"not a zip")
+    assert cli.main(command_of(path, rows)) == 1
+    said = capfd.readouterr().err
+    assert said.count("\n") == 1
+    assert "model must be an exported program (.pt2, from torch.export.save) or a Torch" in said
+    assert str(path) in said
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (MemoryError(), 1, "memory ran out"),
+        (MemoryError("Unable to allocate 3 GiB"), 1, "Unable to allocate 3 GiB"),
+        (OverflowError("too large"), 1, "OverflowError: too large"),
+        (KeyError("x"), 1, "KeyError: 'x'"),
+        (RecursionError("two\nlines"), 1, "two lines"),
+        (ZeroDivisionError(), 1, "ZeroDivisionError"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (RuntimeError("x" * 5000), 1, "... (--debug shows all)"),
+    ],
+)
+def test_every_failure_is_one_line_and_a_code(
+    error, status, said, exported, rows, tmp_path, capsys, monkeypatch
+):
+    def fail(*args, **options):
+        raise error
+
+    monkeypatch.setattr(pyxai, "explain", fail)
+    found = one_line(capsys, command_of(exported, rows, "--save", tmp_path / "e"), status)
+    assert said in found
+    assert len(found) < 800
+    assert not (tmp_path / "e").exists()
+
+
+def test_targets_that_do_not_fit_are_said_before_the_work(
+    exported, rows, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(pyxai, "explain", None)
+    (tmp_path / "folder").mkdir()
+    for more, said in (
+        (["--save", tmp_path / "e", "--report", tmp_path / "e"], "--report must be another file"),
+        (["--save", tmp_path / "e", "--report", tmp_path / "folder" / ".." / "e"], "than --save"),
+        (["--report", tmp_path / "folder"], "--report must be a regular file or a new one, got a"),
+        (["--save", tmp_path / "folder"], "--save must be a regular file or a new one, got a fol"),
+        (["--save", "/dev/null"], "--save must be a regular file or a new one, got a pipe"),
+        (["--save", rows], "--save must be another file than the inputs"),
+        (["--report", exported], "--report must be another file than the model"),
+    ):
+        assert said in one_line(capsys, command_of(exported, rows, *more))
+    found = one_line(capsys, ["report", str(tmp_path / "none"), "--out", str(tmp_path / "folder")])
+    assert "--out must be a regular file or a new one, got a folder" in found
+    (tmp_path / "file").touch()
+    said = one_line(capsys, ["demo", "--out", str(tmp_path / "file")])
+    assert "File exists" in said
+
+
+LONG = """
+import sys, torch, pyxai, pyxai.cli
+def slow(*args, **options):
+    print("ready", flush=True)
+    from pyxai._files import whole_file
+    from pathlib import Path
+    with whole_file(Path(sys.argv[-1])) as file:
+        file.write(b"half")
+        import time
+        while True:
+            time.sleep(0.01)
+pyxai.explain = slow
+sys.exit(pyxai.cli.main(sys.argv[1:]))
+"""
+
+
+def test_ctrl_c_ends_with_130_and_no_partial_file(exported, rows, tmp_path):
+    folder = tmp_path / "out"
+    child = subprocess.Popen(
+        [sys.executable, "-c", LONG, *command_of(exported, rows, "--save", folder / "e")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+    )
+    assert child.stdout.readline() == b"ready\n"
+    child.send_signal(signal.SIGINT)
+    _, said = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert said == b"pyxai explain: interrupted\n"
+    assert list(folder.iterdir()) == []
