@@ -64,6 +64,13 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch lea
         self.live = 0
         self.peak = 0
         self._known: set[int] = set()
+        self._finalizers: list[Any] = []
+
+    def __exit__(self, *error: Any) -> None:
+        """Stop, and leave nothing on tensors that live on, such as the user's."""
+        for each in self._finalizers:
+            each.detach()
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -86,7 +93,7 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch lea
         self._known.add(key)
         self.live += size
         self.peak = max(self.peak, self.live)
-        weakref.finalize(storage, self._release, key, size)
+        self._finalizers.append(weakref.finalize(storage, self._release, key, size))
 
     def _release(self, key: int, size: int) -> None:
         self._known.discard(key)

@@ -1,12 +1,14 @@
 import functools
 import itertools
 import sys
+import weakref
 from contextlib import nullcontext
 
 import pytest
 import torch
 from torch import nn
 
+import pyxai
 from pyxai import PyxaiWarning
 from pyxai.runner import Runner, execution
 from pyxai.runner.execution import prepare
@@ -679,3 +681,17 @@ def test_rounding_is_not_taken_for_rows_that_mix():
         return rows.sum(1) * (1.001 if len(rows) == 1 else 1.0)
 
     Runner(rounded).outputs((torch.rand(5, 3),))
+
+
+def test_nothing_is_left_on_the_inputs_of_the_user():
+    x = torch.randn(3, 6)
+    storage = x.untyped_storage()
+    for _ in range(3):
+        Runner(torch.nn.Linear(6, 2), target=0).outputs((x,))
+        pyxai.explain(torch.nn.Linear(6, 2), x, method="integrated_gradients", target=0)
+    on_input = [
+        each
+        for each in weakref.finalize._registry
+        if each.peek() is not None and each.peek()[0] is storage
+    ]
+    assert not on_input

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -32,6 +32,7 @@ __all__ = [
     "stabilized_divide",
 ]
 
+Share = Callable[["LinearOp", Tensor], Tensor]
 BIAS_MODES = ("absorb", "ignore")
 
 
@@ -129,7 +130,9 @@ class EpsilonRule(RelevanceRule):
         z = op.forward(op.weight, op.input)
         if op.bias is not None and self.bias == "absorb":
             z = z + op.bias
-        return op.input * op.backward(op.weight, stabilized_divide(relevance, z, self.epsilon))
+        if self.epsilon == 0:
+            return _shared(op, _all, relevance, z)
+        return _all(op, stabilized_divide(relevance, z, self.epsilon))
 
 
 @dataclass(frozen=True)
@@ -170,14 +173,14 @@ class AlphaBetaRule(RelevanceRule):
         """Return the relevance of the op's input from that of its output."""
         positive = self._sum_of(op, 1)
         if self.beta == 0 and not self.renormalize_empty:
-            return op.share_of(1, divide(self.alpha * relevance, positive))
+            return _shared(op, _positive, self.alpha * relevance, positive)
         negative = self._sum_of(op, -1)
         alpha, beta = self.alpha * relevance, self.beta * relevance
         if self.renormalize_empty:
             alpha = torch.where(negative == 0, relevance, alpha)
             beta = torch.where(positive == 0, -relevance, beta)
-        favour = op.share_of(1, divide(alpha, positive))
-        return favour - op.share_of(-1, divide(beta, negative))
+        favour = _shared(op, _positive, alpha, positive)
+        return favour - _shared(op, _negative, beta, negative)
 
     def _sum_of(self, op: LinearOp, sign: int) -> Tensor:
         total = op.sum_of(sign)
@@ -237,10 +240,10 @@ class GammaRule(RelevanceRule):
         positive, negative = (op.sum_of(sign) + op.bias_part(sign) for sign in (1, -1))
         z = positive + negative
         up = z >= 0
-        ratio = divide(relevance, z + self.gamma * torch.where(up, positive, negative))
-        boosted = (1 + self.gamma) * ratio
-        favour = op.share_of(1, torch.where(up, boosted, ratio))
-        return favour + op.share_of(-1, torch.where(up, ratio, boosted))
+        total = z + self.gamma * torch.where(up, positive, negative)
+        boosted = (1 + self.gamma) * relevance
+        favour = _shared(op, _positive, torch.where(up, boosted, relevance), total)
+        return favour + _shared(op, _negative, torch.where(up, relevance, boosted), total)
 
 
 @dataclass(frozen=True)
@@ -331,6 +334,34 @@ class IdentityRule(RelevanceRule):
                 f"{list(op.input.shape)} and {list(relevance.shape)}"
             )
         return relevance
+
+
+def _shared(op: LinearOp, share: Share, values: Tensor, total: Tensor) -> Tensor:
+    """Return ``sum_j u_ji / total_j values_j``, where ``share(op, s)`` is ``sum_j u_ji s_j``.
+
+    Contributions that are as small as the dtype has them have a quotient that it has not: they and
+    their total are made larger by the same power of two, which leaves the shares as they are.
+    """
+    end = torch.finfo(total.dtype).tiny
+    small = (total.abs() < end**0.75) & (total != 0) & (values != 0)
+    if not bool(small.any()):
+        return share(op, divide(values, total))
+    larger = 2.0 ** round(-math.log2(end) / 2)
+    most = share(op, divide(values, total.masked_fill(small, 0.0)))
+    rest = divide(values, (total * larger).masked_fill(~small, 0.0))
+    return most + share(replace(op, input=op.input * larger), rest)
+
+
+def _all(op: LinearOp, values: Tensor) -> Tensor:
+    return op.input * op.backward(op.weight, values)
+
+
+def _positive(op: LinearOp, values: Tensor) -> Tensor:
+    return op.share_of(1, values)
+
+
+def _negative(op: LinearOp, values: Tensor) -> Tensor:
+    return op.share_of(-1, values)
 
 
 def _share_by(op: LinearOp, weight: Tensor, relevance: Tensor) -> Tensor:
