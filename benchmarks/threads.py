@@ -2,7 +2,7 @@
 
 `python benchmarks/threads.py --seconds 60 --threads 8` prints how many calls were made and what
 those that failed said; it exits with 1 if a result differs from the serial one, or the models from
-what they were. `tests/tracing/test_alone.py` has the same in small.
+what they were. `tests/tracing/exporting/test_alone.py` has the same in small.
 """
 
 from __future__ import annotations

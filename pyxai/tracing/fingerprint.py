@@ -94,6 +94,10 @@ class Fingerprint:
         kind = type(module)
         return name, kind, attributes, hooks, self._function(kind.forward, 0, kind)
 
+    def value(self, value: Any) -> Any:
+        """Return what of an argument decides which ops run."""
+        return self._value(value, 0)
+
     def _value(self, value: Any, depth: int) -> Any:
         if type(value) in _COMMON or isinstance(value, _PLAIN):
             return type(value), value

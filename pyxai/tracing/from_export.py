@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -21,9 +22,12 @@ __all__ = ["converted"]
 _UNROLLED = 8
 
 
-def converted(exported: Any, n_inputs: int) -> Program:
-    """Turn an exported program into nodes, unrolling recurrent ops."""
-    builder = _Builder(n_inputs)
+def converted(exported: Any, n_inputs: int, further: Sequence[bool]) -> Program:
+    """Turn an exported program into nodes, unrolling recurrent ops.
+
+    ``further`` tells which of the further arguments, flattened, are tensors and so its inputs.
+    """
+    builder = _Builder(n_inputs, further)
     signature = exported.graph_signature
     specs = {spec.arg.name: spec for spec in signature.input_specs}
     user_position = 0
@@ -51,7 +55,7 @@ def converted(exported: Any, n_inputs: int) -> Program:
                     f"model must return one tensor, got {len(results)} values; wrap it to select"
                 )
             builder.finish(results[0])
-        else:
+        elif fx_node.op != "get_attr":  # a graph within: its user is an error
             raise UnsupportedOperationError(
                 f"the traced model holds a {fx_node.op} of {fx_node.target}, which has no rules"
             )
@@ -82,6 +86,16 @@ def _only_checks(fx_node: Any) -> bool:
     return all(user.target is operator.getitem and user.args[1] == 0 for user in fx_node.users)
 
 
+def _origin(fx_node: Any) -> tuple[str, str]:
+    """Return the module that made a call, by path and class, and the Python stack."""
+    stack = fx_node.meta.get("nn_module_stack") or {}
+    module = next(reversed(stack.values())) if stack else ("", "")
+    path = str(module[0]).removeprefix("model").removeprefix(".")
+    kind = module[1] if isinstance(module[1], str) else getattr(module[1], "__name__", "")
+    label = f"{path} ({kind.rsplit('.', 1)[-1]})" if path else ""
+    return label, fx_node.meta.get("stack_trace") or ""
+
+
 def _hint(size: Any) -> float:
     """Return the size that was traced where it follows the batch, else 0; asks for no guard."""
     return float(size.node.hint or 0) if isinstance(size, torch.SymInt) else 0.0
@@ -90,12 +104,13 @@ def _hint(size: Any) -> float:
 class _Builder:
     """Collects nodes while an exported graph is read."""
 
-    def __init__(self, n_inputs: int) -> None:
+    def __init__(self, n_inputs: int, further: Sequence[bool]) -> None:
         self.n_inputs = n_inputs
+        self.places = [place for place, is_tensor in enumerate(further) if is_tensor]
         self.nodes: list[Node] = []
         self.inputs: list[Node] = []
         self.features: list[tuple[int, ...]] = []
-        self.arguments: list[Node | None] = []
+        self.arguments: list[Node | None] = [None] * len(further)
         self.states: list[tuple[Node, str, Tensor | None]] = []
         self.known: dict[Any, Any] = {}
         self.batch_size: Any = None
@@ -119,7 +134,7 @@ class _Builder:
             if position == 0:
                 self.batch_size = shape[0] if len(shape) else None
         else:
-            self.arguments.append(node)
+            self.arguments[self.places[position - self.n_inputs]] = node
 
     def state(self, fx_node: Any, spec: Any, exported: Any) -> None:
         name = str(spec.target).removeprefix("model.")
@@ -130,18 +145,21 @@ class _Builder:
         self.known[fx_node] = node
 
     def call(self, fx_node: Any) -> None:
+        if any(source.op == "get_attr" for source in fx_node.all_input_nodes):
+            label, stack = _origin(fx_node)
+            origin = Node(0, "call", op_name(fx_node.target), module=label, trace=stack)
+            raise UnsupportedOperationError(
+                f"the traced model holds {origin.op} at {origin.where}, which runs graphs of its "
+                "own, for which there are no rules; write torch.where or a plain loop instead"
+            )
         mapped_args = torch.fx.node.map_arg(fx_node.args, self.known.__getitem__)
         mapped_kwargs = torch.fx.node.map_arg(fx_node.kwargs, self.known.__getitem__)
         args, keyword_only = named_arguments(fx_node.target, mapped_args, mapped_kwargs)
         op = op_name(fx_node.target)
-        stack = fx_node.meta.get("nn_module_stack") or {}
-        module = next(reversed(stack.values())) if stack else ("", "")
-        path = str(module[0]).removeprefix("model").removeprefix(".")
-        kind = module[1] if isinstance(module[1], str) else getattr(module[1], "__name__", "")
-        label = f"{path} ({kind.rsplit('.', 1)[-1]})" if path else ""
+        label, trace = _origin(fx_node)
         node = Node(
             0, "call", op, fx_node.target, args, keyword_only,
-            module=label, trace=fx_node.meta.get("stack_trace") or "",
+            module=label, trace=trace,
         )  # fmt: skip
         source = args.get("0")
         if op == "getitem" and isinstance(source, list):

@@ -268,7 +268,7 @@ def propagate(
     """
     arrived: dict[Node, Any] = {output: seed}
     for node in reversed(nodes):
-        if node.kind != "call" or node not in arrived:
+        if node.kind != "call" or not node.depends or node not in arrived:
             continue
         relevance = arrived.pop(node)
         if node.op == "getitem":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sysconfig
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -15,6 +16,7 @@ __all__ = ["Node", "NodeKind", "operands", "substitute"]
 NodeKind = Literal["input", "argument", "state", "call"]
 
 _TORCH_ROOT = os.path.dirname(os.path.abspath(torch.__file__))
+_STANDARD = sysconfig.get_paths()["stdlib"] + os.sep
 _PACKAGE_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
@@ -108,9 +110,11 @@ class Node:
 
 
 def is_user_code(path: str) -> bool:
-    """Whether a source file belongs neither to torch nor to this package, nor was generated."""
+    """Whether a source file is not of Python, torch or this package, nor was generated."""
     if path.startswith("<"):
         return path.startswith(_TYPED_IN)
+    if path.startswith(_STANDARD) and "-packages" not in path:
+        return False
     # Paths inside torch are printed relative to its parent in some traces.
     return not path.startswith((_TORCH_ROOT, _PACKAGE_ROOT, "torch" + os.sep))
 

@@ -118,6 +118,8 @@ class GatheredRun:
         growth = self.growth.get(node)
         if growth is None:
             return sizes
+        if len(sizes) != len(growth):  # of a single row, squeezed
+            return self[node].shape  # type: ignore[no-any-return]
         return torch.Size(size + rate * extra for size, rate in zip(sizes, growth, strict=True))
 
     def __getitem__(self, node: Node) -> Any:
@@ -129,7 +131,8 @@ class GatheredRun:
             moving = [axis for axis, rate in enumerate(growth) if rate]
             if not moving:
                 return stored
-            if len(moving) == 1 and stored.shape[moving[0]] == self.n_rows:
+            whole = stored.dim() == len(growth)  # not of a single row, squeezed
+            if whole and len(moving) == 1 and stored.shape[moving[0]] == self.n_rows:
                 return self._pick(stored, moving[0])
         return self._again(node)
 

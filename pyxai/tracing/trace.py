@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import traceback
-import warnings
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -20,15 +18,12 @@ from pyxai._errors import UnsupportedOperationError
 from pyxai.runner.arguments import Shared, as_arguments, follows, own_values, take_arguments
 from pyxai.runner.mixing import MixedRowsError, agree, check_rows
 from pyxai.runner.notes import check_form, named, note_call, note_single_example
-from pyxai.runner.state import left_as_found, random_state_kept
-from pyxai.tracing.alone import tracing_alone
-from pyxai.tracing.decompose import decompositions
+from pyxai.runner.state import left_as_found
+from pyxai.tracing.exporting import export, tracing_alone
 from pyxai.tracing.fingerprint import Fingerprint
 from pyxai.tracing.from_export import converted
 from pyxai.tracing.graph import Graph, Program
-from pyxai.tracing.nodes import is_user_code
 from pyxai.tracing.staleness import attributes_kept, check_current, is_current, outputs_as_found
-from pyxai.tracing.twin import twin
 
 __all__ = ["trace", "trace_rows", "unwrapped"]
 
@@ -38,8 +33,10 @@ _CACHE: weakref.WeakKeyDictionary[nn.Module, OrderedDict[Any, list[Program]]] = 
     weakref.WeakKeyDictionary()
 )
 _cache_lock = threading.RLock()  # a finaliser that runs meanwhile may trace something too
-# Whether the outputs of rows are apart, once it was looked at.
+# Whether the outputs of rows are apart, and whether one row runs the ops that several do, once it
+# was looked at.
 _APART: weakref.WeakKeyDictionary[Program, bool] = weakref.WeakKeyDictionary()
+_SINGLE: weakref.WeakKeyDictionary[Program, bool] = weakref.WeakKeyDictionary()
 
 
 def trace(
@@ -75,9 +72,10 @@ def trace(
     Raises
     ------
     TypeError
-        If ``model`` is no ``nn.Module`` or an input no tensor.
+        If ``model`` is no ``nn.Module``, an input no tensor, or the output none.
     UnsupportedOperationError
-        If the model cannot be traced, for instance because its Python code branches on values.
+        If the model cannot be traced, for instance because its Python code branches on values;
+        the message says why and where in the code.
     Exception
         What the model raises by itself, if it does not run on these inputs.
     RuntimeError
@@ -85,8 +83,9 @@ def trace(
 
     Notes
     -----
-    Tracing takes 10 to 30 ms per op of the model. The model is left as found: training flags,
-    ``requires_grad``, hooks, attributes of its modules.
+    What only raises, an ``assert`` on values say, leads to no value and is not in the graph; the
+    first row goes through the model itself. Tracing takes 10 to 30 ms per op of the model. The
+    model is left as found: training flags, ``requires_grad``, hooks, attributes of its modules.
     """
     model = unwrapped(model)
     inputs = (example_inputs,) if isinstance(example_inputs, Tensor) else tuple(example_inputs)
@@ -96,13 +95,13 @@ def trace(
     extra = as_arguments(additional_forward_args)
     batch = inputs[0].shape[0] if inputs and inputs[0].dim() else 0
     signature, complete = _signature(model, inputs, extra, batch)
-    known = _known(model, signature, batch)
+    known = _known(model, signature, inputs, extra, batch)
     if known is not None and (complete or is_current(Graph(known, model), inputs, extra, batch)):
         return Graph(known, model)
     if batch:
         _check_runs(model, inputs, extra, batch)
     with tracing_alone():
-        meanwhile = _known(model, signature, batch)
+        meanwhile = _known(model, signature, inputs, extra, batch)
         if meanwhile is not known and meanwhile is not None:  # by another thread
             return Graph(meanwhile, model)
         graph = Graph(_traced(model, inputs, extra, batch), model)
@@ -197,10 +196,13 @@ def _programs(model: nn.Module, signature: Any) -> list[Program]:
     return programs
 
 
-def _known(model: nn.Module, signature: Any, batch: int) -> Program | None:
+def _known(
+    model: nn.Module, signature: Any, inputs: tuple[Tensor, ...], extra: tuple[Any, ...], batch: int
+) -> Program | None:
     with _cache_lock:
-        programs = _programs(model, signature)
-        return next((program for program in programs if program.accepts(batch)), None)
+        programs = tuple(_programs(model, signature))
+    accepting = (program for program in programs if program.accepts(batch))
+    return next((one for one in accepting if _serves(one, model, inputs, extra, batch)), None)
 
 
 def _keep(model: nn.Module, signature: Any, program: Program, stale: Program | None) -> None:
@@ -216,8 +218,8 @@ def _signature(
 ) -> tuple[Any, bool]:
     """Everything that decides which ops run, as a hashable value, and whether nothing is amiss."""
     leaves, structure = pytree.tree_flatten((inputs, extra))
-    described = tuple(_described(leaf, batch) for leaf in leaves)
     fingerprint = Fingerprint(model)
+    described = tuple(_described(leaf, batch, fingerprint) for leaf in leaves)
     modules = tuple(fingerprint.module(name, module) for name, module in model.named_modules())
     tensors = tuple(
         (name, value.shape, value.dtype, value.device) for name, value in _named_tensors(model)
@@ -231,13 +233,13 @@ def _signature(
     return (described, str(structure), modules, tensors, autocast), fingerprint.complete
 
 
-def _described(leaf: Any, batch: int) -> Any:
+def _described(leaf: Any, batch: int, fingerprint: Fingerprint) -> Any:
     """Return what of an argument decides which ops run, and -1 for a size that is the batch's."""
     if isinstance(leaf, Shared):
         parts, structure = pytree.tree_flatten(own_values(leaf))
-        return str(structure), *(_described(part, -1) for part in parts)
+        return str(structure), *(_described(part, -1, fingerprint) for part in parts)
     if not isinstance(leaf, Tensor):
-        return type(leaf), leaf
+        return fingerprint.value(leaf)
     sizes = tuple(leaf.shape)
     sizes = (-1, *sizes[1:]) if follows(leaf, batch) else sizes
     return sizes, leaf.dtype, leaf.device, leaf.layout
@@ -248,30 +250,36 @@ def _named_tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     yield from model.named_buffers(remove_duplicate=False)
 
 
-class _Positional(nn.Module):
-    """Gives every model the same signature for ``torch.export``."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, *args: Any) -> Any:
-        return self.model(*args)
-
-
 def _traced(
     model: nn.Module, inputs: tuple[Tensor, ...], extra: tuple[Any, ...], batch: int
 ) -> Program:
     """Trace with a free batch if the model allows it, otherwise with the batch as it is."""
+    further = [isinstance(leaf, Tensor) for leaf in pytree.tree_leaves(own_values(extra))]
     for follow in (True, False) if batch < 2 and extra else (True,):
         example = _example(inputs, extra, batch, follow)
-        size = max(batch, 2)
-        shapes = pytree.tree_map(lambda leaf, size=size: _dynamic(leaf, size), example)
         with contextlib.suppress(UnsupportedOperationError):
-            program = converted(_export(model, example, shapes), len(inputs))
-            if program.accepts(batch):
+            program = converted(export(model, example, max(batch, 2)), len(inputs), further)
+            if program.accepts(batch) and _serves(program, model, inputs, extra, batch):
                 return program
-    return converted(_export(model, (*inputs, *extra), None), len(inputs))
+    return converted(export(model, (*inputs, *extra), None), len(inputs), further)
+
+
+def _serves(
+    program: Program, model: nn.Module, inputs: tuple[Tensor, ...], extra: tuple[Any, ...],
+    batch: int,
+) -> bool:  # fmt: skip
+    """Whether a program that was traced with two rows or more is right for these.
+
+    With a single row some models run other ops, as ``squeeze`` does: seen once for each program.
+    """
+    if batch != 1 or program.limits[0] == program.limits[1]:
+        return True
+    if program not in _SINGLE:
+        try:
+            _SINGLE[program] = is_current(Graph(program, model), inputs, extra, batch)
+        except Exception:  # it does not run, and the model did
+            _SINGLE[program] = False
+    return _SINGLE[program]
 
 
 def _check_runs(
@@ -282,16 +290,31 @@ def _check_runs(
     One row does, unless the model needs all of them.
     """
     with contextlib.suppress(Exception):
-        outputs_as_found(model, *take_arguments((inputs, extra), slice(0, 1), batch))
-        return
+        found = outputs_as_found(model, *take_arguments((inputs, extra), slice(0, 1), batch))
+        return _check_output(found)
     try:
-        outputs_as_found(model, inputs, extra)
+        found = outputs_as_found(model, inputs, extra)
     except Exception as error:
         given, modules = own_values(extra), tuple(model.modules())
         note_call(error, named(inputs, given), modules)
         with attributes_kept(model), left_as_found(modules):
             note_single_example(error, model, inputs, given)
         raise
+    return _check_output(found)
+
+
+def _check_output(outputs: Any) -> None:
+    """Raise ``TypeError`` unless a model has returned a tensor."""
+    if isinstance(outputs, (bool, int, float)):
+        raise TypeError(
+            "model must return a tensor, not a number of Python's, for its ops to be traced, "
+            f"got {describe(outputs)}"
+        )
+    if not isinstance(outputs, Tensor):
+        raise TypeError(
+            f"model must return a tensor, got {describe(outputs)}; "
+            "pass a module that picks the tensor out of what the model returns"
+        )
 
 
 def _example(
@@ -308,75 +331,3 @@ def _example(
         return (*inputs, *extra)
     wider = pytree.tree_map(doubled, extra) if follow else extra
     return (*(doubled(value) for value in inputs), *wider)
-
-
-def _dynamic(leaf: Any, batch: int) -> Any:
-    """Say which sizes of an argument are free: the first, where it is the batch's."""
-    if isinstance(leaf, Shared):
-        return pytree.tree_map(lambda part: _dynamic(part, -1), own_values(leaf))
-    if not isinstance(leaf, Tensor):
-        return None
-    return {0: torch.export.Dim.AUTO} if follows(leaf, batch) else {}
-
-
-def _export(model: nn.Module, example: tuple[Any, ...], shapes: Any) -> Any:
-    traced = twin(model)
-    wrapper = _Positional(traced)
-    dynamic = None if shapes is None else (shapes,)
-    given = own_values(example)
-    with _quiet(traced):
-        try:
-            exported = torch.export.export(wrapper, given, dynamic_shapes=dynamic, strict=False)
-            return exported.run_decompositions(decompositions())
-        except Exception as error:
-            # torch.export raises many classes; the user needs its words and ours.
-            reason = str(error).strip().splitlines()
-            raise UnsupportedOperationError(
-                f"{type(model).__name__} cannot be traced to a graph of ops, which this method "
-                f"needs: {type(error).__name__}: {reason[0] if reason else ''}"
-            ) from error
-
-
-@contextlib.contextmanager
-def _quiet(model: nn.Module) -> Iterator[None]:
-    """Trace without fused shortcuts and without a trace left on the model or the process."""
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with (
-            attributes_kept(model),
-            random_state_kept(),
-            torch.no_grad(),
-            warnings.catch_warnings(),
-            _user_lines(),
-        ):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
-
-
-@contextlib.contextmanager
-def _user_lines() -> Iterator[None]:
-    """Have the tracer record the user's frames; by itself it records those named ``forward``."""
-    tracer: Any = torch.fx.experimental.proxy_tensor.PythonKeyTracer
-    if not hasattr(tracer, "_filter_traceback_frames"):  # torch before 2.9 keeps all frames
-        yield
-        return
-    inherited = "_filter_traceback_frames" not in vars(tracer)
-    original = tracer._filter_traceback_frames
-
-    def user_frames(self: Any, summary: traceback.StackSummary) -> traceback.StackSummary:
-        names = [frame.name for frame in summary]
-        start = names.index("forward") if "forward" in names else len(names)
-        kept = [frame for frame in summary[start:] if is_user_code(frame.filename)]
-        return traceback.StackSummary.from_list(kept)
-
-    tracer._filter_traceback_frames = user_frames
-    try:
-        yield
-    finally:
-        if inherited:
-            del tracer._filter_traceback_frames
-        else:
-            tracer._filter_traceback_frames = original

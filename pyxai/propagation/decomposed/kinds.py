@@ -17,7 +17,7 @@ FROZEN = "frozen"  # where it is used the total stands, like a constant
 # Answers yes or no, or a place: nothing that could be a sum of parts.
 _ANSWERS = op_names(
     """all any argmax argmin argsort bucketize eq ge gt isfinite isinf isnan le logical_and
-    logical_not logical_or logical_xor lt ne nonzero"""
+    logical_not logical_or logical_xor lt ne"""
 )
 SOFTMAX = op_names("_safe_softmax _softmax")
 # What a value is divided by: the sum of a softmax, the deviation of a norm that is spelled out.

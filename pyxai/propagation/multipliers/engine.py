@@ -138,7 +138,11 @@ def target_seed(
     ------
     ValueError
         If the target does not fit the outputs, or an explained scalar is NaN or infinite.
+    TypeError
+        If the outputs are not floating point.
     """
+    if not outputs.is_floating_point():
+        raise TypeError(f"model output must be floating point, got {outputs.dtype}")
     # A copy, as outputs made in inference mode can take no part in autograd.
     with torch.inference_mode(False), torch.enable_grad():
         leaf = outputs.detach().clone().requires_grad_()

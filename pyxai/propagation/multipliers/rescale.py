@@ -47,7 +47,7 @@ _ROOTS = op_names("sqrt std linalg_vector_norm")
 _SCALED = op_names("mul div")
 _SHIFTED = _SCALED | op_names("add clamp clamp_min maximum")
 # Values that a gradient does not flow through and that must agree between input and baseline.
-FIXED = op_names("all any argmax argmin argsort isinf isnan isfinite nonzero bucketize")
+FIXED = op_names("all any argmax argmin argsort isinf isnan isfinite bucketize")
 
 
 def gradient(call: Call, multiplier: Any) -> dict[str, Any]:

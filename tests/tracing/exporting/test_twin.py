@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from pyxai.attribution import DeepLift
-from pyxai.tracing.twin import twin
+from pyxai.tracing.exporting.twin import twin
 
 
 class Parts(nn.Module):
