@@ -123,6 +123,8 @@ def explain(
     attributions, delta, error = _parts(
         explainer.attribute(inputs, **arguments), asked, bool(arguments.get("return_error"))
     )
+    if isinstance(explainer, LayerAttribution):  # the form of the attributions is the layer's
+        options = {**options, "layer": explainer.layer}
     if promised and not asked:
         delta = explainer.compute_convergence_delta(
             attributions, baselines, inputs, target=target, additional_forward_args=further

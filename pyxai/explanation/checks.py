@@ -25,7 +25,11 @@ def check_parts(explanation: Explanation) -> None:
         If shapes do not fit.
     """
     inputs, attributions = explanation.inputs, explanation.attributions
-    _check_form("attributions", attributions, inputs)
+    options = explanation.options
+    if not (isinstance(options, dict) and "layer" in options):  # a layer has its own form
+        _check_form("attributions", attributions, inputs)
+    elif attributions == ():
+        raise ValueError("attributions must have at least one tensor, got none")
     for name in ("attributions", "inputs"):
         parts = _tuple(getattr(explanation, name))
         for tensor in parts:

@@ -299,13 +299,16 @@ class Explanation:
             xarray = importlib.import_module("xarray")
         several = isinstance(self.attributions, tuple)
         variables: dict[str, Any] = {}
+        shapes = [part.shape for part in self._tuple(self.attributions)]
+        apart = shapes != [part.shape for part in self._tuple(self.inputs)]  # a layer's
         for name in ("attributions", "inputs", "error"):
             value = getattr(self, name)
+            prefix = "input_" if apart and name == "inputs" else ""
             for number, part in enumerate(self._tuple(value) if value is not None else ()):
-                label = f"_{number}" if several else ""
-                dims = [f"dim_{axis}{label}" for axis in range(1, part.dim())]
+                label = f"_{number}" if isinstance(value, tuple) else ""
+                dims = [f"{prefix}dim_{axis}{label}" for axis in range(1, part.dim())]
                 if part.dim() == 2:
-                    dims = [f"feature{label}"]
+                    dims = [f"{prefix}feature{label}"]
                 variables[f"{name}{label}"] = (["example", *dims], _array(part))
         for name in ("convergence_delta", "outputs"):
             value = getattr(self, name)

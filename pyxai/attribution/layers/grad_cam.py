@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from pyxai._checks import check_choice, check_int, describe
 from pyxai._inputs import format_inputs
 from pyxai.attribution.layers.layer_probe import LayerProbe
+from pyxai.attribution.layers.token_layouts import Layout, as_maps, check_layout, warn_of_tokens
 from pyxai.methods.layer import LayerAttribution
 from pyxai.methods.store import register
 from pyxai.runner import Runner
@@ -37,7 +38,8 @@ class LayerGradCam(LayerAttribution):
     forward_func : callable
         The model; it must run ``layer`` exactly once.
     layer : nn.Module
-        The layer, usually the last convolution; its output has shape [batch, channels, *positions].
+        The layer, usually the last convolution; its output has shape [batch, channels, *positions],
+        or a ``reshape_transform`` of `attribute` brings it to that.
     device_ids : list of int, optional
         captum's argument for DataParallel models; not needed here.
 
@@ -67,6 +69,7 @@ class LayerGradCam(LayerAttribution):
         grad_kwargs: dict[str, Any] | None = None,
         *,
         internal_batch_size: int | None = None,
+        reshape_transform: Layout = None,
     ) -> Any:
         """Attribute the output to the positions of the layer.
 
@@ -91,16 +94,29 @@ class LayerGradCam(LayerAttribution):
             gets zeros, and results keep no graph.
         internal_batch_size : int, optional
             Upper bound of the rows in one pass; default: chosen by memory.
+        reshape_transform : str or callable, optional
+            For a layer whose channels are not in dimension 1, as in transformers.
+            ``"token_grid"``: it gives [batch, tokens, channels], and the last tokens are those of a
+            square grid, without 1, 2 or 5 before them, such as a class token and registers.
+            ``"channels_last"``: it gives [batch, *positions, channels]. A function takes what it
+            gives and returns [batch, channels, *positions]; it is called for values and gradients,
+            so it must only move, leave out or add up.
 
         Returns
         -------
         Tensor or tuple of Tensor, shape [batch, 1 or channels, *positions]
             In output units; a tuple if the layer has several tensors.
 
+        Warns
+        -----
+        PyxaiWarning
+            If the channels look like tokens and no ``reshape_transform`` is given.
+
         Raises
         ------
         ValueError
-            If the model does not run the layer, or runs it more than once.
+            If the model does not run the layer, or runs it more than once, or what the layer gives
+            does not fit ``reshape_transform``.
         TypeError
             If the layer's value is not floating point.
         NotImplementedError
@@ -109,6 +125,7 @@ class LayerGradCam(LayerAttribution):
         _check_grad_kwargs(grad_kwargs)
         if internal_batch_size is not None:
             check_int("internal_batch_size", internal_batch_size, minimum=1)
+        check_layout("reshape_transform", reshape_transform)
         values, _ = format_inputs(inputs)
         probe = LayerProbe(self.forward_func, self.layer, attribute_to_layer_input, len(values))
         arguments = (*values, *as_arguments(additional_forward_args))
@@ -124,7 +141,12 @@ class LayerGradCam(LayerAttribution):
         maps = []
         for activation, gradient in zip(activations, gradients, strict=True):
             wide = torch.promote_types(gradient.dtype, torch.float32)
-            activation, gradient = activation.to(wide), gradient.to(wide)
+            if reshape_transform is None:
+                warn_of_tokens("reshape_transform", self.layer, activation)
+            activation, gradient = (
+                as_maps("reshape_transform", reshape_transform, each.to(wide))
+                for each in (activation, gradient)
+            )
             positions = tuple(range(2, gradient.dim()))
             weight = gradient.mean(positions, keepdim=True) if positions else gradient
             scaled = weight * activation
@@ -192,6 +214,7 @@ class GradCam(LayerGradCam):
         grad_kwargs: dict[str, Any] | None = None,
         *,
         internal_batch_size: int | None = None,
+        reshape_transform: Layout = None,
         upsample: str | None = None,
     ) -> Any:
         """Attribute as `LayerGradCam` does; ``upsample`` names a mode of `interpolate`.
@@ -210,13 +233,21 @@ class GradCam(LayerGradCam):
             attr_dim_summation,
             grad_kwargs,
             internal_batch_size=internal_batch_size,
+            reshape_transform=reshape_transform,
         )
         if upsample is None:
             return result
         modes = ("nearest", "linear", "bilinear", "bicubic", "trilinear", "area")
         check_choice("upsample", upsample, modes)
-        first = inputs[0] if isinstance(inputs, (tuple, list)) else inputs
-        return self.interpolate(result, tuple(first.shape[2:]), upsample)
+        given, _ = format_inputs(inputs)
+        dims = result.dim() if isinstance(result, Tensor) else 0
+        alike = [each for each in given if each.dim() == dims >= 3]
+        if not alike:
+            raise ValueError(
+                "upsample must be None where no input has the dimensions of the map and positions, "
+                f"got it for {describe(result)}"
+            )
+        return self.interpolate(result, tuple(alike[0].shape[2:]), upsample)
 
 
 def _check_grad_kwargs(given: Any) -> None:

@@ -12,6 +12,7 @@ from pyxai._errors import warn
 from pyxai._inputs import format_inputs, restore_form
 from pyxai.attribution.gradients.guided_backprop import GuidedBackprop
 from pyxai.attribution.layers.grad_cam import LayerGradCam
+from pyxai.attribution.layers.token_layouts import Layout
 from pyxai.methods.base import GradientAttribution
 from pyxai.methods.layer import LayerAttribution
 from pyxai.methods.store import register
@@ -61,6 +62,8 @@ class GuidedGradCam(GradientAttribution):
         additional_forward_args: Any = None,
         interpolate_mode: str = "nearest",
         attribute_to_layer_input: bool = False,
+        *,
+        reshape_transform: Layout = None,
     ) -> TensorOrTuple:
         """Compute guided gradients at the positions that Grad-CAM marks.
 
@@ -78,6 +81,8 @@ class GuidedGradCam(GradientAttribution):
             How the map is brought to the size of the inputs.
         attribute_to_layer_input : bool
             Whether to take the layer's input instead of its output.
+        reshape_transform : str or callable, optional
+            For a layer whose channels are not in dimension 1, as of `LayerGradCam.attribute`.
 
         Returns
         -------
@@ -99,6 +104,7 @@ class GuidedGradCam(GradientAttribution):
             additional_forward_args,
             attribute_to_layer_input=attribute_to_layer_input,
             relu_attributions=True,
+            reshape_transform=reshape_transform,
         )
         if isinstance(cam, tuple):
             raise ValueError(

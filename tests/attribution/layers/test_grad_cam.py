@@ -6,6 +6,7 @@ import torch
 from closed_forms import CASES
 from torch import nn
 
+from pyxai import PyxaiWarning
 from pyxai.attribution import GradCam, LayerGradCam
 
 
@@ -82,7 +83,8 @@ def test_extra_arguments_and_token_inputs():
 
     tokens = torch.tensor([[1, 2, 3], [4, 5, 6]])
     scale = torch.tensor([1.0, 2.0], dtype=torch.float64)
-    ours = LayerGradCam(model, embedding).attribute(tokens, 1, scale)
+    with pytest.warns(PyxaiWarning, match="these look like tokens"):
+        ours = LayerGradCam(model, embedding).attribute(tokens, 1, scale)
     theirs = captum.attr.LayerGradCam(model, embedding).attribute(tokens, 1, scale)
     torch.testing.assert_close(ours, theirs)
 
