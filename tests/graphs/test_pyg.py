@@ -123,9 +123,22 @@ def test_modules_are_left_without_masks():
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         GraphExplainer(net, weights_as="messages").explain_node(X[:, :3], EDGES, 2)
     assert [layer.explain for layer in layers] == [None, None]
+
+
+def test_layers_that_are_not_to_be_explained_are_skipped():
+    net = Net(GCNConv).eval()
     net.second.explain = False
-    with pytest.raises(ValueError, match="must allow explanations, got GCNConv with explain=False"):
+    game = GraphGame(net, X, EDGES, weights_as="messages", output="logit", target=0, node=1)
+    mask = torch.rand(2, game.n_players, generator=torch.Generator().manual_seed(3)) > 0.4
+    for row, found in zip(mask, game.values(mask)[0], strict=True):
+        with masked_messages(net.first, game.players.entry_weights(row.float()), EDGES):
+            hidden = net.first(X, EDGES).tanh()
+        torch.testing.assert_close(found, net.second(hidden, EDGES)[1, 0].detach())
+    assert net.second.explain is False
+    net.first.explain = False
+    with pytest.raises(ValueError, match="got explain=False for all of GCNConv, GCNConv"):
         GraphExplainer(net, weights_as="messages").explain_node(X, EDGES, 2)
+    assert net.first.explain is False
 
 
 def test_models_of_the_package_that_take_no_weights_are_told_of():

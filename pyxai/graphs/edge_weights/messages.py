@@ -38,6 +38,8 @@ def masked_messages(
 ) -> Iterator[None]:
     """Multiply every message inside the block by the weight of its entry; then undo it.
 
+    Layers with ``explain=False`` are skipped: their messages stay as they are.
+
     Parameters
     ----------
     model : callable
@@ -56,7 +58,7 @@ def masked_messages(
     ImportError
         If torch_geometric is not installed.
     ValueError
-        If ``model`` has no module that passes messages, or one of them refuses explanations.
+        If ``model`` has no module that passes messages, or all of them have ``explain=False``.
     """
     base = need_torch_geometric("torch_geometric.nn").MessagePassing
     layers = [module for module in find_modules(model) if isinstance(module, base)]
@@ -65,9 +67,13 @@ def masked_messages(
             "model must hold torch_geometric modules that pass messages where weights_as is "
             "'messages', got none"
         )
-    refused = [type(layer).__name__ for layer in layers if layer.explain is False]
-    if refused:
-        raise ValueError(f"model must allow explanations, got {refused[0]} with explain=False")
+    names = ", ".join(type(layer).__name__ for layer in layers)
+    layers = [layer for layer in layers if layer.explain is not False]
+    if not layers:
+        raise ValueError(
+            "model must hold a torch_geometric module whose messages may be weighed, "
+            f"got explain=False for all of {names}"
+        )
     before = [(layer.explain, {name: getattr(layer, name) for name in _STATE}) for layer in layers]
     loops = edge_index[0] != edge_index[1]  # True where there is none, as that package has it
     try:
