@@ -86,7 +86,8 @@ def as_maps(name: str, layout: Layout, value: Tensor) -> Tensor:
             f"{name} must be a function where the tokens fill no square behind 0, 1, 2 or 5 "
             f"others, got 'token_grid' for {value.shape[1]} tokens"
         )
-    return value[:, -side * side :].unflatten(1, (side, side)).movedim(-1, 1)
+    grid = value[:, value.shape[1] - side * side :]
+    return grid.reshape(len(value), side, side, -1).movedim(-1, 1)
 
 
 def warn_of_tokens(name: str, layer: nn.Module, value: Tensor) -> None:
