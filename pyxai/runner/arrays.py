@@ -66,7 +66,8 @@ def as_tensors(model: Any, arguments: dict[str, Any]) -> dict[str, Any]:
     """Return arguments of a call with tensors in place of arrays and tables.
 
     Numbers with a fraction follow the model: its dtype, since that of NumPy is float64 unless one
-    asks for another, and its device. Whole numbers stay as they are, as they may be ids.
+    asks for another, and its device. Whole numbers stay as they are, as they may be ids, but for
+    those of a table, which are quantities.
 
     Parameters
     ----------
@@ -117,7 +118,8 @@ def takes_arrays(function: Callable[P, T]) -> Callable[P, T]:
         bound = inspect.signature(function).bind(*args, **kwargs).arguments
         model = next((bound[name] for name in _MODELS if name in bound), None)
         if method and model is None:
-            model = getattr(args[0], "forward_func", None)
+            models = (getattr(args[0], name, None) for name in _MODELS)
+            model = next((found for found in models if found is not None), None)
         given = as_tensors(model, given)
         changed: list[Any] = list(args)
         for place, name in places:
@@ -142,6 +144,8 @@ def _followed(name: str, value: Any, model: Any) -> Tensor:
             "a single row is table.iloc[[0]], a single column table[['name']]"
         )
     tensor = tensor_of(name, value)
+    if name.startswith(("inputs", "baselines")) and hasattr(value, "columns"):
+        tensor = tensor if tensor.is_floating_point() else tensor.double()
     like = next(_floats_of(model), None)
     if like is None:
         return tensor

@@ -413,3 +413,12 @@ def test_ctrl_c_ends_with_130_and_no_partial_file(exported, rows, tmp_path):
     assert child.returncode == 130
     assert said == b"pyxai explain: interrupted\n"
     assert list(folder.iterdir()) == []
+
+
+def test_dollars_in_names_get_into_a_report(tmp_path):
+    values = torch.tensor([[1.0, -2.0]])
+    names = ["$x_{$", "y" * 5000]
+    made = pyxai.Explanation(values, values, method="by_hand", feature_names=names)
+    saved, out = made.save(tmp_path / "e"), tmp_path / "r.html"
+    assert cli.main(["report", str(saved), "--out", str(out)]) == 0
+    assert "$x_{$" in Reader(out.read_text(encoding="utf-8")).words

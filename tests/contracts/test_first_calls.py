@@ -205,6 +205,30 @@ def test_a_background_for_baselines_is_told_where_it_goes(name):
         run(name, make_net(example), make_inputs(example), baselines=background)
 
 
+def test_whole_numbers_of_tables_are_quantities_and_those_of_arrays_may_be_ids():
+    model, _ = single("saliency")
+    whole = np.arange(12).reshape(2, 6) % 5
+    expected = pyxai.explain(model, torch.from_numpy(whole).float(), method="saliency", target=0)
+    table = pandas.DataFrame(whole, columns=COLUMNS)
+    found = pyxai.explain(model, table, method="saliency", target=0, baselines=None)
+    assert torch.equal(found.attributions, expected.attributions)
+    words = torch.nn.Sequential(torch.nn.Embedding(5, 6), Mean(), model).eval()
+    ids = pyxai.explain(words, whole, method="feature_ablation", target=0, baselines=1)
+    same = pyxai.explain(
+        words, torch.from_numpy(whole), method="feature_ablation", target=0, baselines=1
+    )
+    assert torch.equal(ids.attributions, same.attributions)
+    assert ids.inputs.dtype == torch.int64
+
+
+def test_hierarchies_take_arrays():
+    model, x = single("saliency")
+    acd = pyxai.decomposition.ACD(model)
+    (found,) = acd.agglomerate(x[:1].double().numpy(), target=0)
+    (expected,) = acd.agglomerate(x[:1], target=0)
+    assert str(found) == str(expected)
+
+
 def test_tables_of_numbers_and_flags_and_what_is_no_number():
     mixed = pandas.DataFrame({"a": [0.5, 1.0], "b": [True, False], "c": [1, 2]})
     assert tensor_of("inputs", mixed).tolist() == [[0.5, 1.0, 1.0], [1.0, 0.0, 2.0]]
