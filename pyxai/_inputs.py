@@ -78,8 +78,8 @@ def format_inputs(inputs: Any, *, gradients: bool = False) -> tuple[tuple[Tensor
     TypeError
         If something is not a tensor, or not floating point where gradients are needed.
     ValueError
-        If there is no tensor, no example, no feature, a NaN or an infinity, or if sizes or devices
-        differ over the tuple.
+        If there is no tensor, no example, no feature in any of them, a NaN or an infinity, or if
+        sizes or devices differ over the tuple.
     """
     if isinstance(inputs, Mapping):
         keys = ", ".join(map(str, inputs))
@@ -101,6 +101,10 @@ def format_inputs(inputs: Any, *, gradients: bool = False) -> tuple[tuple[Tensor
                 f"got shape {list(value.shape)}"
             )
         check_finite(name, value)
+    if not any(value.numel() for value in given):
+        raise ValueError(
+            f"{names[0]} must have at least one feature, got shape {list(given[0].shape)}"
+        )
     return tuple(value.detach() for value in given), is_tuple
 
 
@@ -285,8 +289,6 @@ def _check_input(name: str, value: Tensor, gradients: bool, rows: str = "example
         raise ValueError(f"{name} must have a batch dimension, got shape []")
     if value.shape[0] == 0:
         raise ValueError(f"{name} must have at least one {rows}, got shape {list(value.shape)}")
-    if value.numel() == 0:
-        raise ValueError(f"{name} must have at least one feature, got shape {list(value.shape)}")
 
 
 def _format_baseline(name: str, value: Any, tensor: Tensor) -> Tensor | float:

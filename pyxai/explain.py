@@ -106,7 +106,9 @@ def explain(
     further = options.get("additional_forward_args")
     every = target is None and explainer.explains_every_output
     runner = Runner(
-        model, target=EveryOutput() if every else target, additional_forward_args=further
+        model,
+        target=EveryOutput(aggregates=True) if every else target,
+        additional_forward_args=further,
     )
     # First, as it is cheap and most of what can be wrong with model and target shows here.
     tensors, _ = format_inputs(inputs)

@@ -45,13 +45,26 @@ def take_baselines(baselines: Any, inputs: Tensor | tuple[Tensor, ...], rows: Te
 
 
 def take_target(target: Any, rows: Tensor, batch: int) -> Any:
-    """Take rows of a target that is given per example: a list, or a vector of several numbers."""
+    """Take rows of a target that is given per example: a list, or a vector of several numbers.
+
+    Raises
+    ------
+    ValueError
+        If there are several targets for the outputs of one example, which is copied: each copy
+        would be taken to have one of them. Copies go one at a time then.
+    """
     if isinstance(target, list) and len(target) == batch:
         return [target[row] for row in rows.tolist()]
     if type(target).__module__ == "numpy":
         target = torch.as_tensor(target)
     if isinstance(target, Tensor) and target.shape == (batch,):
         return target[rows.to(target.device)]
+    several = isinstance(target, (list, Tensor)) and len(target) > 1
+    if batch == 1 and len(rows) > 1 and several:
+        raise ValueError(
+            "target must be that of one example where it is copied, "
+            f"got {len(target)} for its outputs"
+        )
     return target
 
 

@@ -129,7 +129,12 @@ class Game:
             max_rows=max_rows,
             progress=progress,
         )
-        self._runner.target.check_examples(self.n_examples)
+        self._runner.target.check_examples(self.n_examples, sums=True)
+
+    @property
+    def joined(self) -> bool:
+        """Whether the last values were of outputs without a dimension of rows, see `Runner`."""
+        return self._runner.joined
 
     @property
     def player_maps(self) -> tuple[Tensor | None, ...]:
@@ -253,10 +258,10 @@ class Game:
         spread = []
         for tensor, owners in zip(self.inputs, self._rows.players.maps, strict=True):
             if owners is None:
-                spread.append(values.reshape(-1, *tensor.shape[1:]))
+                spread.append(values.reshape(len(values), *tensor.shape[1:]))
                 continue
             index = flat_features(owners).long().expand(values.shape[0], -1)
-            spread.append(values.gather(1, index).view(-1, *tensor.shape[1:]))
+            spread.append(values.gather(1, index).view(len(values), *tensor.shape[1:]))
         return tuple(spread)
 
     def _direct_values(self, packed: Tensor) -> Tensor:

@@ -78,7 +78,7 @@ def path_attributions(
         ):
             chosen = tensor[examples]
             path_accumulate(
-                grad.reshape(-1, *chosen.shape),
+                grad.reshape(len(grad) // len(chosen), *chosen.shape),
                 weights[repeats],
                 chosen,
                 rows_of(baseline, examples),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from inspect import signature
 from typing import Any, NoReturn
@@ -45,6 +46,7 @@ class Attribution:
     """
 
     attribute: Callable[..., Any]
+    _explains_inputs = True  # rather than the values of a layer
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Let a method check its flags first, and all that `attribute` runs share a scope."""
@@ -53,7 +55,7 @@ class Attribution:
             if name in vars(cls):
                 setattr(cls, name, checked_flags(vars(cls)[name]))
         if "attribute" in vars(cls):
-            cls.attribute = takes_arrays(one_scope(cls.attribute))
+            cls.attribute = takes_arrays(one_scope(_answering_nothing(cls.attribute)))
 
     def __init__(self, forward_func: Callable[..., Any]) -> None:
         if not callable(forward_func):
@@ -152,6 +154,35 @@ class Attribution:
         """Return the name of the class with spaces between its words."""
         first, rest = cls.__name__[:1], cls.__name__[1:]
         return first + "".join(char if char.islower() else f" {char}" for char in rest)
+
+
+def _answering_nothing(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a method answer for inputs without any feature, to which nothing is attributed."""
+
+    @functools.wraps(function)
+    def answer(self: Attribution, inputs: Any, *given: Any, **named: Any) -> Any:
+        tensors = inputs if isinstance(inputs, (tuple, list)) else (inputs,)
+        if not (self._explains_inputs and tensors and all(map(_is_featureless, tensors))):
+            return function(self, inputs, *given, **named)
+        options = signature(function).bind(self, inputs, *given, **named).arguments
+        options.update(options.pop("kwargs", {}))
+        parts = tuple(tensor.new_zeros(tensor.shape, dtype=_wide(tensor)) for tensor in tensors)
+        found: list[Any] = [parts if len(tensors) > 1 or tensors is inputs else parts[0]]
+        if options.get("return_convergence_delta"):
+            found.append(parts[0].new_zeros(len(tensors[0])))
+        if options.get("return_error"):
+            found.append(found[0])
+        return found[0] if len(found) == 1 else tuple(found)
+
+    return answer
+
+
+def _is_featureless(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.dim() > 1 and len(value) > 0 == value.numel()
+
+
+def _wide(tensor: Tensor) -> torch.dtype:
+    return torch.float64 if tensor.dtype == torch.float64 else torch.float32
 
 
 def endpoint_outputs(

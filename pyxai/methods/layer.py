@@ -31,6 +31,8 @@ class LayerAttribution(GradientAttribution):
         If ``layer`` is not a module.
     """
 
+    _explains_inputs = False
+
     def __init__(
         self,
         forward_func: Callable[..., Any],

@@ -15,10 +15,16 @@ from pyxai._inputs import NO_IDS
 from pyxai.runner.arguments import Shared, map_rows, own_values
 from pyxai.runner.arrays import is_array, tensor_of
 from pyxai.runner.execution import prepare
-from pyxai.runner.mixing import MixedRowsError, check_rows
-from pyxai.runner.notes import check_form, named, note_call, note_single_example
+from pyxai.runner.mixing import MixedRowsError, are_copies, check_rows
+from pyxai.runner.notes import (
+    check_form,
+    named,
+    note_call,
+    note_single_example,
+    takes_as_one,
+)
 from pyxai.runner.state import left_as_found, modules_of
-from pyxai.runner.target import Output, Target, apply_output, expand_rows
+from pyxai.runner.target import EveryOutput, Output, Target, apply_output, expand_rows
 
 __all__ = ["Forward", "Pass", "Rows"]
 
@@ -75,9 +81,19 @@ class Forward:
         """Whether the user was told that the model is random or mixes rows as in training."""
         self.wrote_rows = False
         """Whether the model was seen to write into its input."""
+        self.aggregates = False
+        """Whether it is known that outputs belong to all rows together, whatever their number."""
+        self.joined = False
+        """Whether the last outputs belonged to all rows together, without a dimension for them."""
         self._copy_leaves = False
+        self._knows_joined = False  # whether the rows were looked at that outputs belong to
         self._knows_form = False  # whether it is settled that dimension 0 counts examples
         self._call, self._copy_results = prepare(forward_func)
+
+    @property
+    def may_join(self) -> bool:
+        """Whether outputs that belong to all rows together are asked for as they are."""
+        return isinstance(self.target, EveryOutput) and self.target.aggregates
 
     def values(self, rows: Rows, this: Pass) -> Tensor:
         """Return the explained outputs ``[rows]``, or ``[1]`` for one scalar per batch."""
@@ -156,7 +172,11 @@ class Forward:
                 self._note_single_example(error, rows, given)
             raise
         try:
-            return self._explained(outputs, this)
+            explained = self._explained(outputs, this)
+            if self.joined and together and this.rows > 1 and not self._knows_joined:
+                self._check_joined(outputs, rows, given)
+                self._knows_joined = True
+            return explained
         except MixedRowsError:
             raise
         except ValueError as error:
@@ -165,6 +185,13 @@ class Forward:
             if together and not each:
                 self._note_single_example(error, rows, given)
             raise
+
+    def _check_joined(self, outputs: Tensor, rows: Rows, given: tuple[Any, ...]) -> None:
+        """Raise if the model takes as one example what it seems to have aggregated over."""
+        with left_as_found(self.modules) as state:
+            state.restore()
+            if takes_as_one(self._call, rows, given):
+                check_rows(outputs.shape, rows[0].shape[0])
 
     def _note_single_example(self, error: Exception, rows: Rows, given: tuple[Any, ...]) -> None:
         with left_as_found(self.modules) as state:
@@ -183,9 +210,24 @@ class Forward:
                 "pass a function that picks the tensor out of what the model returns"
             )
         outputs = apply_output(self.output, outputs)
+        self.joined = False
+        if self.target.counts_outputs(this.n_examples):
+            return self.target.sum_over(outputs)
+        if self._belong_to_all(outputs.shape, this.rows):
+            self.joined = outputs.shape[:1] != (1,) and outputs.numel() > 1
+            whole = outputs if outputs.shape[:1] == (1,) else outputs.unsqueeze(0)
+            return self.target.select(whole, this.examples, 1, True)
         if not check_rows(outputs.shape, this.rows):
             return self._batch_scalar(outputs)
         return self.target.select(outputs, this.examples, this.width, this.example_major)
+
+    def _belong_to_all(self, shape: torch.Size, n_rows: int) -> bool:
+        """Whether outputs belong to all rows together, and the target chooses among them."""
+        if are_copies():
+            return False
+        if self.may_join:
+            return self.aggregates or shape[:1] != (n_rows,)
+        return self.target.shared is not None and len(shape) > 1 and shape[0] == 1 != n_rows
 
     def _batch_scalar(self, outputs: Tensor) -> Tensor:
         if self.target.given:

@@ -54,6 +54,8 @@ class Measure:
     the batch, or fails on another number of rows."""
     writes_inputs: bool = True
     """Whether the model changes its input in place."""
+    joins_rows: bool = False
+    """Whether its outputs were seen to belong to all rows together, whatever their number."""
 
 
 class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch leaves it untyped

@@ -12,7 +12,15 @@ from torch import Tensor
 
 from pyxai._checks import check_tensor
 
-__all__ = ["MixedRowsError", "agree", "check_rows", "each_row", "in_rounds", "per_output"]
+__all__ = [
+    "MixedRowsError",
+    "agree",
+    "are_copies",
+    "check_rows",
+    "each_row",
+    "in_rounds",
+    "per_output",
+]
 
 Result = TypeVar("Result")
 
@@ -61,6 +69,11 @@ def in_rounds(
             continue
         yield start, count, result
         start += count
+
+
+def are_copies() -> bool:
+    """Whether the rows that a model is given now are copies of examples, see `in_rounds`."""
+    return _copied.get()
 
 
 @contextmanager

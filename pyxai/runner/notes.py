@@ -13,7 +13,7 @@ from torch.utils import _pytree as pytree
 from pyxai._checks import describe
 from pyxai.runner.memory import is_out_of_memory
 
-__all__ = ["check_form", "named", "note_call", "note_single_example"]
+__all__ = ["check_form", "named", "note_call", "note_single_example", "takes_as_one"]
 
 _MANY = 8  # arguments that are listed
 _CALLED = "pyxai called the model with"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -69,16 +69,22 @@ def plan(
         If ``max_rows`` is too small for a model that needs the whole batch.
     """
     total = job.n_examples * job.n_repeats
+    if forward.target.counts_outputs(job.n_examples):
+        max_rows = 1
     few = job.n_repeats == 1 and total < _FEW_ROWS and (max_rows is None or max_rows >= total)
     form = _form_of(job, forward) if total > 1 else None
-    rows = 1 if form is not None and _mixes_rows(job, forward, max_rows, form) else total
+    alone = None if form is None else _mixes_rows(job, forward, max_rows, form)
+    rows = 1 if alone == "alone" else total
     if few and not always_measure:
         # Nothing is known of how the model treats them; an earlier job may have been of gradients.
         forward.copy_rows = True
         return Measure(), Schedule(job.n_examples, 1, rows)
     form = form or _form_of(job, forward)
     measure = _measured(job, forward, max_rows, form)
+    if alone == "joined":
+        measure = replace(measure, whole_batch=True, joins_rows=True)
     forward.copy_rows = measure.writes_inputs
+    forward.aggregates = measure.joins_rows
     if not measure.whole_batch:
         rows = min(rows, rows_for(measure, form.rows[0].device, max_rows))
     else:
@@ -142,11 +148,14 @@ def _measured(job: Job, forward: Forward, max_rows: int | None, form: _Form) -> 
     return measure
 
 
-def _mixes_rows(job: Job, forward: Forward, max_rows: int | None, form: _Form) -> bool:
-    """Look whether rows must go through alone, once for each form of them, and warn."""
-    key = "mixes rows", form.name
+def _mixes_rows(job: Job, forward: Forward, max_rows: int | None, form: _Form) -> str | None:
+    """Look whether rows must go through "alone", once for each form of them, and warn.
+
+    Or whether outputs are "joined", of all rows together.
+    """
+    key = "mixes rows", forward.may_join, form.name
     if forward.is_noisy or max_rows == 1:  # the user was told, or they go through alone
-        return False
+        return None
     if key not in form.known:
         form.known[key] = None
         try:
@@ -154,20 +163,20 @@ def _mixes_rows(job: Job, forward: Forward, max_rows: int | None, form: _Form) -
         except MixedRowsError:
             raise
         except Exception:  # see `_measured`
-            return False
-    if form.known[key] is None:
-        return False
+            return None
+    if form.known[key] in (None, "joined"):
+        return form.known[key]  # type: ignore[no-any-return]
     what = "the model gives a row another output when other rows are beside it"
     if form.known[key] == "not alone":
         warn(
             f"{what}, and does not run on a single one, so attributions depend on which rows go "
             "through together"
         )
-        return False
+        return None
     warn(
         f"{what}, so rows go through one at a time and attributions are those of each example alone"
     )
-    return True
+    return "alone"
 
 
 def _look_at_rows(job: Job, forward: Forward) -> str | None:
@@ -193,7 +202,7 @@ def _look_at_rows(job: Job, forward: Forward) -> str | None:
             forward.values(first, job.part(one, one))
     except Exception:
         return "not alone"
-    return "alone"
+    return "joined" if forward.joined else "alone"
 
 
 def _probe(job: Job, forward: Forward, longest: int, input_bytes: int) -> Measure:
@@ -202,8 +211,13 @@ def _probe(job: Job, forward: Forward, longest: int, input_bytes: int) -> Measur
     forward.copy_rows = True
     first, found = _observe(job, forward, small)
     if found < small:
-        return Measure(first.peak / small, whole_batch=True)
-    second, _ = _observe(job, forward, large)
+        return Measure(first.peak / small, whole_batch=True, joins_rows=True)
+    second, found = _observe(job, forward, large)
+    if found == large == small and forward.may_join:
+        _observe(job, forward, 1)  # as many outputs as rows may be chance
+        found = 0 if forward.joined else found
+    if found < large:
+        return Measure(second.peak / large, whole_batch=True, joins_rows=True)
     per_row = first.peak / small
     if large > small:
         per_row = (second.peak - first.peak) / (large - small)

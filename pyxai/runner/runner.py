@@ -121,6 +121,15 @@ class Runner:
         """Let `known_outputs` of runners that ask the same find them in the scope that is open."""
         remember(self._question, inputs, outputs)
 
+    @property
+    def joined(self) -> bool:
+        """Whether the last outputs belonged to all rows together, as a sum over them does.
+
+        Only with `EveryOutput` of outputs that aggregate, and only where they have no dimension of
+        size 1 in place of that of the rows.
+        """
+        return self._forward.joined
+
     def known_outputs(self, inputs: Rows) -> Tensor | None:
         """Return outputs that were kept for these very tensors, if there are any."""
         return recall(self._question, inputs)
@@ -232,7 +241,7 @@ class Runner:
     def _check(self, job: Job) -> None:
         check_int("n_examples", job.n_examples, minimum=1)
         check_int("n_repeats", job.n_repeats, minimum=1)
-        self.target.check_examples(job.n_examples)
+        self.target.check_examples(job.n_examples, sums=True)
 
     @contextmanager
     def _prepared(self, job: Job) -> Iterator[_Held]:

@@ -113,12 +113,41 @@ class Target:
             return f"one index tuple for each of {self.rows.shape[0]} examples"
         return str(self.shared)
 
-    def check_examples(self, n_examples: int) -> None:
-        """Raise ``ValueError`` unless there is one target for all or one for each example."""
+    def check_examples(self, n_examples: int, *, sums: bool = False) -> None:
+        """Raise ``ValueError`` unless there is one target for all or one for each example.
+
+        With ``sums`` those of several outputs of a single example will do, see `counts_outputs`.
+        """
+        if sums and self.counts_outputs(n_examples):
+            return
         if self.rows is not None and self.rows.shape[0] != n_examples:
             raise ValueError(
                 f"target must have one entry per example, {n_examples}, got {self.rows.shape[0]}"
             )
+
+    def counts_outputs(self, n_examples: int) -> bool:
+        """Whether there are several targets for the outputs of a single example.
+
+        A model of graphs has an output for each node of the one graph that it is given: what is
+        explained is the sum of what the targets choose, one in each row of the outputs.
+        """
+        return n_examples == 1 and self.rows is not None and self.rows.shape[0] > 1
+
+    def sum_over(self, outputs: Tensor) -> Tensor:
+        """Return the sum of what the targets choose in the outputs of one example, ``[1]``.
+
+        Raises
+        ------
+        ValueError
+            If there is not one target for each row of the outputs.
+        """
+        count = self._rows().shape[0]
+        if outputs.dim() < 2 or outputs.shape[0] != count:
+            raise ValueError(
+                "target must have one entry per example, 1, or one per row of what the model "
+                f"returns for it, got {count} for outputs of shape {list(outputs.shape)}"
+            )
+        return self.select(outputs, slice(0, count), 1, True).sum(0, keepdim=True)
 
     def select(
         self, outputs: Tensor, examples: slice, n_repeats: int, example_major: bool
@@ -241,10 +270,17 @@ class EveryOutput(Target):
     """All outputs of the model at once, for `Runner.values`: rows come back as [rows, n_outputs].
 
     A model with a single output per row gives [rows], as without a target.
+
+    Parameters
+    ----------
+    aggregates : bool
+        Whether the outputs may belong to all rows together, as a sum over them does: such a model
+        gives [1, n_outputs].
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, aggregates: bool = False) -> None:
         super().__init__(None)
+        self.aggregates = aggregates
 
     def select(
         self, outputs: Tensor, examples: slice, n_repeats: int, example_major: bool

@@ -1,5 +1,6 @@
 """Forms of arguments and outputs that captum takes: every method takes them alike."""
 
+import functools
 import inspect
 
 import captum.attr
@@ -42,6 +43,13 @@ def explain(name, model, x, **changes):
     if name == "occlusion":
         options["sliding_window_shapes"] = (1,) * (x.dim() - 1)
     return pyxai.explain(model, x, method=name, **options).attributions
+
+
+def made(name, model):
+    """Return the method for a model, and the options that the table has for its `attribute`."""
+    options, factory = make_options(example_of(name), model), registry.get(name).factory
+    first = [each for each in inspect.signature(factory).parameters if each in options]
+    return factory(model, **{each: options.pop(each) for each in first}), options
 
 
 def mixed(x):
@@ -130,15 +138,163 @@ def test_last_dimensions_of_one_need_no_index(name):
 def test_noise_of_captum_around_our_methods(name):
     example = example_of(name)
     net, x = make_net(example), make_inputs(example)
-    entry, options = registry.get(name), make_options(example, net)
-    first = [each for each in inspect.signature(entry.factory).parameters if each in options]
-    method = entry.factory(net, **{each: options.pop(each) for each in first})
+    method, options = made(name, net)
     options["target"] = torch.tensor([2, 0, 1, 1])
-    if entry.baselines == "distribution":
+    if registry.get(name).baselines == "distribution":
         options["baselines"] = x * 0.5
     expected = method.attribute(x, **options)
     found = captum.attr.NoiseTunnel(method).attribute(x, stdevs=0.0, nt_samples=2, **options)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+
+
+AGGREGATES = ["feature_ablation", "occlusion", "shapley_value_sampling", "shapley_values"]
+AGGREGATES += ["kernel_shap"]
+
+
+def method_of(name, model):
+    options = {"sliding_window_shapes": (1,)} if name == "occlusion" else {}
+    return functools.partial(registry.get(name).factory(model).attribute, **options)
+
+
+@pytest.mark.parametrize("name", AGGREGATES)
+@pytest.mark.parametrize("rows", [1, 2, 3, 5])
+@pytest.mark.parametrize("features", [2, 3])
+def test_outputs_that_aggregate_over_the_batch(name, rows, features):
+    # With as many outputs as rows too, and with features that some rows lack.
+    x = torch.arange(1.0, 1 + rows * features).view(rows, features)
+    if rows == 3:
+        x[0, 1], x[2, 0] = 0, 0
+    expected = torch.diag(2 * x.sum(0))
+
+    def close(found, expected):
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-5, check_dtype=False)
+
+    close(method_of(name, lambda t: (t * 2).sum(0))(x), expected)
+    kept = method_of(name, lambda t: (t * 2).sum(0, keepdim=True))
+    close(kept(x).view(features, features), expected)
+    close(kept(x, target=1), expected[1:2])
+    close(method_of(name, lambda t: (t * 2).sum())(x), expected.sum(0, keepdim=True))
+
+
+@pytest.mark.parametrize("name", AGGREGATES)
+def test_the_example_of_outputs_that_aggregate(name):
+    t = torch.tensor([[1.0, 2, 3], [4, 5, 6]])
+    found = method_of(name, lambda t: (t * 2).sum(0))(t)
+    expected = torch.diag(torch.tensor([10.0, 14.0, 18.0]))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5, check_dtype=False)
+    # Binary features: the first output of two rows is that of the first row beside itself.
+    t = torch.tensor([[1.0, 0, 1], [1, 1, 0]])
+    found = method_of(name, lambda t: (t[:, :2] * 2).sum(0))(t)
+    expected = torch.tensor([[4.0, 0, 0], [0, 2, 0]])
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5, check_dtype=False)
+
+
+@pytest.mark.parametrize("name", AGGREGATES)
+def test_one_example_without_its_dimension_is_not_taken_for_an_aggregate(name):
+    net = nn.Sequential(nn.Flatten(-2), nn.Linear(6, 3))
+    with pytest.raises(ValueError, match="model must return one row for each of 2") as caught:
+        method_of(name, net)(torch.ones(2, 3))
+    assert any("inputs.unsqueeze(0)" in note for note in caught.value.__notes__)
+
+
+class FirstGraph(nn.Module):
+    """Outputs for the nodes of the one graph that it is given."""
+
+    def __init__(self):
+        super().__init__()
+        self.weights = nn.Parameter(table(3, 3, 2))
+
+    def forward(self, t):
+        return torch.relu(t[0]) @ self.weights
+
+
+# Those that trace the model, or that play a game of all of its outputs.
+ONE_TARGET = ["contextual_decomposition", "deep_lift", "deep_lift_shap", "deep_taylor", "lrp"]
+SUMMED = [
+    name
+    for name in having(lambda method: not method.whole_batch)
+    if name not in ONE_TARGET and not example_of(name).image
+]
+
+
+@pytest.mark.parametrize("name", ONE_TARGET)
+def test_methods_that_sum_no_outputs_say_so(name):
+    options = {"baselines": table(1, 4, 4, 3)} if name == "deep_lift_shap" else {}
+    method = registry.get(name).factory(FirstGraph().eval())
+    with pytest.raises(ValueError, match="target must have one entry per example, 1, got 4"):
+        method.attribute(table(0, 1, 4, 3), target=[0, 1, 1, 0], **options)
+
+
+@pytest.mark.parametrize("name", SUMMED)
+@pytest.mark.parametrize("form", [torch.tensor, list])
+def test_several_outputs_of_one_example_are_summed(name, form):
+    model, x, target = FirstGraph().eval(), table(0, 1, 4, 3), [0, 1, 1, 0]
+    method, options = made(name, model)
+    if registry.get(name).baselines == "distribution":
+        options["baselines"] = table(1, 4, 4, 3)
+    if name == "noise_tunnel":  # as many copies as outputs
+        options |= {"nt_samples": 4, "stdevs": 0.1}
+    if name == "occlusion":
+        options["sliding_window_shapes"] = (1, 1)
+    chosen = torch.nn.functional.one_hot(torch.tensor(target)).double()
+
+    class Summed(FirstGraph):
+        def forward(self, t):
+            return (torch.relu(t) @ self.weights * chosen).sum((1, 2))
+
+    found = method.attribute(x, target=form(target), **options)
+    expected = made(name, Summed().eval())[0].attribute(x, **options)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-9)
+
+
+def test_the_example_of_outputs_that_are_summed():
+    w, t, target = table(0, 3, 2), table(1, 1, 4, 3), torch.tensor([0, 1, 1, 0])
+    expected = w[:, target].T[None]
+    for name in ("saliency", "input_x_gradient", "integrated_gradients", "shapley_values"):
+        found = registry.get(name).factory(lambda t: t[0] @ w).attribute(t, target=target)
+        by_hand = expected.abs() if name == "saliency" else expected * t
+        torch.testing.assert_close(found, by_hand, rtol=0, atol=1e-12)
+    with pytest.raises(ValueError, match="target must have one entry per example, 1, or one per"):
+        FeatureAblation(lambda t: t[0] @ w).attribute(t, target=[0, 1])
+
+
+class WithEmpty(nn.Module):
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, table, empty):
+        return self.net(torch.cat([table, empty], 1))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        n for n in NAMES if n != "functional_information" and not example_of(n).image
+    ],  # of one tensor
+)
+def test_inputs_without_features(name):
+    example = example_of(name)
+    net, x, empty = make_net(example), make_inputs(example), torch.zeros(4, 0).double()
+    method, options = made(name, net)
+    both = {"sliding_window_shapes": ((2,), (1,))} if name == "occlusion" else {}
+    starts = {}
+    if registry.get(name).baselines == "distribution":
+        starts = {"baselines": x * 0.5}
+        both["baselines"] = (x * 0.5, empty)
+    expected = method.attribute(x, target=1, **options, **starts)
+    found = made(name, WithEmpty(net).eval())[0].attribute(
+        (x, empty), target=1, **{**options, **both}
+    )
+    assert found[1].shape == (4, 0)
+    if not registry.get(name).stochastic:  # draws know an example by its content
+        torch.testing.assert_close(found[0], expected, rtol=0, atol=1e-12)
+    alone, _ = made(name, net)
+    if starts:
+        options["baselines"] = empty
+    assert alone.attribute(empty, target=1, **options).shape == (4, 0)
+    (found,) = alone.attribute((empty.float(),), target=1, **options)
+    assert (found.shape, found.dtype) == ((4, 0), torch.float32)
 
 
 def test_windows_in_a_tuple_or_not():

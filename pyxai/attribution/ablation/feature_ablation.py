@@ -23,7 +23,7 @@ from pyxai.ops import pack_masks
 from pyxai.runner import Runner
 from pyxai.runner.target import EveryOutput
 
-__all__ = ["FeatureAblation"]
+__all__ = ["FeatureAblation", "perturbation_runner", "scores_of_features"]
 
 
 @register(
@@ -95,8 +95,8 @@ class FeatureAblation(PerturbationAttribution):
         -------
         Tensor or tuple of Tensor, shape [batch, *features]
             In the form of ``inputs``, in output units; float64 for outputs in float64 and float32
-            otherwise. For a model with one output for the whole batch the first size is 1; for
-            all outputs of every row it is ``batch * n_outputs``, those of an example together.
+            otherwise. For a model with outputs for the whole batch the first size is their number;
+            for all outputs of every row it is ``batch * n_outputs``, those of an example together.
 
         Raises
         ------
@@ -129,7 +129,7 @@ class FeatureAblation(PerturbationAttribution):
         scores[:, moved] = drops
         return restore_form(
             tuple(
-                _to_features(scores, owners, tensor)
+                scores_of_features(scores, owners, tensor)
                 for owners, tensor in zip(players.maps, tensors, strict=True)
             ),
             is_tuple,
@@ -169,7 +169,7 @@ def perturbation_runner(
     check_int("perturbations_per_eval", perturbations_per_eval, minimum=1)
     return Runner(
         forward_func,
-        target=EveryOutput() if target is None else target,
+        target=EveryOutput(aggregates=True) if target is None else target,
         additional_forward_args=arguments,
         max_rows=None if perturbations_per_eval == 1 else perturbations_per_eval * batch,
         progress=show_progress,
@@ -190,7 +190,7 @@ def _all_but_one(numbers: Tensor, n_players: int) -> Callable[[slice], Tensor]:
     return masks
 
 
-def _to_features(scores: Tensor, owners: Tensor | None, tensor: Tensor) -> Tensor:
+def scores_of_features(scores: Tensor, owners: Tensor | None, tensor: Tensor) -> Tensor:
     """Give every feature the score of its player: [rows, n_players] -> [rows, *features].
 
     There is a row for each example, for each output of each example, or one for the batch.

@@ -11,11 +11,11 @@ from torch import Tensor
 from pyxai._checks import check_int
 from pyxai._errors import warn
 from pyxai._inputs import Players, format_feature_mask, format_inputs, restore_form
+from pyxai.attribution.ablation.feature_ablation import perturbation_runner, scores_of_features
 from pyxai.game.draws import uniform
-from pyxai.game.players import feature_players, spread_players
-from pyxai.methods.base import PerturbationAttribution
+from pyxai.game.players import feature_players
+from pyxai.methods.base import PerturbationAttribution, TensorOrTuple
 from pyxai.methods.store import register
-from pyxai.runner import Runner
 
 __all__ = ["FeaturePermutation"]
 
@@ -84,7 +84,7 @@ class FeaturePermutation(PerturbationAttribution):
         inputs : Tensor or tuple of Tensor, shape [batch, *features]
             What to explain.
         target : int, tuple, list or Tensor, optional
-            Which output is explained.
+            Which output is explained; None for a model with several: all of them.
         additional_forward_args : any, optional
             Further arguments of the model; they stay with their row. A tensor whose first size is
             that of the batch is taken to hold a row for each example; `pyxai.Shared` says that all
@@ -103,7 +103,8 @@ class FeaturePermutation(PerturbationAttribution):
         Returns
         -------
         Tensor or tuple of Tensor, shape [batch, *features]
-            In output units; for a model with one scalar per batch, shape [1, *features].
+            In output units; for a model with one scalar per batch, shape [1, *features], and for
+            all outputs of every row [batch * n_outputs, *features], those of an example together.
 
         Raises
         ------
@@ -118,19 +119,19 @@ class FeaturePermutation(PerturbationAttribution):
         batch = values[0].shape[0]
         check_int("n_samples", n_samples, minimum=1)
         players = format_feature_mask(feature_mask, values)
-        bound = check_int("perturbations_per_eval", perturbations_per_eval, minimum=1)
-        runner = Runner(
+        runner = perturbation_runner(
             self.forward_func,
-            target=target,
-            additional_forward_args=additional_forward_args,
-            max_rows=bound * batch if bound > 1 else None,
-            progress=show_progress,
+            target,
+            additional_forward_args,
+            perturbations_per_eval,
+            batch,
+            show_progress,
         )
         outputs = runner.outputs(values)
         if batch == 1:
             warn("inputs have one example, so that no feature can be permuted: attributions are 0")
-            nothing = outputs.new_zeros(1, players.n_players)
-            return restore_form(spread_players(nothing, players, values), is_tuple)
+            nothing = outputs.new_zeros(outputs.numel(), players.n_players)
+            return _in_form(nothing, players, values, is_tuple)
         permuted = self._permuter(values, players, n_samples, seed)
 
         def build(examples: slice, repeats: slice) -> tuple[Tensor, ...]:
@@ -141,8 +142,11 @@ class FeaturePermutation(PerturbationAttribution):
             )
 
         after = runner.values(build, batch, n_samples * players.n_players)
-        differences = outputs[:, None] - after.view(len(after), n_samples, -1).mean(1)
-        return restore_form(spread_players(differences, players, values), is_tuple)
+        means = after.view(len(after), n_samples, players.n_players, *outputs.shape[1:]).mean(1)
+        differences = outputs[:, None] - means
+        if differences.dim() == 3:  # all outputs of every example, those of an example together
+            differences = differences.transpose(1, 2).flatten(0, 1)
+        return _in_form(differences, players, values, is_tuple)
 
     def _permuter(
         self, values: tuple[Tensor, ...], players: Players, n_samples: int, seed: int
@@ -167,6 +171,15 @@ class FeaturePermutation(PerturbationAttribution):
             return tuple(result)
 
         return permuted
+
+
+def _in_form(
+    scores: Tensor, players: Players, inputs: tuple[Tensor, ...], is_tuple: bool
+) -> TensorOrTuple:
+    """Give every feature the score of its player, in the form of the inputs."""
+    parts = zip(players.maps, inputs, strict=True)
+    found = tuple(scores_of_features(scores, owners, tensor) for owners, tensor in parts)
+    return restore_form(found, is_tuple)
 
 
 def _cycles(count: int, batch: int, seed: int) -> Tensor:

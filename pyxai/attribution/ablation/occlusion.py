@@ -87,8 +87,8 @@ class Occlusion(PerturbationAttribution):
         -------
         Tensor or tuple of Tensor, shape [batch, *features]
             In the form of ``inputs``, in output units; float64 for outputs in float64 and float32
-            otherwise. For a model with one output for the whole batch the first size is 1; for
-            all outputs of every row it is ``batch * n_outputs``, those of an example together.
+            otherwise. For a model with outputs for the whole batch the first size is their number;
+            for all outputs of every row it is ``batch * n_outputs``, those of an example together.
 
         Raises
         ------
@@ -132,7 +132,7 @@ def _windows(tensors: tuple[Tensor, ...], is_tuple: bool, shapes: Any, steps: An
     widths = per_input("sliding_window_shapes", shapes, sizes, is_tuple)
     strides = per_input("strides", 1 if steps is None else steps, sizes, is_tuple)
     for size, width, stride in zip(sizes, widths, strides, strict=True):
-        if any(wide > have for wide, have in zip(width, size, strict=True)):
+        if any(wide > have > 0 for wide, have in zip(width, size, strict=True)):
             raise ValueError(
                 f"sliding_window_shapes must be at most the shape of the features, {size}, "
                 f"got {width}"

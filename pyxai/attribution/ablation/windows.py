@@ -36,7 +36,7 @@ class Windows:
         covers, cells = [], []
         number = torch.zeros((), dtype=torch.int64)
         for size, width, stride in zip(shape, window, strides, strict=True):
-            positions = math.ceil((size - width) / stride) + 1
+            positions = math.ceil((size - width) / stride) + 1 if size else 0
             starts = torch.arange(positions) * stride
             stops = (starts + width).clamp(max=size)
             borders = torch.unique(torch.cat([starts, stops, torch.tensor([0, size])]))

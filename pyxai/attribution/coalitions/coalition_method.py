@@ -139,10 +139,13 @@ class CoalitionMethod(PerturbationAttribution):
 
         [batch, n_players] -> [batch, *features];
         [batch, n_outputs, n_players] -> [batch, n_outputs, *features]
+        [1, n_outputs, n_players] -> [n_outputs, *features] of outputs without a row for the batch
         """
         scores = scores.to(result_dtype(game))
         if scores.dim() == 2:
             return restore_form(game.to_features(scores), game.is_tuple)
+        if game.joined:
+            return restore_form(game.to_features(scores[0]), game.is_tuple)
         each = [game.to_features(part) for part in scores.unbind(1)]
         stacked = tuple(torch.stack(parts, 1) for parts in zip(*each, strict=True))
         return restore_form(stacked, game.is_tuple)
@@ -159,11 +162,14 @@ class CoalitionMethod(PerturbationAttribution):
         """Return the scores, with delta and errors where they are asked for."""
 
         def shaped(scores: Tensor) -> Any:
-            return self._to_features(game, scores) if as_features else scores.to(result_dtype(game))
+            if as_features:
+                return self._to_features(game, scores)
+            return (scores[0] if game.joined else scores).to(result_dtype(game))
 
         parts = [shaped(found.scores)]
         if with_delta:
-            parts.append(found.delta.to(result_dtype(game)))
+            delta = found.delta.to(result_dtype(game))
+            parts.append(delta[0] if game.joined else delta)
         if with_errors and found.errors is not None:
             parts.append(shaped(found.errors))
         return parts[0] if len(parts) == 1 else tuple(parts)

@@ -48,7 +48,7 @@ class Question:
             baselines=self.baselines,
             imputer=self.imputer,
             feature_mask=self.feature_mask,
-            target=EveryOutput() if self.target is None else self.target,
+            target=EveryOutput(aggregates=True) if self.target is None else self.target,
             additional_forward_args=self.additional_forward_args,
             # captum's default of 1 leaves the choice to the runner.
             max_rows=bound * tensors[0].shape[0] if bound > 1 else None,

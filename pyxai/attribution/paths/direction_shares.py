@@ -58,7 +58,7 @@ def share_along(runner: Runner, inputs: tuple[Tensor, ...], points: Points, n_st
         count = examples.stop - examples.start
         squares, norm = _directions(
             [
-                grad.reshape(-1, count, *grad.shape[1:]).to(total.dtype)
+                grad.reshape(len(grad) // count, count, *grad.shape[1:]).to(total.dtype)
                 for grad, total in zip(grads, totals, strict=True)
             ]
         )
@@ -106,7 +106,7 @@ def _directions(grads: list[Tensor]) -> tuple[list[Tensor], Tensor]:
     are divided by the largest first.
     """
     lead = grads[0].shape[:2]
-    sizes = [flat_features(grad, 2).abs().amax(2).double() for grad in grads]
+    sizes = [flat_features(grad, 2).abs().amax(2).double() for grad in grads if grad.numel()]
     largest = torch.stack(sizes).amax(0)
     largest = torch.where(largest > 0, largest, 1)
     squares = [

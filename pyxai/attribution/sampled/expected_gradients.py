@@ -184,7 +184,7 @@ class ExpectedGradients(GradientAttribution):
         """
         tensors, is_tuple = format_inputs(inputs, gradients=True)
         background = format_background(baselines, tensors, name="baselines")
-        Target(target).check_examples(tensors[0].shape[0])
+        Target(target).check_examples(tensors[0].shape[0], sums=True)
         call = _Call(tensors, background, target, additional_forward_args, internal_batch_size)
         if n_samples is None:
             if max_evals is not None:

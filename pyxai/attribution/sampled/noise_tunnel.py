@@ -177,7 +177,7 @@ class NoiseTunnel(Attribution):
         if nt_samples_batch_size is not None:
             check_int("nt_samples_batch_size", nt_samples_batch_size, minimum=1)
         self._check_options(kwargs)
-        Target(kwargs.get("target")).check_examples(len(tensors[0]))
+        Target(kwargs.get("target")).check_examples(len(tensors[0]), sums=True)
         noise = _Noise(tensors, _stdevs(stdevs, tensors), seed, name_examples(example_ids, tensors))
         with_delta = bool(kwargs.get("return_convergence_delta")) and self.has_convergence_delta()
         moments, deltas = _Moments(nt_type, return_error), []
@@ -315,7 +315,7 @@ class _Moments:
         self.sums: tuple[Tensor, ...] = ()  # [n_powers, batch, *features] each
 
     def add(self, results: tuple[Tensor, ...], size: int) -> None:
-        values = [result.view(-1, size, *result.shape[1:]) for result in results]
+        values = [result.view(len(result) // size, size, *result.shape[1:]) for result in results]
         values = [value.square() for value in values] if self.squared else values
         if not self.first:
             wide = [torch.promote_types(value.dtype, torch.float32) for value in values]

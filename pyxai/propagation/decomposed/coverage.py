@@ -57,7 +57,7 @@ class Coverage:
         self.kinds, self.totals = kinds, totals
         self.constants: Run | None = None
         self.known: dict[Node, Any] = {**masks, **(known or {})}
-        least = [flat_features(mask).amin(1) for mask in masks.values()]
+        least = [flat_features(mask).amin(1) for mask in masks.values() if mask.numel()]
         self.of_constants = (torch.stack(least).amin(0) >= 1).to(least[0])  # [rows]
 
     def __getitem__(self, node: Node) -> Any:
