@@ -59,8 +59,8 @@ def take_target(target: Any, rows: Tensor, batch: int) -> Any:
         target = torch.as_tensor(target)
     if isinstance(target, Tensor) and target.shape == (batch,):
         return target[rows.to(target.device)]
-    several = isinstance(target, (list, Tensor)) and len(target) > 1
-    if batch == 1 and len(rows) > 1 and several:
+    several = isinstance(target, list) or (isinstance(target, Tensor) and target.dim() > 0)
+    if batch == 1 and len(rows) > 1 and several and len(target) > 1:
         raise ValueError(
             "target must be that of one example where it is copied, "
             f"got {len(target)} for its outputs"

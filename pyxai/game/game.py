@@ -17,6 +17,7 @@ from torch import Tensor
 from pyxai._checks import FLOAT_DTYPES, check_bool, check_dtype, check_int, check_tensor, describe
 from pyxai._example_ids import example_ids as name_examples
 from pyxai._inputs import flat_features, format_baselines, format_feature_mask, format_inputs
+from pyxai.game.players import check_one_mask
 from pyxai.game.rows import GameRows
 from pyxai.imputers import Imputer
 from pyxai.ops import pack_masks
@@ -255,6 +256,7 @@ class Game:
         -------
         tuple of Tensor, shape [batch, *feat] each
         """
+        check_one_mask(self.player_maps, len(values))
         spread = []
         for tensor, owners in zip(self.inputs, self._rows.players.maps, strict=True):
             if owners is None:

@@ -8,6 +8,7 @@ from torch import Tensor
 from pyxai._inputs import Players, flat_features
 
 __all__ = [
+    "check_one_mask",
     "feature_players",
     "player_patterns",
     "players_with",
@@ -54,6 +55,29 @@ def present_players(maps: Maps, n_players: int, inputs: tuple[Tensor, ...]) -> T
     """
     everything = tuple(torch.ones_like(value, dtype=torch.bool) for value in inputs)
     return players_with(everything, maps, n_players)
+
+
+def check_one_mask(maps: Maps, n_rows: int) -> None:
+    """Raise unless outputs have a row for each example, or the examples share their players.
+
+    Parameters
+    ----------
+    maps : tuple of Tensor or None, shape [1 or batch, *features] each
+        Player of each feature; None: each its own.
+    n_rows : int
+        How many rows the outputs have: 1 where they belong to all examples together.
+
+    Raises
+    ------
+    ValueError
+        If not: an output of all examples has no features of one of them.
+    """
+    most = max((len(owners) for owners in maps if owners is not None), default=1)
+    if most > 1 and n_rows == 1:
+        raise ValueError(
+            "feature_mask must be the same for all examples, with a first size of 1, for a model "
+            f"with outputs for the whole batch, got {most} rows"
+        )
 
 
 def player_patterns(chosen: Tensor) -> list[tuple[Tensor, Tensor]]:
@@ -103,11 +127,12 @@ def spread_players(
     -------
     tuple of Tensor, shape [batch, ..., *features] each
     """
+    check_one_mask(players.maps, len(scores))
     middle = scores.dim() - 2
     spread = []
     for value, owners in zip(inputs, players.maps, strict=True):
         index = flat_features(feature_players(value, owners))  # [1 or batch, features]
         index = index.view(index.shape[0], *[1] * middle, index.shape[1])
-        index = index[: scores.shape[0]].expand(*scores.shape[:-1], index.shape[-1])
+        index = index.expand(*scores.shape[:-1], index.shape[-1])
         spread.append(scores.gather(-1, index).view(*scores.shape[:-1], *value.shape[1:]))
     return tuple(spread)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from inspect import signature
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -72,7 +73,7 @@ class Attribution:
             if parameter.kind is not parameter.VAR_KEYWORD
         )
 
-    def attribute_future(self, *args: Any, **kwargs: Any) -> NoReturn:
+    def attribute_future(self, *args: Any, **kwargs: Any) -> torch.futures.Future[Any]:
         """Refuse: this method has no form for models that return futures."""
         raise NotImplementedError(f"attribute_future is not implemented for {type(self).__name__}")
 
@@ -226,6 +227,33 @@ class GradientAttribution(Attribution):
 
 class PerturbationAttribution(Attribution):
     """A method that asks the model for outputs at changed inputs only."""
+
+    def attribute_future(self, *args: Any, **kwargs: Any) -> torch.futures.Future[Any]:
+        """Return a future of what `attribute` returns, for a model that returns futures.
+
+        Takes the arguments of `attribute`. The calls of the model are waited for one by one, so
+        the future that comes back is done.
+
+        Raises
+        ------
+        TypeError
+            If the model returns something else.
+        """
+        model, waiting = self.forward_func, copy.copy(self)
+
+        def waited(*rows: Any) -> Any:
+            outputs = model(*rows)
+            if not isinstance(outputs, torch.futures.Future):
+                raise TypeError(
+                    "forward_func must return a future for attribute_future, "
+                    f"got {describe(outputs)}"
+                )
+            return outputs.wait()
+
+        waiting.forward_func = waited
+        future: torch.futures.Future[Any] = torch.futures.Future()
+        future.set_result(waiting.attribute(*args, **kwargs))
+        return future
 
     @property
     def multiplies_by_inputs(self) -> bool:

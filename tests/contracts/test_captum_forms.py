@@ -12,7 +12,7 @@ from torch import nn
 
 import pyxai
 from pyxai import registry
-from pyxai.attribution import FeatureAblation, Occlusion
+from pyxai.attribution import FeatureAblation, FeaturePermutation, Occlusion
 from pyxai.methods.base import PerturbationAttribution
 
 CALLABLE = [
@@ -124,7 +124,7 @@ def test_last_dimensions_of_one_need_no_index(name):
     example = example_of(name)
     net, x = make_net(example), make_inputs(example)
     tailed = nn.Sequential(*net, nn.Unflatten(1, (N_CLASSES, 1, 1)))
-    for target in (1, [2, 0, 1, 1], torch.tensor([2, 0, 1, 1]), (1,)):
+    for target in (1, [2, 0, 1, 1], torch.tensor([2, 0, 1, 1]), (1,), torch.tensor(1)):
         expected = run(name, net, x, target=target).attributions
         found = run(name, tailed, x, target=target).attributions
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
@@ -174,6 +174,46 @@ def test_outputs_that_aggregate_over_the_batch(name, rows, features):
     close(kept(x).view(features, features), expected)
     close(kept(x, target=1), expected[1:2])
     close(method_of(name, lambda t: (t * 2).sum())(x), expected.sum(0, keepdim=True))
+
+
+@pytest.mark.parametrize(
+    "name", [*(n for n in AGGREGATES if n != "occlusion"), "lime", "feature_permutation"]
+)
+@pytest.mark.parametrize("columns", [slice(0, 1), slice(0, 2), slice(0, 3)])
+def test_outputs_of_all_examples_have_one_mask(name, columns):
+    x, mask = table(0, 2, 3), torch.tensor([[0, 1, 2], [0, 0, 1]])
+    with pytest.raises(
+        ValueError, match=r"feature_mask must be the same for all examples, .* 2 row"
+    ):
+        method_of(name, lambda t: t[0, columns][None])(x, feature_mask=mask)
+    if columns.stop > 1:
+        with pytest.raises(ValueError, match="feature_mask must be the same for all examples"):
+            method_of(name, lambda t: t.sum(0)[columns])(x, feature_mask=mask)
+
+
+def test_permutations_of_outputs_that_aggregate_and_of_all_outputs():
+    x, weights = table(0, 3, 4), table(1, 4, 2)
+    permuted = FeaturePermutation(lambda t: (t @ weights) ** 3)
+    parts = [permuted.attribute(x, target=target) for target in (0, 1)]
+    found = permuted.attribute(x, perturbations_per_eval=2)
+    torch.testing.assert_close(found.view(3, 2, 4), torch.stack(parts, 1), rtol=0, atol=1e-12)
+    sums = FeaturePermutation(lambda t: (t**3 @ table(2, 4, 3)).sum(0)).attribute(x)
+    assert sums.shape == (3, 4)
+    assert sums.abs().max() < 1e-12  # no sum changes when its terms change places
+    squares = FeaturePermutation(lambda t: (t @ weights).square().sum(0)).attribute(x)
+    each = FeaturePermutation(lambda t: (t @ weights).square().sum(0)[1]).attribute(x)
+    torch.testing.assert_close(squares[1:], each, rtol=0, atol=1e-12)
+
+
+def test_bounds_and_integers_of_outputs_that_aggregate():
+    # captum refuses the first, and gives integers for the second.
+    t = torch.tensor([[1.0, 2, 3], [4, 5, 6]])
+    found = FeatureAblation(lambda t: t.sum(0)).attribute(t, perturbations_per_eval=2)
+    assert found.tolist() == torch.diag(t.sum(0)).tolist()
+    found = FeatureAblation(lambda t: int(t.sum())).attribute(t)
+    assert (found.tolist(), found.is_floating_point()) == ([[5, 7, 9]], True)
+    found = FeatureAblation(lambda t: t.sum(1)).attribute(t.long())
+    assert (found.tolist(), found.is_floating_point()) == (t.tolist(), True)
 
 
 @pytest.mark.parametrize("name", AGGREGATES)
@@ -295,6 +335,25 @@ def test_inputs_without_features(name):
     assert alone.attribute(empty, target=1, **options).shape == (4, 0)
     (found,) = alone.attribute((empty.float(),), target=1, **options)
     assert (found.shape, found.dtype) == ((4, 0), torch.float32)
+
+
+@pytest.mark.parametrize("name", INTEGERS)
+def test_futures_of_models_that_return_them(name):
+    x = table(0, 3, 4)
+
+    def later(rows):
+        future = torch.futures.Future()
+        future.set_result(mixed(rows))
+        return future
+
+    _, options = made(name, mixed)
+    if registry.get(name).baselines == "distribution":
+        options["baselines"] = table(1, 3, 4)
+    future = made(name, later)[0].attribute_future(x, **options)
+    assert isinstance(future, torch.futures.Future)
+    assert torch.equal(future.wait(), made(name, mixed)[0].attribute(x, **options))
+    with pytest.raises(TypeError, match="forward_func must return a future for attribute_future"):
+        made(name, mixed)[0].attribute_future(x, **options)
 
 
 def test_windows_in_a_tuple_or_not():

@@ -135,27 +135,6 @@ class FeatureAblation(PerturbationAttribution):
             is_tuple,
         )
 
-    def attribute_future(self, *args: Any, **kwargs: Any) -> torch.futures.Future[Any]:  # type: ignore[override]
-        """Return a future of what `attribute` returns, for a model that returns futures.
-
-        Takes the arguments of `attribute`. The calls of the model are waited for one by one, so
-        the future that comes back is done.
-        """
-        model = self.forward_func
-
-        def waited(*rows: Any) -> Any:
-            outputs = model(*rows)
-            if not isinstance(outputs, torch.futures.Future):
-                raise TypeError(
-                    f"forward_func must return a future for attribute_future, "
-                    f"got a {type(outputs).__name__}"
-                )
-            return outputs.wait()
-
-        future: torch.futures.Future[Any] = torch.futures.Future()
-        future.set_result(FeatureAblation(waited).attribute(*args, **kwargs))
-        return future
-
 
 def perturbation_runner(
     forward_func: Callable[..., Any],
@@ -199,10 +178,5 @@ def scores_of_features(scores: Tensor, owners: Tensor | None, tensor: Tensor) ->
         return scores.view(len(scores), *tensor.shape[1:])
     if 1 < len(owners) < len(scores):
         owners = owners.repeat_interleave(len(scores) // len(owners), 0)
-    if len(owners) > len(scores):
-        raise ValueError(
-            "feature_mask must be the same for all examples, with a first size of 1, for a model "
-            f"with one output for the whole batch, got {len(owners)} rows"
-        )
     index = flat_features(owners).long().expand(len(scores), -1)
     return scores.gather(1, index).view(len(scores), *tensor.shape[1:])

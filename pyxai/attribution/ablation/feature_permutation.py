@@ -13,7 +13,7 @@ from pyxai._errors import warn
 from pyxai._inputs import Players, format_feature_mask, format_inputs, restore_form
 from pyxai.attribution.ablation.feature_ablation import perturbation_runner, scores_of_features
 from pyxai.game.draws import uniform
-from pyxai.game.players import feature_players
+from pyxai.game.players import check_one_mask, feature_players
 from pyxai.methods.base import PerturbationAttribution, TensorOrTuple
 from pyxai.methods.store import register
 
@@ -127,23 +127,26 @@ class FeaturePermutation(PerturbationAttribution):
             batch,
             show_progress,
         )
-        outputs = runner.outputs(values)
         if batch == 1:
             warn("inputs have one example, so that no feature can be permuted: attributions are 0")
+            outputs = runner.outputs(values)
             nothing = outputs.new_zeros(outputs.numel(), players.n_players)
             return _in_form(nothing, players, values, is_tuple)
         permuted = self._permuter(values, players, n_samples, seed)
 
         def build(examples: slice, repeats: slice) -> tuple[Tensor, ...]:
-            parts = [permuted(number) for number in range(repeats.start, repeats.stop)]
+            numbers = range(repeats.start, repeats.stop)
+            parts = [permuted(number - 1) if number else values for number in numbers]
             return tuple(
                 torch.stack([part[index][examples] for part in parts], 1).flatten(0, 1)
                 for index in range(len(values))
             )
 
-        after = runner.values(build, batch, n_samples * players.n_players)
-        means = after.view(len(after), n_samples, players.n_players, *outputs.shape[1:]).mean(1)
-        differences = outputs[:, None] - means
+        # Row 0 of every example is the whole input, as in `output_drops`.
+        found = runner.values(build, batch, 1 + n_samples * players.n_players, like=values)
+        check_one_mask(players.maps, len(found))
+        after = found[:, 1:].view(len(found), n_samples, players.n_players, *found.shape[2:])
+        differences = found[:, :1] - after.mean(1)
         if differences.dim() == 3:  # all outputs of every example, those of an example together
             differences = differences.transpose(1, 2).flatten(0, 1)
         return _in_form(differences, players, values, is_tuple)

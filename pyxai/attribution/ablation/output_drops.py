@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pyxai._inputs import flat_features
 from pyxai.game.path import rows_of
+from pyxai.game.players import check_one_mask
 from pyxai.ops import masked_perturb
 from pyxai.runner import Runner
 
@@ -58,6 +59,7 @@ def output_drops(
 
     # Row 0 of every example is the whole input, so it needs no pass of its own.
     values = runner.values(build, inputs[0].shape[0], n_masks + 1, like=inputs)
+    check_one_mask(maps, len(values))
     drops = values[:, :1] - values[:, 1:]
     return drops if drops.dim() == 2 else drops.transpose(1, 2).flatten(0, 1)
 

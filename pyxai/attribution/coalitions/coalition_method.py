@@ -18,7 +18,7 @@ from pyxai.attribution.coalitions.question import (
     varying_players,
 )
 from pyxai.game import Game
-from pyxai.game.players import player_patterns
+from pyxai.game.players import check_one_mask, player_patterns
 from pyxai.methods.base import PerturbationAttribution
 
 __all__ = ["CoalitionMethod", "Found", "Sampler", "Stop"]
@@ -142,6 +142,7 @@ class CoalitionMethod(PerturbationAttribution):
         [1, n_outputs, n_players] -> [n_outputs, *features] of outputs without a row for the batch
         """
         scores = scores.to(result_dtype(game))
+        check_one_mask(game.player_maps, len(scores))
         if scores.dim() == 2:
             return restore_form(game.to_features(scores), game.is_tuple)
         if game.joined:

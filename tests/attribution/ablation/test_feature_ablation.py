@@ -204,21 +204,6 @@ def test_memory_order_is_kept():
     torch.testing.assert_close(values, plain)
 
 
-def test_future_of_a_model_that_returns_futures():
-    model, x = mlp(), rows(3, 6)
-
-    def later(rows):
-        future = torch.futures.Future()
-        future.set_result(model(rows))
-        return future
-
-    future = FeatureAblation(later).attribute_future(x, target=1)
-    expected = FeatureAblation(model).attribute(x, target=1)
-    assert torch.equal(future.wait(), expected)
-    with pytest.raises(TypeError, match="forward_func must return a future for attribute_future"):
-        FeatureAblation(model).attribute_future(x, target=1)
-
-
 def test_progress_can_be_shown(monkeypatch, capsys):
     from pyxai.runner import progress
 

@@ -164,5 +164,3 @@ def test_bad_arguments_are_named():
     pair = rows(2, 4), rows(2, 2, 3)
     with pytest.raises(ValueError, match="sliding_window_shapes must have 2 entries, one"):
         Occlusion(TwoInputs()).attribute(pair, ((2,),), target=0)
-    with pytest.raises(NotImplementedError, match="not implemented for Occlusion"):
-        method.attribute_future()
