@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_model, check_shape, check_tensor
+from pyxai._checks import check_model, check_shape, check_tensor, describe
 from pyxai._errors import warn
 from pyxai._inputs import flat_features, format_baselines, format_inputs
 from pyxai._signatures import option_parameters

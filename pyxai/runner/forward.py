@@ -227,7 +227,8 @@ class Forward:
             return False
         if self.may_join:
             return self.aggregates or shape[:1] != (n_rows,)
-        return self.target.shared is not None and len(shape) > 1 and shape[0] == 1 != n_rows
+        one = len(shape) > 1 and shape[0] == 1 != n_rows
+        return one and self.target.aggregates and self.target.shared is not None
 
     def _batch_scalar(self, outputs: Tensor) -> Tensor:
         if self.target.given:

@@ -12,7 +12,15 @@ from torch import Tensor
 from pyxai._checks import describe
 from pyxai.runner.arrays import is_array, tensor_of
 
-__all__ = ["EveryOutput", "Output", "Target", "apply_output", "check_output", "expand_rows"]
+__all__ = [
+    "EveryOutput",
+    "Output",
+    "Target",
+    "apply_output",
+    "check_output",
+    "expand_rows",
+    "explained_together",
+]
 
 Output = str | Callable[[Tensor], Tensor] | None
 
@@ -75,6 +83,10 @@ class Target:
         per example, a list of tuples one tuple per example. Negative indices are refused: -1 is a
         common "no label".
 
+    aggregates : bool
+        Whether the outputs may belong to all rows together, as those of a sum over them do: such a
+        model gives [1, ...], of which one index is explained.
+
     Raises
     ------
     TypeError
@@ -83,7 +95,8 @@ class Target:
         If it has another form, or a negative index.
     """
 
-    def __init__(self, target: Any) -> None:
+    def __init__(self, target: Any, *, aggregates: bool = False) -> None:
+        self.aggregates = aggregates
         self.shared: tuple[int, ...] | None = None
         self.rows: Tensor | None = None  # int64 [n_examples, n_indices], on the CPU
         self._fits: tuple[int, ...] | None = None  # the last output sizes that passed the check
@@ -274,13 +287,12 @@ class EveryOutput(Target):
     Parameters
     ----------
     aggregates : bool
-        Whether the outputs may belong to all rows together, as a sum over them does: such a model
-        gives [1, n_outputs].
+        See `Target`; outputs without a dimension of size 1 for all rows are taken too, and all come
+        back as [1, n_outputs].
     """
 
     def __init__(self, *, aggregates: bool = False) -> None:
-        super().__init__(None)
-        self.aggregates = aggregates
+        super().__init__(None, aggregates=aggregates)
 
     def select(
         self, outputs: Tensor, examples: slice, n_repeats: int, example_major: bool
@@ -289,6 +301,13 @@ class EveryOutput(Target):
         if outputs.shape[1:].numel() == 1:
             return outputs.reshape(outputs.shape[0])
         return outputs.flatten(1)
+
+
+def explained_together(target: Any) -> Target:
+    """Return a target, or all outputs where there is none, that may be of all rows together."""
+    if target is None:
+        return EveryOutput(aggregates=True)
+    return Target(target, aggregates=True)
 
 
 def _only_scalar(outputs: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from pyxai.methods.base import PerturbationAttribution, TensorOrTuple
 from pyxai.methods.store import register
 from pyxai.ops import pack_masks
 from pyxai.runner import Runner
-from pyxai.runner.target import EveryOutput
+from pyxai.runner.target import explained_together
 
 __all__ = ["FeatureAblation", "perturbation_runner", "scores_of_features"]
 
@@ -148,7 +148,7 @@ def perturbation_runner(
     check_int("perturbations_per_eval", perturbations_per_eval, minimum=1)
     return Runner(
         forward_func,
-        target=EveryOutput(aggregates=True) if target is None else target,
+        target=explained_together(target),
         additional_forward_args=arguments,
         max_rows=None if perturbations_per_eval == 1 else perturbations_per_eval * batch,
         progress=show_progress,

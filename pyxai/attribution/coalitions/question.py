@@ -17,8 +17,8 @@ from pyxai.game import Game
 from pyxai.game.players import players_with, present_players
 from pyxai.imputers import Imputer
 from pyxai.ops import unpack_masks
-from pyxai.runner import EveryOutput
 from pyxai.runner.arguments import take_arguments
+from pyxai.runner.target import explained_together
 
 __all__ = ["Coalitions", "Question", "result_dtype"]
 
@@ -48,7 +48,7 @@ class Question:
             baselines=self.baselines,
             imputer=self.imputer,
             feature_mask=self.feature_mask,
-            target=EveryOutput(aggregates=True) if self.target is None else self.target,
+            target=explained_together(self.target),
             additional_forward_args=self.additional_forward_args,
             # captum's default of 1 leaves the choice to the runner.
             max_rows=bound * tensors[0].shape[0] if bound > 1 else None,

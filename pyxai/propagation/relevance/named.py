@@ -11,6 +11,7 @@ from pyxai.propagation.relevance.rules import (
     EpsilonRule,
     FlatRule,
     GammaRule,
+    IdentityRule,
     RelevanceRule,
     WSquareRule,
     ZBoxRule,
@@ -30,10 +31,24 @@ NAMED: dict[str, Callable[[], RelevanceRule]] = {
 }
 
 
+def _of_captum(given: Any) -> RelevanceRule | None:
+    """Return the rule that one of captum's rules is here, if there is one."""
+    name, without_bias = type(given).__name__, getattr(given, "set_bias_to_zero", False)
+    if name == "EpsilonRule":
+        return EpsilonRule(given.STABILITY_FACTOR)
+    if name == "GammaRule" and not without_bias:
+        return GammaRule(given.gamma)
+    if name == "Alpha1_Beta0_Rule":
+        return AlphaBetaRule(1.0, 0.0, "ignore" if without_bias else "absorb")
+    return IdentityRule() if name == "IdentityRule" else None
+
+
 def as_rule(
     given: Any, argument: str, made: dict[str, Callable[[], RelevanceRule]] | None = None
 ) -> RelevanceRule:
     """Return a rule as it is, or make the one of that name, by default with its own defaults.
+
+    Rules of captum are taken for the rule of the same name here.
 
     Raises
     ------
@@ -44,6 +59,10 @@ def as_rule(
     """
     if isinstance(given, RelevanceRule):
         return given
+    if type(given).__module__ == "captum.attr._utils.lrp_rules":
+        made_of = _of_captum(given)
+        if made_of is not None:
+            return made_of
     rules = made or NAMED
     if isinstance(given, str):
         return rules[check_choice(argument, given, tuple(rules))]()

@@ -325,6 +325,32 @@ class TestComposite:
             mixed.attribute(self.x, target=0), one.attribute(self.x, target=0)
         )
 
+    def test_rules_of_captum_are_those_of_their_names_here(self):
+        from captum.attr._utils import lrp_rules as theirs
+
+        pairs = (
+            (theirs.EpsilonRule(0.3), EpsilonRule(0.3)),
+            (theirs.GammaRule(0.5), GammaRule(0.5)),
+            (theirs.Alpha1_Beta0_Rule(), AlphaBetaRule(1.0, 0.0)),
+            (theirs.Alpha1_Beta0_Rule(set_bias_to_zero=True), AlphaBetaRule(1.0, 0.0, "ignore")),
+        )
+        for given, own in pairs:
+            net = convnet()
+            net[0].rule = given
+            expected = LRP(net, composite={net[0]: own})
+            found = LRP(net).attribute(self.x, target=0)
+            net[0].rule = own
+            assert torch.equal(found, expected.attribute(self.x, target=0))
+        square = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 1, bias=False))
+        square[0].rule = theirs.IdentityRule()
+        x = torch.tensor([[1.0, 2.0, 3.0]])
+        expected = (square[1].weight * square[0](x)).detach()
+        torch.testing.assert_close(LRP(square).attribute(x), expected)
+        square[0].rule = theirs.GammaRule(set_bias_to_zero=True)
+        wanted = r"attribute rule of layer '0' .*pyxai.propagation.relevance.*captum"
+        with pytest.raises(TypeError, match=wanted):
+            LRP(square).attribute(x)
+
     def test_rules_at_modules_stay(self):
         net = convnet()
         net[0].rule = GammaRule(0.5)
@@ -360,15 +386,6 @@ class TestComposite:
         assert torch.equal(LRP(net).attribute(self.x, target=0), expected)
         plain = LRP(convnet()).attribute(self.x, target=0)
         assert not torch.allclose(expected, plain)
-
-    def test_rule_of_another_package_is_an_error(self):
-        from captum.attr._utils import lrp_rules
-
-        net = convnet()
-        net[0].rule = lrp_rules.GammaRule()
-        wanted = r"attribute rule of layer '0' .*pyxai.propagation.relevance.*captum"
-        with pytest.raises(TypeError, match=wanted):
-            LRP(net).attribute(self.x, target=0)
 
 
 class Odd(nn.Module):
