@@ -44,7 +44,7 @@ def check_parts(explanation: Explanation) -> None:
             raise ValueError(f"{name} must have a batch dimension, got shape []")
     _check_error(explanation.error, attributions)
     _check_kinds(explanation)
-    _check_rest("baselines", explanation.baselines, (bool, int, float, Tensor))
+    _check_rest("baselines", explanation.baselines, (bool, int, float, str, Tensor))
     _check_rest("target", explanation.target, (int, str, Tensor))
 
 
@@ -85,11 +85,13 @@ def _check_kinds(explanation: Explanation) -> None:
 
 
 def _check_rest(name: str, value: Any, kinds: tuple[type, ...]) -> None:
-    """Raise unless a value is of some kinds, a NumPy number or array, or tuples or lists of it."""
+    """Raise unless a value is of some kinds, an array, a function, or tuples or lists of these."""
     if isinstance(value, (tuple, list)):
         for part in value:
             _check_rest(name, part, kinds)
-    elif value is not None and not isinstance(value, kinds) and not hasattr(value, "dtype"):
+    elif not (value is None or isinstance(value, kinds) or hasattr(value, "dtype")) and (
+        not callable(value)  # of a method of the user's
+    ):
         raise TypeError(f"{name} must be numbers or tensors, got {describe(value)}")
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -185,3 +186,21 @@ def test_a_loaded_file_may_change(tmp_path):
     path.write_bytes(b"\0" * path.stat().st_size)
     os.truncate(path, 10)
     assert bool((found.attributions == 3).all())
+
+
+WRITES = re.compile(
+    r"write_text|write_bytes|open\([^)]*[\"'][wax]|save_file|torch\.save|np\.save|savefig|NamedTemp"
+)
+
+
+def test_nothing_else_in_the_package_writes_files():
+    found = {
+        str(path.relative_to(ROOT / "pyxai")): line.strip()
+        for path in (ROOT / "pyxai").rglob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if WRITES.search(line)
+    }
+    # A picture is written into memory; two sentences speak of torch's function.
+    allowed = {"_files/whole.py", "report/pictures.py", "cli/files.py"}
+    assert found.keys() <= allowed, found
+    assert "_files/whole.py" in found

@@ -9,6 +9,7 @@ from safetensors import safe_open
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
+from pyxai._files import read_tensors, write_tensors
 from pyxai.lex import (
     LEX,
     REBAR,
@@ -114,6 +115,18 @@ def test_resuming_needs_the_same_seed_and_a_folder(tmp_path):
         Trainer(model).fit(DATA, resume=True)
     with pytest.raises(FileNotFoundError, match="path must be the file of a training"):
         Trainer(model, folder=tmp_path / "other").fit(DATA, resume=True)
+
+
+@pytest.mark.parametrize("field", ["model", "optimiser", "result", "place", "seed"])
+def test_malformed_checkpoints_are_refused(field, tmp_path):
+    model, _ = trained(folder=tmp_path)
+    path = tmp_path / "last.safetensors"
+    tensors, header = read_tensors(path, kind="training")
+    pairs = [[n, {"dict": [["x", 1]]} if n == field else v] for n, v in header["fields"]["dict"]]
+    write_tensors(path, tensors, kind="training", header={"format": 1, "fields": {"dict": pairs}})
+    with pytest.raises(ValueError, match="path must hold a whole file, got") as caught:
+        Trainer(model, folder=tmp_path).fit(DATA, resume=True)
+    assert str(path) in str(caught.value)
 
 
 def test_training_stops_early_with_the_best_weights(tmp_path):
