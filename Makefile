@@ -1,16 +1,18 @@
-# make demo | test | lint | bench | gpu | mutants | clean
+# make demo | test | lint | bench | gpu | mutants | captum-tests | clean
 #
 # Everything lives in .venv. Stamp files in it say what is done, so a second run costs seconds.
 #   TORCH="torch==2.13.0"   which torch to install: any arguments of `pip install`
 #   PYTHON=python3.12       which interpreter makes .venv (3.10 to 3.14; default: the first found)
 #   PYTEST_ARGS="-k game"   extra arguments of `make test` and `make bench`
 #   MUTANTS_ARGS="--seed 1" arguments of `make mutants`: --mutants, --seed, --only, --jobs, ...
+#   CAPTUM_SOURCE=../captum  a checkout of captum, at the tag of its wheel, for `make captum-tests`
 
 TORCH ?= torch==2.13.0
 VENV ?= .venv
 PYTHON ?= $(shell .ci/find-python)
 PYTEST_ARGS ?=
 MUTANTS_ARGS ?=
+CAPTUM_SOURCE ?= build/captum
 
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
@@ -37,7 +39,7 @@ INSTALL = $(PIP) install --quiet --no-build-isolation --constraint $(VENV)/const
 # One line per file compiled instead of its whole command.
 SHORTEN := sed -u -E 's!^(\[[0-9]+/[0-9]+\]) .* -c [^ ]*/(csrc/[^ ]+) -o .*!\1 \2!'
 
-.PHONY: demo test lint bench gpu mutants clean
+.PHONY: demo test lint bench gpu mutants captum-tests clean
 .DELETE_ON_ERROR:
 
 demo: $(DEMO_STAMP) $(NATIVE_STAMP)
@@ -59,6 +61,14 @@ gpu:
 
 mutants: $(TEST_STAMP) $(NATIVE_STAMP)
 	$(RUN) .ci/mutants.py $(MUTANTS_ARGS)
+
+# captum's own tests on pyxai's classes; what may fail is listed in .ci/captum_tests.txt.
+captum-tests: $(TEST_STAMP) $(NATIVE_STAMP) $(CAPTUM_SOURCE)
+	$(INSTALL) parameterized
+	$(RUN) .ci/captum_tests.py $(CAPTUM_SOURCE)
+
+build/captum:
+	git clone --quiet --depth 1 --branch v0.9.0 https://github.com/pytorch/captum $@
 
 clean:
 	rm -rf $(VENV) build out *.egg-info pyxai/_C.*.so
