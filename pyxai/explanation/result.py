@@ -206,8 +206,8 @@ class Explanation:
         Parameters
         ----------
         path : str or Path
-            File name. The file is written under another name and then renamed, so that a crash
-            leaves no half of it.
+            File name, of a regular file or a new one. The file is written under another name and
+            then renamed, so that neither a crash nor another writer leaves a half of it.
 
         Returns
         -------
@@ -218,10 +218,18 @@ class Explanation:
         ------
         FileNotFoundError
             If the folder does not exist.
+        ValueError
+            If ``path`` is a folder, a pipe or a device.
+        TypeError
+            If a tensor is sparse, quantised or without memory, or an array is not of numbers; the
+            message names the option.
+        OSError
+            If the disk is full; a file that was there stays as it was.
 
         Notes
         -----
-        Options that JSON cannot hold, such as functions, are kept as their text only.
+        Arrays come back as tensors. Options that JSON cannot hold, such as functions, are kept as
+        their text only.
         """
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return file.save(fields, Path(path))
@@ -235,7 +243,7 @@ class Explanation:
         FileNotFoundError
             If there is no such file.
         ValueError
-            If the file was not written by `save`.
+            If the file was not written by `save`, or is not as it was written.
         """
 
         def build(fields: dict[str, Any]) -> Explanation:

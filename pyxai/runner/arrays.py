@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from numbers import Real
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -112,7 +113,7 @@ def takes_arrays(function: Callable[P, T]) -> Callable[P, T]:
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
         given = {name: args[place] for place, name in places if place < len(args)}
-        given |= {name: kwargs[name] for _, name in places if name in kwargs}
+        given |= {name: value for name, value in kwargs.items() if name in _NAMES}
         if not any(map(_holds_array, given.values())):
             return function(*args, **kwargs)
         bound = inspect.signature(function).bind(*args, **kwargs).arguments
@@ -166,13 +167,19 @@ def _of_columns(name: str, table: Any) -> Any:
     columns = []
     for label in table.columns:
         column = np.asarray(table[label])
-        try:
-            columns.append(column.astype(np.float64))
-        except (TypeError, ValueError):
+        # Dates and words that look like numbers would become some.
+        if column.dtype.kind not in "biufO" or not all(map(_is_number, column.tolist())):
             raise TypeError(
                 f"{name} must hold real numbers, got column {label!r} of {table[label].dtype}"
-            ) from None
+            )
+        missing = [np.nan if not isinstance(each, Real) else each for each in column.tolist()]
+        columns.append(np.array(missing, dtype=np.float64))
     return np.stack(columns, 1) if columns else np.zeros((len(table), 0))
+
+
+def _is_number(value: Any) -> bool:
+    """Tell whether a value is a number, or stands for a missing one."""
+    return isinstance(value, Real) or value is None or type(value).__name__ == "NAType"
 
 
 def _check_columns(arguments: dict[str, Any]) -> None:

@@ -236,6 +236,12 @@ def test_tables_of_numbers_and_flags_and_what_is_no_number():
     words = pandas.DataFrame({"a": [0.5], "city": ["Bonn"]})
     with pytest.raises(TypeError, match="inputs must hold real numbers, got column 'city' of"):
         tensor_of("inputs", words)
+    for column in (pandas.to_datetime(["2020-01-01"]), ["1"], [[1.0]]):
+        wrong = pandas.DataFrame({"a": [0.5], "b": [True], "wrong": pandas.Series(column)})
+        with pytest.raises(TypeError, match="inputs must hold real numbers, got column 'wrong' of"):
+            tensor_of("inputs", wrong)
+    missing = pandas.DataFrame({"a": [1, None], "b": [True, False]}).convert_dtypes()
+    assert tensor_of("inputs", missing)[1, 0].isnan()
     with pytest.raises(TypeError, match=r"inputs must be a table with one row .*iloc\[\[0\]\]"):
         as_tensors(None, {"inputs": mixed.iloc[0].astype(float)})
     with pytest.raises(TypeError, match="inputs must be an array without a mask"):
@@ -271,6 +277,18 @@ def test_functions_take_arrays(name):
 
 def text_of(result):
     return repr(result) if not isinstance(result, torch.Tensor) else repr(result.tolist())
+
+
+def test_noise_takes_arrays_for_the_options_of_its_method():
+    model, x = single("kernel_shap")
+    explainer = pyxai.attribution.NoiseTunnel(pyxai.attribution.KernelShap(model))
+    mask = torch.tensor([[0, 0, 1, 1, 2, 2]])
+    options = {"nt_samples": 2, "target": 0}
+    expected = explainer.attribute(x, baselines=x / 2, feature_mask=mask, **options)
+    found = explainer.attribute(
+        x.double().numpy(), baselines=x.double().numpy() / 2, feature_mask=mask.numpy(), **options
+    )
+    assert torch.equal(found, expected)
 
 
 def test_a_game_takes_arrays_and_follows_the_model():
