@@ -6,7 +6,15 @@ what a rule sees of an op is in `interpreter`.
 
 from __future__ import annotations
 
-from pyxai.tracing.affine import AFFINE, BILINEAR, POSITIVE, STRUCTURAL, AffinePrefix, is_affine
+from pyxai.tracing.affine import (
+    AFFINE,
+    BILINEAR,
+    LINEAR_MAPS,
+    POSITIVE,
+    STRUCTURAL,
+    AffinePrefix,
+    is_affine,
+)
 from pyxai.tracing.graph import Graph
 from pyxai.tracing.interpreter import Call, Run, Values
 from pyxai.tracing.nodes import Node
@@ -18,6 +26,7 @@ from pyxai.tracing.trace import trace, trace_rows, unwrapped
 __all__ = [
     "AFFINE",
     "BILINEAR",
+    "LINEAR_MAPS",
     "POSITIVE",
     "STRUCTURAL",
     "AffinePrefix",

@@ -14,7 +14,15 @@ from pyxai.tracing.nodes import Node, op_names
 if TYPE_CHECKING:
     from pyxai.tracing.graph import Graph
 
-__all__ = ["AFFINE", "BILINEAR", "POSITIVE", "STRUCTURAL", "AffinePrefix", "is_affine"]
+__all__ = [
+    "AFFINE",
+    "BILINEAR",
+    "LINEAR_MAPS",
+    "POSITIVE",
+    "STRUCTURAL",
+    "AffinePrefix",
+    "is_affine",
+]
 
 # Each element of the result is one element of an operand, or a constant.
 STRUCTURAL = op_names(
@@ -43,6 +51,16 @@ AFFINE = (
     | op_names("_native_batch_norm_legit_no_training neg rsub sub upsample_bicubic2d")
 )
 
+# Linear maps between whole tensors, by the operands in which they are linear.
+_LINEAR_IN = {
+    "B": "_linalg_solve_ex linalg_lu_solve linalg_solve_triangular",
+    "input": "grid_sampler_2d grid_sampler_3d",
+    "self": """_conj _fft_c2c _fft_c2r _fft_r2c cholesky_solve conj conj_physical imag real
+        resolve_conj view_as_complex view_as_real""",
+    "real imag": "complex",
+}
+LINEAR_MAPS = {op: op_names(names) for names, ops in _LINEAR_IN.items() for op in op_names(ops)}
+
 # Arguments of the ops above in which they are not affine.
 _SELECTORS = frozenset({"condition", "index", "indices", "mask"})
 _ADDENDS = frozenset({"bias"})  # and "self" of addmm-like ops
@@ -59,6 +77,10 @@ def _is_affine(node: Node) -> bool:
     names = set(node.dependents())
     if node.op in AFFINE:
         return not names & _SELECTORS and not names & {"weight", "running_mean", "running_var"}
+    if node.op in LINEAR_MAPS:
+        return names <= LINEAR_MAPS[node.op]
+    if node.op == "lerp":
+        return "weight" not in names
     if node.op == "div":
         return names == {"self"} and node.args.get("rounding_mode") is None
     if node.op in BILINEAR:
@@ -159,7 +181,8 @@ def affine_prefix(graph: Graph, input_index: int) -> AffinePrefix | None:
         if not dependents:
             continue
         reached.add(node)
-        if is_affine(node) and all(operand in prefix for operand in dependents):
+        known = all(operand in prefix for operand in dependents)
+        if known and is_affine(node) and not node.is_complex:
             prefix.add(node)
     boundary = [
         node

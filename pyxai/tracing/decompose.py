@@ -12,6 +12,8 @@ from torch import Tensor
 
 __all__ = ["decompositions"]
 
+_aten = torch.ops.aten
+
 # Ops that the default table would take apart. As a whole they have closed-form rules: an
 # activation is one secant, a norm or a softmax one exact split, an affine map one product.
 _KEPT = (
@@ -108,6 +110,7 @@ def _table() -> dict[Any, Callable[..., Any]]:
             table.pop(getattr(packet, each), None)
     table[torch.ops.aten.scaled_dot_product_attention.default] = _attention
     table[torch.ops.aten.rrelu_with_noise_functional.default] = _rrelu
+    table.update(_SPELLED_OUT)
     return table
 
 
@@ -157,3 +160,84 @@ def _attention(
     if dropout_p > 0.0:
         weights = torch.dropout(weights, dropout_p, train=True)
     return torch.matmul(weights, value)
+
+
+def _clamp(value: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
+    raised = value if low is None else torch.maximum(value, low)
+    return raised if high is None else torch.minimum(raised, high)
+
+
+def _distances(first: Tensor, second: Tensor, order: float, mode: int | None) -> Tensor:
+    """Take norms of differences, of all pairs of rows."""
+    steps = first.unsqueeze(-2) - second.unsqueeze(-3)
+    norms: Tensor = torch.linalg.vector_norm(steps, order, dim=-1)
+    return norms
+
+
+def _norm(
+    value: Tensor,
+    order: float = 2,
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    dtype: torch.dtype | None = None,
+) -> Any:
+    """Take the largest or smallest absolute value, or count; other orders stay."""
+    if order not in (0, math.inf, -math.inf):
+        return NotImplemented
+    value = value if dtype is None else value.to(dtype)
+    if order == 0:
+        return (value != 0).to(value.dtype).sum(dim or None, keepdim)
+    dims = dim or list(range(value.dim()))
+    best = torch.amax if order > 0 else torch.amin
+    return best(value.abs(), dims, keepdim)
+
+
+def _angle(value: Tensor) -> Any:
+    return torch.atan2(value.imag, value.real) if value.is_complex() else NotImplemented
+
+
+def _polar(size: Tensor, angle: Tensor) -> Tensor:
+    return torch.complex(size * angle.cos(), size * angle.sin())
+
+
+def _variance_and_mean(
+    value: Tensor, dim: Any = None, *, correction: float | None = None, keepdim: bool = False
+) -> tuple[Tensor, Tensor]:
+    variance = torch.var(value, dim, correction=correction, keepdim=keepdim)
+    return variance, torch.mean(value, dim, keepdim=keepdim)
+
+
+def _scattered(
+    value: Tensor,
+    dim: int,
+    index: Tensor,
+    source: Tensor,
+    reduce: str,
+    *,
+    include_self: bool = True,
+) -> Any:
+    """Add up, and divide by how many there are; other reductions stay."""
+    if reduce not in ("sum", "mean"):
+        return NotImplemented
+    start = value
+    if not include_self:
+        start = value.scatter(dim, index, torch.zeros_like(source))
+    total = start.scatter_add(dim, index, source)
+    if reduce == "sum":
+        return total
+    ones = torch.ones_like(source)
+    count = torch.ones_like(value) if include_self else torch.zeros_like(value)
+    count = count.scatter_add(dim, index, ones)
+    return total / count.clamp(min=1)
+
+
+_SPELLED_OUT: dict[Any, Callable[..., Any]] = {
+    _aten.angle.default: _angle,
+    _aten._cdist_forward.default: _distances,
+    _aten.clamp.Tensor: _clamp,
+    _aten.linalg_vector_norm.default: _norm,
+    _aten.polar.default: _polar,
+    _aten.scatter_reduce.two: _scattered,
+    _aten.var_mean.correction: _variance_and_mean,
+}

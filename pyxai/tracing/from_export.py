@@ -96,6 +96,12 @@ def _origin(fx_node: Any) -> tuple[str, str]:
     return label, fx_node.meta.get("stack_trace") or ""
 
 
+def _note_complex(node: Node, fx_node: Any) -> None:
+    leaves = pytree.tree_leaves(fx_node.meta.get("val"))
+    if any(isinstance(value, Tensor) and value.is_complex() for value in leaves):
+        node.memory["complex"] = True
+
+
 def _hint(size: Any) -> float:
     """Return the size that was traced where it follows the batch, else 0; asks for no guard."""
     return float(size.node.hint or 0) if isinstance(size, torch.SymInt) else 0.0
@@ -127,6 +133,7 @@ class _Builder:
         attributed = position < self.n_inputs
         node = Node(0, "input" if attributed else "argument", fx_node.name, depends=attributed)
         self.known[fx_node] = self.add(node)
+        _note_complex(node, fx_node)
         if attributed:
             self.inputs.append(node)
             shape = fx_node.meta["val"].shape
@@ -141,6 +148,7 @@ class _Builder:
         # Tensors made inside forward exist in the exported program only.
         constant = exported.constants.get(spec.target)
         node = self.add(Node(0, "state", name))
+        _note_complex(node, fx_node)
         self.states.append((node, name, constant if isinstance(constant, Tensor) else None))
         self.known[fx_node] = node
 
@@ -161,6 +169,7 @@ class _Builder:
             0, "call", op, fx_node.target, args, keyword_only,
             module=label, trace=trace,
         )  # fmt: skip
+        _note_complex(node, fx_node)
         source = args.get("0")
         if op == "getitem" and isinstance(source, list):
             self.known[fx_node] = source[args["1"]]

@@ -155,7 +155,9 @@ class Call:
         Returns
         -------
         dict
-            Per name a tensor in the dtype of ``relevance``, or a list for a list argument.
+            Per name a tensor in the dtype of ``relevance``, or a list for a list argument; real
+            for real arguments, complex for complex ones. The cotangent of a complex value ``z``
+            is the ``m`` of ``Re(conj(m) dz)``, as in torch.
         """
         names = self.dependents() if wrt is None else tuple(wrt)
         return vector_jacobian(self, relevance, names, run, replaced)
@@ -168,10 +170,13 @@ class Call:
         first = relevance
         if isinstance(relevance, list):
             first = next(part for part in relevance if part is not None)
-        nothing, run = first.new_zeros(()), self.runs[0]
+        run, real = self.runs[0], first.dtype.to_real()
 
         def stand_in(node: Node) -> Any:
-            return nothing.expand(run.shape(node)) if node.depends else run[node]
+            if not node.depends:
+                return run[node]
+            dtype = real.to_complex() if node.is_complex else real
+            return first.new_zeros((), dtype=dtype).expand(run.shape(node))
 
         names = self.dependents()
         for name in names:

@@ -93,6 +93,18 @@ class Node:
         """Source line and module path, for error messages."""
         return f"{self.source}, module {self.module}" if self.module else self.source
 
+    @property
+    def is_complex(self) -> bool:
+        """Whether the value is complex."""
+        return bool(self.memory.get("complex"))
+
+    def touches_complex(self) -> bool:
+        """Whether the value or an operand of it is complex."""
+        if "touches complex" not in self.memory:
+            operands = any(operand.is_complex for operand in self.operands())
+            self.memory["touches complex"] = self.is_complex or operands
+        return bool(self.memory["touches complex"])
+
     def operands(self) -> Iterator[Node]:
         """Yield every node among the arguments, with repetitions."""
         return operands(self.args.values())

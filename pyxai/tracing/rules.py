@@ -57,7 +57,7 @@ class RuleTable:
 
     def extended(self, method: str | None = None) -> RuleTable:
         """Return a copy to which rules can be added without changing this table."""
-        copy = RuleTable(method or self.method, fallback=self.fallback)
+        copy = type(self)(method or self.method, fallback=self.fallback)
         copy._rules.update(self._rules)
         return copy
 

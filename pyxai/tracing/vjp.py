@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from pyxai._errors import UnsupportedOperationError
+
 if TYPE_CHECKING:
     from pyxai.tracing.interpreter import Call
 
@@ -30,9 +32,7 @@ class _Context:
 
     def get(self, name: str) -> Any:
         value = self.replaced[name] if name in self.replaced else self.call.get(name, self.run)
-        if isinstance(value, Tensor) and value.is_floating_point() and value.dtype != self.dtype:
-            return value.to(self.dtype)
-        return value
+        return _cast(value, self.dtype)
 
     def shape(self, name: str) -> torch.Size:
         value = self.replaced.get(name)
@@ -62,7 +62,7 @@ def vector_jacobian(
         joined = _joined(call, cotangent, run)
         if joined is not None:
             return {"self": joined}
-    form = _CLOSED_FORMS.get(call.node.op)
+    form = None if call.node.touches_complex() else _CLOSED_FORMS.get(call.node.op)
     if form is not None and isinstance(cotangent, Tensor):
         context = _Context(call, run, replaced, cotangent.dtype)
         result = {name: form(context, cotangent, name) for name in names}
@@ -105,7 +105,7 @@ def _by_autograd(
 ) -> dict[str, Any]:
     """Run the op once more under autograd and differentiate it."""
     parts = cotangent if isinstance(cotangent, list) else [cotangent]
-    dtype = next(part.dtype for part in parts if part is not None)
+    dtype = next(part.dtype for part in parts if part is not None).to_real()
     context = _Context(call, run, replaced, dtype)
     leaves: list[Tensor] = []
 
@@ -124,14 +124,21 @@ def _by_autograd(
             for out, part in zip(values, parts, strict=False)
             if part is not None and out.requires_grad
         ]
-        if not pairs or not leaves:
+        if not pairs:  # whole numbers, or an op that torch knows no derivative of
+            raise _without_derivative(call)
+        if not leaves:
             grads: list[Tensor | None] = [None] * len(leaves)
         else:
             outs, seeds = zip(*pairs, strict=True)
             seeds = tuple(seed.to(out.dtype) for out, seed in pairs)
-            grads = list(torch.autograd.grad(outs, leaves, seeds, allow_unused=True))
+            try:
+                grads = list(torch.autograd.grad(outs, leaves, seeds, allow_unused=True))
+            except (NotImplementedError, RuntimeError) as error:
+                if "not implemented" not in str(error):
+                    raise
+                raise _without_derivative(call) from error
     found = [
-        torch.zeros_like(point, requires_grad=False) if grad is None else grad.to(dtype)
+        torch.zeros_like(point, requires_grad=False) if grad is None else grad
         for point, grad in zip(leaves, grads, strict=True)
     ]
     result: dict[str, Any] = {}
@@ -147,6 +154,11 @@ def _by_autograd(
     return result
 
 
+def _without_derivative(call: Call) -> UnsupportedOperationError:
+    node = call.node
+    return UnsupportedOperationError(f"{node.op} has no derivative in torch, at {node.where}")
+
+
 def _recordable(value: Any) -> Any:
     """Copy tensors made in inference mode, which autograd cannot record."""
     if isinstance(value, (list, tuple)):
@@ -158,7 +170,7 @@ def _leaf(value: Any, leaves: list[Tensor]) -> Any:
     """Return floating tensors as autograd leaves, which are collected in ``leaves``."""
     if isinstance(value, (list, tuple)):
         return [_leaf(item, leaves) for item in value]
-    if not (isinstance(value, Tensor) and value.is_floating_point()):
+    if not (isinstance(value, Tensor) and (value.is_floating_point() or value.is_complex())):
         return value
     leaves.append(value.detach().requires_grad_())
     return leaves[-1]
@@ -169,6 +181,8 @@ def _cast(value: Any, dtype: torch.dtype) -> Any:
         return [_cast(item, dtype) for item in value]
     if isinstance(value, Tensor) and value.is_floating_point():
         return value.to(dtype)
+    if isinstance(value, Tensor) and value.is_complex():
+        return value.to(dtype.to_complex())
     return value
 
 

@@ -58,6 +58,32 @@ def test_an_input_of_zeros_gives_finite_numbers(name):
         assert torch.isfinite(values).all()
 
 
+class Masked(nn.Module):
+    """Leave the last class out of the probabilities."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        scores = self.net(x)
+        last = torch.arange(scores.shape[1]) == scores.shape[1] - 1
+        return scores.masked_fill(last, -torch.inf).softmax(1)
+
+
+@NO_NOISE
+@NO_ORDER
+@pytest.mark.filterwarnings("ignore:.*has no ReLU|.*the model has none")
+@pytest.mark.parametrize("name", NAMES)
+def test_minus_infinity_inside_gives_finite_numbers(name):
+    """Scores of classes that are masked."""
+    example = example_of(name)
+    model, x = Masked(make_net(example)), make_inputs(example)
+    for values in parts(run(name, model, x, **UNITS.get(name, {})).attributions):
+        assert torch.isfinite(values).all()
+        assert values.any()
+
+
 class Unread(nn.Module):
     """Leave the second input alone."""
 

@@ -39,8 +39,9 @@ class DeepLift(GradientAttribution):
     ``a_i = (x_i - b_i) M_i`` with ``M`` the product of multipliers along the graph, summed over
     paths [1]_. The attributions sum to ``f(x) - f(b)`` for every model all of whose ops have a
     rule; an op without one is an error that names it. Functional and re-used activations,
-    in-place ops, residual sums, products of two inputs, attention, norms, softmax, max pooling
-    and recurrent layers have complete rules, and no row depends on another.
+    in-place ops, residual sums, products of two inputs, attention, norms, softmax, max pooling,
+    order statistics, Fourier transforms and recurrent layers have complete rules, and no row
+    depends on another.
 
     Parameters
     ----------

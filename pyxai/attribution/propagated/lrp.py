@@ -26,7 +26,7 @@ from pyxai.runner import Target
 from pyxai.runner.arguments import as_arguments, take_arguments
 from pyxai.runner.mixing import per_output
 from pyxai.runner.state import find_modules, warn_if_training
-from pyxai.tracing import trace_rows
+from pyxai.tracing import RuleTable, trace_rows
 
 __all__ = ["LRP"]
 
@@ -41,7 +41,9 @@ class LRP(GradientAttribution):
     by contribution (epsilon rule); activations pass relevance on; a max pool gives it to the
     maximum; in a product of an activation with a gate (a sigmoid or softmax: LSTM, attention) the
     signal takes all, and other products share in halves. A batch norm is part of the layer before
-    it. An op without a rule is an error that names it.
+    it, also behind ops that only move values. Linear maps between real values that are made of
+    complex ones (Fourier transforms) are one layer by the epsilon rule. An op without a rule is an
+    error that names it.
 
     Parameters
     ----------
@@ -226,7 +228,7 @@ class LRP(GradientAttribution):
         return result, self.compute_convergence_delta(result, output)
 
     _start = "output"
-    _table = RELEVANCE
+    _table: RuleTable = RELEVANCE
 
     def _engine(self, inputs: tuple[Tensor, ...], arguments: tuple[Any, ...]) -> RelevanceEngine:
         graph = trace_rows(self.model, inputs, arguments)

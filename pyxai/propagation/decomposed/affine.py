@@ -19,7 +19,7 @@ from pyxai.propagation.decomposed.split import (
     refusal,
     split_of,
 )
-from pyxai.tracing import Call
+from pyxai.tracing import LINEAR_MAPS, Call
 from pyxai.tracing.interpreter import invoke
 from pyxai.tracing.nodes import op_names
 from pyxai.tracing.vjp import batch_norm_scale
@@ -32,6 +32,7 @@ __all__ = [
     "divided",
     "embedding",
     "finish",
+    "mapped",
     "moved",
     "summed",
 ]
@@ -134,6 +135,14 @@ def _listed(call: Call) -> Any:
     if split.errors is not None:
         split.note(call, result + _run(call, split, split.rest))
     return result
+
+
+def mapped(call: Call) -> Any:
+    """Apply a linear map of whole tensors to each part; what it is made of is constant."""
+    moving = split_of(call).moving(call)
+    if not LINEAR_MAPS[call.node.op].issuperset(moving):
+        raise refusal(call, moving)
+    return _listed(call)
 
 
 def _words(call: Call) -> Any:

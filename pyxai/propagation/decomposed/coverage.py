@@ -20,7 +20,7 @@ from pyxai.propagation.decomposed.kinds import FROZEN, SOFTMAX, SPLIT, WORDS
 from pyxai.propagation.decomposed.norms import NORMS
 from pyxai.propagation.decomposed.selections import EXTREMA, ORDERED, POOLS, picks
 from pyxai.propagation.decomposed.totals import Totals
-from pyxai.tracing import BILINEAR, POSITIVE, STRUCTURAL, Call, Node, Run
+from pyxai.tracing import BILINEAR, LINEAR_MAPS, POSITIVE, STRUCTURAL, Call, Node, Run
 from pyxai.tracing.interpreter import invoke
 from pyxai.tracing.nodes import operands, substitute
 
@@ -130,6 +130,8 @@ class Coverage:
         if node.op in _POOLED:
             ones = self._at(call, lambda each: torch.ones_like(self.known[each]))
             return self._quotient(call, self._at(call, lambda each: self.known[each]), ones)
+        if node.op in LINEAR_MAPS:
+            return self._mapped(call)
         if node.op in (*POOLS, *EXTREMA) or (node.op in ORDERED and "dim" in node.args):
             source = node.args[call.sole()]
             return picks(call, self.totals.lean(source))(self.known[source])
@@ -190,6 +192,26 @@ class Coverage:
         whole = self._at(call, lambda each: torch.ones_like(self.known[each]))
         part, whole = (torch.nan_to_num(each - nothing, nan=0.0) for each in (part, whole))
         return self._quotient(call, part, whole)
+
+    def _mapped(self, call: Call) -> Tensor:
+        """Mean over the axes of a linear map of whole tensors."""
+        op, found = call.node.op, []
+        shape = self.totals.shape(self._first(call.node))
+        for name in self._names(call):
+            share = self.known[call.node.args[name]]
+            if op == "view_as_complex":
+                share = share.mean(-1)
+            elif op == "view_as_real":
+                share = share.unsqueeze(-1)
+            elif op.startswith("_fft"):
+                share = share.mean(call["dim"], keepdim=True)
+            elif op.startswith("grid_sampler"):
+                share = share.mean(tuple(range(2, share.dim())), keepdim=True)
+            elif "solve" in op:
+                left = call["left"] if "left" in call.node.args else True
+                share = share.mean(-2 if left else -1, keepdim=True)
+            found.append(share.expand(shape))
+        return torch.stack(found).mean(0)
 
     def _elementwise(self, call: Call) -> Tensor:
         """Mean over what is read together: both operands, or an axis."""

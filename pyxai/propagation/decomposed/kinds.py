@@ -24,8 +24,8 @@ SOFTMAX = op_names("_safe_softmax _softmax")
 _DENOMINATORS = SOFTMAX | {"rsqrt"}
 # Ops that return values and where they were found.
 _WITH_PLACES = op_names(
-    """adaptive_max_pool2d adaptive_max_pool3d max max_pool2d_with_indices max_pool3d_with_indices
-    min sort topk"""
+    """adaptive_max_pool2d adaptive_max_pool3d cummax cummin kthvalue max max_pool2d_with_indices
+    max_pool3d_with_indices median min nanmedian sort topk"""
 )
 
 
@@ -78,4 +78,4 @@ def _kind(node: Node, sources: set[str]) -> str:
 
 def _to_numbers(node: Node) -> bool:
     dtype = node.args.get("dtype")
-    return dtype is not None and bool(dtype.is_floating_point)
+    return dtype is not None and bool(dtype.is_floating_point or dtype.is_complex)

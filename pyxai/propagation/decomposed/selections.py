@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pyxai.propagation.decomposed.functions import function
 from pyxai.propagation.decomposed.split import ABSENT, refusal, split_of
+from pyxai.propagation.multipliers.order_statistics import RANKED
 from pyxai.propagation.multipliers.ordered import POOLS
 from pyxai.tracing import Call
 from pyxai.tracing.interpreter import invoke
@@ -18,7 +19,7 @@ from pyxai.tracing.interpreter import invoke
 __all__ = ["EXTREMA", "ORDERED", "POOLS", "WINNERS", "extremum", "ordered", "pool", "winner"]
 
 EXTREMA = ("amax", "amin")
-ORDERED = ("max", "min", "sort", "topk")
+ORDERED = ("max", "min", *RANKED)
 WINNERS = ("fmax", "fmin", "maximum", "minimum")
 Pick = Callable[[Tensor], Tensor]
 

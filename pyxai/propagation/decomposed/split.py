@@ -9,7 +9,7 @@ used, the total stands, like a constant.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -231,6 +231,8 @@ class Split:
 
     def _with_share(self, call: Call, linear: Tensor, constant: Constant) -> Tensor:
         """Add the group's share of a constant to the linear part."""
+        if linear.is_complex():  # its real and its imaginary part each have one
+            return _joined(self._with_share(call, *_parts(linear, constant, k)) for k in (0, 1))
         judged = constant.judged or Judged(linear, constant.total, constant.magnitude)
         rounding = 0.0 if judged.magnitude is None else self._rounding(call, linear)
         if _has_kernel(linear) and _per_row(rounding, linear):
@@ -357,3 +359,18 @@ def refusal(call: Call, names: Sequence[str]) -> UnsupportedOperationError:
         f"contextual decomposition has no rule for {call.node.op} whose arguments {list(names)} "
         f"depend on the inputs, at {call.node.where}"
     )
+
+
+def _parts(linear: Tensor, constant: Constant, place: int) -> tuple[Tensor, Constant]:
+    """Return the real or the imaginary part of what is shared."""
+
+    def part(value: Tensor) -> Tensor:
+        whole = value if value.is_complex() else torch.complex(value, torch.zeros_like(value))
+        return torch.view_as_real(whole.resolve_conj()).select(-1, place).contiguous()
+
+    assert constant.judged is None
+    return part(linear), Constant(part(constant.value), part(constant.total), constant.magnitude)
+
+
+def _joined(parts: Iterable[Tensor]) -> Tensor:
+    return torch.complex(*parts)

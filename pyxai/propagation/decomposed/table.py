@@ -12,18 +12,30 @@ from pyxai.propagation.decomposed.kinds import FROZEN, SOFTMAX
 from pyxai.propagation.decomposed.policies import Policies
 from pyxai.propagation.decomposed.split import split_of
 from pyxai.propagation.multipliers.rescale import ELEMENTWISE
-from pyxai.tracing import BILINEAR, POSITIVE, STRUCTURAL, Call, Graph, Node, Rule, RuleTable
+from pyxai.tracing import (
+    BILINEAR,
+    LINEAR_MAPS,
+    POSITIVE,
+    STRUCTURAL,
+    Call,
+    Graph,
+    Node,
+    Rule,
+    RuleTable,
+)
 from pyxai.tracing.nodes import op_names
 
 __all__ = ["DecompositionTable"]
 
 # Functions of an axis or of two operands.
 _FUNCTIONS = ELEMENTWISE | op_names(
-    """_log_softmax atan2 copysign cumprod hypot lerp linalg_vector_norm logaddexp logaddexp2
-    logsumexp pow prod remainder square std var xlogy"""
+    """_log_softmax atan2 copysign cumprod floor_divide fmod heaviside hypot igamma igammac ldexp
+    lerp linalg_vector_norm logaddexp logaddexp2 logcumsumexp logsumexp pow prod remainder
+    special_xlog1py special_zeta square std var xlogy"""
 )
 _RULES = RuleTable("contextual decomposition")
 _RULES.add(affine.moved, STRUCTURAL | POSITIVE | {"neg", "scatter_add", "upsample_bicubic2d"})
+_RULES.add(affine.mapped, LINEAR_MAPS)
 _RULES.add(affine.summed, ("add", "sub", "rsub"))
 _RULES.add(affine.bilinear, BILINEAR)
 _RULES.add(affine.divided, ("div",))

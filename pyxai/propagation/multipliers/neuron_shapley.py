@@ -28,7 +28,7 @@ from pyxai._errors import UnsupportedOperationError
 from pyxai.propagation.multipliers.rescale import BINARY, ELEMENTWISE, RESCALE, gradient
 from pyxai.propagation.multipliers.reveal_cancel import scale_of
 from pyxai.propagation.multipliers.secant import elementwise_secant, eps_of, pair
-from pyxai.tracing import STRUCTURAL, Call, Node, Rule, RuleTable, Run, is_affine
+from pyxai.tracing import LINEAR_MAPS, STRUCTURAL, Call, Node, Rule, RuleTable, Run, is_affine
 from pyxai.tracing.vjp import reduce_to
 
 __all__ = ["EXACT_INPUTS", "Edges", "neuron_shapley"]
@@ -67,7 +67,7 @@ class Fan:
 
     def of(self, node: Node) -> Tensor | None:
         """Return the contributions to a value, ``None`` if it is a unit of its own."""
-        if node.kind != "call" or not (node.op == "getitem" or is_affine(node)):
+        if _is_unit(node):
             return None
         if node.op == "getitem":
             source = node.args["0"]
@@ -109,7 +109,7 @@ class Fan:
 
     def count(self, node: Node) -> int | None:
         """Return how many contributions a value has, ``None`` if it is a unit of its own."""
-        if node.kind != "call" or not (node.op == "getitem" or is_affine(node)):
+        if _is_unit(node):
             return None
         if node.op == "getitem":
             batch_norm = node.args["0"].op == "_native_batch_norm_legit_no_training"
@@ -127,6 +127,13 @@ class Fan:
             f"Deep SHAP with rule='neuron_shapley' has no rule for {node.op} between the weights "
             f"and the activation of a neuron, at {node.where}; rule='rescale' has"
         )
+
+
+def _is_unit(node: Node) -> bool:
+    """Whether a value counts as one input of a neuron, whatever it is made of."""
+    if node.kind != "call" or not (node.op == "getitem" or is_affine(node)):
+        return True
+    return node.touches_complex() or node.op in LINEAR_MAPS or node.op == "lerp"
 
 
 def _carry(call: Call, name: str, part: Tensor) -> Tensor:

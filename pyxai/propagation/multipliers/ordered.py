@@ -79,7 +79,7 @@ def extremum(call: Call, multiplier: Any) -> dict[str, Tensor]:
     for axis in axes:
         width *= x.shape[axis]
     flat = [value.reshape(-1, width) for value in moved]
-    lowest = call.node.op in ("amin", "min")
+    lowest = call.node.op in ("all", "amin", "min")
     pick = torch.argmin if lowest else torch.argmax
     at_x, at_b = (pick(value, 1, keepdim=True) for value in flat)
     found = _spread(call, given.reshape(-1, 1), flat[0], flat[1], (at_x, at_b), lowest)

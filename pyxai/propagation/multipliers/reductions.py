@@ -25,6 +25,7 @@ __all__ = [
     "group_norm",
     "layer_norm",
     "log_softmax",
+    "logcumsumexp",
     "logsumexp",
     "power_sum",
     "softmax",
@@ -116,6 +117,26 @@ def logsumexp(call: Call, multiplier: Tensor) -> dict[str, Tensor]:
     return {"self": made.share * given + made.of_scores(made.weights * given, dims)}
 
 
+def logcumsumexp(call: Call, multiplier: Tensor) -> dict[str, Tensor]:
+    """``y_k`` is the logarithmic sum of the first k scores, each rescaled by itself."""
+    dim = call["dim"]
+    x, b = (value.movedim(dim, -1) for value in pair(call, "self", multiplier.dtype))
+    given = multiplier.movedim(dim, -1)
+    found = torch.zeros_like(x)
+    for k in range(x.shape[-1]):
+        start, end = x[..., : k + 1], b[..., : k + 1]
+        logs = [value.logsumexp(-1, keepdim=True) for value in (start, end)]
+        shift = torch.maximum(*logs)
+        shift = torch.where(shift == -math.inf, torch.zeros_like(shift), shift)
+        weights, total = (
+            exp_secant(start - shift, end - shift),
+            exp_secant(*(v - shift for v in logs)),
+        )
+        total = torch.where(total == 0, torch.ones_like(total), total)
+        found[..., : k + 1] += given[..., k : k + 1] * weights / total
+    return {"self": found.movedim(-1, dim)}
+
+
 def _normalized(
     x: Tensor, b: Tensor, multiplier: Tensor, dims: list[int], eps: float, centre: bool
 ) -> Tensor:
@@ -192,10 +213,6 @@ def _powers(x: Tensor, b: Tensor, order: float) -> Tensor:
 def vector_norm(call: Call, multiplier: Tensor) -> dict[str, Tensor]:
     """``y = (sum |h|^p)^(1/p)``: secant of the power, sum, secant of the root."""
     order = float(call["ord"])
-    if not 0 < order < math.inf:
-        raise UnsupportedOperationError(
-            f"DeepLIFT has no rule for a norm of order {order}, at {call.node.where}"
-        )
     x, b = pair(call, "self", multiplier.dtype)
     dims = _dims(call["dim"], x.dim())
     sums = [(value.abs() ** order).sum(dims, keepdim=True) for value in (x, b)]

@@ -14,40 +14,46 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from pyxai._errors import UnsupportedOperationError
-from pyxai.propagation.multipliers import ordered, reductions
+from pyxai.propagation.multipliers import order_statistics, ordered, reductions
+from pyxai.propagation.multipliers.complex_values import ComplexRules
 from pyxai.propagation.multipliers.infinities import cut
 from pyxai.propagation.multipliers.secant import elementwise_secant, eps_of, pair
-from pyxai.tracing import AFFINE, BILINEAR, STRUCTURAL, Call, Node, RuleTable, is_affine
+from pyxai.tracing import AFFINE, BILINEAR, LINEAR_MAPS, STRUCTURAL, Call, Node, is_affine
 from pyxai.tracing.nodes import op_names
 from pyxai.tracing.vjp import reduce_to
 
 __all__ = ["ELEMENTWISE", "RESCALE", "affine", "elementwise", "product"]
 
 ELEMENTWISE = op_names(
-    """_prelu_kernel abs acos acosh asin asinh atan atanh bitwise_not ceil celu clamp clamp_max
-    clamp_min cos cosh digamma elu erf erfc erfinv exp exp2 expm1 floor frac gelu hardshrink
-    hardsigmoid hardswish hardtanh leaky_relu lgamma log log10 log1p log2 log_sigmoid_forward
-    logical_not logit mish nan_to_num reciprocal relu relu6 round rsqrt selu sgn sigmoid sign silu
-    sin sinc sinh softplus softshrink special_erfcx sqrt tan tanh threshold trunc"""
+    """_prelu_kernel abs acos acosh asin asinh atan atanh bitwise_not bucketize ceil celu clamp
+    clamp_max clamp_min cos cosh digamma elu erf erfc erfinv exp exp2 expm1 floor frac gelu
+    hardshrink hardsigmoid hardswish hardtanh i0 leaky_relu lgamma log log10 log1p log2
+    log_sigmoid_forward logical_not logit mish nan_to_num polygamma reciprocal relu relu6 round
+    rsqrt searchsorted selu sgn sigmoid sign silu sin sinc sinh softplus softshrink special_entr
+    special_erfcx special_i0e special_i1 special_i1e special_log_ndtr special_ndtri sqrt tan tanh
+    threshold trunc"""
 )
 # Functions of two tensors, element by element; with one of them constant they are as above.
 BINARY = op_names(
     """atan2 bitwise_and bitwise_or bitwise_xor copysign div eq floor_divide fmax fmin fmod ge gt
-    heaviside hypot le logaddexp logaddexp2 logical_and logical_or logical_xor lt maximum minimum
-    ne pow remainder xlogy"""
+    heaviside hypot igamma igammac ldexp le logaddexp logaddexp2 logical_and logical_or logical_xor
+    lt maximum minimum ne pow remainder special_xlog1py special_zeta xlogy"""
 )
 # What a normalisation divides by, and what is done to it before.
 _ROOTS = op_names("sqrt std linalg_vector_norm")
 _SCALED = op_names("mul div")
 _SHIFTED = _SCALED | op_names("add clamp clamp_min maximum")
 # Values that a gradient does not flow through and that must agree between input and baseline.
-FIXED = op_names("all any argmax argmin argsort isinf isnan isfinite bucketize")
+FIXED = op_names("argmax argmin argsort isinf isnan isfinite")
+# Arguments that say which elements are taken.
+SELECTORS = op_names("condition index indices mask")
 
 
 def gradient(call: Call, multiplier: Any) -> dict[str, Any]:
@@ -55,7 +61,7 @@ def gradient(call: Call, multiplier: Any) -> dict[str, Any]:
     return call.vjp(multiplier)
 
 
-RESCALE = RuleTable("DeepLIFT", fallback=gradient)
+RESCALE = ComplexRules("DeepLIFT", fallback=gradient)
 RESCALE.add(reductions.softmax, ("_softmax", "_safe_softmax"))
 RESCALE.add(reductions.log_softmax, ("_log_softmax",))
 RESCALE.add(reductions.logsumexp, ("logsumexp",))
@@ -66,17 +72,35 @@ RESCALE.add(reductions.deviation, ("std",))
 RESCALE.add(reductions.power_sum, ("prod", "cumprod"))
 RESCALE.add(ordered.max_pool, ordered.POOLS)
 RESCALE.add(ordered.extremum, ordered.EXTREMA)
+RESCALE.add(order_statistics.ranked, order_statistics.RANKED)
+RESCALE.add(order_statistics.scattered_extremum, ("scatter_reduce",))
+RESCALE.add(reductions.logcumsumexp, ("logcumsumexp",))
 
 
-@RESCALE.register(*AFFINE)
+@RESCALE.register(*AFFINE, *LINEAR_MAPS)
 def affine(call: Call, multiplier: Any) -> dict[str, Any]:
     """Transpose an affine op: its own contributions are ``W (h - h_b)``."""
-    if not is_affine(call.node):
-        raise UnsupportedOperationError(
-            f"DeepLIFT has no rule for {call.node.op} whose arguments {list(call.dependents())} "
-            f"depend on the inputs, at {call.node.where}"
-        )
-    return call.transpose(multiplier)
+    if is_affine(call.node):
+        return call.transpose(multiplier)
+    if order_statistics.is_taken_by_rank(call.node):
+        return order_statistics.taken_by_rank(call, multiplier)
+    names = call.dependents()
+    selectors = [name for name in names if name in SELECTORS]
+    if call.node.op in STRUCTURAL and all(_same(call.get(n, 0), call.get(n, 1)) for n in selectors):
+        rest = [name for name in names if name not in selectors]
+        return {**dict.fromkeys(selectors), **call.vjp(multiplier, wrt=rest)}
+    differs = " and differ between input and baseline" if selectors else ""
+    raise UnsupportedOperationError(
+        f"DeepLIFT has no rule for {call.node.op} whose arguments {list(names)} depend on the "
+        f"inputs{differs}, at {call.node.where}"
+    )
+
+
+def _same(first: Any, second: Any) -> bool:
+    """Whether two selectors, or lists of them, are equal."""
+    if isinstance(first, (list, tuple)):
+        return all(_same(*both) for both in zip(first, second, strict=True))
+    return first is None or torch.equal(first, second)
 
 
 @RESCALE.register("_to_copy", "to")
@@ -190,6 +214,58 @@ def binary(call: Call, multiplier: Tensor) -> dict[str, Tensor]:
     return result
 
 
+@RESCALE.register("any", "all")
+def truth(call: Call, multiplier: Tensor) -> dict[str, Any]:
+    """Take the largest of truth values, or the smallest."""
+    if call["self"].dtype != torch.bool:
+        still: dict[str, Any] = fixed(call, multiplier)
+        return still
+    return ordered.extremum(call, multiplier)
+
+
+@RESCALE.register("index_put")
+def put(call: Call, multiplier: Tensor) -> dict[str, Any]:
+    """Read ``h[mask] = v`` as a choice between both, if ``v`` is one number or does not move."""
+    places = call.get("indices")
+    masks = [place for place, index in enumerate(places) if index is not None]
+    one = len(masks) == 1 and places[masks[0]].dtype == torch.bool and not call["accumulate"]
+    if not (call.depends("indices") and one and call["values"].numel() == 1):
+        plain: dict[str, Any] = affine(call, multiplier)
+        return plain
+    shape, dtype = call.shape("self"), multiplier.dtype
+    ends = []
+    for run in (0, 1):
+        mask = call.get("indices", run)[masks[0]]
+        after = len(shape) - masks[0] - mask.dim()
+        ends.append(mask.reshape(*[1] * masks[0], *mask.shape, *[1] * after).to(dtype))
+    values = {name: list(pair(call, name, dtype)) for name in ("values", "self")}
+    found = _chosen(call, multiplier, (ends[0], ends[1]), values)
+    result = {n: reduce_to(found[n], call.shape(n)) for n in values if call.depends(n)}
+    each: list[Tensor | None] = [None] * len(places)
+    each[masks[0]] = reduce_to(found["selector"], ends[0].shape).reshape(places[masks[0]].shape)
+    return {**result, "indices": each}
+
+
+def _chosen(
+    call: Call,
+    multiplier: Tensor,
+    selected: tuple[Tensor, Tensor],
+    values: Mapping[str, Sequence[Tensor]],
+) -> dict[str, Tensor]:
+    """Return multipliers of ``c x + (1 - c) y``, of what is chosen, the other, and ``c``."""
+    share = (selected[0] + selected[1]) / 2
+    chosen, other = values
+    means = []
+    for ends in values.values():
+        ends = cut(ends) if call.options.get("cut") else ends
+        means.append((ends[0] + ends[1]) / 2)
+    # A condition that does not change contributes nothing, even between infinite branches.
+    still = selected[0] == selected[1]
+    jump = torch.where(still, torch.zeros_like(multiplier), means[0] - means[1])
+    parts = {chosen: share, other: 1 - share, "selector": jump}
+    return {name: multiplier * slope for name, slope in parts.items()}
+
+
 @RESCALE.register("where", "masked_fill")
 def choice(call: Call, multiplier: Tensor) -> dict[str, Any]:
     """Read ``where(c, x, y)`` as ``c x + (1 - c) y`` with ``c`` in {0, 1}."""
@@ -197,24 +273,14 @@ def choice(call: Call, multiplier: Tensor) -> dict[str, Any]:
         return call.transpose(multiplier)
     selector = "condition" if call.node.op == "where" else "mask"
     chosen, other = ("self", "other") if selector == "condition" else ("value", "self")
-    dtype = multiplier.dtype
-    c_x, c_b = (value.to(dtype) for value in (call.get(selector, 0), call.get(selector, 1)))
-    share = (c_x + c_b) / 2
-    result = {}
-    if call.depends(chosen):
-        result[chosen] = reduce_to(multiplier * share, call.shape(chosen))
-    if call.depends(other):
-        result[other] = reduce_to(multiplier * (1 - share), call.shape(other))
-    if call.depends(selector):
-        means = []
-        for name in (chosen, other):
-            ends = [torch.as_tensor(call.get(name, run)).to(share) for run in (0, 1)]
-            ends = cut(ends) if call.options.get("cut") else ends
-            means.append((ends[0] + ends[1]) / 2)
-        # A condition that does not change contributes nothing, even between infinite branches.
-        jump = torch.where(c_x == c_b, torch.zeros_like(multiplier), means[0] - means[1])
-        result[selector] = reduce_to(multiplier * jump, call.shape(selector))
-    return result
+    selected = pair(call, selector, multiplier.dtype)
+    values = {
+        name: [torch.as_tensor(call.get(name, run)).to(selected[0]) for run in (0, 1)]
+        for name in (chosen, other)
+    }
+    found = _chosen(call, multiplier, selected, values)
+    found[selector] = found.pop("selector")
+    return {name: reduce_to(found[name], call.shape(name)) for name in call.dependents()}
 
 
 @RESCALE.register(*FIXED)

@@ -28,6 +28,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pyxai.propagation.multipliers.complex_values import ComplexRules
 from pyxai.propagation.multipliers.rescale import BINARY, ELEMENTWISE, RESCALE, gradient
 from pyxai.propagation.multipliers.secant import elementwise_secant, eps_of, pair
 from pyxai.tracing import (
@@ -345,10 +346,16 @@ def _collapsed(rule: Rule) -> Rule:
     return propagate
 
 
+class _Table(ComplexRules):
+    """A complex value counts as one contribution."""
+
+    def adapted(self, rule: Rule) -> Rule:
+        return _collapsed(rule)
+
+
 def reveal_cancel() -> RuleTable:
     """Return the rules of RevealCancel: Rescale's, with activations and weights replaced."""
-    table = RESCALE.extended("DeepLIFT RevealCancel")
-    table.fallback = _collapsed(gradient)
+    table = _Table("DeepLIFT RevealCancel", fallback=_collapsed(gradient))
     for op in RESCALE.ops:
         rule = RESCALE.rule_named(op)
         affine = op in STRUCTURAL | POSITIVE | BILINEAR or op in (

@@ -144,11 +144,18 @@ def derivative_of(call: Call, point: Tensor, name: str, fixed: dict[str, Any]) -
     return result
 
 
+def _as_given(call: Call, name: str, value: Any) -> Any:
+    given = call[name]
+    return value.to(given.dtype) if isinstance(given, Tensor) else value
+
+
 # Ops that return further tensors for their own backward.
 MULTIPLE = frozenset({"log_sigmoid_forward"})
 
 
 def _evaluate(call: Call, arguments: dict[str, Any]) -> Tensor:
+    if call.node.op.startswith("bitwise_"):  # of truth values and whole numbers
+        arguments = {name: _as_given(call, name, value) for name, value in arguments.items()}
     value = call.apply(0, **arguments)
     first: Tensor = value[0] if isinstance(value, (tuple, list)) else value
     return first

@@ -30,6 +30,7 @@ __all__ = [
     "ZPlusRule",
     "divide",
     "stabilized_divide",
+    "times",
 ]
 
 Share = Callable[["LinearOp", Tensor], Tensor]
@@ -374,6 +375,11 @@ def divide(numerator: Tensor, denominator: Tensor) -> Tensor:
     """Divide, with x / 0 = 0: where there is nothing to share by, nothing is shared."""
     empty = denominator == 0
     return (numerator / denominator.masked_fill(empty, 1.0)).masked_fill(empty, 0.0)
+
+
+def times(h: Tensor, slope: Tensor) -> Tensor:
+    """Multiply values with slopes; what an infinite one, a mask, cannot change is not its doing."""
+    return (h * slope).masked_fill_(slope == 0, 0.0)
 
 
 def stabilized_divide(numerator: Tensor, denominator: Tensor, epsilon: float) -> Tensor:

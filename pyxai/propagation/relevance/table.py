@@ -6,6 +6,7 @@ functions pass relevance on; a product with a gate gives it all to the signal.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -13,37 +14,37 @@ from torch import Tensor
 
 from pyxai._errors import UnsupportedOperationError
 from pyxai.propagation.multipliers import ordered
-from pyxai.propagation.multipliers.rescale import ELEMENTWISE
+from pyxai.propagation.multipliers.order_statistics import RANKED
+from pyxai.propagation.multipliers.rescale import BINARY, ELEMENTWISE, FIXED, SELECTORS, gradient
+from pyxai.propagation.relevance.complex_values import ComplexRelevance
 from pyxai.propagation.relevance.layers import LINEAR, Folded, folded, moved, operand_of, share
-from pyxai.propagation.relevance.rules import stabilized_divide
+from pyxai.propagation.relevance.rules import stabilized_divide, times
 from pyxai.tracing import (
     AFFINE,
     BILINEAR,
+    LINEAR_MAPS,
     STRUCTURAL,
     Call,
     Node,
-    RuleTable,
     is_affine,
 )
 from pyxai.tracing.nodes import op_names
 from pyxai.tracing.vjp import batch_norm_scale, reduce_to
 
-__all__ = ["RELEVANCE", "gradient"]
+__all__ = ["RELEVANCE"]
 
 NORMS = op_names("group_norm instance_norm layer_norm rms_norm")
 # Answers yes or no; softshrink and hardshrink are made of them.
 COMPARISONS = op_names("eq ge gt le lt ne")
 # What makes a factor of a product a gate, after ops that only move values around.
-GATES = op_names("_softmax _safe_softmax hardsigmoid sigmoid") | COMPARISONS
+_LOGIC = op_names("bitwise_and bitwise_or bitwise_xor logical_and logical_or logical_xor")
+_ANSWERS = op_names("all any bitwise_not isfinite isinf isnan logical_not") | COMPARISONS | _LOGIC
+GATES = op_names("_softmax _safe_softmax hardsigmoid sigmoid") | _ANSWERS
+_CHOICES = op_names("masked_fill where")
 _WINNERS = op_names("fmax fmin maximum minimum")
 
 
-def gradient(call: Call, relevance: Any) -> dict[str, Any]:
-    """Differentiate an op."""
-    return call.vjp(relevance)
-
-
-RELEVANCE = RuleTable("LRP", fallback=gradient)
+RELEVANCE = ComplexRelevance("LRP", fallback=gradient)
 
 
 @RELEVANCE.register(*STRUCTURAL)
@@ -51,22 +52,22 @@ def structural(call: Call, relevance: Any) -> dict[str, Any]:
     """Carry relevance back to where the values came from."""
     if isinstance(relevance, Folded):
         return {"self": moved(call, relevance)}
-    if call.node.op == "where" and call.depends("condition"):
-        return _but_the_selector(call, relevance, "condition")
-    if call.node.op == "masked_fill" and call.depends("mask"):
-        return _but_the_selector(call, relevance, "mask")
+    selectors = [name for name in call.dependents() if name in SELECTORS]
+    names = [name for name in call.dependents() if name not in selectors]
+    if selectors and not names:  # between constants: a step
+        if call.node.op not in _CHOICES:
+            raise _refusal(call)
+        return {name: reduce_to(relevance, call.shape(name)) for name in selectors}
+    if selectors:  # they get nothing
+        nothing = {
+            n: [None] * len(v) if isinstance(v := call[n], list) else None for n in selectors
+        }
+        return {**call.vjp(relevance, wrt=names), **nothing}
     found: dict[str, Any] = call.transpose(relevance)
     return found
 
 
-def _but_the_selector(call: Call, relevance: Tensor, selector: str) -> dict[str, Any]:
-    names = [name for name in call.dependents() if name != selector]
-    return {**call.vjp(relevance, wrt=names), selector: None}
-
-
-@RELEVANCE.register(
-    *ELEMENTWISE, *COMPARISONS, "_to_copy", "to", "square", "pow", "remainder", "fmod"
-)
+@RELEVANCE.register(*ELEMENTWISE, *BINARY, "_to_copy", "to", "square")
 def elementwise(call: Call, relevance: Any) -> dict[str, Any]:
     """Pass relevance through a function of single values."""
     given: Tensor = relevance[0] if isinstance(relevance, list) else relevance
@@ -74,19 +75,24 @@ def elementwise(call: Call, relevance: Any) -> dict[str, Any]:
     return {name: reduce_to(given, call.shape(name))}
 
 
-@RELEVANCE.register(*(AFFINE - STRUCTURAL), "div")
+@RELEVANCE.register(*(AFFINE - STRUCTURAL), *LINEAR_MAPS, "div")
 def affine(call: Call, relevance: Any) -> dict[str, Any]:
     """Share by contribution to the sum: ``h J' (R / (z + epsilon sign(z)))``."""
     if call.node.op == "div" and not is_affine(call.node):
         return _quotient(call, relevance)
     if not is_affine(call.node):
-        raise UnsupportedOperationError(
-            f"LRP has no rule for {call.node.op} whose arguments {list(call.dependents())} "
-            f"depend on the inputs, at {call.node.where}"
-        )
+        raise _refusal(call)
     if call.node.op == "_native_batch_norm_legit_no_training":
         return batch_norm(call, relevance[0])
     return _by_contribution(call, relevance)
+
+
+def _refusal(call: Call) -> UnsupportedOperationError:
+    names = list(call.dependents())
+    return UnsupportedOperationError(
+        f"LRP has no rule for {call.node.op} whose arguments {names} depend on the inputs, at "
+        f"{call.node.where}"
+    )
 
 
 def batch_norm(call: Call, relevance: Tensor) -> dict[str, Any]:
@@ -97,13 +103,15 @@ def batch_norm(call: Call, relevance: Tensor) -> dict[str, Any]:
     h = call["input"].to(relevance.dtype)
     slope = batch_norm_scale(call, relevance.dtype)
     z = _value(call).to(relevance.dtype)
-    return {"input": _times(h, slope * stabilized_divide(relevance, z, _epsilon(call)))}
+    return {"input": times(h, slope * stabilized_divide(relevance, z, _epsilon(call)))}
 
 
 def _by_contribution(call: Call, relevance: Any) -> dict[str, Any]:
-    s = stabilized_divide(relevance, _value(call).to(relevance.dtype), _epsilon(call))
-    parts = call.transpose(s)
-    return {name: _times(call[name].to(s.dtype), parts[name]) for name in call.dependents()}
+    several = isinstance(relevance, list)
+    given = relevance[0] if several else relevance
+    s = stabilized_divide(given, _value(call).to(given.dtype), _epsilon(call))
+    parts = call.transpose([s] if several else s)
+    return {name: times(call[name].to(s.dtype), parts[name]) for name in call.dependents()}
 
 
 def _value(call: Call) -> Tensor:
@@ -111,11 +119,6 @@ def _value(call: Call) -> Tensor:
     output = call.output()
     first: Tensor = output[0] if isinstance(output, (list, tuple)) else output
     return first
-
-
-def _times(h: Tensor, slope: Tensor) -> Tensor:
-    """Multiply values with slopes; what an infinite one, a mask, cannot change is not its doing."""
-    return (h * slope).masked_fill_(slope == 0, 0.0)
 
 
 def _quotient(call: Call, relevance: Tensor) -> dict[str, Any]:
@@ -143,14 +146,26 @@ def product(call: Call, relevance: Tensor) -> dict[str, Any]:
     if is_affine(call.node):
         return _by_contribution(call, relevance)
     names = call.dependents()
+    if call.node.op == "lerp":
+        return _between(call, relevance)
     signals = [name for name in names if not _is_gate(call.node.args[name])] or list(names)
     z = call.output().to(relevance.dtype)
     s = stabilized_divide(relevance, z, _epsilon(call)) / len(signals)
     parts = call.vjp(s, wrt=signals)
     result: dict[str, Any] = dict.fromkeys(names)
     for name in signals:
-        result[name] = _times(call[name].to(relevance.dtype), parts[name])
+        result[name] = times(call[name].to(relevance.dtype), parts[name])
     return result
+
+
+def _between(call: Call, relevance: Tensor) -> dict[str, Any]:
+    """Read the weight of a mean as a gate, beside what it is a mean of."""
+    names = call.dependents()
+    ends = [name for name in names if name != "weight"] or list(names)
+    s = stabilized_divide(relevance, call.output().to(relevance.dtype), _epsilon(call))
+    parts = call.vjp(s, wrt=ends)
+    found = {name: times(call[name].to(s.dtype), parts[name]) for name in ends}
+    return {**dict.fromkeys(names), **found}
 
 
 def _is_gate(node: Any) -> bool:
@@ -208,7 +223,46 @@ def _frozen_norm(call: Call, name: str, h: Tensor, s: Tensor) -> Tensor:
     return frozen
 
 
-@RELEVANCE.register("_softmax", "_safe_softmax", "_log_softmax", "logsumexp")
+@RELEVANCE.register(*_LOGIC)
+def logic(call: Call, relevance: Tensor) -> dict[str, Any]:
+    """Share equally between two answers."""
+    names = call.dependents()
+    return {name: reduce_to(relevance / len(names), call.shape(name)) for name in names}
+
+
+@RELEVANCE.register(*FIXED, "all", "any")
+def answer(call: Call, relevance: Any) -> dict[str, Any]:
+    """Stop where relevance comes to what has no derivative; as a gate or a selector none does."""
+    raise UnsupportedOperationError(
+        f"LRP has no rule for {call.node.op} whose value is more than a gate, at {call.node.where}"
+    )
+
+
+@RELEVANCE.register("cumprod", "linalg_vector_norm", "prod", "std", "var")
+def homogeneous(call: Call, relevance: Tensor) -> dict[str, Any]:
+    """Share by the terms of Euler's theorem: ``h_i df/dh_i``, which sum to ``degree f``."""
+    z = call.output().to(relevance.dtype)
+    s = stabilized_divide(relevance, z, _epsilon(call)) / _degree(call)
+    h = call["self"].to(relevance.dtype)
+    found = call.vjp(s)["self"]
+    # A norm or deviation of nothing is 0, as is what it shares.
+    return {"self": times(h, torch.where(found.isnan(), torch.zeros_like(found), found))}
+
+
+def _degree(call: Call) -> Tensor | int:
+    if call.node.op not in ("cumprod", "prod"):
+        return 2 if call.node.op == "var" else 1
+    shape, dim = call.shape("self"), call.node.args.get("dim")
+    if dim is None:
+        return math.prod(shape)
+    if call.node.op == "prod":
+        return shape[dim] if shape else 1
+    sizes = [1] * len(shape)
+    sizes[dim] = -1
+    return torch.arange(1, shape[dim] + 1, device=call["self"].device).reshape(sizes)
+
+
+@RELEVANCE.register("_softmax", "_safe_softmax", "_log_softmax", "logcumsumexp", "logsumexp")
 def softmax(call: Call, relevance: Tensor) -> dict[str, Any]:
     """Share by the first-order terms of the function at its input.
 
@@ -221,12 +275,20 @@ def softmax(call: Call, relevance: Tensor) -> dict[str, Any]:
     """
     z = call.output().to(relevance.dtype)
     s = stabilized_divide(relevance, z, _epsilon(call))
-    return {"self": _times(call["self"].to(relevance.dtype), call.vjp(s)["self"])}
+    return {"self": times(call["self"].to(relevance.dtype), call.vjp(s)["self"])}
 
 
-@RELEVANCE.register(*ordered.POOLS, *ordered.EXTREMA, *_WINNERS)
+@RELEVANCE.register(*ordered.POOLS, *ordered.EXTREMA, *RANKED, *_WINNERS, "scatter_reduce")
 def winner(call: Call, relevance: Any) -> dict[str, Any]:
     """Give all to the element that was taken."""
+    if call.node.op in _WINNERS and len(call.dependents()) == 1:
+        passed: dict[str, Any] = elementwise(call, relevance)
+        return passed
+    if isinstance(relevance, list) and relevance[1:] not in ([], [None]):
+        stopped: dict[str, Any] = answer(call, relevance)  # where it stood
+        return stopped
+    if call.depends("index") or call.node.args.get("reduce") == "prod":
+        raise _refusal(call)
     return call.vjp(relevance)
 
 

@@ -52,6 +52,8 @@ def is_piecewise_linear(model: Any, inputs: Tensor) -> bool:
 
 def _is_piece(node: Node) -> bool:
     names = set(node.dependents())
+    if node.touches_complex():  # a size is no piece of a plane
+        return is_affine(node)
     if node.op == "where":  # pieces chosen by a condition, which may depend on the inputs
         return True
     if node.op == "prelu":
