@@ -186,10 +186,12 @@ class DeepLift(GradientAttribution):
         total = torch.stack([flat_features(part).sum(1) for part in attributions]).sum(0)
         return result, per_output(total, change) - change
 
-    def _make_engine(self, inputs: tuple[Tensor, ...], arguments: tuple[Any, ...]) -> Engine:
+    def _make_engine(
+        self, inputs: tuple[Tensor, ...], arguments: tuple[Any, ...], **options: Any
+    ) -> Engine:
         """Trace the model (once per signature) and check that every op has a rule."""
         graph = trace_rows(self.model, inputs, arguments)
-        return Engine(graph, self.rule, self.strict, self._options)
+        return Engine(graph, self.rule, self.strict, {**self._options, **options})
 
     def _attributions(
         self,

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from pyxai._checks import check_int
+from pyxai._checks import check_int, check_number
 from pyxai._inputs import format_background, format_inputs, restore_form
 from pyxai.attribution.propagated.deep_lift import Custom, DeepLift, TensorOrTuple
+from pyxai.attribution.propagated.refined import Refined
 from pyxai.methods.store import register
 from pyxai.propagation.multipliers.blocks import attribute_blocks
-from pyxai.propagation.multipliers.engine import call_custom, target_seed
+from pyxai.propagation.multipliers.engine import Engine, call_custom, target_seed
 from pyxai.propagation.multipliers.pairs import Combine, Pairs, times_differences
 from pyxai.runner import Target
 from pyxai.runner.arguments import as_arguments
@@ -46,9 +48,10 @@ class DeepLiftShap(DeepLift):
     rule : {"rescale", "reveal_cancel", "neuron_shapley"}
         How a neuron shares its change among its inputs. ``"rescale"`` is what other libraries
         call Deep SHAP; ``"neuron_shapley"`` is the definition, Shapley values of the inputs of
-        each neuron: exact up to 12 inputs, else from permutations.
-    n_permutations : int
-        Permutations per neuron of more than 12 inputs, each followed by its reverse.
+        each neuron: exact up to 12 inputs, beyond by a quadrature that draws nothing.
+    n_permutations : int, optional
+        Sample neurons of more than 12 inputs instead: permutations per neuron, each followed by
+        its reverse. 16 of them err by 15 % at 40 inputs, 1000 by 2 %.
     seed : int
         Of these permutations; they are the same for all neurons and rows.
     strict : bool
@@ -80,14 +83,19 @@ class DeepLiftShap(DeepLift):
         multiply_by_inputs: bool = True,
         *,
         rule: str = "rescale",
-        n_permutations: int = 16,
+        n_permutations: int | None = None,
         seed: int = 0,
         strict: bool = True,
     ) -> None:
-        check_int("n_permutations", n_permutations, minimum=1)
+        if n_permutations is not None:
+            check_int("n_permutations", n_permutations, minimum=1)
         check_int("seed", seed, minimum=0)
         super().__init__(model, multiply_by_inputs, rule=rule, strict=strict)
         self._options |= {"seed": seed, "n_permutations": n_permutations}
+
+    def estimates_error(self, options: Mapping[str, Any]) -> bool:
+        """Tell whether there may be an error: only neurons of many inputs are not exact."""
+        return self.rule == "neuron_shapley"
 
     def attribute(  # type: ignore[override] # baselines have no default, as in captum
         self,
@@ -97,6 +105,9 @@ class DeepLiftShap(DeepLift):
         additional_forward_args: Any = None,
         return_convergence_delta: bool = False,
         custom_attribution_func: Custom | None = None,
+        *,
+        return_error: bool = False,
+        tolerance: float | None = None,
     ) -> Any:
         """Attribute the difference from the mean over baselines.
 
@@ -120,6 +131,13 @@ class DeepLiftShap(DeepLift):
             Takes tuples of multipliers, inputs and baselines of pairs (the first one, two or
             all), called once per chunk of pairs; the result is averaged over baselines.
 
+        return_error : bool
+            Whether to return how far the attributions may be off where neurons have many inputs: by
+            quadrature what half as many places change, by permutations a standard error; else 0.
+        tolerance : float, optional
+            Double the places, or the permutations, until every error of an example is at most this,
+            in units of the attributions.
+
         Returns
         -------
         Tensor or tuple of Tensor, shape [batch, *features]
@@ -127,6 +145,8 @@ class DeepLiftShap(DeepLift):
         Tensor, shape [batch * n_baselines]
             With ``return_convergence_delta``: one per pair, the baselines of an example side by
             side, in output units.
+        Tensor or tuple of Tensor, shape [batch, *features]
+            With ``return_error``.
 
         Raises
         ------
@@ -134,7 +154,14 @@ class DeepLiftShap(DeepLift):
             If an op of the model has no rule and ``strict``, or the model cannot be traced.
         ValueError, TypeError
             If an argument does not fit.
+
+        Warns
+        -----
+        PyxaiWarning
+            If the tolerance is not reached.
         """
+        if tolerance is not None and check_number("tolerance", tolerance) <= 0:
+            raise ValueError(f"tolerance must be positive and finite, got {tolerance}")
         given, is_tuple = format_inputs(inputs, gradients=True)
         background = format_background(_drawn(baselines, inputs), given, name="baselines")
         chosen = Target(target)
@@ -146,11 +173,27 @@ class DeepLiftShap(DeepLift):
             return target_seed(outputs, chosen, examples, n_repeats)
 
         combine = self._combine(custom_attribution_func)
-        means, delta = attribute_blocks(
-            self._make_engine, given, background, arguments, seed, combine, return_convergence_delta
-        )
-        result = restore_form(means, is_tuple)
-        return (result, delta) if return_convergence_delta else result
+
+        def run(**options: Any) -> tuple[tuple[Tensor, ...], Tensor | None]:
+            def make(x: tuple[Tensor, ...], further: tuple[Any, ...]) -> Engine:
+                return self._make_engine(x, further, **options)
+
+            return attribute_blocks(
+                make, given, background, arguments, seed, combine, return_convergence_delta
+            )
+
+        if self.rule == "neuron_shapley":
+            refined = Refined(run, self._options, return_error, tolerance)
+            means, delta, errors = refined.means, refined.delta, refined.errors
+        else:
+            means, delta = run()
+            errors = tuple(torch.zeros_like(mean) for mean in means)
+        result: list[Any] = [restore_form(means, is_tuple)]
+        if return_convergence_delta:
+            result.append(delta)
+        if return_error:
+            result.append(restore_form(errors, is_tuple))
+        return result[0] if len(result) == 1 else tuple(result)
 
     def _combine(self, custom: Custom | None) -> Combine:
         if custom is None and self._multiply_by_inputs:

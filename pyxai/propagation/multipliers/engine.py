@@ -46,7 +46,8 @@ class Engine:
     strict : bool
         Whether an op without a rule is an error.
     options : dict
-        ``eps``, and for sampled neuron-Shapley values ``seed`` and ``n_permutations``.
+        ``eps``, and for neuron-Shapley values ``n_permutations`` and ``seed`` or ``n_waves``, and
+        the set ``approximate`` that numbers of inputs of neurons enter whose values are not exact.
     """
 
     def __init__(self, graph: Graph, rule: str, strict: bool, options: dict[str, Any]) -> None:

@@ -6,8 +6,9 @@ For a neuron ``y = f(c + sum_i u_i)``, ``u_i = w_i (h_i - h_b_i)``, input ``i`` 
 
 with ``S`` ranging over the sets of other inputs with Shapley's weights and ``S(., .)`` the secant
 of ``f``: so ``m_i (h_i - h_b_i)`` is the Shapley value, and an input that does not move gets the
-limit. Exact up to :data:`EXACT_INPUTS` inputs; beyond, permutations and their reverses, the same
-ones for all neurons and rows, so that rows do not depend on each other. [1]_
+limit. Exact up to :data:`EXACT_INPUTS` inputs; beyond, integrals over random sums, or on request
+permutations and their reverses, the same ones for all neurons and rows, so that rows do not depend
+on each other. [1]_
 
 References
 ----------
@@ -25,6 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pyxai._errors import UnsupportedOperationError
+from pyxai.propagation.multipliers.random_sums import mean_secants
 from pyxai.propagation.multipliers.rescale import BINARY, ELEMENTWISE, RESCALE, gradient
 from pyxai.propagation.multipliers.reveal_cancel import scale_of
 from pyxai.propagation.multipliers.secant import elementwise_secant, eps_of, pair
@@ -255,7 +257,11 @@ def _activation(call: Call, multiplier: Any) -> Any:
     n = each.shape[0]
     if n <= EXACT_INPUTS:
         shares = _exact(each, start, slope)
+    elif call.options["n_permutations"] is None:
+        shares = mean_secants(each, start, slope, call.options["n_waves"])
+        call.options["approximate"].add(n)
     else:
+        call.options["approximate"].add(n)
         orders = _orders(n, call.options["n_permutations"], call.options["seed"])
         shares = torch.zeros_like(each)
         for order in orders:

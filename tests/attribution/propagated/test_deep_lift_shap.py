@@ -126,7 +126,9 @@ def test_many_inputs_are_sampled_the_same_way_for_every_row():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(20, 3), nn.ReLU(), nn.Linear(3, 1)).double()
     x, b = torch.randn(2, 3, 20, dtype=torch.float64)
-    make = lambda **options: DeepLiftShap(model, rule="neuron_shapley", **options)  # noqa: E731
+    make = lambda n_permutations=16, **options: DeepLiftShap(  # noqa: E731
+        model, rule="neuron_shapley", n_permutations=n_permutations, **options
+    )
     found, delta = make().attribute(x, b, return_convergence_delta=True)
     assert delta.abs().max() < 1e-12
     torch.testing.assert_close(make().attribute(x[1:2], b), found[1:2])
