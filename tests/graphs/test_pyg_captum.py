@@ -77,17 +77,29 @@ def test_captum_explainer_takes_them(name, masks, capfd):
             assert found[mask].any()
 
 
-@METHODS
-def test_bipartite_convolution_of_one_graph(name):
-    net = Bipartite().eval()
+def bipartite():
     generator = torch.Generator().manual_seed(2)
     inputs = (
         torch.randn(1, 9, 4, generator=generator), torch.randn(1, 6, 5, generator=generator),
     )  # fmt: skip
-    edges = torch.stack([torch.arange(20) % 9, torch.arange(20) % 6])
+    return Bipartite().eval(), inputs, torch.stack([torch.arange(20) % 9, torch.arange(20) % 6])
+
+
+@METHODS
+def test_bipartite_convolution_of_one_graph(name):
+    net, inputs, edges = bipartite()
     found = getattr(pyxai.attribution, name)(net).attribute(inputs, 1, edges)
     theirs = getattr(captum.attr, name)(net)
     expected = peer(theirs, inputs, target=1, additional_forward_args=edges)
     for own, wanted in zip(found, expected, strict=True):
         torch.testing.assert_close(own, wanted)
         assert own.any()
+
+
+def test_a_traced_method_takes_one_graph_too():
+    net, inputs, edges = bipartite()
+    found, delta = pyxai.attribution.DeepLift(net).attribute(
+        inputs, target=1, additional_forward_args=edges, return_convergence_delta=True
+    )
+    assert delta.abs() < 1e-5
+    assert all(part.any() for part in found)
