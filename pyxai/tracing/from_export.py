@@ -55,7 +55,7 @@ def converted(exported: Any, n_inputs: int, further: Sequence[bool]) -> Program:
                     f"model must return one tensor, got {len(results)} values; wrap it to select"
                 )
             builder.finish(results[0])
-        elif fx_node.op != "get_attr":  # a graph within: its user is an error
+        else:
             raise UnsupportedOperationError(
                 f"the traced model holds a {fx_node.op} of {fx_node.target}, which has no rules"
             )
@@ -84,16 +84,6 @@ def _only_checks(fx_node: Any) -> bool:
     if getattr(fx_node.target, "__name__", "") != "with_effects":
         return False
     return all(user.target is operator.getitem and user.args[1] == 0 for user in fx_node.users)
-
-
-def _origin(fx_node: Any) -> tuple[str, str]:
-    """Return the module that made a call, by path and class, and the Python stack."""
-    stack = fx_node.meta.get("nn_module_stack") or {}
-    module = next(reversed(stack.values())) if stack else ("", "")
-    path = str(module[0]).removeprefix("model").removeprefix(".")
-    kind = module[1] if isinstance(module[1], str) else getattr(module[1], "__name__", "")
-    label = f"{path} ({kind.rsplit('.', 1)[-1]})" if path else ""
-    return label, fx_node.meta.get("stack_trace") or ""
 
 
 def _note_complex(node: Node, fx_node: Any) -> None:
@@ -153,21 +143,18 @@ class _Builder:
         self.known[fx_node] = node
 
     def call(self, fx_node: Any) -> None:
-        if any(source.op == "get_attr" for source in fx_node.all_input_nodes):
-            label, stack = _origin(fx_node)
-            origin = Node(0, "call", op_name(fx_node.target), module=label, trace=stack)
-            raise UnsupportedOperationError(
-                f"the traced model holds {origin.op} at {origin.where}, which runs graphs of its "
-                "own, for which there are no rules; write torch.where or a plain loop instead"
-            )
         mapped_args = torch.fx.node.map_arg(fx_node.args, self.known.__getitem__)
         mapped_kwargs = torch.fx.node.map_arg(fx_node.kwargs, self.known.__getitem__)
         args, keyword_only = named_arguments(fx_node.target, mapped_args, mapped_kwargs)
         op = op_name(fx_node.target)
-        label, trace = _origin(fx_node)
+        stack = fx_node.meta.get("nn_module_stack") or {}
+        module = next(reversed(stack.values())) if stack else ("", "")
+        path = str(module[0]).removeprefix("model").removeprefix(".")
+        kind = module[1] if isinstance(module[1], str) else getattr(module[1], "__name__", "")
+        label = f"{path} ({kind.rsplit('.', 1)[-1]})" if path else ""
         node = Node(
             0, "call", op, fx_node.target, args, keyword_only,
-            module=label, trace=trace,
+            module=label, trace=fx_node.meta.get("stack_trace") or "",
         )  # fmt: skip
         _note_complex(node, fx_node)
         source = args.get("0")

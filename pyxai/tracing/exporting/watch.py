@@ -29,8 +29,8 @@ _PACKED = "a packed sequence cannot be recorded; give the layer the padded batch
 _GRADIENT = "gradients that it takes by itself cannot be recorded"
 _TRANSFORM = "functions of torch.func (jacrev, grad, vmap) cannot be recorded"
 _WITHIN = (
-    "torch.cond, scan, map and while_loop run graphs of their own, for which there are no rules: "
-    "write torch.where or a plain loop"
+    "{} runs graphs of its own, for which there are no rules; write torch.where, a plain loop or "
+    "the ops that it stands for"
 )
 # Ops that are not recorded, or only in part: what fails after them fails because of them.
 _SUSPECTS = {
@@ -109,10 +109,11 @@ class Watch(TorchFunctionMode):
         if known is not None:
             return known
         files = [frame.f_code.co_filename for frame, _ in inner]
-        if any("_higher_order_ops" in file for file in files):
-            return _WITHIN
-        if any("_functorch" in file for file in files):
+        within = any("_higher_order_ops" in file for file in files)
+        if not within and any("_functorch" in file for file in files):
             return _TRANSFORM
+        if within or type(cause).__module__.startswith("torch._dynamo"):
+            return _WITHIN.format(inner[0][0].f_code.co_name)
         if type(cause).__name__ == "UnsupportedOperatorException":
             return f"{cause} cannot be recorded"
         if self._op and self._op not in _NAMELESS:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from checking_models import CHECKS, asserts, catches
 from torch import nn
+from torch.nn.attention.flex_attention import flex_attention
 
 from pyxai import UnsupportedOperationError
 from pyxai.attribution import LRP, DeepLift, DeepLiftShap, DeepTaylor, LayerGradCam
@@ -63,6 +64,11 @@ def chooses(net, x):
     return torch.cond(x.sum() > 0, lambda v: net.linear(v), lambda v: net.linear(-v), (x,))
 
 
+def attends(net, x):
+    heads = x[:, None, :, None].expand(-1, 1, -1, 16)
+    return flex_attention(heads, heads, heads).sum((1, 2))
+
+
 def of_jacobians(net, x):
     return torch.func.vmap(torch.func.jacrev(lambda v: torch.tanh(net.linear(v)).sum()))(x)
 
@@ -91,7 +97,8 @@ REFUSED = {
     counts: ("asks for the value of a tensor", "float(x.max())"),
     halves: ("asks for the value of a tensor", "while x.abs().max()"),
     packs: ("a packed sequence cannot be recorded", "pack_padded_sequence("),
-    chooses: ("torch.cond", "return torch.cond("),
+    chooses: ("cond runs graphs of its own", "return torch.cond("),
+    attends: ("flex_attention runs graphs of its own", "flex_attention("),
     of_jacobians: ("functions of torch.func", "torch.func.jacrev("),
     of_a_gradient: ("gradients that it takes by itself", "torch.autograd.grad("),
     through_numpy: ("numpy cannot be recorded", ".numpy()"),
@@ -100,6 +107,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
 @pytest.mark.parametrize("function", REFUSED, ids=lambda each: each.__name__)
 def test_one_error_names_op_and_line_and_nothing_else_is_said(function, capfd):
