@@ -6,6 +6,7 @@ import importlib
 import os
 import secrets
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +17,8 @@ __all__ = ["check_target", "whole_file"]
 _END = ".partial"
 _NAME = 40  # characters of the file's own name in that of the partial one: names have a limit
 
+_FOLDERS = 64  # that are remembered
+_not_before: dict[Path, float] = {}  # when to look into a folder again
 # Absent on Windows, where nobody can remove a file that is open.
 fcntl: Any
 try:
@@ -92,7 +95,8 @@ def _new_partial(folder: Path, start: str) -> tuple[BinaryIO, Path]:
 
 def _remove_left(folder: Path, start: str) -> None:
     """Remove the partial files that nobody holds a lock on: their writers are gone."""
-    if fcntl is None:
+    begin = time.monotonic()
+    if fcntl is None or begin < _not_before.get(folder, 0.0):
         return
     for name in os.listdir(folder):
         if not (name.startswith(start) and name.endswith(_END)):
@@ -104,6 +108,11 @@ def _remove_left(folder: Path, start: str) -> None:
             with partial.open("rb") as file:
                 if _lock(file, wait=False):
                     partial.unlink()
+    # A folder of thousands of files takes long to list: that is to be a small part of saving them.
+    if len(_not_before) == _FOLDERS:
+        _not_before.clear()
+    end = time.monotonic()
+    _not_before[folder] = end + 20 * (end - begin)
 
 
 def _lock(file: BinaryIO, *, wait: bool) -> bool:

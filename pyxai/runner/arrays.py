@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from numbers import Real
 from typing import Any, ParamSpec, TypeVar
 
@@ -27,6 +27,7 @@ _NAMES = frozenset(
         *("attributions", "others", "truth", "selected"),
     )
 )
+_PLAIN = frozenset((Tensor, bool, int, float, str, type(None)))
 _MODELS = ("model", "forward_func", "explanation_func")
 
 
@@ -112,6 +113,8 @@ def takes_arrays(function: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        if _are_plain(args[method:]) and _are_plain(kwargs.values()):
+            return function(*args, **kwargs)
         given = {name: args[place] for place, name in places if place < len(args)}
         given |= {name: value for name, value in kwargs.items() if name in _NAMES}
         if not any(map(_holds_array, given.values())):
@@ -132,9 +135,12 @@ def takes_arrays(function: Callable[P, T]) -> Callable[P, T]:
     return call
 
 
+def _are_plain(values: Iterable[Any]) -> bool:
+    """Tell at once that there is no array, as in most calls."""
+    return _PLAIN.issuperset(map(type, values))
+
+
 def _holds_array(value: Any) -> bool:
-    if isinstance(value, (Tensor, int, float, str)) or value is None:
-        return False
     return any(map(is_array, value)) if isinstance(value, (tuple, list)) else is_array(value)
 
 
