@@ -9,6 +9,7 @@ bytes that live at once; `rows_for` divides a budget by that. Where memory still
 from __future__ import annotations
 
 import math
+import os
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -118,6 +119,24 @@ def rows_for(measure: Measure, device: torch.device, max_rows: int | None) -> in
         rows = max(int(budget / per_row), least)
     rows = min(max(rows, 1), MAXIMUM_ROWS)
     return rows if max_rows is None else min(rows, max_rows)
+
+
+def memory_of_host() -> float:
+    """Return the bytes of memory of this machine, infinite where the system does not say."""
+    try:
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, OSError, ValueError):
+        return float("inf")
+
+
+def check_fits(name: str, value: int, n_bytes: float) -> None:
+    """Raise ``ValueError`` if a number asks for more than half of the machine's memory."""
+    room = memory_of_host() / 2
+    if n_bytes > room:
+        raise ValueError(
+            f"{name} must fit into memory, of which {room / 1e9:.3g} GB may be used, got {value}, "
+            f"which takes about {n_bytes / 1e9:.3g} GB"
+        )
 
 
 def is_out_of_memory(error: BaseException) -> bool:

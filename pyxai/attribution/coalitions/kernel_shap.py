@@ -16,6 +16,7 @@ from pyxai.attribution.coalitions.question import Coalitions, Question
 from pyxai.methods.base import warn_if_infinite
 from pyxai.methods.store import register
 from pyxai.ops import pack_masks
+from pyxai.runner.memory import check_fits
 
 __all__ = ["KernelShap"]
 
@@ -151,7 +152,8 @@ class KernelShap(CoalitionMethod):
         Raises
         ------
         ValueError
-            If a shape does not fit, or ``n_samples``, ``tolerance`` or ``max_evals`` is too small.
+            If a shape does not fit, ``n_samples``, ``tolerance`` or ``max_evals`` is too small, or
+            ``n_samples`` more than memory holds.
 
         Warns
         -----
@@ -175,6 +177,10 @@ class KernelShap(CoalitionMethod):
         def solve(part: Question, game: Coalitions, corners: Tensor) -> Found:
             budget = _budget(n_samples, game.n_players, estimator)
             stop = Stop(tolerance, max_evals, 64 * budget)
+            n_pairs = min((budget - 2) // 2, 2 ** (game.n_players - 1))
+            # Masks, four tables of the regression in float64; differences and residuals.
+            size = n_pairs * (40.0 * game.n_players + 24 * corners[:, 0].numel())
+            check_fits("n_samples", budget, size)
             totals = corners[:, 1] - corners[:, 0]
             sampler = _Pairs(totals, game.n_players, (budget - 2) // 2, seed, estimator)
             values, errors = self._sample(part, game, sampler, stop, return_error)

@@ -25,6 +25,7 @@ from pyxai.game.players import player_patterns, present_players
 from pyxai.methods.base import warn_if_infinite
 from pyxai.methods.store import register
 from pyxai.ops import sample_coalitions, unpack_masks
+from pyxai.runner.memory import check_fits
 
 __all__ = ["Lime"]
 
@@ -172,8 +173,8 @@ class Lime(CoalitionMethod):
         Raises
         ------
         ValueError
-            If a shape does not fit, ``n_samples`` is less than 2, all weights are 0, or a custom
-            part returns something of another shape.
+            If a shape does not fit, ``n_samples`` is less than 2 or more than memory holds, all
+            weights are 0, or a custom part returns something of another shape.
         NotImplementedError
             If a custom ``similarity_func`` is used with an imputer, which has no single perturbed
             input, or errors are asked for with a model of one's own.
@@ -204,6 +205,10 @@ class Lime(CoalitionMethod):
             seed,
         )
         game = question.game()
+        # Masks as truth values and twice in float64; outputs, weights and residuals of each row.
+        check_fits(
+            "n_samples", n_samples, n_samples * (18.0 * game.n_players + 40 * game.n_examples)
+        )
         scores, errors = self._coefficients(question, game, n_samples, return_error)
         if return_error:
             warn_if_infinite(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import torch
@@ -19,7 +18,7 @@ from pyxai.propagation.multipliers.pairs import (
 )
 from pyxai.runner import is_out_of_memory
 from pyxai.runner.arguments import take_arguments
-from pyxai.runner.memory import Schedule
+from pyxai.runner.memory import Schedule, memory_of_host
 
 __all__ = ["attribute_blocks"]
 
@@ -110,11 +109,4 @@ def _room(device: torch.device) -> float:
         free = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
         free = max(1, free - torch.cuda.memory_allocated(device)) // 2
         return float(1 << (free.bit_length() - 1))  # small changes do not change the blocks
-    return _memory_of_host() / 4
-
-
-def _memory_of_host() -> float:
-    try:
-        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (AttributeError, OSError, ValueError):  # not said on this system
-        return float("inf")
+    return memory_of_host() / 4

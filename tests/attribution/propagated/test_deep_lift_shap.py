@@ -308,7 +308,7 @@ def test_forward_passes_follow_a_memory_budget(monkeypatch):
     elements = 4 * explainer._make_engine((x,), ()).graph.program.row_elements
     for budget in (16, 6):
         rows.clear()
-        monkeypatch.setattr(blocks_module, "_memory_of_host", lambda b=budget: 4.0 * b * elements)
+        monkeypatch.setattr(blocks_module, "memory_of_host", lambda b=budget: 4.0 * b * elements)
         torch.testing.assert_close(explainer.attribute(x, b, target=1), wanted)
         assert all(
             first + second <= budget for first, second in zip(rows[::2], rows[1::2], strict=True)
