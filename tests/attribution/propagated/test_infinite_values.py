@@ -24,6 +24,9 @@ def test_lrp_over_masked_classes_by_hand():
     found = LRP(masked(WEIGHT, THIRD)).attribute(x, target=0)
     expected = torch.tensor([[0.0169, 0.0724]], dtype=torch.float64)
     torch.testing.assert_close(found, expected, rtol=0, atol=5e-5)
+    added = torch.zeros(3, dtype=torch.float64).masked_fill(THIRD, -INF)
+    model = Function(lambda _, x: (x @ WEIGHT.T + added).log_softmax(-1))
+    torch.testing.assert_close(LRP(model).attribute(x, target=0), found)
     single = LRP(masked(WEIGHT.float(), THIRD)).attribute(x.float(), target=0)
     torch.testing.assert_close(single, expected.float(), rtol=0, atol=5e-5)
 

@@ -261,6 +261,13 @@ def test_sorted_values_give_each_change_to_one_element_within_its_bounds(dims):
         torch.testing.assert_close((found * (x - b)).flatten(1).sum(1), change)
 
 
+def test_running_extrema_do_not_look_ahead():
+    """The third element is closest to what the first two have, and is not read."""
+    x, b = torch.tensor([[5, 1, 5.1]]).double(), torch.tensor([[0, 4, 3.9]]).double()
+    found = DeepLift(Function(lambda _, x: x.cummax(1)[0])).attribute(x, b, target=1)
+    torch.testing.assert_close(found, torch.tensor([[1.0, 0, 0]], dtype=F64))
+
+
 WITHOUT = {
     "inverse of the input": (lambda x: torch.linalg.inv(image(x) + 5).flatten(1), "linalg_inv_ex"),
     "mode": (lambda x: x.mode(1)[0].unsqueeze(1) * K, "mode"),
