@@ -115,17 +115,18 @@ def test_all_outputs_at_once_are_each_by_itself(name):
 
 @pytest.mark.parametrize("name", having(lambda method: method.stochastic))
 def test_a_method_that_samples_says_its_error(name):
-    if name == "feature_permutation":  # one permutation: there is no spread
-        assert run(name, make_net(example_of(name)), make_inputs(example_of(name))).error is None
-        return
     example = example_of(name)
     model, x = make_net(example), make_inputs(example)
-    asked = run(name, model, x)
+    more = {}
+    if name == "feature_permutation":  # one permutation has no spread
+        assert run(name, model, x).error is None
+        more = {"n_samples": 5}
+    asked = run(name, model, x, **more)
     assert asked.error.shape == asked.attributions.shape
     assert asked.error.isfinite().all()
     assert re.search(r"\n  error +\S+ at most, standard error of an attribution", str(asked))
     assert "return_error" not in asked.options
-    without = run(name, model, x, return_error=False)
+    without = run(name, model, x, return_error=False, **more)
     assert without.error is None
     # What is said about a result does not change it.
     assert_close(without.attributions, asked.attributions)
@@ -341,7 +342,8 @@ def test_bad_targets_are_named(name):
         # As the caller knows the outputs, not as a pass has them.
         message = r"^target must be given .*, got None for outputs of shape \[rows, 3\]$"
         rejects(name, ValueError, message, target=None)
-        if name not in ("feature_ablation", "occlusion"):  # as captum's, they take all outputs
+        # As captum's, these take all outputs.
+        if name not in ("feature_ablation", "feature_permutation", "occlusion"):
             with pytest.raises(ValueError, match=message):
                 method.attribute(make_inputs(example_of(name)), **options)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -65,6 +65,10 @@ class FeaturePermutation(PerturbationAttribution):
         super().__init__(forward_func)
         self.perm_func = perm_func
 
+    def estimates_error(self, options: Mapping[str, Any]) -> bool:
+        """Tell whether there is a standard error: one permutation has no spread."""
+        return bool(options.get("n_samples", 1) != 1)
+
     def attribute(
         self,
         inputs: Tensor | tuple[Tensor, ...],
@@ -76,6 +80,7 @@ class FeaturePermutation(PerturbationAttribution):
         *,
         n_samples: int = 1,
         seed: int = 0,
+        return_error: bool = False,
     ) -> Any:
         """Attribute the output to the inputs.
 
@@ -99,17 +104,21 @@ class FeaturePermutation(PerturbationAttribution):
             Permutations of each feature, over which the differences are averaged.
         seed : int
             Fixes the permutations of the default ``perm_func``.
+        return_error : bool
+            Whether to return standard errors over the permutations too; takes two at least.
 
         Returns
         -------
         Tensor or tuple of Tensor, shape [batch, *features]
             In output units; for a model with one scalar per batch, shape [1, *features], and for
             all outputs of every row [batch * n_outputs, *features], those of an example together.
+        error : like the attributions
+            With ``return_error``.
 
         Raises
         ------
         ValueError
-            If a shape does not fit, or ``n_samples`` is below 1.
+            If a shape does not fit, or ``n_samples`` is below 1, or 2 with ``return_error``.
 
         Notes
         -----
@@ -117,7 +126,7 @@ class FeaturePermutation(PerturbationAttribution):
         """
         values, is_tuple = format_inputs(inputs)
         batch = values[0].shape[0]
-        check_int("n_samples", n_samples, minimum=1)
+        check_int("n_samples", n_samples, minimum=2 if return_error else 1)
         players = format_feature_mask(feature_mask, values)
         runner = perturbation_runner(
             self.forward_func,
@@ -131,7 +140,8 @@ class FeaturePermutation(PerturbationAttribution):
             warn("inputs have one example, so that no feature can be permuted: attributions are 0")
             outputs = runner.outputs(values)
             nothing = outputs.new_zeros(outputs.numel(), players.n_players)
-            return _in_form(nothing, players, values, is_tuple)
+            zeros = _in_form(nothing, players, values, is_tuple)
+            return (zeros, _in_form(nothing, players, values, is_tuple)) if return_error else zeros
         permuted = self._permuter(values, players, n_samples, seed)
 
         def build(examples: slice, repeats: slice) -> tuple[Tensor, ...]:
@@ -146,10 +156,16 @@ class FeaturePermutation(PerturbationAttribution):
         found = runner.values(build, batch, 1 + n_samples * players.n_players, like=values)
         check_one_mask(players.maps, len(found))
         after = found[:, 1:].view(len(found), n_samples, players.n_players, *found.shape[2:])
-        differences = found[:, :1] - after.mean(1)
-        if differences.dim() == 3:  # all outputs of every example, those of an example together
-            differences = differences.transpose(1, 2).flatten(0, 1)
-        return _in_form(differences, players, values, is_tuple)
+
+        def shaped(scores: Tensor) -> Any:
+            if scores.dim() == 3:  # all outputs of every example, those of an example together
+                scores = scores.transpose(1, 2).flatten(0, 1)
+            return _in_form(scores, players, values, is_tuple)
+
+        differences = shaped(found[:, :1] - after.mean(1))
+        if not return_error:
+            return differences
+        return differences, shaped(after.std(1) / n_samples**0.5)
 
     def _permuter(
         self, values: tuple[Tensor, ...], players: Players, n_samples: int, seed: int
