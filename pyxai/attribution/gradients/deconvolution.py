@@ -45,4 +45,4 @@ class Deconvolution(ModifiedRelu):
     """
 
     method = "Deconvolution"
-    mark = staticmethod(_deconvolved)
+    _mark = staticmethod(_deconvolved)

@@ -46,4 +46,4 @@ class GuidedBackprop(ModifiedRelu):
     """
 
     method = "Guided Backprop"
-    mark = staticmethod(_guided)
+    _mark = staticmethod(_guided)

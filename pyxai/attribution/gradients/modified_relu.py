@@ -37,7 +37,7 @@ class ModifiedRelu(GradientAttribution):
     """What the two methods share; they differ in what they do to a ReLU."""
 
     method: str
-    mark: Mark
+    _mark: Mark
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__(model)
@@ -77,7 +77,7 @@ class ModifiedRelu(GradientAttribution):
             If the model has no ReLU, so that the result is the plain gradient.
         """
         given, is_tuple = format_inputs(inputs, gradients=True)
-        marked = _MarkedRelus(unwrapped(self.model), self.method, type(self).mark)
+        marked = _MarkedRelus(unwrapped(self.model), self.method, type(self)._mark)
         with execution():  # compiled, the ReLUs could not be seen
             runner = Runner(marked, target=target, additional_forward_args=additional_forward_args)
         try:
