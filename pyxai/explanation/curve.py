@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pyxai._lazy import above
+from pyxai.explanation.rows import row_numbers
 
 __all__ = ["Curve"]
 
@@ -72,7 +73,7 @@ class Curve:
         return self.y.shape[0]
 
     def __getitem__(self, index: int | slice | Tensor) -> Curve:
-        kept = torch.arange(len(self))[index].reshape(-1)
+        kept = row_numbers(index, len(self))
         x = self.x if self.x.dim() == 1 else self.x[kept.to(self.x.device)]
         return replace(self, x=x, y=self.y[kept.to(self.y.device)])
 

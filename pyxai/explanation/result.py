@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from pyxai._lazy import above
 from pyxai.explanation import file, text
 from pyxai.explanation.checks import check_parts
 from pyxai.explanation.names import as_names, fit_names, names_of_row, take_names
-from pyxai.explanation.rows import take_baselines, take_options, take_rows, take_target
+from pyxai.explanation.rows import row_numbers, take_baselines, take_options, take_rows, take_target
 from pyxai.runner.arguments import Shared
 
 __all__ = ["Explanation"]
@@ -130,7 +129,7 @@ class Explanation:
                 "an explanation must have one row per example to be indexed, got "
                 f"{rows} row(s) for {self._tuple(self.inputs)[0].shape[0]} example(s)"
             )
-        chosen = _row_numbers(index, rows)
+        chosen = row_numbers(index, rows)
         return replace(
             self,
             attributions=take_rows(self.attributions, chosen, rows),
@@ -337,18 +336,6 @@ def _array(tensor: Tensor) -> np.ndarray[Any, Any]:
         tensor = tensor.float()  # NumPy has no bfloat16
     array: np.ndarray[Any, Any] = tensor.numpy()
     return array
-
-
-def _row_numbers(index: Any, rows: int) -> Tensor:
-    if isinstance(index, (int, np.integer)) and not isinstance(index, bool):
-        index = operator.index(index)
-        if not -rows <= index < rows:
-            raise IndexError(f"index must be within the {rows} example(s), got {index}")
-        return torch.tensor([index % rows])
-    if isinstance(index, (slice, list, Tensor, np.ndarray)):
-        chosen: Tensor = torch.arange(rows)[index.cpu() if isinstance(index, Tensor) else index]
-        return chosen.reshape(-1)
-    raise TypeError(f"index must be an int, a slice or a list of rows, got {describe(index)}")
 
 
 def _move(value: Any, device: torch.device) -> Any:

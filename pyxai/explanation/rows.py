@@ -2,18 +2,44 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from pyxai._checks import describe
+
 __all__ = [
+    "row_numbers",
     "take_baselines",
     "take_options",
     "take_rows",
     "take_segments",
     "take_target",
 ]
+
+
+def row_numbers(index: Any, rows: int) -> Tensor:
+    """Return the numbers of the rows that an index chooses, on the CPU wherever the index is.
+
+    Raises
+    ------
+    IndexError
+        If a number is out of range.
+    TypeError
+        If the index is no int, slice, list, array or tensor.
+    """
+    if isinstance(index, (int, np.integer)) and not isinstance(index, bool):
+        index = operator.index(index)
+        if not -rows <= index < rows:
+            raise IndexError(f"index must be within the {rows} example(s), got {index}")
+        return torch.tensor([index % rows])
+    if isinstance(index, (slice, list, Tensor, np.ndarray)):
+        chosen: Tensor = torch.arange(rows)[index.cpu() if isinstance(index, Tensor) else index]
+        return chosen.reshape(-1)
+    raise TypeError(f"index must be an int, a slice or a list of rows, got {describe(index)}")
 
 
 def take_rows(value: Any, rows: Tensor, batch: int) -> Any:

@@ -27,7 +27,7 @@ __all__ = ["Trainer", "Training", "TrainingResult", "accumulate"]
 _KIND = "training"
 _LAST, _BEST = "last.safetensors", "best.safetensors"
 # Predictor rows at once: activations of small nets then stay in a processor's cache.
-_ROWS = {"cpu": 2048, "cuda": 2**16}
+_ROWS = {"cpu": 2048, "cuda": 2**15}
 
 
 @dataclass(frozen=True)

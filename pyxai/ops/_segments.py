@@ -19,7 +19,8 @@ class Segments(NamedTuple):
 
 
 # Methods ask with one map thousands of times, and sorting it costs as much as the sum that needs
-# it. Entries go with their map; a map that was written to has another version.
+# it. Entries go with their map; a map that was written to has another version, and another stream
+# of a GPU does not wait for what was queued on the first.
 _cache: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 
 
@@ -29,13 +30,19 @@ def segments_of(players: Tensor | None, flat: Tensor | None, n_players: int) -> 
         return None
     if players.is_inference():  # such tensors do not tell whether they were written to
         return _turn_around(flat, n_players)
-    key = (players._version, n_players, tuple(flat.shape))
+    key = (players._version, n_players, tuple(flat.shape), _stream_of(players))
     found = _cache.get(players)  # type: ignore[no-untyped-call]  # torch left it without types
     if found is None or found[0] != key:
         found = (key, _turn_around(flat, n_players))
         _cache[players] = found
     segments: Segments = found[1]
     return segments
+
+
+def _stream_of(tensor: Tensor) -> int | None:
+    if tensor.device.type != "cuda":
+        return None
+    return int(torch.cuda.current_stream(tensor.device).cuda_stream)
 
 
 def _turn_around(flat: Tensor, n_players: int) -> Segments:

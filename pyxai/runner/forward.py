@@ -172,7 +172,8 @@ class Forward:
                 self._note_single_example(error, rows, given)
             raise
         try:
-            explained = self._explained(outputs, this)
+            # Where the rows are: a model may end on the CPU, or on another of its devices.
+            explained = self._explained(outputs, this).to(rows[0].device)
             if self.joined and together and this.rows > 1 and not self._knows_joined:
                 self._check_joined(outputs, rows, given)
                 self._knows_joined = True

@@ -39,7 +39,9 @@ CUDA_BUDGET = 2 * 2**30
 # Fewer rows than this make convolutions slow and passes many, so rows outweigh the caches as long
 # as all of them together need no more than the limit beside them.
 CPU_ROWS = ((512, 32 * 2**20), (32, 2**30))
-MAXIMUM_ROWS = 2**16
+# Attention kernels of torch make a block of threads for each row along an axis of the launch grid
+# that ends at 65 535.
+MAXIMUM_ROWS = 2**15
 
 _PATIENCE = 8  # passes that must go well before a halved pass grows back
 
@@ -145,8 +147,8 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     if not isinstance(error, RuntimeError):
         return False
-    text = str(error)
-    return any(sign in text for sign in _OUT_OF_MEMORY)
+    text = str(error).lower()
+    return any(sign.lower() in text for sign in _OUT_OF_MEMORY)
 
 
 _OUT_OF_MEMORY = (
@@ -155,6 +157,10 @@ _OUT_OF_MEMORY = (
     "not enough memory",
     "CUDNN_STATUS_ALLOC_FAILED",
     "CUBLAS_STATUS_ALLOC_FAILED",
+    # cuDNN and cuBLAS say so where they find no room for their workspace.
+    "unable to find an engine",
+    "unable to find a valid cudnn algorithm",
+    "CUBLAS_STATUS_NOT_INITIALIZED",
 )
 
 

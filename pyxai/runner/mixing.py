@@ -116,6 +116,7 @@ def agree(found: Any, own: Any) -> bool:
     """
     if not isinstance(own, Tensor) or found.shape != own.shape:
         return False
+    found = found.to(own.device)
     if not own.is_floating_point():
         return torch.equal(found, own)
     tolerance = max(torch.finfo(each.dtype).eps for each in (found, own)) ** 0.5

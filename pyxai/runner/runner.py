@@ -62,7 +62,8 @@ class Runner:
     -----
     The model is left as found, also after an exception; see `left_as_found`. The global random
     state is neither read for pyxai's own draws nor moved by a model that draws. Results are
-    float64 for float64 outputs and float32 otherwise, and never require gradients. The passes
+    float64 for float64 outputs and float32 otherwise, are where the rows are, wherever the model
+    ends, and never require gradients. The passes
     depend on sizes only, so the same call twice gives the same bits.
 
     A model that gives a row another output when other rows are beside it, as one does that takes
@@ -95,6 +96,8 @@ class Runner:
         )
         # Rows of a pass after memory ran out, without and with gradients; the next job starts so.
         self._went: dict[bool, int] = {}
+        # Numbers of runs that are looked at together, in a block of `checked_at_the_end`.
+        self._unchecked: list[tuple[Tensor, list[Tensor]]] | None = None
         self._forward.is_noisy = warn_if_training(self._forward.modules, forward_func)
         # Whether the next pass tells if the model draws random numbers.
         self._watch = not self._forward.is_noisy
@@ -288,9 +291,33 @@ class Runner:
                 schedule.succeeded()
                 bar.advance(part.rows)
         assert values is not None
-        check_finite("model output", values)
-        _check_gradients(ranges)
+        if self._unchecked is None or values.device.type == "cpu":
+            _check_numbers(values, ranges)
+        else:
+            self._unchecked.append((values, ranges))
         return values
+
+    @contextmanager
+    def checked_at_the_end(self) -> Iterator[None]:
+        """Look after a block, for all its runs at once, whether their numbers are finite.
+
+        A look waits for the device, unless that is the CPU.
+
+        Raises
+        ------
+        ValueError
+            As the runs themselves would, the first that should have.
+        """
+        unchecked: list[tuple[Tensor, list[Tensor]]] = []
+        self._unchecked = unchecked
+        try:
+            yield
+        finally:
+            self._unchecked = None
+        ends = [end for values, ranges in unchecked for end in (*_range_of(values), *ranges)]
+        if ends and not bool(torch.stack([end.double() for end in ends]).isfinite().all()):
+            for values, ranges in unchecked:
+                _check_numbers(values, ranges)
 
     def _attempt(self, job: Job, part: Pass, held: _Held) -> tuple[Tensor, Rows] | Exception:
         """Run one pass; an error that says that memory ran out is returned, not raised."""
@@ -358,6 +385,11 @@ def _range_of(grad: Tensor) -> Rows:
     if grad.device.type == "cpu" and math.isfinite(grad.sum().item()):
         return ()
     return grad.aminmax()
+
+
+def _check_numbers(values: Tensor, ranges: list[Tensor]) -> None:
+    check_finite("model output", values)
+    _check_gradients(ranges)
 
 
 def _check_gradients(ranges: list[Tensor]) -> None:

@@ -110,6 +110,7 @@ class _Builder:
         self.states: list[tuple[Node, str, Tensor | None]] = []
         self.known: dict[Any, Any] = {}
         self.batch_size: Any = None
+        self.device: torch.device | None = None
         self.row_elements = 0.0
         self.output_sizes: tuple[int | None, ...] = ()
         self.output: Node | None = None
@@ -130,6 +131,7 @@ class _Builder:
             self.features.append(tuple(int(size) for size in shape[1:]))
             if position == 0:
                 self.batch_size = shape[0] if len(shape) else None
+                self.device = fx_node.meta["val"].device
         else:
             self.arguments[self.places[position - self.n_inputs]] = node
 
@@ -146,6 +148,8 @@ class _Builder:
         mapped_args = torch.fx.node.map_arg(fx_node.args, self.known.__getitem__)
         mapped_kwargs = torch.fx.node.map_arg(fx_node.kwargs, self.known.__getitem__)
         args, keyword_only = named_arguments(fx_node.target, mapped_args, mapped_kwargs)
+        if isinstance(args.get("device"), torch.device):
+            args["device"] = self.device  # see `Program.device`
         op = op_name(fx_node.target)
         stack = fx_node.meta.get("nn_module_stack") or {}
         module = next(reversed(stack.values())) if stack else ("", "")
@@ -202,4 +206,5 @@ class _Builder:
             tuple(self.features),
             math.ceil(self.row_elements),
             self.output_sizes,
+            self.device,
         )

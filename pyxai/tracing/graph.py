@@ -36,6 +36,8 @@ class Program:
     row_elements: int  # elements of all values that have a row per example, for one example
     output_sizes: tuple[int | None, ...]  # of the output; None follows the batch
     random: bool  # whether an op draws random numbers
+    # Where all runs: what the model moves stays, and its tensors elsewhere are copied for a run.
+    device: torch.device | None
 
     @classmethod
     def build(
@@ -49,6 +51,7 @@ class Program:
         features: tuple[tuple[int, ...], ...],
         row_elements: int,
         output_sizes: tuple[int | None, ...],
+        device: torch.device | None,
     ) -> Program:
         """Drop what the output does not need and number the rest."""
         needed = {output, *inputs}
@@ -76,6 +79,7 @@ class Program:
             row_elements,
             output_sizes,
             any(is_random(node) for node in kept),
+            device,
         )
 
     @property
@@ -194,8 +198,9 @@ class Graph:
         for argument, leaf in zip(self.program.arguments, leaves, strict=True):
             if argument is not None:
                 values[argument] = leaf
-        for node, tensor in self.states().items():
-            values[node] = tensor
+        for node, name, held in self.program.states:
+            if not start or node not in start:
+                values[node] = self._state(name, held)
         nodes = self.nodes
         if start or targets is not None:
             nodes = self._needed(targets or (self.output,), set(start or ()))
@@ -313,8 +318,9 @@ class Graph:
             found = getattr(found, part, None)
             if found is None:
                 break
-        if isinstance(found, Tensor):
-            return found
-        if constant is None:
-            raise RuntimeError(f"the model lost its tensor {name!r} since it was traced")
-        return constant
+        if not isinstance(found, Tensor):
+            if constant is None:
+                raise RuntimeError(f"the model lost its tensor {name!r} since it was traced")
+            found = constant
+        tensor: Tensor = found
+        return tensor if self.program.device is None else tensor.to(self.program.device)

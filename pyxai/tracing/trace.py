@@ -84,8 +84,10 @@ def trace(
     Notes
     -----
     What only raises, an ``assert`` on values say, leads to no value and is not in the graph; the
-    first row goes through the model itself. Tracing takes 10 to 30 ms per op of the model. The
-    model is left as found: training flags, ``requires_grad``, hooks, attributes of its modules.
+    first row goes through the model itself. The graph runs where the first input is: of a model
+    spread over several devices, the tensors on others are copied there for each run. Tracing takes
+    10 to 30 ms per op of the model. The model is left as found: training flags, ``requires_grad``,
+    hooks, attributes of its modules.
     """
     model = unwrapped(model)
     inputs = (example_inputs,) if isinstance(example_inputs, Tensor) else tuple(example_inputs)

@@ -36,7 +36,7 @@ def run(name, model, inputs, target=0, **changes):
     if kind in ("required", "distribution"):
         like = parts(inputs)[0]
         background = make_background(example)
-        background = background.to(like.dtype) if isinstance(like, torch.Tensor) else background
+        background = background.to(like) if isinstance(like, torch.Tensor) else background
         options["baselines"] = background if kind == "distribution" else background[:1]
     return pyxai.explain(model, inputs, method=name, target=target, **{**options, **changes})
 

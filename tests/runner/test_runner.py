@@ -464,7 +464,7 @@ def test_rows_follow_the_memory(monkeypatch):
     assert rows_for(Measure(2e8), cpu, None) == 5  # 1 GiB
     assert rows_for(Measure(1e12), cpu, None) == 1
     assert rows_for(Measure(float("inf")), cpu, None) == 1
-    assert rows_for(Measure(0.0), cpu, None) == 2**16
+    assert rows_for(Measure(0.0), cpu, None) == 2**15
 
 
 def test_estimate_is_what_happens():

@@ -17,6 +17,9 @@ from pyxai.runner.progress import Progress, ProgressOption
 __all__ = ["GuidedPath", "check_guidance", "flat", "flat_starts", "from_flat", "walk"]
 
 
+_TURNS_BETWEEN_LOOKS = 8
+
+
 class GuidedPath:
     """A point on its way from the start to the end, and what its movements have added up to.
 
@@ -58,15 +61,34 @@ class GuidedPath:
         low, high = max(alpha - self._max_dist, 0.0), min(alpha + self._max_dist, 1.0)
         before, self._share = self._share, self._share.clamp(min=low)
         sizes = gradients.abs()
+        turns = self._turns if sizes.device.type == "cpu" else self._turns_of_all
+        turns(sizes, 1 - alpha, high)
+        self.attributions += (self._share - before) * self._way * gradients
+
+    def _turns(self, sizes: Tensor, goal: float, high: float) -> None:
+        """Go on with the examples that have not arrived."""
         rows = torch.arange(len(sizes), device=sizes.device)
         while rows.numel():
             given = sizes, self._parts, self._share
             if len(rows) < len(sizes):
                 given = sizes[rows], self._parts[rows], self._share[rows]
-            share, done = self._turn(*given, 1 - alpha, high)
+            share, done = self._turn(*given, goal, high)
             self._share[rows] = share
             rows = rows[~done]
-        self.attributions += (self._share - before) * self._way * gradients
+
+    def _turns_of_all(self, sizes: Tensor, goal: float, high: float) -> None:
+        """Go on with all examples, and ask the device now and then whether all have arrived.
+
+        A turn that is not the last takes out as many features as move at once, so there are few
+        turns for the usual fractions, and waiting for the device costs more than they do.
+        """
+        under_way = torch.ones(len(sizes), 1, dtype=torch.bool, device=sizes.device)
+        for turn in range(1, 2 - (-sizes.shape[1] // self._place)):
+            share, done = self._turn(sizes, self._parts, self._share, goal, high)
+            self._share = torch.where(under_way, share, self._share)
+            under_way = under_way & ~done[:, None]
+            if turn % _TURNS_BETWEEN_LOOKS == 0 and not bool(under_way.any()):
+                break
 
     def _turn(
         self, sizes: Tensor, parts: Tensor, share: Tensor, goal: float, high: float
@@ -108,7 +130,7 @@ def walk(
         Gradients are float64.
     """
     batch = len(path.start)
-    with Progress(show_progress, batch * n_steps) as bar:
+    with runner.checked_at_the_end(), Progress(show_progress, batch * n_steps) as bar:
         for step in range(n_steps):
             outputs, gradients = _gradients(runner, path.point, inputs)
             yield outputs, gradients

@@ -18,6 +18,7 @@ from torch import Tensor
 from pyxai._checks import check_choice, check_int
 from pyxai._example_ids import example_ids
 from pyxai.explanation.curve import Curve
+from pyxai.explanation.rows import row_numbers
 from pyxai.metrics.information.images import (
     check_images,
     check_maps,
@@ -80,7 +81,7 @@ class InformationCurve(Curve):
         return self.aggregate("mean")
 
     def __getitem__(self, index: int | slice | Tensor) -> InformationCurve:
-        kept = torch.arange(len(self))[index].reshape(-1).tolist()
+        kept = row_numbers(index, len(self)).tolist()
         reasons = self.skipped or {}
         skipped = {place: reasons[i] for place, i in enumerate(kept) if i in reasons}
         return replace(self, y=self.y[torch.tensor(kept, dtype=torch.int64)], skipped=skipped)

@@ -129,18 +129,19 @@ class Polynomial:
             Every non-zero term; the residual is rounding.
         """
         check_shape("inputs", check_tensor("inputs", inputs), (None, self.n_variables))
+        inputs = inputs.double().cpu()  # where all terms are
         start = [0.0] * self.n_variables if baseline is None else [float(b) for b in baseline]
         shifted = self.shift(start)
         kept = {k: c for k, c in shifted.coefficients.items() if sum(k) > 0}
         kappas = torch.tensor(list(kept), dtype=torch.int64).reshape(-1, self.n_variables)
         factors = torch.tensor(list(kept.values()), dtype=torch.float64)
-        delta = inputs.double() - torch.tensor(start, dtype=torch.float64)
+        delta = inputs - torch.tensor(start, dtype=torch.float64)
         values = (delta[:, None, :] ** kappas).prod(-1) * factors
         constant = shifted.coefficients.get((0,) * self.n_variables, 0.0)
         return TaylorTerms(
             kappas=kappas,
             values=values,
-            value=self(inputs.double()),
+            value=self(inputs),
             baseline_value=torch.full((len(inputs),), constant, dtype=torch.float64),
             max_order=max(self.degree, 1),
             analytic=True,
