@@ -9,6 +9,7 @@ namespace {
 
 constexpr int kBins = 256;  // values of a byte of a key
 static_assert(kBins == kBlock, "a thread owns a bin");
+constexpr int kDigitBits = 4, kDigits = 1 << kDigitBits;  // of a key, in a pass of the sort
 
 // What a block knows of its example, in shared memory.
 struct Shared {
@@ -16,20 +17,24 @@ struct Shared {
   int digit;        // of the threshold in this pass
   int wanted;       // players still to be found among the equals of the threshold's prefix
   int found;        // players collected
+  int places[kDigits * kBlock];  // by digit and thread: how many players, then where they go
 };
 
-// Add up `value` over the threads before and including this one.
+// Add up `value` over the threads before and including this one; the last bin is the sum of all.
 static inline __device__ int prefix_sum(int* bins, int value) {
-  const int lane = static_cast<int>(threadIdx.x);
-  bins[lane] = value;
-  __syncthreads();
-  for (int step = 1; step < kBins; step *= 2) {
-    const int before = lane >= step ? bins[lane - step] : 0;
-    __syncthreads();
-    bins[lane] += before;
-    __syncthreads();
+  const int t = static_cast<int>(threadIdx.x), lane = t % kWarp;
+  for (int step = 1; step < kWarp; step *= 2) {
+    const int before = __shfl_up_sync(0xffffffffu, value, static_cast<unsigned>(step));
+    if (lane >= step) value += before;
   }
-  return bins[lane];
+  bins[t] = value;
+  __syncthreads();
+  int before = 0;
+  for (int last = kWarp - 1; last < t - lane; last += kWarp) before += bins[last];
+  __syncthreads();
+  bins[t] = value + before;
+  __syncthreads();
+  return value + before;
 }
 
 // The key of the last player to be selected, by eight passes over bytes; shared->wanted holds how
@@ -88,12 +93,81 @@ static inline __device__ void collect(const GreedySelectParams& p, const double*
   __syncthreads();
 }
 
+// Put the `found` players of `from` in order; as each counts who comes before, for a few only.
+static inline __device__ void rank_few(const GreedySelectParams& p, const double* sums,
+                                       const int64_t* from, int64_t found, int64_t* to) {
+  const int64_t k = threadIdx.x;
+  if (k >= found) return;
+  const int64_t player = from[k];
+  const uint64_t key = select_key(sums[player], p.absolute);
+  int64_t rank = 0;
+  for (int64_t other = 0; other < found; ++other) {
+    const int64_t j = from[other];
+    rank += select_before(select_key(sums[j], p.absolute), j, key, player) ? 1 : 0;
+  }
+  to[rank] = player;
+}
+
+// Where the players of each digit and thread go, larger digits first, from how many there are.
+static inline __device__ void places_from_counts(Shared* shared) {
+  int* own = shared->places + threadIdx.x * kDigits;
+  int sum = 0;
+  for (int i = 0; i < kDigits; ++i) sum += own[i];
+  int place = prefix_sum(shared->bins, sum) - sum;
+  for (int i = 0; i < kDigits; ++i) {
+    const int count = own[i];
+    own[i] = place;
+    place += count;
+  }
+  __syncthreads();
+}
+
+// Put the `found` players of `from`, which are there by number, in order by a stable radix sort,
+// least digits first. Both arrays are written; `to` has the result.
+static inline __device__ void sort_many(const GreedySelectParams& p, const double* sums,
+                                        int64_t* from, int64_t found, int64_t* to, Shared* shared) {
+  const int t = static_cast<int>(threadIdx.x);
+  const int64_t each = (found + kBlock - 1) / kBlock;
+  const int64_t begin = t * each < found ? t * each : found;
+  const int64_t end = begin + each < found ? begin + each : found;
+  int64_t *source = from, *target = to;
+  for (int shift = 0; shift < 64; shift += kDigitBits) {
+    const auto place_of = [&](int64_t player) {
+      const uint64_t key = select_key(sums[player], p.absolute);
+      const int digit = static_cast<int>(~key >> shift & (kDigits - 1));
+      return shared->places + digit * kBlock + t;
+    };
+    for (int d = 0; d < kDigits; ++d) shared->places[d * kBlock + t] = 0;
+    for (int64_t k = begin; k < end; ++k) ++*place_of(source[k]);
+    __syncthreads();
+    places_from_counts(shared);
+    // Digits that all share, as the last ones of what was float32, move nobody.
+    int used = 0;
+    for (int d = 0; d < kDigits; ++d) {
+      const int next = d + 1 < kDigits ? shared->places[(d + 1) * kBlock] : static_cast<int>(found);
+      used += next > shared->places[d * kBlock] ? 1 : 0;
+    }
+    __syncthreads();
+    if (used == 1) continue;
+    for (int64_t k = begin; k < end; ++k) {
+      const int64_t player = source[k];
+      target[(*place_of(player))++] = player;
+    }
+    int64_t* const written = target;
+    target = source;
+    source = written;
+    __syncthreads();
+  }
+  if (source != to)
+    for (int64_t k = t; k < found; k += kBlock) to[k] = source[k];
+}
+
 PYXAI_KERNEL greedy_select_kernel(GreedySelectParams p) {
   PYXAI_DYNAMIC_SHARED(Shared, shared);
   for (int64_t b = blockIdx.x; b < p.batch; b += gridDim.x) {
     const double* sums = p.sums + b * p.n_players;
     int32_t* words = p.selected + b * p.n_words;
-    int64_t* scratch = p.scratch + b * p.n_select;
+    int64_t *scratch = p.scratch + b * p.n_select, *indices = p.indices + b * p.n_select;
     int open = 0;
     for (int64_t i = threadIdx.x; i < p.n_players; i += kBlock) open += !mask_has(words, i);
     prefix_sum(shared->bins, open);
@@ -105,25 +179,23 @@ PYXAI_KERNEL greedy_select_kernel(GreedySelectParams p) {
     }
     __syncthreads();
     if (left > 0) {
-      const uint64_t threshold = threshold_key(p, sums, words, shared);
+      // Where all that are left are selected, all are above the least key or equal it.
+      const uint64_t threshold = left > p.n_select ? threshold_key(p, sums, words, shared) : 0;
       collect(p, sums, words, threshold, scratch, shared);
     }
     const int64_t found = shared->found;
+    if (found > kBlock)
+      sort_many(p, sums, scratch, found, indices, shared);
+    else
+      rank_few(p, sums, scratch, found, indices);
+    __syncthreads();
     for (int64_t k = threadIdx.x; k < p.n_select; k += kBlock) {
-      int64_t player = -1, rank = k;
-      if (k < found) {
-        player = scratch[k];
-        rank = 0;
-        const uint64_t key = select_key(sums[player], p.absolute);
-        for (int64_t other = 0; other < found; ++other) {
-          const int64_t j = scratch[other];
-          rank += select_before(select_key(sums[j], p.absolute), j, key, player) ? 1 : 0;
-        }
-        // Each bit is set once, so that adding it is the same as or-ing it.
+      const int64_t player = k < found ? indices[k] : -1;
+      if (k >= found) indices[k] = -1;
+      p.scores[b * p.n_select + k] = player >= 0 ? sums[player] : -HUGE_VAL;
+      // Each bit is set once, so that adding it is the same as or-ing it.
+      if (player >= 0)
         atomicAdd(reinterpret_cast<unsigned*>(words) + mask_word(player), mask_bit(player));
-      }
-      p.indices[b * p.n_select + rank] = player;
-      p.scores[b * p.n_select + rank] = player >= 0 ? sums[player] : -HUGE_VAL;
     }
     __syncthreads();
   }

@@ -1,6 +1,7 @@
 #include "../launch.h"
 #include "../pairwise_taylor.h"
 #include "../pairwise_taylor_element.h"
+#include "pack.h"
 #include "segment_sum.h"
 
 namespace pyxai::PYXAI_BACKEND_NS {
@@ -67,15 +68,17 @@ static __device__ double hessian_column(const PairwiseTaylorHessianParams& p, in
 // One team adds up one pair of players.
 template <typename T, int kTeam>
 PYXAI_KERNEL pairwise_taylor_hessian_kernel(PairwiseTaylorHessianParams p) {
-  PYXAI_DYNAMIC_SHARED(double, shared);
+  PYXAI_DYNAMIC_SHARED(SegmentShared, shared);
   constexpr int64_t kTeams = kBlock / kTeam;
   const int64_t count = p.batch * p.n_players * p.n_players, step = gridDim.x * kTeams;
   for (int64_t first = blockIdx.x * kTeams; first < count; first += step) {
     const int64_t index = first + threadIdx.x / kTeam;
-    const int64_t row = index / p.n_players, b = row / p.n_players;
-    const double sum = segment_sum<kTeam>(
-        p.segments, b, index % p.n_players, index < count, shared,
-        [&](int64_t f) { return hessian_column<T>(p, b, row % p.n_players, f); });
+    const double sum = segment_sum<kTeam>(p.segments, first, count, shared, [&](int64_t item) {
+      const int64_t row = divide(item, p.n_players), b = divide(row, p.n_players);
+      const int64_t i = item - row * p.n_players, player = row - b * p.n_players;
+      return Segment{b, i,
+                     [&p, b, player](int64_t f) { return hessian_column<T>(p, b, player, f); }};
+    });
     if (index < count && threadIdx.x % kTeam == 0)
       p.out[index] = p.accumulate ? p.out[index] + sum : sum;
   }
@@ -117,10 +120,10 @@ void pairwise_taylor_hessian(const PairwiseTaylorHessianParams& p, void* stream)
       PYXAI_LAUNCH(pairwise_taylor_scale_kernel<scalar_t>, grid_for(p.batch * changed_rows(p), 1),
                    kBlock, 0, stream, p);
     else
-      PYXAI_VISIT_TEAM(segment_team(p.features, p.n_players),
-                       PYXAI_LAUNCH((pairwise_taylor_hessian_kernel<scalar_t, kTeam>),
-                                    grid_for(count, kBlock / kTeam), kBlock,
-                                    kBlock * sizeof(double), stream, p));
+      PYXAI_VISIT_TEAM(
+          segment_team(p.features, p.n_players),
+          PYXAI_LAUNCH((pairwise_taylor_hessian_kernel<scalar_t, kTeam>),
+                       grid_for(count, kBlock / kTeam), kBlock, sizeof(SegmentShared), stream, p));
   });
 }
 

@@ -33,15 +33,15 @@ PYXAI_KERNEL soft_perturb_kernel(SoftPerturbParams p, MaskRowPlan plan) {
 
 template <typename T, int kTeam>
 PYXAI_KERNEL soft_weight_grads_kernel(SoftPerturbParams p) {
-  PYXAI_DYNAMIC_SHARED(double, shared);
+  PYXAI_DYNAMIC_SHARED(SegmentShared, shared);
   constexpr int64_t kTeams = kBlock / kTeam;
   const int64_t count = p.batch * p.n_masks * p.n_players, step = gridDim.x * kTeams;
   for (int64_t first = blockIdx.x * kTeams; first < count; first += step) {
     const int64_t index = first + threadIdx.x / kTeam;
-    const int64_t row = divide(index, p.n_players), i = index - row * p.n_players;
-    const int64_t b = divide(row, p.n_masks), m = row - b * p.n_masks;
-    const double sum = segment_sum<kTeam>(p.segments, b, i, index < count, shared, [&](int64_t f) {
-      return soft_weight_grad<T>(p, b, m, f);
+    const double sum = segment_sum<kTeam>(p.segments, first, count, shared, [&](int64_t item) {
+      const int64_t row = divide(item, p.n_players), i = item - row * p.n_players;
+      const int64_t b = divide(row, p.n_masks), m = row - b * p.n_masks;
+      return Segment{b, i, [&p, b, m](int64_t f) { return soft_weight_grad<T>(p, b, m, f); }};
     });
     if (index < count && threadIdx.x % kTeam == 0)
       static_cast<accumulate_t<T>*>(p.grad_weights)[index] = static_cast<accumulate_t<T>>(sum);
@@ -79,7 +79,7 @@ void soft_perturb_backward(const SoftPerturbParams& p, void* stream) {
     if (p.grad_weights != nullptr && sums > 0)
       PYXAI_VISIT_TEAM(team, PYXAI_LAUNCH((soft_weight_grads_kernel<scalar_t, kTeam>),
                                           grid_for(sums, kBlock / kTeam), kBlock,
-                                          kBlock * sizeof(double), stream, p));
+                                          sizeof(SegmentShared), stream, p));
     if (p.grad_inputs != nullptr || p.grad_baselines != nullptr)
       PYXAI_LAUNCH(soft_value_grads_kernel<scalar_t>, grid_for(p.batch * p.features), kBlock, 0,
                    stream, p);

@@ -35,6 +35,41 @@ def test_equals_reference(backend, device, dtype, batch, features, n_select):
     compare(scores, selected, n_select, backend)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("absolute", [False, True])
+def test_many_in_order(backend, device, dtype, absolute):
+    """More than a block has threads: equal scores, NaN and both signs of zero and infinity."""
+    scores, selected = sample(2, 1500, dtype, device, share=0.1)
+    scores[0, :400] = scores[0, 400:800]
+    scores[:, 900:930] = torch.tensor([0.0, -0.0, torch.inf]).to(scores).repeat(10)
+    scores[:, 930:940] = -torch.inf
+    scores[1, 1000:1300] = torch.nan
+    sums, taken = scores.cpu().double(), unpack_masks(selected.cpu(), 1500)
+    judged = sums.abs() if absolute else sums
+    for n_select in (1100, 1500):
+        mine = selected.clone()
+        options = {"absolute": absolute, "backend": backend}
+        indices, values = greedy_select(scores, mine, n_select, **options)
+        for b in range(2):
+            row = judged[b].nan_to_num(nan=-torch.inf, posinf=torch.inf, neginf=-1e300)
+            order = row.sort(descending=True, stable=True)[1]  # equal ones by number
+            best = order[~taken[b, order]][:n_select]
+            assert torch.equal(indices[b, : len(best)].cpu(), best)
+            assert (indices[b, len(best) :] == -1).all()
+            found = values[b, : len(best)].cpu().double()
+            torch.testing.assert_close(found, sums[b, best], rtol=0, atol=0, equal_nan=True)
+            assert torch.equal(
+                unpack_masks(mine[b].cpu(), 1500), taken[b].index_fill(0, best, True)
+            )
+
+
+def test_all_of_equal_scores(backend, device):
+    scores = torch.full((1, 600), -2.5, dtype=torch.float64, device=device)
+    selected = pack_masks(torch.zeros(1, 600, dtype=torch.bool)).to(device)
+    indices, _ = greedy_select(scores, selected, 600, backend=backend)
+    assert torch.equal(indices[0].cpu(), torch.arange(600))
+
+
 def test_groups(backend, device):
     scores, _ = sample(3, 40, device=device)
     players = (torch.arange(40, dtype=torch.int32, device=device) * 7) % 36 - 1

@@ -33,6 +33,29 @@ def test_equals_reference(backend, device, dtype, per_example, batch, features, 
     assert actual.dtype == torch.promote_types(dtype, torch.float32)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("n_small", "members", "sizes"), [(500, 2, (70, 900)), (20, 30, (2100, 2049))]
+)
+def test_large_players_among_small_ones(backend, device, dtype, n_small, members, sizes):
+    """Two players that are no work for the threads that suit the others."""
+    small = torch.arange(n_small).repeat_interleave(members)
+    large = [torch.full((size,), n_small + i) for i, size in enumerate(sizes)]
+    owners = torch.cat([*large, small])
+    n_players = n_small + len(sizes)
+    generator = torch.Generator().manual_seed(1)
+    order = torch.randperm(len(owners), generator=generator)
+    players = owners[order].to(device, torch.int32)
+    values = torch.randn(3, len(owners), generator=generator, dtype=torch.float64)
+    values = values.to(device, dtype)
+    actual = player_sum(values, players, n_players=n_players, backend=backend)
+    reference = player_sum_reference(values.cpu(), players.cpu(), n_players=n_players)
+    step = torch.finfo(actual.dtype).eps
+    torch.testing.assert_close(actual.cpu().double(), reference, rtol=step, atol=1e-12)
+    alone = player_sum(values[1:2], players, n_players=n_players, backend=backend)
+    assert torch.equal(actual[1:2], alone)
+
+
 def test_identity_and_out(backend, device):
     values, _ = draw(2, 5, 5, torch.bfloat16, device)
     out = torch.ones(2, 5, device=device)
