@@ -12,6 +12,11 @@
 #define PYXAI_HD static inline
 #endif
 
+// GPUs of this kind convert in one instruction, to the same bits; a NaN stays one.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+#define PYXAI_CONVERTS
+#endif
+
 namespace pyxai {
 
 enum class DType : int32_t { f32, f64, bf16, f16 };
@@ -54,6 +59,11 @@ PYXAI_HD float load(BFloat16 value) {
   return float_from_bits(static_cast<uint32_t>(value.bits) << 16);
 }
 PYXAI_HD float load(Float16 value) {
+#ifdef PYXAI_CONVERTS
+  float result;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(result) : "h"(value.bits));
+  return result;
+#else
   // Scaling by 2^112 moves the exponent bias and makes subnormals exact; no branch, so it
   // vectorises.
   const uint32_t sign = static_cast<uint32_t>(value.bits & 0x8000u) << 16;
@@ -61,17 +71,25 @@ PYXAI_HD float load(Float16 value) {
   const float scaled = float_from_bits(magnitude) * 0x1p112f;
   const uint32_t special = magnitude >= 0x0f800000u ? 0x7f800000u : 0u;
   return float_from_bits(bits_from_float(scaled) | special | sign);
+#endif
 }
 
 PYXAI_HD void store(float* out, float value) { *out = value; }
 PYXAI_HD void store(double* out, double value) { *out = value; }
 PYXAI_HD void store(BFloat16* out, float value) {
+#ifdef PYXAI_CONVERTS
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(out->bits) : "f"(value));
+#else
   const uint32_t bits = bits_from_float(value);
   const bool nan = (bits & 0x7fffffffu) > 0x7f800000u;
   const uint32_t rounded = bits + 0x7fffu + ((bits >> 16) & 1u);  // nearest, ties to even
   out->bits = nan ? 0x7fc0u : static_cast<uint16_t>(rounded >> 16);
+#endif
 }
 PYXAI_HD void store(Float16* out, float value) {
+#ifdef PYXAI_CONVERTS
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(out->bits) : "f"(value));
+#else
   const uint32_t bits = bits_from_float(value);
   const uint32_t sign = (bits >> 16) & 0x8000u;
   const uint32_t magnitude = bits & 0x7fffffffu;
@@ -88,6 +106,7 @@ PYXAI_HD void store(Float16* out, float value) {
     half = (magnitude - 0x38000000u + 0xfffu + odd) >> 13;
   }
   out->bits = static_cast<uint16_t>(sign | half);
+#endif
 }
 
 }  // namespace

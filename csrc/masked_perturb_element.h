@@ -6,11 +6,16 @@
 namespace pyxai {
 namespace {
 
-// `inputs` where `keep` is not 0, else `baseline`; without a branch, so that it vectorises.
+// `input` where `all` has ones, else `baseline`; without a branch, so that it vectorises.
+template <typename Bits>
+PYXAI_HD Bits masked_perturb_bits(Bits all, Bits input, Bits baseline) {
+  return static_cast<Bits>(baseline ^ ((baseline ^ input) & all));
+}
+
+// `input` where `keep` is not 0, else `baseline`.
 template <typename Bits>
 PYXAI_HD Bits masked_perturb_element(Bits keep, Bits input, Bits baseline) {
-  const Bits all = static_cast<Bits>(-static_cast<Bits>(keep != 0));
-  return static_cast<Bits>(baseline ^ ((baseline ^ input) & all));
+  return masked_perturb_bits(static_cast<Bits>(-static_cast<Bits>(keep != 0)), input, baseline);
 }
 
 }  // namespace

@@ -27,12 +27,16 @@ PYXAI_HD uint32_t used_bits(int64_t n_players, int64_t w) {
   return left >= kMaskBits ? ~0u : mask_bit(left) - 1u;
 }
 
-// Whether a mask keeps `player`. Features of nobody (negative) are kept, and so are those of a
-// player without a bit: memory stays safe without a look at the map, which would wait for the
-// device.
+// Whether a mask of `n_words` has a bit for `player`. Features of nobody (negative) have none, and
+// those of a player beyond the words neither: memory stays safe without a look at the map, which
+// would wait for the device.
+PYXAI_HD bool mask_decides(int64_t n_words, int32_t player) {
+  return player >= 0 && mask_word(player) < n_words;
+}
+
+// Whether a mask keeps `player`; what no bit decides over is kept.
 PYXAI_HD bool mask_keeps(const int32_t* mask, int64_t n_words, int32_t player) {
-  if (player < 0 || mask_word(player) >= n_words) return true;
-  return mask_has(mask, player);
+  return !mask_decides(n_words, player) || mask_has(mask, player);
 }
 
 }  // namespace

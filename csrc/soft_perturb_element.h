@@ -12,12 +12,17 @@ PYXAI_HD bool soft_moves(const SoftPerturbParams& p, int32_t player) {
   return player >= 0 && player < p.n_players;
 }
 
+// The weights of mask m, by player.
+template <typename T>
+PYXAI_HD const T* soft_weights(const SoftPerturbParams& p, int64_t b, int64_t m) {
+  return static_cast<const T*>(p.weights) + b * p.weights_stride + m * p.n_players;
+}
+
 template <typename T>
 PYXAI_HD accumulate_t<T> soft_weight(const SoftPerturbParams& p, int64_t b, int64_t m,
                                      int32_t player) {
   if (!soft_moves(p, player)) return accumulate_t<T>(1);
-  const T* weights = static_cast<const T*>(p.weights);
-  return load(weights[b * p.weights_stride + m * p.n_players + player]);
+  return load(soft_weights<T>(p, b, m)[player]);
 }
 
 template <typename T>

@@ -1,7 +1,7 @@
 // A table is read once, in chunks of the 2^12 sets that differ in the lowest players. The weighted
-// chunks are added up element by element, in a fixed number of groups, which is enough for the sums
-// of low players and their pairs; and each chunk leaves its sum and, for pairs, its sum over the
-// sets that contain each low player, which is enough for the rest.
+// chunks are added up element by element, in a fixed number of groups, which is enough for the
+// pairs of low players; and each chunk leaves its sum and its sums over the sets that contain each
+// low player, which are enough for the rest. (The CPU takes low players from the sums of chunks.)
 #pragma once
 
 #include "pairs.h"

@@ -43,12 +43,20 @@ static __device__ void analyse_lines(const Block<T>& block, const Lines<const T>
   const int64_t n = block.p.n_taps, count = dwt_count(block.p.extension, length, n);
   each_item(low, lines, count, [&](int64_t l, int64_t k) {
     const T* line = x.at + l * x.line;
+    const int64_t first = 2 * k - block.left;
     T sums[2] = {};
-    for (int64_t i = 0; i < n; ++i) {
-      const int64_t place = dwt_place(block.p.extension, 2 * k + i - block.left, length);
-      const T value = place < 0 ? T(0) : line[place * x.step];
+    const auto add = [&](int64_t i, T value) {
       sums[0] += block.bank[i] * value;
       sums[1] += block.bank[n + i] * value;
+    };
+    if (first >= 0 && first + n <= length) {  // as most do: nothing is beyond the ends
+      const T* from = line + first * x.step;
+      for (int64_t i = 0; i < n; ++i, from += x.step) add(i, *from);
+    } else {
+      for (int64_t i = 0; i < n; ++i) {
+        const int64_t place = dwt_place(block.p.extension, first + i, length);
+        add(i, place < 0 ? T(0) : line[place * x.step]);
+      }
     }
     low.at[l * low.line + k * low.step] = sums[0];
     if (high.at != nullptr) high.at[l * high.line + k * high.step] = sums[1];

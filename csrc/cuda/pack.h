@@ -2,10 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <initializer_list>
 
-#include "../dtype.h"
-#include "../sizes.h"
+#include "../launch.h"
 
 namespace pyxai {
 
@@ -18,12 +18,22 @@ struct alignas(sizeof(T) * N) Pack {
 namespace {
 
 template <typename T, int N>
-PYXAI_HD Pack<T, N> load_pack(const void* base, int64_t element) {
+static inline __device__ Pack<T, N> load_pack(const void* base, int64_t element) {
   return *reinterpret_cast<const Pack<T, N>*>(static_cast<const T*>(base) + element);
 }
+
+// Written once and not read back here. nvcc splits the assignment of a struct into its elements, so
+// a whole pack goes through a vector of registers.
 template <typename T, int N>
-PYXAI_HD void store_pack(void* base, int64_t element, const Pack<T, N>& pack) {
-  *reinterpret_cast<Pack<T, N>*>(static_cast<T*>(base) + element) = pack;
+static inline __device__ void store_pack(void* base, int64_t element, const Pack<T, N>& pack) {
+  T* place = static_cast<T*>(base) + element;
+  if constexpr (sizeof(pack) == kPackBytes) {
+    uint4 bits;
+    memcpy(&bits, &pack, sizeof(bits));
+    __stcs(reinterpret_cast<uint4*>(place), bits);
+  } else {
+    *reinterpret_cast<Pack<T, N>*>(place) = pack;
+  }
 }
 
 // Whether rows of `row_bytes` at all `pointers` (null ones do not count) can be read in packs.

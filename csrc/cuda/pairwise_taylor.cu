@@ -51,7 +51,7 @@ static __device__ double hessian_column(const PairwiseTaylorHessianParams& p, in
                                         int64_t player, int64_t f) {
   const T* column = static_cast<const T*>(p.hessian) + b * p.n_rows * p.features + f;
   double sum = 0;
-  if (p.products || p.players.data == nullptr) {
+  if (p.products) {
     const int64_t r = player - p.row_start;
     if (r >= 0 && r < p.n_rows) sum = row_factor<T>(p, b, r) * load(column[r * p.features]);
   } else {
@@ -92,13 +92,28 @@ PYXAI_HD int64_t changed_rows(const PairwiseTaylorHessianParams& p) {
 // Every feature is its own player: one block scales one row.
 template <typename T>
 PYXAI_KERNEL pairwise_taylor_scale_kernel(PairwiseTaylorHessianParams p) {
+  constexpr int kAtOnce = 4;  // reads under way before the first is used
   const int64_t n_rows = changed_rows(p);
   for (int64_t row = blockIdx.x; row < p.batch * n_rows; row += gridDim.x) {
     const int64_t b = row / n_rows, player = row % n_rows + (p.accumulate ? p.row_start : 0);
+    const int64_t r = player - p.row_start;
+    const bool given = r >= 0 && r < p.n_rows;
+    const double factor = given ? row_factor<T>(p, b, r) : 0.0;
+    const T* entries = static_cast<const T*>(p.hessian) + (b * p.n_rows + r) * p.features;
+    const T* delta = static_cast<const T*>(p.delta) + b * p.features;
     double* out = p.out + (b * p.n_players + player) * p.n_players;
-    for (int64_t f = threadIdx.x; f < p.features; f += blockDim.x) {
-      const double term = hessian_column<T>(p, b, player, f);
-      out[f] = p.accumulate ? out[f] + term : term;
+    for (int64_t first = threadIdx.x; first < p.features; first += kAtOnce * kBlock) {
+      double terms[kAtOnce];
+      for (int i = 0; i < kAtOnce; ++i) {
+        const int64_t f = first + i * kBlock;
+        const bool inside = f < p.features;
+        const double entry = given && inside ? factor * load(entries[f]) : 0.0;
+        terms[i] = inside ? entry * load(delta[f]) : 0.0;
+      }
+      for (int i = 0; i < kAtOnce; ++i) {
+        const int64_t f = first + i * kBlock;
+        if (f < p.features) out[f] = p.accumulate ? out[f] + terms[i] : terms[i];
+      }
     }
   }
 }

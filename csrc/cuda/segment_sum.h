@@ -35,7 +35,7 @@ static inline __device__ double member_sum(const SegmentView& segments, const Se
   const int32_t* order = segments.order + of.b * segments.order_stride;
   const int32_t* offsets = segments.offsets + of.b * segments.offsets_stride;
   double sum = 0;
-#pragma unroll 4
+#pragma unroll 8
   for (int64_t k = offsets[of.i] + lane; k < offsets[of.i + 1]; k += kLanes)
     sum += of.term(order[k]);
   if constexpr (kLanes > 1)

@@ -8,26 +8,61 @@
 namespace pyxai::PYXAI_BACKEND_NS {
 namespace {
 
+// The features of one thread and whose weights decide over them, -1 for nobody's.
+template <typename T, int N>
+struct Column {
+  Pack<T, N> inputs, baselines;
+  int32_t players[N];
+  bool one_player;
+};
+
+template <typename T, int N>
+static inline __device__ Column<T, N> load_column(const SoftPerturbParams& p,
+                                                  const MaskRows& rows) {
+  Column<T, N> column;
+  column.inputs = load_pack<T, N>(p.inputs, rows.b * p.features + rows.f);
+  column.one_player = true;
+  for (int j = 0; j < N; ++j) {
+    column.baselines.at[j] = baseline_at<T>(p.baselines, rows.b, rows.d * p.features + rows.f + j);
+    const int32_t player = player_of(p.players, rows.b, rows.f + j);
+    column.players[j] = soft_moves(p, player) ? player : -1;
+    column.one_player = column.one_player && column.players[j] == column.players[0];
+  }
+  return column;
+}
+
+template <bool kOnePlayer, typename T, int N>
+static inline __device__ void write_rows(const SoftPerturbParams& p, const MaskRows& rows,
+                                         const Column<T, N>& column) {
+  using acc_t = accumulate_t<T>;
+  const T* weights = soft_weights<T>(p, rows.b, rows.begin);
+  int64_t place = perturbed_row(p, rows.b, rows.begin, rows.d) + rows.f;
+#pragma unroll 4
+  for (int64_t m = rows.begin; m < rows.end; ++m) {
+    const auto weight_of = [&](int32_t player) {
+      return player < 0 ? acc_t(1) : load(weights[player]);
+    };
+    const acc_t first = weight_of(column.players[0]);
+    Pack<T, N> out;
+    for (int j = 0; j < N; ++j)
+      soft_perturb_element(out.at + j, column.inputs.at[j], column.baselines.at[j],
+                           kOnePlayer || j == 0 ? first : weight_of(column.players[j]));
+    store_pack(p.out, place, out);
+    weights += p.n_players;
+    place += p.n_draws * p.features;
+  }
+}
+
 template <typename T, int N>
 PYXAI_KERNEL soft_perturb_kernel(SoftPerturbParams p, MaskRowPlan plan) {
   for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < plan.count;
        i += static_cast<int64_t>(gridDim.x) * blockDim.x) {
     const MaskRows rows = mask_rows<N>(p, plan, i);
-    const Pack<T, N> inputs = load_pack<T, N>(p.inputs, rows.b * p.features + rows.f);
-    Pack<T, N> baselines;
-    int32_t players[N];
-    for (int j = 0; j < N; ++j) {
-      baselines.at[j] = baseline_at<T>(p.baselines, rows.b, rows.d * p.features + rows.f + j);
-      players[j] = player_of(p.players, rows.b, rows.f + j);
-    }
-#pragma unroll 4
-    for (int64_t m = rows.begin; m < rows.end; ++m) {
-      Pack<T, N> out;
-      for (int j = 0; j < N; ++j)
-        soft_perturb_element(out.at + j, inputs.at[j], baselines.at[j],
-                             soft_weight<T>(p, rows.b, m, players[j]));
-      store_pack(p.out, perturbed_row(p, rows.b, m, rows.d) + rows.f, out);
-    }
+    const Column<T, N> column = load_column<T, N>(p, rows);
+    if (column.one_player)
+      write_rows<true>(p, rows, column);
+    else
+      write_rows<false>(p, rows, column);
   }
 }
 

@@ -11,39 +11,67 @@ static_assert(kRegisters == 16 && kWarps == 8, "players of a chunk: 5 lane, 3 wa
 constexpr int kLanePlayers = 5, kWarpPlayers = 3, kRegisterPlayers = 4;
 constexpr int kWarpParts = 1 + kLanePlayers + kRegisterPlayers;  // what a warp adds up by itself
 
+static __device__ double from_lane(double value, int lanes) {
+  return __shfl_xor_sync(0xFFFFFFFFu, value, lanes);
+}
+
 static __device__ double warp_sum(double value) {
-  for (int lanes = kWarp / 2; lanes > 0; lanes /= 2)
-    value += __shfl_xor_sync(0xFFFFFFFFu, value, lanes);
+  for (int lanes = kWarp / 2; lanes > 0; lanes /= 2) value += from_lane(value, lanes);
   return value;
 }
 
-// The sum of a chunk, and with `players` the sum over its sets with each low player. `partial`
-// holds kWarps * kWarpParts numbers.
-static __device__ void leave_parts(const double (&terms)[kRegisters], bool players, int64_t low,
-                                   double* partial, double* parts) {
+// The sum of the terms, and in `with` the sum of those whose number has each bit.
+static __device__ double fold_registers(const double (&terms)[kRegisters],
+                                        double (&with)[kRegisterPlayers]) {
+  double folded[kRegisters];
+  for (int r = 0; r < kRegisters; ++r) folded[r] = terms[r];
+  for (int b = kRegisterPlayers - 1; b >= 0; --b) {
+    with[b] = 0;
+    for (int r = 0; r < 1 << b; ++r) {
+      const double upper = folded[r + (1 << b)];
+      with[b] += upper;
+      folded[r] += upper;
+    }
+  }
+  return folded[0];
+}
+
+// In lane L the sum over the lanes whose numbers have all bits of L: over all in lane 0, over those
+// with bit b in lane 2^b.
+static __device__ double lane_sums(double value) {
+  for (int lanes = kWarp / 2; lanes > 0; lanes /= 2) {
+    const double other = from_lane(value, lanes);
+    if ((threadIdx.x & lanes) == 0) value += other;
+  }
+  return value;
+}
+
+// The sums of four numbers over the lanes, that of number i in lanes 8 i to 8 i + 7.
+static __device__ double four_sums(const double (&values)[kRegisterPlayers]) {
+  const bool second = (threadIdx.x & 16) != 0, odd = (threadIdx.x & 8) != 0;
+  const double low = from_lane(second ? values[0] : values[2], 16);
+  const double high = from_lane(second ? values[1] : values[3], 16);
+  const double even_sum = (second ? values[2] : values[0]) + low;
+  const double odd_sum = (second ? values[3] : values[1]) + high;
+  double sum = (odd ? odd_sum : even_sum) + from_lane(odd ? even_sum : odd_sum, 8);
+  for (int lanes = 4; lanes > 0; lanes /= 2) sum += from_lane(sum, lanes);
+  return sum;
+}
+
+// The sum of a chunk, and its sum over the sets with each low player. `partial` holds
+// kWarps * kWarpParts numbers.
+static __device__ void leave_parts(const double (&terms)[kRegisters], int64_t low, double* partial,
+                                   double* parts) {
   const int t = static_cast<int>(threadIdx.x), lane = t % kWarp, warp = t / kWarp;
   double* own = partial + warp * kWarpParts;
-  double sum = 0, with_register[kRegisterPlayers] = {};
-  for (int r = 0; r < kRegisters; ++r) {
-    sum += terms[r];
-    for (int b = 0; b < kRegisterPlayers; ++b)
-      if ((r >> b & 1) != 0) with_register[b] += terms[r];
-  }
-  const double whole = warp_sum(sum);
-  if (lane == 0) own[0] = whole;
-  if (players) {
-    for (int b = 0; b < kLanePlayers; ++b) {
-      const double part = warp_sum((lane >> b & 1) != 0 ? sum : 0.0);
-      if (lane == 0) own[1 + b] = part;
-    }
-    for (int b = 0; b < kRegisterPlayers; ++b) {
-      const double part = warp_sum(with_register[b]);
-      if (lane == 0) own[1 + kLanePlayers + b] = part;
-    }
-  }
+  double with_register[kRegisterPlayers];
+  const double by_lane = lane_sums(fold_registers(terms, with_register));
+  const double by_register = four_sums(with_register);
+  if ((lane & (lane - 1)) == 0) own[lane == 0 ? 0 : 1 + __popc(lane - 1)] = by_lane;
+  if (lane % 8 == 0) own[1 + kLanePlayers + lane / 8] = by_register;
   __syncthreads();
   // Thread i adds up the warps for player i, thread `low` for all sets.
-  if (t == low || (players && t < low)) {
+  if (t <= low) {
     const int b = t - kLanePlayers;
     const bool is_warp = t != low && b >= 0 && b < kWarpPlayers;
     const int part = t == low || is_warp ? 0 : b < 0 ? 1 + t : 1 + t - kWarpPlayers;
@@ -55,38 +83,45 @@ static __device__ void leave_parts(const double (&terms)[kRegisters], bool playe
   __syncthreads();  // before the next chunk overwrites
 }
 
-// One block weighs and adds up one group of chunks of one table with one row of weights.
-template <typename T>
+// One block weighs and adds up one group of chunks of one table with one row of weights. kWhole:
+// chunks are as large as can be, no set of a thread is outside.
+template <typename T, bool kWhole>
 PYXAI_KERNEL __launch_bounds__(kBlock, 2) table_sums_chunks_kernel(TableSumsParams p) {
   PYXAI_DYNAMIC_SHARED(double, shared);
-  double* weights = shared + kWarps * kWarpParts;  // [n_players + 1]
+  double* weights = shared + kWarps * kWarpParts;  // [at least n_players + 1]
   const int t = static_cast<int>(threadIdx.x);
   const TableShape shape = table_shape(p.n_players);
   const int64_t jobs = p.n_tables * p.n_rows * shape.groups;
   for (int64_t job = blockIdx.x; job < jobs; job += gridDim.x) {
-    const int64_t group = job % shape.groups, table_row = job / shape.groups;
-    const int row = static_cast<int>(table_row % p.n_rows);
-    const T* values = static_cast<const T*>(p.values) + (table_row / p.n_rows << p.n_players);
+    // Neighbours read the same group for another row of weights, so that one finds it cached.
+    const int64_t table_group = job / p.n_rows, table = table_group / shape.groups;
+    const int64_t group = table_group - table * shape.groups;
+    const int row = static_cast<int>(job - table_group * p.n_rows);
+    const int64_t table_row = table * p.n_rows + row;
+    const T* values = static_cast<const T*>(p.values) + (table << p.n_players);
     const double origin = static_cast<double>(values[0]);
     if (t <= p.n_players) weights[t] = p.weights[row * (p.n_players + 1) + t];
     __syncthreads();
+    const bool pairs = p.order[row] > 1;
     double sums[kRegisters] = {};
     const int64_t first = group * group_chunks(shape);
     for (int64_t c = first; c < first + group_chunks(shape); ++c) {
+      const T* chunk = values + c * shape.chunk + t;
+      const double* weight = weights + __popc(static_cast<unsigned>(c)) + __popc(t);
+      T held[kRegisters];  // all reads are under way before the first is used
+      for (int r = 0; r < kRegisters; ++r)
+        held[r] = kWhole || r * kBlock + t < shape.chunk ? chunk[r * kBlock] : T(0);
       double terms[kRegisters];
       for (int r = 0; r < kRegisters; ++r) {
-        const int m = r * kBlock + t;
-        const bool inside = m < shape.chunk;
-        const int size = __popc(static_cast<unsigned>(c)) + __popc(static_cast<unsigned>(m));
-        const double value = inside ? static_cast<double>(values[c * shape.chunk + m]) : origin;
-        terms[r] = inside ? weights[size] * (value - origin) : 0.0;
-        sums[r] += terms[r];
+        const double term = weight[__popc(r)] * (static_cast<double>(held[r]) - origin);
+        terms[r] = kWhole || r * kBlock + t < shape.chunk ? term : 0.0;
       }
-      leave_parts(terms, p.order[row] > 1, shape.low, shared,
+      for (int r = 0; pairs && r < kRegisters; ++r) sums[r] += terms[r];
+      leave_parts(terms, shape.low, shared,
                   p.chunk_parts + (table_row * shape.chunks + c) * kChunkParts);
     }
-    double* out = p.chunk_sums + job * shape.chunk;
-    for (int r = 0; r < kRegisters; ++r)
+    double* out = p.chunk_sums + (table_row * shape.groups + group) * shape.chunk;
+    for (int r = 0; pairs && r < kRegisters; ++r)
       if (r * kBlock + t < shape.chunk) out[r * kBlock + t] = sums[r];
   }
 }
@@ -127,14 +162,14 @@ PYXAI_KERNEL table_sums_results_kernel(TableSumsParams p) {
     } else if (result > 0) {
       j = result - 1;
     }
-    // Low players are looked for in the sums, high ones in the parts.
-    const bool low = j >= 0 && j < shape.low;
-    int64_t low_sets = 0, high_sets = 0, part = low ? -1 : shape.low;
+    // Two low players are looked for in the sums of chunks, all else in the parts.
+    const bool low_pair = i >= 0 && j < shape.low;
+    int64_t low_sets = 0, high_sets = 0, part = low_pair ? -1 : shape.low;
     for (const int64_t player : {i, j}) {
       if (player < 0) continue;
       if (player >= shape.low)
         high_sets |= int64_t{1} << (player - shape.low);
-      else if (low)
+      else if (low_pair)
         low_sets |= int64_t{1} << player;
       else
         part = player;
@@ -153,12 +188,22 @@ PYXAI_KERNEL table_sums_results_kernel(TableSumsParams p) {
 
 }  // namespace
 
+template <typename T>
+static void launch_chunks(const TableSumsParams& p, void* stream) {
+  const TableShape shape = table_shape(p.n_players);
+  const int64_t weights = (p.n_players > kChunkBits ? p.n_players : kChunkBits) + 1;
+  const int64_t shared = (kWarps * kWarpParts + weights) * sizeof(double);
+  const auto kernel = p.n_players >= kChunkBits ? table_sums_chunks_kernel<T, true>
+                                                : table_sums_chunks_kernel<T, false>;
+  PYXAI_LAUNCH(kernel, grid_for(p.n_tables * p.n_rows * shape.groups, 1), kBlock, shared, stream,
+               p);
+}
+
 void table_sums(const TableSumsParams& p, void* stream) {
-  const int64_t jobs = p.n_tables * p.n_rows * table_shape(p.n_players).groups;
-  const int64_t shared = (kWarps * kWarpParts + p.n_players + 1) * sizeof(double);
-  const auto kernel =
-      p.dtype == DType::f64 ? table_sums_chunks_kernel<double> : table_sums_chunks_kernel<float>;
-  PYXAI_LAUNCH(kernel, grid_for(jobs, 1), kBlock, shared, stream, p);
+  if (p.dtype == DType::f64)
+    launch_chunks<double>(p, stream);
+  else
+    launch_chunks<float>(p, stream);
   PYXAI_LAUNCH(table_sums_results_kernel, grid_for(p.n_tables * p.width, 1), kBlock,
                kWarps * sizeof(double), stream, p);
 }

@@ -25,12 +25,22 @@ template <typename acc_t, int N, int kSums, typename Read, typename Add>
 static inline __device__ void weigh_slice(acc_t (*sums)[kSums], const double* weights,
                                           int64_t n_nodes, int slice, int slices, const Read& read,
                                           const Add& add) {
-#pragma unroll 4
-  for (int64_t s = slice; s < n_nodes; s += slices) {
-    acc_t values[N];
-    read(s, values);
+  constexpr int kAtOnce = 4;  // reads under way before the first is used
+  const auto add_all = [&](int64_t s, const acc_t(&values)[N]) {
     const acc_t weight = static_cast<acc_t>(weights[s]);
     for (int j = 0; j < N; ++j) add(sums[j], weight, values[j]);
+  };
+  int64_t s = slice;
+  for (; s + (kAtOnce - 1) * slices < n_nodes; s += kAtOnce * slices) {
+    acc_t values[kAtOnce][N];
+    for (int i = 0; i < kAtOnce; ++i) read(s + i * slices, values[i]);
+    for (int i = 0; i < kAtOnce; ++i) add_all(s + i * slices, values[i]);
+  }
+#pragma unroll 1
+  for (; s < n_nodes; s += slices) {
+    acc_t values[N];
+    read(s, values);
+    add_all(s, values);
   }
 }
 

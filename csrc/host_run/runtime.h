@@ -231,4 +231,11 @@ static inline T atomicAdd(T* address, T value) {
   *address = old + value;
   return old;
 }
+struct alignas(16) uint4 {
+  unsigned x, y, z, w;
+};
+template <typename T>
+static inline void __stcs(T* address, T value) {
+  *address = value;
+}
 static inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
