@@ -18,6 +18,7 @@ from pyxai.runner import Shared
 
 if TYPE_CHECKING:
     from pyxai import (
+        audit,
         datasets,
         decomposition,
         graphs,
@@ -40,6 +41,7 @@ __all__ = [
     "UnsupportedOperationError",
     "__version__",
     "attribution",
+    "audit",
     "backends",
     "datasets",
     "decomposition",

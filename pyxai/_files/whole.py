@@ -50,9 +50,9 @@ def check_target(path: Path, name: str = "path") -> Path:
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """Give a binary file that takes the place of ``path`` when the block ends without an error.
 
-    Until then ``path`` is as it was; a reader sees the old file or the new one, whole. A file that
-    is replaced hands on its mode, and a link stays one. What processes that were killed have left
-    beside ``path`` is removed.
+    Until then ``path`` is as it was; a reader sees the old file or the new one, whole, also after
+    the machine lost its power. A file that is replaced hands on its mode, and a link stays one.
+    What processes that were killed have left beside ``path`` is removed.
 
     Raises
     ------
@@ -70,13 +70,27 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
                 os.chmod(partial, stat.S_IMODE(target.stat().st_mode))
             yield file
             file.flush()
+            os.fsync(file.fileno())  # the name must not be on the disk before what it names
             if fcntl is not None:  # while it is locked, so that nobody takes it for a left one
                 partial.replace(target)
         if fcntl is None:
             partial.replace(target)
+        _sync_folder(target.parent)
     finally:
         partial.unlink(missing_ok=True)
     _remove_left(target.parent, start)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have a new name on the disk, where folders can be opened for that."""
+    if fcntl is None:
+        return
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # not every disk can
+            os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def _new_partial(folder: Path, start: str) -> tuple[BinaryIO, Path]:

@@ -7,14 +7,14 @@ import sys
 from collections.abc import Sequence
 
 import pyxai
-from pyxai.cli import demo, explain, methods, report
+from pyxai.cli import audit, demo, explain, methods, report
 
 __all__ = ["main"]
 
 _INTERRUPTED = 130  # as shells say: 128 and the number of the signal
 _LONG = 600  # characters of a message
 _SAID = (ImportError, MemoryError, OSError, TypeError, ValueError, RuntimeError)
-VERBS = (demo, methods, explain, report)
+VERBS = (demo, methods, explain, audit, report)
 _FIXED_SIZE = (
     "; the program was exported for batches of one size: export it with dynamic_shapes, or give "
     "--rows and --option internal_batch_size of that size"

@@ -1,0 +1,213 @@
+"""What an audit asks of its data: how many examples there are, and those of a range."""
+
+from __future__ import annotations
+
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from numbers import Real
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyxai._checks import describe
+
+__all__ = [
+    "Batch",
+    "Example",
+    "Like",
+    "Source",
+    "as_example",
+    "batch_of",
+    "finite",
+    "form_of",
+    "own_random",
+    "reason_of",
+]
+
+_REASON = 300  # characters of an error's message that are kept
+
+
+class Like(NamedTuple):
+    """What the model takes: arrays get its dtype, everything its device."""
+
+    dtype: torch.dtype
+    device: torch.device
+
+    def __call__(self, value: Any) -> Tensor:
+        """Return a value as a tensor; dtypes that a tensor's owner chose stay."""
+        if not isinstance(value, Tensor):
+            value = torch.from_numpy(np.array(value))  # a copy: arrays may be read only
+            value = value.to(self.dtype) if value.is_floating_point() else value
+        moved: Tensor = value.detach().to(self.device)
+        return moved
+
+
+class Example(NamedTuple):
+    """One example, without a dimension that counts examples."""
+
+    inputs: tuple[Tensor, ...]
+    label: float | None
+
+
+class Batch(NamedTuple):
+    """The examples of a range that can be explained, and why the others cannot."""
+
+    ids: list[int]
+    """Numbers of the examples that are here, ascending."""
+    inputs: tuple[Tensor, ...]
+    """One row for each of ``ids``."""
+    labels: list[float | None]
+    bad: dict[int, str]
+    """Reasons of the examples that are not here, by number."""
+
+    def take(self, rows: list[int]) -> Batch:
+        """Return some rows."""
+        return Batch(
+            [self.ids[row] for row in rows],
+            tuple(tensor[rows] for tensor in self.inputs),
+            [self.labels[row] for row in rows],
+            {},
+        )
+
+
+class Source(ABC):
+    """So many examples, numbered from 0.
+
+    Attributes
+    ----------
+    kind : str
+        What it was made of.
+    """
+
+    kind: str
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return how many examples there are."""
+
+    @abstractmethod
+    def read(self, start: int, stop: int, seed: int) -> Batch:
+        """Return examples ``start`` .. ``stop - 1``; an example depends on its number and seed."""
+
+    def probes(self, count: int) -> list[int]:
+        """Return the numbers of examples that stand for all."""
+        last = len(self) - 1
+        return sorted({round(at * last / max(1, count - 1)) for at in range(count)})
+
+    def facts(self) -> list[str]:
+        """Return what else tells it from others, such as the names of files."""
+        return []
+
+
+def as_example(item: Any, like: Like) -> Example:
+    """Read what a data set gives for one number: a tensor, or several and perhaps a label.
+
+    Of several the last is the label if it is one number.
+    """
+    parts = list(item) if isinstance(item, (tuple, list)) else [item]
+    label = None
+    if len(parts) > 1 and _is_number(parts[-1]):
+        label = float(parts.pop())
+    for part in parts:
+        if isinstance(part, (Mapping, str, bytes)) or not (
+            isinstance(part, (Tensor, np.ndarray, Real, list))
+        ):
+            raise TypeError(
+                "dataset must give a tensor or an array, or a tuple of these and perhaps a number "
+                f"as label, got {describe(part)}; turn it into tensors in the data set"
+            )
+    return Example(tuple(like(part) for part in parts), label)
+
+
+def batch_of(examples: Iterable[tuple[int, Example | str]], form: list[tuple[Any, Any]]) -> Batch:
+    """Put examples together; those of another form than ``form``, or not finite, are bad.
+
+    Parameters
+    ----------
+    examples : iterable of (int, Example or str)
+        Numbers, and examples or reasons why there is none.
+    form : list of (shape, dtype)
+        Of the inputs, as `form_of` returns it; without one no example was good.
+    """
+    ids: list[int] = []
+    good: list[Example] = []
+    bad: dict[int, str] = {}
+    for number, found in examples:
+        if isinstance(found, str):
+            bad[number] = found
+            continue
+        mine = form_of(found)
+        if mine != form:
+            bad[number] = (
+                f"ValueError: inputs must be {_form(form)} as others are, got {_form(mine)}"
+            )
+            continue
+        ids.append(number)
+        good.append(found)
+    if not good:
+        return Batch([], (), [], bad)
+    stacked = tuple(torch.stack(each) for each in zip(*(e.inputs for e in good), strict=True))
+    return finite(Batch(ids, stacked, [each.label for each in good], bad))
+
+
+def form_of(example: Example) -> list[tuple[Any, Any]]:
+    """Return shape and dtype of each input."""
+    return [(tuple(part.shape), part.dtype) for part in example.inputs]
+
+
+def finite(batch: Batch) -> Batch:
+    """Move the examples that hold a NaN or an infinity to the bad ones."""
+    fine = torch.ones(len(batch.ids), dtype=torch.bool)
+    for tensor in batch.inputs:
+        if tensor.is_floating_point():
+            fine &= torch.isfinite(tensor).flatten(1).all(1).cpu()
+    if bool(fine.all()):
+        return batch
+    rows = fine.nonzero()[:, 0].tolist()
+    bad = dict(batch.bad)
+    for row in (~fine).nonzero()[:, 0].tolist():
+        bad[batch.ids[row]] = "ValueError: inputs must be finite, got NaN or infinity"
+    return batch.take(rows)._replace(bad=bad)
+
+
+def reason_of(error: BaseException) -> str:
+    """Say what went wrong with an example, in one line."""
+    text = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {text}"[:_REASON].rstrip(": ")
+
+
+@contextmanager
+def own_random() -> Iterator[Callable[[int, int], None]]:
+    """Give a function that seeds the global random states; in the end they are as they were.
+
+    Data sets draw from those of torch, NumPy and Python when they augment.
+    """
+    legacy = np.random.get_state()  # noqa: NPY002 # the one that data sets draw from
+    states = torch.get_rng_state(), legacy, random.getstate()
+
+    def seed(of_run: int, example: int) -> None:
+        word = int(np.random.SeedSequence((of_run, example)).generate_state(1, np.uint64)[0])
+        torch.default_generator.manual_seed(word >> 1)
+        np.random.seed(word >> 32)  # noqa: NPY002
+        random.seed(word)
+
+    try:
+        yield seed
+    finally:
+        torch.set_rng_state(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+        random.setstate(states[2])
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, (Tensor, np.ndarray)):
+        return value.ndim == 0
+    return isinstance(value, (Real, np.generic))
+
+
+def _form(form: list[tuple[Any, Any]]) -> str:
+    return ", ".join(f"{str(dtype).removeprefix('torch.')} {list(shape)}" for shape, dtype in form)

@@ -1,0 +1,420 @@
+"""Read an audit: rows as a table, maps by the number of an example, statistics."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyxai._checks import check_choice, check_int, describe
+from pyxai._extras import optional
+from pyxai.audit.identity import digest_of_text
+from pyxai.audit.job import read_plan
+from pyxai.audit.maps import dense
+from pyxai.audit.statistics import ClassMaps, add_maps, statistics_of
+from pyxai.audit.storage import (
+    Folder,
+    digest_of_file,
+    parquet_of,
+    pyarrow,
+    said_of_disk,
+    write_json,
+    write_whole,
+)
+
+__all__ = ["Audit", "load", "merge"]
+
+
+def load(out: str | Path) -> Audit:
+    """Open an audit for reading, also one that is not complete.
+
+    Parameters
+    ----------
+    out : str or Path
+        Its folder.
+
+    Returns
+    -------
+    Audit
+        Nothing is read yet but the plan.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no audit.
+    ValueError
+        If its plan is not whole.
+    """
+    folder = Folder(Path(out))
+    plan = read_plan(folder.plan)
+    if plan is None:
+        raise FileNotFoundError(f"out must be the folder of an audit, got {str(out)!r}")
+    return Audit(folder, plan)
+
+
+def merge(out: str | Path) -> Audit:
+    """End an audit whose shards are all done: checksums into the plan, statistics of all rows.
+
+    The files are the same however the shards were made; to merge twice does no harm.
+
+    Parameters
+    ----------
+    out : str or Path
+        Its folder.
+
+    Returns
+    -------
+    Audit
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no audit.
+    ValueError
+        If a shard is missing or not as it was written; the message lists them.
+    OSError
+        If the disk is full, say.
+    """
+    found = load(out)
+    digest = digest_of_text(json.dumps(found.plan, sort_keys=True))
+    states = {shard: found.folder.state(shard, digest) for shard in range(found.n_shards)}
+    missing = [shard for shard, state in states.items() if state != "done"]
+    if missing:
+        listed = ", ".join(f"{shard} ({states[shard]})" for shard in missing[:20])
+        raise ValueError(
+            f"out must hold all of {found.n_shards} shard(s) to be merged, got {str(out)!r} "
+            f"without {listed}; run the audit again, it goes on there"
+        )
+    shards = [found.folder.read_mark(shard) for shard in states]
+    listed_shards = [{"rows": mark["rows"], "files": mark["files"]} for mark in shards]
+    with said_of_disk(found.folder.path, "all shards are done; merge again"):
+        table = statistics_of(found.methods, found.columns, found.arrays)
+        write_whole(found.folder.statistics, parquet_of(table))
+        write_json(found.folder.plan, {**found.plan, "shards": listed_shards})
+    return found
+
+
+class Audit:
+    """An audit in its folder; what is asked for is read then.
+
+    Attributes
+    ----------
+    plan : dict
+        What was asked: hashes of data set and model, methods and metrics with their options, seed,
+        versions.
+    """
+
+    def __init__(self, folder: Folder, plan: dict[str, Any]) -> None:
+        self.folder, self.plan = folder, plan
+
+    def __repr__(self) -> str:
+        """Say in one line what this is."""
+        done = len(self._done())
+        return (
+            f"Audit({str(self.folder.path)!r}, {len(self)} examples, methods "
+            f"{', '.join(self.methods)}, {done} of {self.n_shards} shard(s) done)"
+        )
+
+    def __len__(self) -> int:
+        """Return how many examples the data set has."""
+        return int(self.plan["n_examples"])
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Names of the methods."""
+        return tuple(each["name"] for each in self.plan["methods"])
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics."""
+        return tuple(each["name"] for each in self.plan["metrics"])
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns that `statistics` is about."""
+        return ("output", "gap", *self.metrics)
+
+    @property
+    def n_shards(self) -> int:
+        """How many shards there are."""
+        return -(-len(self) // int(self.plan["shard_size"]))
+
+    @property
+    def complete(self) -> bool:
+        """Whether all shards are done."""
+        return len(self._done()) == self.n_shards
+
+    def tables(self, columns: Sequence[str] | None = None) -> Iterator[Any]:
+        """Yield the rows of each shard that is done, as pyarrow tables, in the order of examples.
+
+        Parameters
+        ----------
+        columns : sequence of str, optional
+            Only these.
+
+        Yields
+        ------
+        pyarrow.Table
+
+        Raises
+        ------
+        ValueError
+            If there is no such column, or a file is not as it was written.
+        """
+        for shard in self._done():
+            table = self.folder.read_rows(shard)
+            table = table.append_column("seconds", [self._seconds(shard, table)])
+            for name in columns or ():
+                check_choice("columns", name, table.column_names)
+            yield table.select(list(columns)) if columns is not None else table
+
+    def table(self, columns: Sequence[str] | None = None) -> Any:
+        """Return all rows as one pyarrow table; see `tables`."""
+        tables = list(self.tables(columns))
+        if not tables:
+            raise ValueError(f"out must have a shard that is done, got none in {self.folder.path}")
+        return pyarrow().concat_tables(tables)
+
+    def rows(self, columns: Sequence[str] | None = None) -> Any:
+        """Return all rows as a pandas DataFrame, one for each example and method.
+
+        Columns are ``id``, ``method``, ``label``, ``target``, ``prediction`` (the largest of
+        several outputs), ``output`` (the explained one), ``gap`` (how far completeness is missed,
+        in output units, of methods that promise it), ``error`` (why there is no answer), one for
+        each metric, and ``seconds`` (share of the example in its batch).
+
+        Parameters
+        ----------
+        columns : sequence of str, optional
+            Only these.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        ValueError
+            As `tables`.
+        """
+        with optional("rows need", "pandas>=2", "audit", "use table(), which is pyarrow's"):
+            importlib.import_module("pandas")
+        return self.table(columns).to_pandas()
+
+    def arrays(self, method: str) -> dict[str, Any]:
+        """Return what `statistics` is about, as NumPy arrays in the order of examples.
+
+        Parameters
+        ----------
+        method : str
+            Its name in this audit.
+
+        Returns
+        -------
+        dict of str to array, shape [n_examples]
+            `columns`, float64 with NaN where there is nothing; ``"target"``, int64 with -1; and
+            ``"failed"``, bool.
+
+        Raises
+        ------
+        ValueError
+            If there is no such method, or a file is not as it was written.
+        """
+        check_choice("method", method, self.methods)
+        parts: dict[str, list[Any]] = {name: [] for name in (*self.columns, "target", "failed")}
+        compute = pyarrow().compute
+        for shard in self._done():
+            table = self.folder.read_rows(shard)
+            table = table.filter(compute.equal(table.column("method"), method))
+            for name in self.columns:
+                values = table.column(name).to_numpy(zero_copy_only=False)
+                parts[name].append(np.asarray(values, np.float64))
+            target = compute.fill_null(table.column("target"), -1)
+            parts["target"].append(target.to_numpy())
+            failed = compute.is_valid(table.column("error"))
+            parts["failed"].append(failed.to_numpy(zero_copy_only=False))
+        return {name: np.concatenate(each) for name, each in parts.items() if each}
+
+    def maps(self, method: str, ids: int | Iterable[int] | None = None) -> Any:
+        """Return the stored attributions of examples by a method.
+
+        Parameters
+        ----------
+        method : str
+            Its name in this audit.
+        ids : int or iterable of int, optional
+            Numbers of examples; default: all of them, at once in memory.
+
+        Returns
+        -------
+        Tensor, or tuple of Tensor for a model of several inputs, shape [len(ids), *features]
+            As they were kept: of ``top_k``, zeros stand for the others. NaN where there is no
+            answer; without a first dimension where ``ids`` is one number.
+
+        Raises
+        ------
+        ValueError
+            If there is no such method or example, no maps were kept, or a file is not as it was
+            written.
+        """
+        check_choice("method", method, self.methods)
+        if self.plan["maps"] is None:
+            raise ValueError("maps must have been kept to be read, got an audit with maps=False")
+        single = isinstance(ids, int)
+        asked: Any = range(len(self)) if ids is None else [ids] if single else ids
+        wanted = [check_int("ids", each, minimum=0) for each in asked]
+        size = int(self.plan["shard_size"])
+        for number in wanted:
+            if number >= len(self):
+                raise ValueError(f"ids must be less than {len(self)}, got {number}")
+        read: dict[int, tuple[Tensor, ...]] = {}
+        for shard in sorted({number // size for number in wanted}):
+            places = [number - shard * size for number in wanted if number // size == shard]
+            parts = self._parts(shard, method)
+            for at, number in enumerate(n for n in wanted if n // size == shard):
+                read[number] = tuple(part[places[at]] for part in parts)
+        found = tuple(torch.stack(each) for each in zip(*(read[n] for n in wanted), strict=True))
+        found = tuple(each[0] for each in found) if single else found
+        return found if len(found) != 1 else found[0]
+
+    def statistics(self) -> Any:
+        """Return a DataFrame of count, mean, spread and quantiles by method, class and column.
+
+        The class is the explained output; rows without one are those of all classes. Beside the
+        mean stand its standard error and the bounds that hold it in 95 of 100 such data sets
+        (normal approximation). ``errors`` counts examples without an answer.
+
+        Raises
+        ------
+        ValueError
+            If the audit is not merged.
+        ImportError
+            If pandas is not installed.
+        """
+        with optional("statistics need", "pandas>=2", "audit"):
+            importlib.import_module("pandas")
+        return self.folder.read_statistics().to_pandas()
+
+    def extremes(
+        self, column: str, method: str, k: int = 10, *, largest: bool = True
+    ) -> list[tuple[int, float]]:
+        """Return the ``k`` examples of largest (or smallest) value with it; ties by number.
+
+        Parameters
+        ----------
+        column : str
+            One of `columns`.
+        method : str
+            Its name in this audit.
+        k : int
+            How many.
+        largest : bool
+            Whether the largest or the smallest come first.
+
+        Raises
+        ------
+        ValueError
+            If there is no such column or method.
+        """
+        check_choice("method", method, self.methods)
+        check_choice("column", column, self.columns)
+        check_int("k", k, minimum=1)
+        best: list[tuple[float, int]] = []
+        compute = pyarrow().compute
+        for table in self.tables(["id", "method", column]):
+            mine = table.filter(compute.equal(table.column("method"), method))
+            pairs = zip(mine.column(column).to_pylist(), mine.column("id").to_pylist(), strict=True)
+            best += [(-v if largest else v, number) for v, number in pairs if v is not None]
+            best = sorted(best)[:k]
+        return [(number, -value if largest else value) for value, number in best]
+
+    def class_maps(self, method: str) -> dict[int | None, ClassMaps]:
+        """Return mean and standard deviation of the maps of each class, read shard by shard.
+
+        Parameters
+        ----------
+        method : str
+            Its name in this audit, of a model with one input.
+
+        Returns
+        -------
+        dict of int or None to ClassMaps
+            By explained output; under ``None`` where a model has one output.
+
+        Raises
+        ------
+        ValueError
+            As `maps`; also if shapes differ or there are several inputs.
+        """
+        check_choice("method", method, self.methods)
+        found: dict[int | None, ClassMaps] = {}
+        for shard in self._done():
+            table = self.folder.read_rows(shard).select(["method", "target", "error"])
+            columns = (table.column(name).to_pylist() for name in table.column_names)
+            mine = [(t, error) for by, t, error in zip(*columns, strict=True) if by == method]
+            parts = self._parts(shard, method)
+            if len(parts) != 1:
+                raise ValueError(f"class_maps must have maps of one input, got {len(parts)}")
+            targets = [target for target, _ in mine]
+            add_maps(found, targets, [error is None for _, error in mine], parts[0])
+        return dict(sorted(found.items(), key=lambda each: -1 if each[0] is None else each[0]))
+
+    def _parts(self, shard: int, method: str) -> tuple[Tensor, ...]:
+        """Return the maps of a shard, one for each input."""
+        if not self.folder.mark(shard).is_file():
+            raise ValueError(f"out must have shard {shard} done for these examples, got it missing")
+        path = self.folder.maps(shard)
+        if self.folder.read_mark(shard)["files"].get(path.name) != digest_of_file(path):
+            raise ValueError(
+                f"out must hold shards as they were written, got a changed {str(path)!r}"
+            )
+        tensors, header = self.folder.read_maps(shard)
+        names = [name for name in header["shapes"] if name.rpartition(".")[0] == method]
+        names = names or [name for name in header["shapes"] if name == method]
+        if not names:
+            return self._no_maps(shard, method)
+        return tuple(
+            dense(
+                {
+                    kind: tensors[name + kind]
+                    for kind in ("", ".value", ".index")
+                    if name + kind in tensors
+                },
+                header["shapes"][name],
+            )
+            for name in names
+        )
+
+    def _no_maps(self, shard: int, method: str) -> tuple[Tensor, ...]:
+        """Return NaN for a shard without an answer, of the shape that other shards have."""
+        size = int(self.plan["shard_size"])
+        rows = min(size, len(self) - shard * size)
+        for other in self._done():
+            _, header = self.folder.read_maps(other)
+            names = [n for n in header["shapes"] if n == method or n.rpartition(".")[0] == method]
+            if names:
+                dtype = getattr(torch, self.plan["maps"]["dtype"])
+                return tuple(
+                    torch.full((rows, *header["shapes"][name]), torch.nan, dtype=dtype)
+                    for name in names
+                )
+        raise ValueError(f"{method} must have explained an example, got none")
+
+    def _done(self) -> list[int]:
+        return [each for each in range(self.n_shards) if self.folder.mark(each).is_file()]
+
+    def _seconds(self, shard: int, table: Any) -> Any:
+        """Return the seconds of each row of a shard; the clock is no part of the rows."""
+        mark, batch = self.folder.read_mark(shard), int(self.plan["batch_size"])
+        if "seconds" not in mark:
+            raise ValueError(f"out must hold whole marks, got {describe(mark)} for shard {shard}")
+        spent, first = mark["seconds"], mark["rows"][0]
+        numbers, methods = (table.column(name).to_pylist() for name in ("id", "method"))
+        return pyarrow().array(
+            [spent[by][(n - first) // batch] for n, by in zip(numbers, methods, strict=True)],
+            pyarrow().float64(),
+        )

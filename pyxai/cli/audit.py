@@ -1,0 +1,157 @@
+"""`pyxai audit`: explain a whole data set, by several methods, in files."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from pyxai.cli.files import TENSOR_FILES, load_inputs, load_model
+
+__all__ = ["add"]
+
+
+def add(verbs: Any) -> None:
+    """Add the verb to the subparsers ``verbs``."""
+    audit = verbs.add_parser(
+        "audit",
+        help="explain a whole data set by several methods, and measure how well",
+        description="What is done is in files: stopped or killed, the same command goes on where "
+        "it was. Loading a model runs its code: only load files that you trust.",
+    )
+    audit.add_argument(
+        "model", help="an exported program (.pt2), a TorchScript file, or module:function"
+    )
+    audit.add_argument(
+        "data",
+        type=Path,
+        help="a Parquet file or a folder of these, a folder of pictures (one folder inside for "
+        "each class), or .npy, .npz, .pt, .safetensors with one row per example",
+    )
+    audit.add_argument("--out", type=Path, default=Path("out/audit"), help="(default: %(default)s)")
+    audit.add_argument(
+        "--method",
+        action="append",
+        metavar="NAME",
+        help="may be repeated; options follow as JSON: 'integrated_gradients {\"n_steps\": 20}' "
+        "(default: integrated_gradients)",
+    )
+    audit.add_argument(
+        "--metric", action="append", default=[], metavar="NAME", help="as --method: insertion, ..."
+    )
+    audit.add_argument(
+        "--target",
+        default="prediction",
+        help="prediction, label or a number (default: %(default)s)",
+    )
+    audit.add_argument("--label", metavar="COLUMN", help="column of a Parquet file with the label")
+    audit.add_argument("--baselines", type=float, help="what stands for absent features")
+    audit.add_argument("--reduce", help="over channels: sum, mean, abs_sum, abs_max, norm")
+    audit.add_argument("--dtype", default="float32", help="of the maps (default: %(default)s)")
+    audit.add_argument(
+        "--top-k", type=_top, help="keep so many values of a map, or a fraction 0.01"
+    )
+    audit.add_argument("--no-maps", action="store_true", help="keep rows alone")
+    audit.add_argument("--seed", type=int, default=0)
+    audit.add_argument("--shard-size", type=int, help="examples in a shard")
+    audit.add_argument("--batch-size", type=int, help="examples in memory at a time")
+    audit.add_argument("--workers", type=int, default=0, help="processes (default: this one)")
+    audit.add_argument("--threads", type=int, help="of torch in each process")
+    audit.add_argument("--shard", metavar="I/N", help="do part I of N, as in an array of jobs")
+    audit.add_argument(
+        "--on-error", default="record", choices=("record", "raise"), help="(default: %(default)s)"
+    )
+    audit.set_defaults(run=_audit)
+
+
+def _audit(options: argparse.Namespace) -> None:
+    from pyxai import audit  # the room and what it needs are for this verb alone
+
+    found = audit.audit(
+        _model(options.model),
+        _data(options.data),
+        [_named("--method", text) for text in options.method or ["integrated_gradients"]],
+        [_named("--metric", text) for text in options.metric],
+        options.out,
+        target=int(options.target) if _is_int(options.target) else options.target,
+        label=options.label,
+        baselines=options.baselines,
+        reduce=options.reduce,
+        dtype=options.dtype,
+        top_k=options.top_k,
+        maps=not options.no_maps,
+        seed=options.seed,
+        shard_size=options.shard_size,
+        batch_size=options.batch_size,
+        on_error=options.on_error,
+        workers=options.workers,
+        threads=options.threads,
+        shard=options.shard,
+        progress=_progress,
+    )
+    print(found)
+    if found.complete:
+        for line in _summary(found):
+            print(line)
+
+
+def _model(text: str) -> Any:
+    """Return what makes the model in each process."""
+    from pyxai.audit import Made
+
+    path = Path(text)
+    if ":" in text and not path.exists():
+        sys.path[:0] = [] if "" in sys.path else [""]  # modules beside the user, as python -m does
+        return text
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"model must be a file that is there, or module:function, got {text!r}"
+        )
+    return Made(load_model, (path,))
+
+
+def _data(path: Path) -> Any:
+    if path.suffix in TENSOR_FILES:
+        return load_inputs(path, "data").numpy()  # an array gets the dtype of the model
+    return path
+
+
+def _named(flag: str, text: str) -> tuple[str, dict[str, Any]]:
+    """Read a name, and options in JSON after it; lists become tuples, as methods expect."""
+    name, _, rest = text.strip().partition(" ")
+    try:
+        options = json.loads(rest) if rest.strip() else {}
+    except json.JSONDecodeError:
+        options = None
+    if not isinstance(options, dict):
+        raise ValueError(f"{flag} must be NAME or NAME {{JSON}}, got {text!r}")
+    return name, {key: tuple(v) if isinstance(v, list) else v for key, v in options.items()}
+
+
+def _top(text: str) -> int | float:
+    return int(text) if _is_int(text) else float(text)
+
+
+def _is_int(text: str) -> bool:
+    return text.removeprefix("-").isdecimal()
+
+
+def _progress(done: int, total: int) -> None:
+    print(f"\r{done} of {total} shard(s)", end="\n" if done == total else "", file=sys.stderr)
+
+
+def _summary(found: Any) -> list[str]:
+    """Return a line for each method and column: how many, mean, and how sure that is."""
+    statistics = found.folder.read_statistics()
+    lines = [f"{'method':28} {'column':20} {'count':>8} {'errors':>7}  mean (95 % interval)"]
+    for row in statistics.to_pylist():
+        if row["class"] is not None or not row["count"]:
+            continue
+        between = "" if row["low_95"] is None else f" ({row['low_95']:.4g} .. {row['high_95']:.4g})"
+        lines.append(
+            f"{row['method']:28} {row['column']:20} {row['count']:8} {row['errors']:7}  "
+            f"{row['mean']:.4g}{between}"
+        )
+    return lines

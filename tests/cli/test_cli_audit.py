@@ -1,0 +1,72 @@
+"""`pyxai audit` from files and modules."""
+
+import numpy as np
+import pytest
+import torch
+from audit_cases import files_of, make_net, make_rows
+
+from pyxai.audit import load
+from pyxai.cli import main
+
+
+@pytest.fixture
+def files(tmp_path):
+    shapes = ({0: torch.export.Dim("batch")},)
+    program = torch.export.export(make_net(), (make_rows(2),), dynamic_shapes=shapes)
+    torch.export.save(program, tmp_path / "net.pt2")
+    np.save(tmp_path / "rows.npy", make_rows().double().numpy())
+    return tmp_path
+
+
+def test_an_audit_of_files(files, capsys):
+    out = files / "out"
+    command = ["audit", str(files / "net.pt2"), str(files / "rows.npy"), "--out", str(out)]
+    options = ["--method", "saliency", "--method", 'integrated_gradients {"n_steps": 6}']
+    more = ["--metric", "sparseness", "--shard-size", "9", "--dtype", "float16"]
+    assert main([*command, *options, *more]) == 0
+    said = capsys.readouterr()
+    assert "3 of 3 shard(s) done" in said.out
+    assert "3 of 3 shard(s)" in said.err
+    lines = [line.split() for line in said.out.splitlines()]
+    assert ["integrated_gradients", "sparseness", "23", "0"] in [line[:4] for line in lines]
+    assert load(out).plan["methods"][1]["options"] == {"n_steps": 6}
+    assert load(out).maps("saliency").dtype == torch.float16
+    before = files_of(out)
+    assert main([*command, *options, *more]) == 0
+    assert files_of(out) == before
+
+
+def test_a_module_makes_the_model(files, capsys):
+    out = files / "out"
+    command = ["audit", "audit_cases:make_net", str(files / "rows.npy"), "--out", str(out)]
+    for part in range(2):
+        shard = ["--shard", f"{part}/2", "--shard-size", "12", "--no-maps", "--top-k", "3"]
+        assert main([*command, *shard, "--target", "1"]) == 0
+    assert load(out).complete
+    assert load(out).rows().target.tolist() == [1] * 23
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"--method": "saliency {n: 1}"}, "--method must be NAME or NAME {JSON}"),
+        ({"--metric": "nothing"}, "metrics must be one of"),
+        ({"model": "nothing.pt"}, "model must be a file that is there, or module:function"),
+        ({"data": "nothing.csv"}, "dataset must be a Parquet file"),
+        ({"--target": "best"}, "target must be one of"),
+    ],
+)
+def test_errors_are_one_line(files, capsys, change, message):
+    given = {
+        "model": files / "net.pt2",
+        "data": files / "rows.npy",
+        "--out": files / "out",
+        **change,
+    }
+    words = [str(given.pop("model")), str(given.pop("data"))]
+    words += [str(word) for pair in given.items() for word in pair]
+    assert main(["audit", *words]) == 1
+    said = capsys.readouterr().err
+    assert message in said
+    assert len(said.strip().splitlines()) == 1
+    assert not list(files.rglob("*.parquet"))
