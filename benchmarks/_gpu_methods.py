@@ -7,10 +7,11 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import torch
-from _gpu_kernels import patches, seconds_per_call
+from _gpu_kernels import DRY_RUN, on_device, patches, seconds_per_call
 from torch import Tensor, nn
 
 from pyxai.attribution import FeatureAblation, GreedyPIG, IntegratedGradients
@@ -19,12 +20,27 @@ from pyxai.greedy import round_sizes
 Pair = tuple[Callable[[], object], Callable[[], object]]
 
 
+def placed(net: nn.Module) -> nn.Module:
+    """Put a net where it is measured."""
+    net = net.eval().requires_grad_(False)
+    return import_module("faked_device").moved(net) if DRY_RUN else net.cuda()
+
+
+def images(count: int) -> Tensor:
+    side = 32 if DRY_RUN else 224
+    return torch.randn(2 if DRY_RUN else count, 3, side, side, device="cuda")
+
+
+def rows_of(count: int, features: int) -> Tensor:
+    return torch.randn(2 if DRY_RUN else count, features, device="cuda")
+
+
 def mlp(*widths: int) -> nn.Module:
     torch.manual_seed(0)
     layers: list[nn.Module] = []
     for before, after in itertools.pairwise(widths):
         layers += [nn.Linear(before, after), nn.ReLU()]
-    return nn.Sequential(*layers[:-1]).cuda().eval().requires_grad_(False)
+    return placed(nn.Sequential(*layers[:-1]))
 
 
 def conv_net() -> nn.Module:
@@ -41,7 +57,7 @@ def conv_net() -> nn.Module:
         nn.Flatten(),
         nn.Linear(256, 1000),
     )
-    return net.cuda().eval().requires_grad_(False)
+    return placed(net)
 
 
 def gradients_of(model: nn.Module, rows: Tensor) -> Callable[[], object]:
@@ -88,16 +104,16 @@ def greedy_case(model: nn.Module, inputs: Tensor) -> Pair:
 
 CASES: dict[str, Callable[[], Pair]] = {
     "IntegratedGradients, MLP 30-128-128-2, 512 rows, 50 steps": lambda: path_case(
-        mlp(30, 128, 128, 2), torch.randn(512, 30, device="cuda"), 50
+        mlp(30, 128, 128, 2), rows_of(512, 30), 50
     ),
     "IntegratedGradients, conv net, 8 images, 32 steps": lambda: path_case(
-        conv_net(), torch.randn(8, 3, 224, 224, device="cuda"), 32
+        conv_net(), images(8), 32
     ),
     "GreedyPIG, conv net, 8 images, 196 patches, 4 nodes": lambda: greedy_case(
-        conv_net(), torch.randn(8, 3, 224, 224, device="cuda")
+        conv_net(), images(8)
     ),
     "FeatureAblation, MLP 784-256-10, 64 rows": lambda: ablation_case(
-        mlp(784, 256, 10), torch.randn(64, 784, device="cuda")
+        mlp(784, 256, 10), rows_of(64, 784)
     ),
 }
 
@@ -105,8 +121,9 @@ CASES: dict[str, Callable[[], Pair]] = {
 def main(path: Path, seconds: float) -> int:
     """Measure all cases that fit into the time, write them, and return the exit status."""
     deadline = time.monotonic() + seconds
-    rows = []
+    rows: list[dict[str, object]] = []
     for name, build in CASES.items():
+        path.write_text(json.dumps({"rows": rows}))  # so far
         row: dict[str, object] = {"case": name}
         rows.append(row)
         if time.monotonic() > deadline:
@@ -131,4 +148,5 @@ def main(path: Path, seconds: float) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), float(sys.argv[2])))
+    with on_device():
+        sys.exit(main(Path(sys.argv[1]), float(sys.argv[2])))

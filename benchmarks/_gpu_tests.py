@@ -126,7 +126,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let `@pytest.mark.timeout` stand without its plugin."""
+    """Let `@pytest.mark.timeout` stand without its plugin, and libraries of CUDA warn.
+
+    Of their versions, plans and contexts they warn on one machine and not on the next. The line
+    comes after those of pyproject.toml, so it wins.
+    """
+    libraries = "cuda|cublas|cudnn|cufft|cusolver|cusparse|magma|nvml|nvrtc"
+    config.addinivalue_line("filterwarnings", f"default:(?i).*({libraries}):UserWarning")
     if importlib.util.find_spec("pytest_timeout") is None:
         config.addinivalue_line("markers", "timeout: ignored, pytest-timeout is not installed")
     if importlib.util.find_spec("hypothesis") is not None:

@@ -16,6 +16,7 @@ import copy
 import functools
 import importlib
 import inspect
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
@@ -393,9 +394,25 @@ class Stream:
     cuda_stream = 1
 
 
+class Event:
+    """A mark in a stream, which a faked device reaches at once."""
+
+    def __init__(self, enable_timing: bool = False) -> None:
+        self.time = 0.0
+
+    def record(self) -> None:
+        self.time = time.perf_counter()
+
+    def elapsed_time(self, end: Event) -> float:
+        """Return milliseconds."""
+        return (end.time - self.time) * 1e3
+
+
 _CUDA = {
     "is_available": lambda: True,
     "empty_cache": lambda: None,
+    "synchronize": lambda *_: None,
+    "Event": Event,
     "memory_reserved": lambda *_: 0,
     "memory_allocated": lambda *_: 0,
     "current_stream": lambda *_: Stream,
