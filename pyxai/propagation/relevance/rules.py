@@ -344,13 +344,21 @@ def _shared(op: LinearOp, share: Share, values: Tensor, total: Tensor) -> Tensor
     their total are made larger by the same power of two, which leaves the shares as they are.
     """
     end = torch.finfo(total.dtype).tiny
+    quotient = divide(values, total)
+    if quotient.numel() == 0 or max(map(abs, _ends(quotient))) < end**-0.75:
+        return share(op, quotient)
     small = (total.abs() < end**0.75) & (total != 0) & (values != 0)
     if not bool(small.any()):
-        return share(op, divide(values, total))
+        return share(op, quotient)
     larger = 2.0 ** round(-math.log2(end) / 2)
     most = share(op, divide(values, total.masked_fill(small, 0.0)))
     rest = divide(values, (total * larger).masked_fill(~small, 0.0))
     return most + share(replace(op, input=op.input * larger), rest)
+
+
+def _ends(values: Tensor) -> tuple[float, float]:
+    low, high = torch.stack(values.aminmax()).tolist()  # one wait for the device
+    return low, high
 
 
 def _all(op: LinearOp, values: Tensor) -> Tensor:
