@@ -20,7 +20,7 @@ HERE = torch.device("cpu")
 @pytest.fixture(autouse=True, scope="module")  # another would have models traced anew
 def devices():
     """A GPU, else a faked one."""
-    with torch.backends.cudnn.flags(allow_tf32=False) if REAL else faked_devices():
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False) if REAL else faked_devices():
         yield
 
 

@@ -1,6 +1,7 @@
 """Every public function where its tensors live, and what is told of tensors on several devices."""
 
 import contextlib
+import copy
 import dataclasses
 
 import public_calls
@@ -13,7 +14,7 @@ from public_calls import CALLS
 from torch import Tensor, nn
 
 import pyxai
-from pyxai import graphs, taylor
+from pyxai import graphs, metrics, taylor
 from pyxai.metrics.information.information_curve import InformationCurve
 from pyxai.ops._segments import segments_of
 
@@ -25,7 +26,7 @@ REAL = "cuda" in REQUIRED
 def moved_there(monkeypatch):
     """A GPU or a faked one, with all that the calls hold on it."""
     of = dict(vars(public_calls))
-    with torch.backends.cudnn.flags(allow_tf32=False) if REAL else faked_devices():
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False) if REAL else faked_devices():
         for name, value in vars(public_calls).items():
             if name.isupper() and name not in ("CALLS", "D"):
                 monkeypatch.setattr(public_calls, name, moved(value))
@@ -79,6 +80,34 @@ def test_functions_find_there_what_they_find_here(name, monkeypatch):
         )
 
 
+def in_float32(value):
+    """Return tensors and modules of float64 as those of float32."""
+    if isinstance(value, dict):
+        return {key: in_float32(each) for key, each in value.items()}
+    if type(value) in (tuple, list):
+        return type(value)(map(in_float32, value))
+    if isinstance(value, nn.Module):
+        return copy.deepcopy(value).float()
+    return value.float() if isinstance(value, Tensor) and value.dtype == torch.float64 else value
+
+
+METRICS = [name for name, call in CALLS.items() if hasattr(pyxai.metrics, name)]
+
+
+@pytest.mark.filterwarnings("ignore::pyxai.PyxaiWarning")
+@pytest.mark.parametrize("name", METRICS)
+def test_metrics_of_float32_find_there_what_they_find_here(name, monkeypatch):
+    call = CALLS[name]
+    given = in_float32(call.arguments)
+    here = tensors_of(call(**given))
+    with moved_there(monkeypatch) as there:
+        found = tensors_of(call(**{key: there(value) for key, value in given.items()}))
+        found = {key: value.cpu() for key, value in found.items()}
+    assert list(found) == list(here)
+    for key, value in here.items():
+        torch.testing.assert_close(found[key], value, rtol=1e-4, atol=1e-5)
+
+
 @pytest.fixture
 def devices():
     with contextlib.nullcontext() if REAL else faked_devices():
@@ -95,6 +124,35 @@ def test_rows_of_curves_are_chosen_by_an_index_on_any_device(devices):
     ):
         torch.testing.assert_close(curve[index].y, curve.y[[2, 0]])
     assert curve[index].skipped == {0: "flat"}
+
+
+class Brightness(nn.Module):
+    """Two classes of pictures, by what its weights make of the mean of each channel."""
+
+    def __init__(self):
+        super().__init__()
+        self.weights = nn.Parameter(torch.tensor([[3.0, -1.0], [0.5, 2.0], [-2.0, 0.3]]))
+
+    def forward(self, rows):
+        return rows.flatten(2).mean(2) @ self.weights
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_metrics_of_pictures_find_there_what_they_find_here(dtype, devices):
+    generator = torch.Generator().manual_seed(0)
+    pictures = (255 * torch.rand(2, 3, 16, 16, generator=generator)).byte()
+    maps = torch.randn(2, 16, 16, generator=generator, dtype=dtype)
+    given, targets = (pictures, maps), torch.tensor([0, 1])
+    for measure, options in (
+        (metrics.softmax_information_curve, {"n_points": 20, "min_prediction": 0.0}),
+        (metrics.accuracy_information_curve, {"n_points": 20}),
+    ):
+        here = measure(Brightness(), *given, target=targets, **options)
+        there = measure(moved(Brightness()), *moved(given), target=moved(targets), **options)
+        torch.testing.assert_close(there.y.cpu(), here.y, equal_nan=True)
+    cells = torch.tensor([3, 0])
+    found = metrics.grid_point_game(moved(maps), 2, moved(cells))
+    torch.testing.assert_close(found.cpu(), metrics.grid_point_game(maps, 2, cells))
 
 
 def test_terms_of_a_polynomial_are_those_of_inputs_on_any_device(devices):
