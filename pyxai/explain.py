@@ -96,7 +96,7 @@ def explain(
     name = _name(entry, type(explainer))
     arguments = _arguments(explainer, name, target, baselines, rest)
     promised = explainer.multiplies_by_inputs and (
-        explainer.has_convergence_delta() or (entry is not None and entry.complete)
+        explainer.gives_delta(rest) or (entry is not None and entry.complete)
     )
     asked = promised and "return_convergence_delta" in explainer.option_names()
     if asked:

@@ -91,6 +91,10 @@ class Attribution:
         """Tell whether the attributions sum to the difference of two outputs."""
         return False
 
+    def gives_delta(self, options: Mapping[str, Any]) -> bool:
+        """Tell whether there is a delta for what `attribute` returns with these options."""
+        return self.has_convergence_delta()
+
     def estimates_error(self, options: Mapping[str, Any]) -> bool:
         """Tell whether `attribute` samples with these options and can say its standard error."""
         return "return_error" in self.option_names()

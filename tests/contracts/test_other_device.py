@@ -75,7 +75,6 @@ WITH_OPTIONS = [
     for option in (*OPTIONS, "tolerance", "return_error")
     if option in makes(name).option_names()
     and (option, registry.get(name).baselines) != ("baselines", "distribution")
-    and (name, option) != ("gradient_shap", "tolerance")  # `explain` asks for the delta too
 ]
 
 

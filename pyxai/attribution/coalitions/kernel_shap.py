@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pyxai._checks import check_choice, check_int
 from pyxai.attribution.coalitions.coalition_method import CoalitionMethod, Found, Stop
-from pyxai.attribution.coalitions.coalitions import CoalitionPairs, kernel_pairs
+from pyxai.attribution.coalitions.coalitions import CoalitionPairs, group_rows, kernel_pairs
 from pyxai.attribution.coalitions.pair_process import MAX_PAIRS, pair_process
 from pyxai.attribution.coalitions.pair_regression import pair_regression
 from pyxai.attribution.coalitions.question import Coalitions, Question
@@ -300,7 +300,7 @@ def _differences(game: Coalitions, masks: Tensor) -> Tensor:
 
 def _find(words: Tensor, among: Tensor) -> Tensor:
     """Return for each row of ``words`` its place in ``among``, or -1; int64."""
-    _, group = torch.unique(torch.cat([among, words]), dim=0, return_inverse=True)
+    group = group_rows(torch.cat([among, words]))
     place = torch.full((int(group.max()) + 1,), -1)
     place[group[: among.shape[0]]] = torch.arange(among.shape[0])
     return place[group[among.shape[0] :]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -72,6 +72,10 @@ class GradientShap(GradientAttribution):
     def has_convergence_delta(self) -> bool:
         """Tell that a delta can be returned: True, one per draw."""
         return True
+
+    def gives_delta(self, options: Mapping[str, Any]) -> bool:
+        """Tell that it can but with a tolerance, where examples differ in their number of draws."""
+        return options.get("tolerance") is None
 
     def attribute(
         self,

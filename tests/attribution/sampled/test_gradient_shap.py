@@ -7,7 +7,7 @@ import pytest
 import torch
 from tanh_nets import mlp, rows
 
-from pyxai import PyxaiWarning
+from pyxai import PyxaiWarning, explain
 from pyxai.attribution import (
     ExpectedGradients,
     GradientShap,
@@ -209,3 +209,12 @@ def test_bad_arguments_are_named():
         shap.attribute(x, background, target=0, tolerance=0.1, return_convergence_delta=True)
     with pytest.raises(TypeError, match="inputs must be floating point"):
         shap.attribute(torch.ones(2, 4, dtype=torch.int64), background, target=0)
+
+
+def test_explain_with_a_tolerance_has_errors_and_no_delta():
+    net, x, background = mlp(4), rows(2, 4), rows(5, 4, seed=1)
+    options = {"method": "gradient_shap", "baselines": background, "target": 0}
+    assert explain(net, x, **options).convergence_delta is not None
+    found = explain(net, x, **options, tolerance=0.5)
+    assert found.convergence_delta is None
+    assert found.error.shape == x.shape
