@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyxai._files.tensors import read_tensors, write_tensors
 from pyxai._files.values import check_fields, check_format, decode, encode, malformed
-from pyxai._files.whole import check_target, whole_file
+from pyxai._files.whole import check_target, remove_left, whole_file
 
 __all__ = [
     "check_fields",
@@ -14,6 +14,7 @@ __all__ = [
     "encode",
     "malformed",
     "read_tensors",
+    "remove_left",
     "whole_file",
     "write_tensors",
 ]

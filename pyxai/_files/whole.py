@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-__all__ = ["check_target", "whole_file"]
+__all__ = ["check_target", "remove_left", "whole_file"]
 
 _END = ".partial"
 _NAME = 40  # characters of the file's own name in that of the partial one: names have a limit
@@ -75,22 +75,9 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
                 partial.replace(target)
         if fcntl is None:
             partial.replace(target)
-        _sync_folder(target.parent)
     finally:
         partial.unlink(missing_ok=True)
-    _remove_left(target.parent, start)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have a new name on the disk, where folders can be opened for that."""
-    if fcntl is None:
-        return
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # not every disk can
-            os.fsync(opened)
-    finally:
-        os.close(opened)
+    remove_left(target.parent, start)
 
 
 def _new_partial(folder: Path, start: str) -> tuple[BinaryIO, Path]:
@@ -107,8 +94,8 @@ def _new_partial(folder: Path, start: str) -> tuple[BinaryIO, Path]:
         file.close()
 
 
-def _remove_left(folder: Path, start: str) -> None:
-    """Remove the partial files that nobody holds a lock on: their writers are gone."""
+def remove_left(folder: Path, start: str = ".") -> None:
+    """Remove the partial files of a folder that nobody holds a lock on: their writers are gone."""
     begin = time.monotonic()
     if fcntl is None or begin < _not_before.get(folder, 0.0):
         return

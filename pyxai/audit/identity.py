@@ -59,7 +59,7 @@ def digest_of_data(source: Source, seed: int) -> str:
         found.text(fact)
     for number in source.probes(_PROBES):
         batch = source.read(number, number + 1, seed)
-        found.text(f"{number} {batch.bad.get(number)} {batch.labels}")
+        found.text(f"{number} {batch.bad.get(number)} {batch.labels.tolist()}")
         for tensor in batch.inputs:
             found.tensor(tensor)
     return found.value

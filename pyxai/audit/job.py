@@ -27,7 +27,9 @@ __all__ = ["Job", "Made", "prepare"]
 
 TARGETS = ("prediction", "label")
 _FORMAT = 1
-_ROWS = 4096  # of a shard at most
+_ROWS = 8192  # of a shard at most: work that a crash may lose, against syncs of files
+_SHARDS = 8  # at least, so that workers have something to share, of not fewer rows than
+_FEW = 64
 _NUMBERS = 2**24  # in the maps of a shard: 64 MB in float32
 _INPUTS = 2**22  # numbers of the inputs of a batch
 
@@ -184,7 +186,7 @@ def prepare(
         "baselines": spell(baselines, "baselines", own),
         "maps": None if form is None else {"reduce": reduce, "dtype": dtype, "top_k": top_k},
         "seed": seed,
-        "shard_size": _shard_size(shard_size, shape, form, len(asked)),
+        "shard_size": _shard_size(shard_size, len(source), shape, form, len(asked)),
     }
     plan["batch_size"] = _batch_size(batch_size, plan["shard_size"], shape)
     moved = _to_device(baselines, like.device)
@@ -293,11 +295,12 @@ def _shapes(source: Source, seed: int) -> list[tuple[int, ...]]:
     )
 
 
-def _shard_size(given: Any, shapes: Any, form: Form | None, n_methods: int) -> int:
+def _shard_size(given: Any, count: int, shapes: Any, form: Form | None, n_methods: int) -> int:
     if given is not None:
         return check_int("shard_size", given, minimum=1)
     kept = 1 if form is None else sum(map(form.numbers, shapes)) * n_methods
-    return max(1, min(_ROWS, _NUMBERS // max(1, kept)))
+    rows = min(_ROWS, max(_FEW, ceil(count / _SHARDS)))
+    return max(1, min(rows, _NUMBERS // max(1, kept)))
 
 
 def _batch_size(given: Any, shard_size: int, shapes: Any) -> int:

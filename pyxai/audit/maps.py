@@ -111,7 +111,7 @@ class MapShard:
         self.tensors: dict[str, Tensor] = {}
         self.shapes: dict[str, list[int]] = {}
 
-    def set(self, name: str, rows: list[int], kept: dict[str, Tensor], shape: list[int]) -> None:
+    def set(self, name: str, rows: Any, kept: dict[str, Tensor], shape: list[int]) -> None:
         """Set rows of a map to what `Form.kept` returned."""
         known = self.shapes.setdefault(name, shape)
         if known != shape:

@@ -97,6 +97,7 @@ def merge(out: str | Path) -> Audit:
         table = statistics_of(found.methods, found.columns, found.arrays)
         write_whole(found.folder.statistics, parquet_of(table))
         write_json(found.folder.plan, {**found.plan, "shards": listed_shards})
+        found.folder.sweep()
     return found
 
 
@@ -328,7 +329,9 @@ class Audit:
         for table in self.tables(["id", "method", column]):
             mine = table.filter(compute.equal(table.column("method"), method))
             pairs = zip(mine.column(column).to_pylist(), mine.column("id").to_pylist(), strict=True)
-            best += [(-v if largest else v, number) for v, number in pairs if v is not None]
+            best += [
+                (-v if largest else v, number) for v, number in pairs if v is not None and v == v
+            ]
             best = sorted(best)[:k]
         return [(number, -value if largest else value) for value, number in best]
 

@@ -17,7 +17,7 @@ from typing import Any
 from torch import Tensor
 
 from pyxai._extras import optional
-from pyxai._files import read_tensors, whole_file, write_tensors
+from pyxai._files import read_tensors, remove_left, whole_file, write_tensors
 
 __all__ = [
     "Folder",
@@ -59,6 +59,10 @@ class Folder:
         """
         with said_of_disk(self.path, "nothing was written"):
             (self.path / _SHARDS).mkdir(parents=True, exist_ok=True)
+
+    def sweep(self) -> None:
+        """Remove what killed processes have left, also a shard that another one has done since."""
+        remove_left(self.path / _SHARDS)
 
     def rows(self, shard: int) -> Path:
         """Return where the rows of a shard are."""

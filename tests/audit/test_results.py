@@ -156,6 +156,16 @@ def test_extremes_are_those_of_the_rows(table):
         table.extremes("seconds", "saliency")
 
 
+def test_metrics_without_a_number_are_no_extremes(tmp_path):
+    def odd(model, inputs, attributions, *, target):
+        values = attributions.sum(1)
+        return values.where(torch.arange(len(values)) % 3 != 1, torch.nan)
+
+    found = audit(make_net(), make_rows(9), "saliency", {"odd": odd}, tmp_path)
+    assert {number % 3 for number, _ in found.extremes("odd", "saliency", 9)} == {0, 2}
+    assert len(found.extremes("odd", "saliency", 9)) == 6
+
+
 def test_class_maps_are_means_of_the_maps(table):
     rows = table.rows()
     mine = rows[rows.method == "saliency"]

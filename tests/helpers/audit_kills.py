@@ -20,7 +20,7 @@ from pyxai.audit import audit, prepare, run_shard
 ASKED = (
     make_net(),
     make_rows(16),
-    ["feature_ablation", ("shapley_value_sampling", {"n_samples": 3})],
+    ["feature_ablation", ("shapley_value_sampling", {"n_samples": 4})],
     "deletion",
 )
 
@@ -64,8 +64,10 @@ def main(folder, seeds):
             report["kills"] += 1
             report["part_done"] += 0 < len(list(out.glob("shards/*.json"))) < 8
         assert in_child(out)
-        if files_of(out) != expected:
-            report["different"].append(seed)
+        found = files_of(out)
+        names = [n for n in {**found, **expected} if found.get(n) != expected.get(n)]
+        if names:
+            report["different"].append([seed, names])
     print(json.dumps(report))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from pyxai._loader import quiet_batches
 from pyxai.audit.data.source import (
+    READ_WHOLE,
     Batch,
     Example,
     Like,
@@ -33,20 +35,31 @@ class TensorSource(Source):
 
     def __init__(self, inputs: tuple[Any, ...], labels: Any, like: Like) -> None:
         self.inputs, self.like = inputs, like
-        if labels is not None and not isinstance(labels, Tensor):
-            labels = torch.from_numpy(np.array(labels))
-        self.labels = None if labels is None else labels.detach().cpu()
+        labels = labels.detach().cpu() if isinstance(labels, Tensor) else labels
+        self.labels = np.asarray([] if labels is None else labels, np.float64)
 
     def __len__(self) -> int:
         """Return how many rows there are."""
         return len(self.inputs[0])
 
+    def facts(self) -> list[str]:
+        """Return a hash of all rows, where they are few enough to be read for that."""
+        parts = [*self.inputs, self.labels]
+        if sum(part.nbytes for part in parts) > READ_WHOLE:
+            return []
+        state = hashlib.blake2b(digest_size=16)
+        for part in parts:
+            rows = (
+                part.detach().cpu() if isinstance(part, Tensor) else torch.from_numpy(part.copy())
+            )
+            if rows.numel():
+                state.update(rows.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        return [state.hexdigest()]
+
     def read(self, start: int, stop: int, seed: int) -> Batch:
         """Return rows, which depend on no seed."""
         inputs = tuple(self.like(part[start:stop]) for part in self.inputs)
-        labels = (
-            [None] * (stop - start) if self.labels is None else self.labels[start:stop].tolist()
-        )
+        labels = self.labels[start:stop] if len(self.labels) else np.full(stop - start, np.nan)
         return finite(Batch(list(range(start, stop)), inputs, labels, {}))
 
 
@@ -90,8 +103,9 @@ class IndexedSource(Source):
             return batch_of(((number, found(number)) for number in range(start, stop)), self.form)
 
     def facts(self) -> list[str]:
-        """Return the type of the data set."""
-        return [f"{type(self.items).__module__}.{type(self.items).__qualname__}"]
+        """Return the type of the data set, and what that knows of its files."""
+        files: list[str] = getattr(self.items, "names_and_sizes", list)()
+        return [f"{type(self.items).__module__}.{type(self.items).__qualname__}", *files]
 
 
 class IteratedSource(Source):

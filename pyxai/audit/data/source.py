@@ -16,6 +16,7 @@ from torch import Tensor
 from pyxai._checks import describe
 
 __all__ = [
+    "READ_WHOLE",
     "Batch",
     "Example",
     "Like",
@@ -28,7 +29,11 @@ __all__ = [
     "reason_of",
 ]
 
+READ_WHOLE = 2**30  # bytes of data that are hashed as a whole; of more, a sample of examples is
 _REASON = 300  # characters of an error's message that are kept
+
+
+Labels = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class Like(NamedTuple):
@@ -50,7 +55,7 @@ class Example(NamedTuple):
     """One example, without a dimension that counts examples."""
 
     inputs: tuple[Tensor, ...]
-    label: float | None
+    label: float
 
 
 class Batch(NamedTuple):
@@ -60,7 +65,8 @@ class Batch(NamedTuple):
     """Numbers of the examples that are here, ascending."""
     inputs: tuple[Tensor, ...]
     """One row for each of ``ids``."""
-    labels: list[float | None]
+    labels: Labels
+    """One number for each of ``ids``, NaN where there is none."""
     bad: dict[int, str]
     """Reasons of the examples that are not here, by number."""
 
@@ -69,7 +75,7 @@ class Batch(NamedTuple):
         return Batch(
             [self.ids[row] for row in rows],
             tuple(tensor[rows] for tensor in self.inputs),
-            [self.labels[row] for row in rows],
+            self.labels[rows],
             {},
         )
 
@@ -99,7 +105,7 @@ class Source(ABC):
         return sorted({round(at * last / max(1, count - 1)) for at in range(count)})
 
     def facts(self) -> list[str]:
-        """Return what else tells it from others, such as the names of files."""
+        """Return what else tells it from others: hashes, names of files."""
         return []
 
 
@@ -109,7 +115,7 @@ def as_example(item: Any, like: Like) -> Example:
     Of several the last is the label if it is one number.
     """
     parts = list(item) if isinstance(item, (tuple, list)) else [item]
-    label = None
+    label = np.nan
     if len(parts) > 1 and _is_number(parts[-1]):
         label = float(parts.pop())
     for part in parts:
@@ -149,9 +155,9 @@ def batch_of(examples: Iterable[tuple[int, Example | str]], form: list[tuple[Any
         ids.append(number)
         good.append(found)
     if not good:
-        return Batch([], (), [], bad)
+        return Batch([], (), np.zeros(0), bad)
     stacked = tuple(torch.stack(each) for each in zip(*(e.inputs for e in good), strict=True))
-    return finite(Batch(ids, stacked, [each.label for each in good], bad))
+    return finite(Batch(ids, stacked, np.array([each.label for each in good]), bad))
 
 
 def form_of(example: Example) -> list[tuple[Any, Any]]:

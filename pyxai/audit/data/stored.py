@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 
 from pyxai._extras import optional
-from pyxai.audit.data.source import Batch, Like, Source, finite
+from pyxai.audit.data.source import READ_WHOLE, Batch, Like, Source, finite
 
 __all__ = ["IMAGES", "ImageFolder", "ParquetSource"]
 
@@ -58,24 +59,25 @@ class ParquetSource(Source):
     def read(self, start: int, stop: int, seed: int) -> Batch:
         """Return rows, which depend on no seed."""
         parts: list[Any] = []
-        labels: list[float | None] = []
+        labels: list[Any] = []
         for place, (_, _, first) in enumerate(self._groups):
             end = self._groups[place + 1][2] if place + 1 < len(self._groups) else self._count
             low, high = max(start, first), min(stop, end)
             if low < high:
                 values, marks = self._group(place)
                 parts.append(values[low - first : high - first])
-                labels += (
-                    [None] * (high - low)
-                    if marks is None
-                    else _numbers(marks[low - first : high - first])
-                )
+                labels.append(marks[low - first : high - first])
         inputs = (self.like(np.concatenate(parts)),)
-        return finite(Batch(list(range(start, stop)), inputs, labels, {}))
+        return finite(Batch(list(range(start, stop)), inputs, np.concatenate(labels), {}))
 
     def facts(self) -> list[str]:
-        """Return names and sizes of the files, and the columns."""
-        return [*(f"{path.name} {path.stat().st_size}" for path in self.paths), *self.columns]
+        """Return names and sizes of the files, the columns, and a hash where they are small."""
+        sizes = [path.stat().st_size for path in self.paths]
+        names = [f"{path.name} {size}" for path, size in zip(self.paths, sizes, strict=True)]
+        state = hashlib.blake2b(digest_size=16)
+        for path in self.paths if sum(sizes) <= READ_WHOLE else ():
+            state.update(path.read_bytes())
+        return [*names, *self.columns, state.hexdigest()]
 
     def _group(self, place: int) -> Any:
         if self._held[0] != place:
@@ -83,7 +85,8 @@ class ParquetSource(Source):
             file, group, _ = self._groups[place]
             table = parquet.ParquetFile(self.paths[file]).read_row_group(group)
             values = np.stack([_floats(table, name) for name in self.columns], 1)
-            labels = None if self.label is None else _floats(table, self.label)
+            labels = np.full(len(values), np.nan)
+            labels = labels if self.label is None else _floats(table, self.label)
             self._held = place, (values, labels)
         return self._held[1]
 
@@ -113,6 +116,11 @@ class ImageFolder:
         """Return how many pictures there are."""
         return len(self.files)
 
+    def names_and_sizes(self) -> list[str]:
+        """Return what tells the folder from others without opening a picture."""
+        places = [(str(file.relative_to(self.path)), file) for file, _ in self.files]
+        return [f"{name} {file.stat().st_size}" for name, file in places]
+
     def __getitem__(self, number: int) -> Any:
         """Return a picture, with its class where there are classes."""
         file, label = self.files[number]
@@ -130,7 +138,3 @@ def _floats(table: Any, name: str) -> Any:
         raise TypeError(
             f"dataset must have columns of numbers, got {name!r} of {table.column(name).type}"
         ) from None
-
-
-def _numbers(values: Any) -> list[float | None]:
-    return [None if np.isnan(value) else float(value) for value in values]
