@@ -95,14 +95,13 @@ class Unread(nn.Module):
         return self.net(x)
 
 
-# What takes one tensor says so; a layer's map is that of no input.
+# What takes one tensor says so.
 ONE_TENSOR = {
     "blur_ig": (ValueError, "inputs must be images of shape .*, got"),
     "functional_information": (NotImplementedError, "inputs must be one tensor for .*, got 2"),
-    "grad_cam": (ValueError, "attributions must have the form of inputs"),
-    "layer_grad_cam": (ValueError, "attributions must have the form of inputs"),
     "xrai": (ValueError, "inputs must be images of shape .*, got"),
 }
+OF_LAYERS = {"grad_cam", "layer_grad_cam"}  # whose map is that of no input
 # Draws and budgets are over the features of all inputs.
 SHARED_BUDGET = {"guided_ig", "lime", "noise_tunnel", "shapley_value_sampling", "gradient_shap"}
 SHARED_BUDGET |= {"kernel_shap", "greedy_pig"}
@@ -122,7 +121,7 @@ def of_two_inputs(name):
     return run(name, Unread(make_net(example)).eval(), inputs, **changes)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ONE_TENSOR])
+@pytest.mark.parametrize("name", sorted({*NAMES} - {*ONE_TENSOR} - OF_LAYERS))
 def test_an_input_that_the_output_ignores_gets_zero(name):
     example = example_of(name)
     read, unread = of_two_inputs(name).attributions
@@ -133,6 +132,14 @@ def test_an_input_that_the_output_ignores_gets_zero(name):
         x = make_inputs(example)
         single = run(name, make_net(example), x, **UNITS.get(name, {})).attributions
         assert_close(read, single)
+
+
+@pytest.mark.parametrize("name", sorted(OF_LAYERS))
+def test_the_map_of_a_layer_stands_beside_an_input_that_the_output_ignores(name):
+    example = example_of(name)
+    single = run(name, make_net(example), make_inputs(example), **UNITS.get(name, {}))
+    assert_close(of_two_inputs(name).attributions, single.attributions)
+    assert single.attributions.any()
 
 
 @pytest.mark.parametrize("name", ONE_TENSOR)
