@@ -77,7 +77,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
-    remove_left(target.parent, start)
+    _remove_left_at_times(target.parent, start)
 
 
 def _new_partial(folder: Path, start: str) -> tuple[BinaryIO, Path]:
@@ -96,8 +96,7 @@ def _new_partial(folder: Path, start: str) -> tuple[BinaryIO, Path]:
 
 def remove_left(folder: Path, start: str = ".") -> None:
     """Remove the partial files of a folder that nobody holds a lock on: their writers are gone."""
-    begin = time.monotonic()
-    if fcntl is None or begin < _not_before.get(folder, 0.0):
+    if fcntl is None:
         return
     for name in os.listdir(folder):
         if not (name.startswith(start) and name.endswith(_END)):
@@ -109,11 +108,18 @@ def remove_left(folder: Path, start: str = ".") -> None:
             with partial.open("rb") as file:
                 if _lock(file, wait=False):
                     partial.unlink()
-    # A folder of thousands of files takes long to list: that is to be a small part of saving them.
+
+
+def _remove_left_at_times(folder: Path, start: str) -> None:
+    """Do so unless it was done of late: a folder of thousands of files takes long to list."""
+    begin = time.monotonic()
+    if begin < _not_before.get(folder, 0.0):
+        return
+    remove_left(folder, start)
     if len(_not_before) == _FOLDERS:
         _not_before.clear()
     end = time.monotonic()
-    _not_before[folder] = end + 20 * (end - begin)
+    _not_before[folder] = end + 20 * (end - begin)  # a small part of saving them
 
 
 def _lock(file: BinaryIO, *, wait: bool) -> bool:

@@ -204,7 +204,7 @@ class Audit:
         """
         with optional("rows need", "pandas>=2", "audit", "use table(), which is pyarrow's"):
             importlib.import_module("pandas")
-        return self.table(columns).to_pandas()
+        return self.table(columns).to_pandas(use_threads=False)
 
     def arrays(self, method: str) -> dict[str, Any]:
         """Return what `statistics` is about, as NumPy arrays in the order of examples.
@@ -298,7 +298,7 @@ class Audit:
         """
         with optional("statistics need", "pandas>=2", "audit"):
             importlib.import_module("pandas")
-        return self.folder.read_statistics().to_pandas()
+        return self.folder.read_statistics().to_pandas(use_threads=False)
 
     def extremes(
         self, column: str, method: str, k: int = 10, *, largest: bool = True

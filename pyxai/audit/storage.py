@@ -110,7 +110,7 @@ class Folder:
             raise ValueError(
                 f"out must hold shards as they were written, got a changed {str(path)!r}"
             )
-        return pyarrow().parquet.read_table(io.BytesIO(data))
+        return read_parquet(io.BytesIO(data))
 
     def read_maps(self, shard: int) -> tuple[dict[str, Tensor], Any]:
         """Return the maps of a shard, and their header; raises as `read_tensors`."""
@@ -126,7 +126,7 @@ class Folder:
         """
         if not self.statistics.is_file():
             raise ValueError(f"out must be merged, got {str(self.path)!r}; see merge")
-        return pyarrow().parquet.read_table(self.statistics)
+        return read_parquet(self.statistics)
 
     def read_mark(self, shard: int) -> dict[str, Any]:
         """Return the mark of a shard, empty where there is none or it is no mark."""
@@ -156,6 +156,11 @@ def parquet_of(table: Any) -> bytes:
     file = io.BytesIO()
     pyarrow().parquet.write_table(table, file)
     return file.getvalue()
+
+
+def read_parquet(file: Any) -> Any:
+    """Read a table in this thread: pools of threads that pyarrow starts do not always end well."""
+    return pyarrow().parquet.ParquetFile(file).read(use_threads=False)
 
 
 def write_whole(path: Path, data: bytes) -> Path:

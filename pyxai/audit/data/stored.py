@@ -83,7 +83,7 @@ class ParquetSource(Source):
         if self._held[0] != place:
             parquet = importlib.import_module("pyarrow.parquet")
             file, group, _ = self._groups[place]
-            table = parquet.ParquetFile(self.paths[file]).read_row_group(group)
+            table = parquet.ParquetFile(self.paths[file]).read_row_group(group, use_threads=False)
             values = np.stack([_floats(table, name) for name in self.columns], 1)
             labels = np.full(len(values), np.nan)
             labels = labels if self.label is None else _floats(table, self.label)
