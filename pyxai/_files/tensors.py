@@ -17,7 +17,7 @@ from torch import Tensor
 from pyxai._files.values import malformed
 from pyxai._files.whole import whole_file
 
-__all__ = ["read_tensors", "write_tensors"]
+__all__ = ["bytes_of", "read_tensors", "write_tensors"]
 
 _CHECKSUM = "pyxai.checksum"
 # The format's names.
@@ -89,7 +89,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], *, kind: str, header: 
         file.write(len(head).to_bytes(8, "little"))
         file.write(head)
         for name in order:
-            file.write(_bytes(tensors[name]))
+            file.write(bytes_of(tensors[name]))
     return path
 
 
@@ -164,7 +164,7 @@ class _Checksum(NamedTuple):
 
     def add(self, name: str, tensor: Tensor) -> None:
         self._add(f"{name} {_DTYPES.get(tensor.dtype)} {list(tensor.shape)}")
-        self.state.update(_bytes(tensor))
+        self.state.update(bytes_of(tensor))
 
     def _add(self, text: str) -> None:
         data = text.encode("utf-8", "surrogatepass")
@@ -175,7 +175,8 @@ class _Checksum(NamedTuple):
         return str(self.state.hexdigest())
 
 
-def _bytes(tensor: Tensor) -> memoryview:
-    """Return the memory of a tensor, a row of bytes."""
-    flat = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-    return flat.numpy().data
+def bytes_of(tensor: Tensor) -> memoryview:
+    """Return the numbers of a tensor as they lie in memory, row by row."""
+    whole = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous()
+    # Of a single number any stride is contiguous to torch, and no other dtype is a view of it.
+    return whole.as_strided((whole.numel(),), (1,)).view(torch.uint8).numpy().data

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pyxai._files import encode
+from pyxai._files import bytes_of, encode
 from pyxai.audit.data import Source
 from pyxai.runner import Shared
 from pyxai.runner.state import modules_of
@@ -37,8 +37,7 @@ class _Digest:
         if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
             self.text(repr(tensor))
             return
-        flat = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous().reshape(-1)
-        self.state.update(flat.view(torch.uint8).numpy().data if flat.numel() else b"")
+        self.state.update(bytes_of(tensor))
 
     @property
     def value(self) -> str:

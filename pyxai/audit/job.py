@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pyxai._checks import check_choice, check_int, check_model, check_number, describe
 from pyxai._errors import warn
+from pyxai._files import imported
 from pyxai.audit.data import Like, Source, open_source
 from pyxai.audit.identity import digest_of_data, digest_of_model, digest_of_text, spell
 from pyxai.audit.maps import DTYPES, REDUCTIONS, Form
@@ -198,21 +199,10 @@ def prepare(
 
 def _model_of(model: Any) -> tuple[Any, Callable[..., Any]]:
     """Return what is sent to other processes, and the model."""
-    given = Made(_imported, (model,)) if isinstance(model, str) else model
+    given = Made(imported, (model,)) if isinstance(model, str) else model
     own = given() if isinstance(given, Made) else given
     check_model("model", own)
     return given, own
-
-
-def _imported(place: str) -> Any:
-    """Return the model that ``"module:function"`` makes, or is."""
-    module, found, name = place.partition(":")
-    if not (module and found and name):
-        raise ValueError(f"model must be a callable or 'module:function', got {place!r}")
-    value: Any = importlib.import_module(module)
-    for part in name.split("."):
-        value = getattr(value, part)
-    return value if isinstance(value, torch.nn.Module) else value()
 
 
 def _like_of(model: Callable[..., Any]) -> Like:

@@ -87,6 +87,15 @@ def test_options_of_all_kinds_are_kept(tmp_path):
     assert (found["text"], found["number"], found["flag"]) == ("a", 0.5, True)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.int32, torch.bool])
+@pytest.mark.parametrize("pick", [(0, 1), (slice(1), 1), (slice(1), slice(1)), (slice(0), 1), ...])
+def test_numbers_are_kept_however_they_lie_in_memory(tmp_path, pick, dtype):
+    lying = (torch.arange(6).view(2, 3) % 2).to(dtype).T[pick]  # one number may have any stride
+    loaded = keep({"a": lying}, tmp_path).options["a"]
+    assert loaded.dtype == dtype
+    assert torch.equal(loaded, lying)
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyxai._files import bytes_of
 from pyxai._loader import quiet_batches
 from pyxai.audit.data.source import (
     READ_WHOLE,
@@ -49,11 +50,8 @@ class TensorSource(Source):
             return []
         state = hashlib.blake2b(digest_size=16)
         for part in parts:
-            rows = (
-                part.detach().cpu() if isinstance(part, Tensor) else torch.from_numpy(part.copy())
-            )
-            if rows.numel():
-                state.update(rows.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+            rows = part if isinstance(part, Tensor) else torch.from_numpy(part.copy())
+            state.update(bytes_of(rows))
         return [state.hexdigest()]
 
     def read(self, start: int, stop: int, seed: int) -> Batch:
