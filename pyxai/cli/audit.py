@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pyxai.cli.files import TENSOR_FILES, load_inputs, load_model
+from pyxai.cli.files import TENSOR_FILES, is_place, load_inputs, load_model
 
 __all__ = ["add"]
 
@@ -101,15 +101,11 @@ def _model(text: str) -> Any:
     """Return what makes the model in each process."""
     from pyxai.audit import Made
 
-    path = Path(text)
-    if ":" in text and not path.exists():
-        sys.path[:0] = [] if "" in sys.path else [""]  # modules beside the user, as python -m does
+    if is_place(text):
         return text
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"model must be a file that is there, or module:function, got {text!r}"
-        )
-    return Made(load_model, (path,))
+    if not Path(text).is_file():
+        load_model(text)  # says what is wrong
+    return Made(load_model, (Path(text),))
 
 
 def _data(path: Path) -> Any:

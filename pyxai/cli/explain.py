@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import pyxai
 from pyxai import registry
 from pyxai._checks import describe
 from pyxai._files import check_target
-from pyxai.cli.files import TENSOR_FILES, load_inputs, load_model, load_tensor
+from pyxai.cli.files import TENSOR_FILES, load_inputs, load_model, load_rows, load_tensor
 from pyxai.cli.page import page
 
 __all__ = ["add"]
@@ -26,6 +26,7 @@ _OWN_OPTIONS = {
     "method": "--method",
     "target": "--target",
     "baselines": "--baselines",
+    "feature_names": "--feature-names",
 }
 
 
@@ -34,12 +35,18 @@ def add(verbs: Any) -> None:
     explain = verbs.add_parser(
         "explain",
         help="explain the outputs of a saved model",
-        description="The model is an exported program (.pt2, torch.export.save) or a TorchScript "
-        "file. Loading a model runs its code: only load files that you trust.",
+        description="Loading a model runs its code: only load files that you trust.",
     )
-    explain.add_argument("model", type=Path)
     explain.add_argument(
-        "inputs", type=Path, help=".npy, .npz, .pt (tensor) or .safetensors, one row per example"
+        "model",
+        help="an exported program (.pt2, torch.export.save), a TorchScript file, or "
+        "module:function that makes one",
+    )
+    explain.add_argument(
+        "inputs",
+        type=Path,
+        help=".npy, .npz, .pt (tensor) or .safetensors, one row per example; a table (.csv, "
+        ".parquet); a picture (.png, .jpg), whose channels go from 0 to 1",
     )
     explain.add_argument("--method", default="integrated_gradients", help="(default: %(default)s)")
     explain.add_argument(
@@ -56,6 +63,9 @@ def add(verbs: Any) -> None:
         help="argument of the method, its value in JSON or a file with a tensor: n_steps=20, "
         "sliding_window_shapes=[1,3,3], feature_mask=patches.npy",
     )
+    explain.add_argument(
+        "--feature-names", metavar="A,B,...", help="(default: the columns of a table)"
+    )
     explain.add_argument("--rows", type=_count, help="explain only so many rows")
     explain.add_argument("--save", type=Path, help="write the explanation (.safetensors)")
     explain.add_argument("--report", type=Path, help="write a report (.html)")
@@ -66,7 +76,10 @@ def _explain(options: argparse.Namespace) -> None:
     registry.get(options.method)  # an unknown name fails before the files are read
     more = dict(map(_option, options.option))
     _check_targets(options)
-    model, inputs = load_model(options.model), load_inputs(options.inputs)
+    model = load_model(options.model)
+    inputs, names = load_rows(options.inputs)
+    if options.feature_names is not None:
+        names = options.feature_names.split(",")
     dtype = _dtype(model, inputs)
     inputs = inputs[: options.rows].to(dtype)
     if not bool(inputs.isfinite().all()):
@@ -80,7 +93,9 @@ def _explain(options: argparse.Namespace) -> None:
         if not isinstance(outputs, Tensor):
             raise TypeError(f"model must return a tensor, got {describe(outputs)}")
         target = outputs.argmax(1) if outputs.dim() == 2 and outputs.shape[1] > 1 else None
-    explanation = pyxai.explain(model, inputs, method=options.method, target=target, **more)
+    explanation = pyxai.explain(
+        model, inputs, method=options.method, target=target, feature_names=names, **more
+    )
     print(explanation)
     if options.save is not None:
         print(f"wrote {explanation.save(options.save)}")
@@ -144,5 +159,6 @@ def _baselines(text: str, dtype: torch.dtype) -> float | Tensor:
 
 def _dtype(model: Any, inputs: Tensor) -> torch.dtype:
     """Return the dtype of the model's parameters; files of NumPy are float64 by default."""
-    floating = (value.dtype for value in model.parameters() if value.is_floating_point())
+    parameters = model.parameters() if isinstance(model, nn.Module) else ()
+    floating = (value.dtype for value in parameters if value.is_floating_point())
     return next(floating, inputs.dtype)

@@ -1,7 +1,8 @@
-"""Read models and tensors from files."""
+"""Read models and inputs from files, and models from Python code."""
 
 from __future__ import annotations
 
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,43 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_real
-from pyxai.runner.arrays import tensor_of
+from pyxai._extras import optional
+from pyxai._files import imported
+from pyxai.runner.arrays import column_names, tensor_of
 
-__all__ = ["TENSOR_FILES", "load_inputs", "load_model", "load_tensor"]
+__all__ = [
+    "INPUT_FILES",
+    "TENSOR_FILES",
+    "is_place",
+    "load_inputs",
+    "load_model",
+    "load_rows",
+    "load_tensor",
+]
 
 TENSOR_FILES = (".npy", ".npz", ".pt", ".safetensors")
+_TABLES = (".csv", ".parquet")
+_PICTURES = (".png", ".jpg", ".jpeg")
+INPUT_FILES = (*TENSOR_FILES, *_TABLES, *_PICTURES)
 
 
-def load_model(path: Path) -> Any:
-    """Read an exported program or a TorchScript file; this runs its code."""
+def is_place(text: str) -> bool:
+    """Tell whether a model is given as module:function, which may lie in the folder one is in."""
+    found = ":" in text and not Path(text).exists()
+    if found and "" not in sys.path:
+        sys.path.insert(0, "")  # as for python -m
+    return found
+
+
+def load_model(place: str | Path) -> Any:
+    """Read an exported program or a TorchScript file, or import what makes one; this runs code."""
+    if is_place(str(place)):
+        return imported(str(place))
+    path = Path(place)
     if not path.is_file():
-        raise FileNotFoundError(f"model must be a file, got {str(path)!r}")
+        raise FileNotFoundError(
+            f"model must be a file that is there, or module:function, got {str(place)!r}"
+        )
     try:
         if path.suffix == ".pt2":
             return _exported(path)
@@ -43,6 +70,53 @@ def load_inputs(path: Path, name: str = "inputs") -> Tensor:
     if tensor.dim() == 0 or tensor.numel() == 0:
         raise ValueError(f"{name} must hold numbers, got shape {list(tensor.shape)}")
     return tensor if tensor.is_floating_point() else tensor.float()
+
+
+def load_rows(path: Path) -> tuple[Tensor, list[str] | None]:
+    """Read inputs, also from a table, with the names of its columns, or from a picture.
+
+    Pictures are [1, 3, height, width], from 0 to 1.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in (*_TABLES, *_PICTURES):
+        try:
+            return load_inputs(path), None
+        except ValueError as error:
+            if suffix in TENSOR_FILES:
+                raise
+            raise ValueError(f"{error}; what is read: {', '.join(INPUT_FILES)}") from error
+    if not path.is_file():
+        raise FileNotFoundError(f"inputs must be a file, got {str(path)!r}")
+    if suffix in _PICTURES:
+        return _picture(path), None
+    table = _table(path)
+    rows = tensor_of("inputs", table)
+    if rows.numel() == 0:
+        raise ValueError(f"inputs must hold numbers, got shape {list(rows.shape)}")
+    return rows if rows.is_floating_point() else rows.float(), column_names(table)
+
+
+def _table(path: Path) -> Any:
+    with optional("tables need", "pandas>=2", "audit"):
+        import pandas
+    read = pandas.read_csv if path.suffix.lower() == ".csv" else pandas.read_parquet
+    try:
+        return read(path)
+    except (MemoryError, ImportError):
+        raise
+    except Exception as error:  # whatever a file that is something else leads to
+        raise ValueError(f"inputs must be a table, got {str(path)!r}: {error}") from error
+
+
+def _picture(path: Path) -> Tensor:
+    with optional("pictures need", "pillow>=10", "metrics"):
+        from PIL import Image
+    try:
+        with Image.open(path) as picture:
+            pixels = np.asarray(picture.convert("RGB"))
+    except OSError as error:
+        raise ValueError(f"inputs must be a picture, got {str(path)!r}: {error}") from error
+    return torch.tensor(pixels).permute(2, 0, 1)[None].float() / 255
 
 
 def load_tensor(path: Path, name: str) -> Tensor:

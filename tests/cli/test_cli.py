@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 import torch
 from html_reader import Reader
+from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
@@ -121,7 +123,10 @@ def test_methods_are_listed(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["explain", "no.pt2", "no.npy"], "model must be a file, got 'no.pt2'"),
+        (
+            ["explain", "no.pt2", "no.npy"],
+            "model must be a file that is there, or module:function, got 'no.pt2'",
+        ),
         (["explain", "no.pt2", "no.npy", "--method", "salience"], "did you mean 'saliency'"),
         (["report", "no.safetensors"], "path must be the file of an explanation"),
     ],
@@ -254,7 +259,70 @@ def test_arrays_that_are_no_inputs(exported, tmp_path, capsys, array, message):
 def test_files_of_something_else_are_no_inputs(exported, tmp_path, capsys):
     (tmp_path / "x.bin").write_bytes(b"`something else")
     assert cli.main(["explain", str(exported), str(tmp_path / "x.bin")]) == 1
-    assert "inputs must be a file of one tensor, got " in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "inputs must be a file of one tensor, got " in said
+    assert ".safetensors, .csv, .parquet, .png, .jpg" in said
+    for name in ("x.parquet", "x.png"):
+        (tmp_path / name).write_bytes(b"something else")
+        assert cli.main(["explain", str(exported), str(tmp_path / name)]) == 1
+        assert "inputs must be a " in capsys.readouterr().err
+        assert cli.main(["explain", str(exported), str(tmp_path / f"no-{name}")]) == 1
+        assert "inputs must be a file, got " in capsys.readouterr().err
+
+
+MODELS = """
+import torch
+
+class Mean(torch.nn.Module):
+    def forward(self, x):
+        return x.mean((2, 3))
+
+def table():
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Tanh()).double()
+"""
+
+
+@pytest.fixture
+def beside(tmp_path, monkeypatch):
+    """A module of models in the folder that one is in."""
+    name = f"models_{tmp_path.name}"
+    (tmp_path / f"{name}.py").write_text(MODELS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [each for each in sys.path if each])
+    yield name
+    sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_table_for_a_model_of_python_code(beside, inputs, capsys, suffix):
+    table = pandas.DataFrame(inputs.numpy(), columns=["age", "height", "weight", "pulse"])
+    if suffix == "csv":
+        table.to_csv("rows.csv", index=False)
+    else:
+        table.to_parquet("rows.parquet")
+    command = ["explain", f"{beside}:table", f"rows.{suffix}", "--target", "1"]
+    assert cli.main([*command, "--save", "e.safetensors"]) == 0
+    found = pyxai.Explanation.load("e.safetensors")
+    assert found.feature_names == ["age", "height", "weight", "pulse"]
+    module = sys.modules[beside]
+    want = pyxai.explain(module.table(), table, method="integrated_gradients", target=1)
+    torch.testing.assert_close(found.attributions, want.attributions)
+    assert cli.main([*command, "--feature-names", "a,b,c,d"]) == 0
+    assert "feature" not in capsys.readouterr().out.splitlines()[-1]
+    assert cli.main(["explain", f"{beside}:none", f"rows.{suffix}"]) == 1
+    assert "AttributeError" in capsys.readouterr().err
+
+
+def test_a_picture(beside, capsys):
+    pixels = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3) * 10
+    Image.fromarray(pixels).save("photo.png")
+    command = ["explain", f"{beside}:Mean", "photo.png", "--method", "input_x_gradient"]
+    assert cli.main([*command, "--target", "2", "--save", "e.safetensors"]) == 0
+    found = pyxai.Explanation.load("e.safetensors").attributions
+    assert found.shape == (1, 3, 2, 3)
+    torch.testing.assert_close(found[0, 2], torch.tensor(pixels)[..., 2].float() / 255 / 6)
+    assert not found[0, :2].any()
 
 
 def test_a_model_of_several_results(rows, inputs, tmp_path, capsys):
