@@ -452,7 +452,9 @@ def test_targets_that_do_not_fit_are_said_before_the_work(
 
 
 LONG = """
-import sys, torch, pyxai, pyxai.cli
+import signal, sys, torch, pyxai, pyxai.cli
+# Of a suite that runs in the background the shell may have Ctrl-C ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 def slow(*args, **options):
     print("ready", flush=True)
     from pyxai._files import whole_file

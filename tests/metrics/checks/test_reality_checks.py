@@ -289,7 +289,7 @@ class TestAnswers:
         net = make_net(example_of("kernel_shap"))
         x = make_inputs(example_of("kernel_shap"), 12)
         truth = torch.arange(6)[None] < 2
-        call = {"method": "shapley_value_sampling", "target": 1, "n_samples": 3, "truth": truth}
+        call = {"method": "shapley_value_sampling", "target": 1, "n_samples": 4, "truth": truth}
         random = torch.get_rng_state()
         found = reality_checks(net, x, **call)
         again = reality_checks(net, x, **call, perturbations_per_eval=2)
