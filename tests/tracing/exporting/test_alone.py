@@ -9,6 +9,7 @@ from torch import nn
 
 from pyxai.attribution import LRP, DeepLift, LayerGradCam, Saliency
 from pyxai.decomposition import ContextualDecomposition
+from pyxai.tracing import trace
 
 D = torch.float64
 X = torch.randn(3, 4, dtype=D, generator=torch.Generator().manual_seed(0))
@@ -56,6 +57,12 @@ def test_first_calls_from_four_threads_on_one_model():
     for given in together([lambda: DeepLift(model).attribute(X, target=1)] * 4, 4):
         agree(given, want)
     assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_threads_that_wait_take_the_graph_that_was_traced_meanwhile():
+    model = net()
+    programs = together([lambda: trace(model, X).program] * 4, 4)
+    assert all(program is programs[0] for program in programs)
 
 
 def test_threads_with_models_of_their_own_and_one_in_use():
