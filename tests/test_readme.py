@@ -36,12 +36,21 @@ def test_the_readme_has_code():
     assert python_blocks(ROOT / "README.md")
 
 
+def table_of_methods() -> list[str]:
+    """Return the rows that the README has: as sorted here, a family after the other."""
+    entries = sorted(map(registry.get, registry.names()), key=lambda each: (each.family, each.name))
+    cells = [
+        (f"`{each.name}`", each.summary, each.cost, "yes" if each.complete else "no", each.use)
+        for each in entries
+    ]
+    return [f"| {' | '.join(row)} |" for row in cells]
+
+
 def test_the_table_of_methods_is_the_registry():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     table = text.split("<!-- methods")[1].split("<!-- end of methods")[0]
-    rows = [line.split("|")[1:-1] for line in table.splitlines() if line.startswith("| `")]
-    shown = {name.strip().strip("`"): promise.strip() == "yes" for name, _, promise in rows}
-    assert shown == {name: registry.get(name).complete for name in registry.names()}
+    rows = [line for line in table.splitlines() if line.startswith("| `")]
+    assert rows == table_of_methods(), "python tests/test_readme.py prints the rows"
 
 
 def test_links_between_pages_lead_somewhere():
@@ -57,3 +66,7 @@ def test_pages_name_tests_that_exist():
             file = named or file  # `::test_x` means: in the file named before
             name = test.split("::")[-1]
             assert f"def {name}(" in next((ROOT / "tests").rglob(file)).read_text(), f"{file}{test}"
+
+
+if __name__ == "__main__":
+    print("\n".join(table_of_methods()))

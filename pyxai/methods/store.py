@@ -2,7 +2,13 @@
 
 A method enters where it is defined::
 
-    @register("saliency", axioms=("null_player", "symmetry"))
+    @register(
+        "saliency",
+        summary="gradient of the output, absolute by default",
+        cost="1 gradient",
+        use="a first look at what the output reacts to; not for amounts",
+        axioms=("null_player", "symmetry"),
+    )
     class Saliency(GradientAttribution): ...
 """
 
@@ -54,6 +60,16 @@ class Method:
     whole_batch : bool
         Whether the other rows of a batch are part of the method by definition, so that a row alone
         is another question.
+    summary : str
+        What it computes, in one line.
+    cost : str
+        What one example costs with the default options, as a formula of outputs (forward passes of
+        a row), gradients (forward and backward) and backward passes. ``n_features`` are features,
+        or groups where they are grouped, ``n_background`` the rows of ``baselines``; other names
+        are options of the method. "traced" is said of methods that run the traced graph, which is
+        made once per model and input shape.
+    use : str
+        When to use it, and after a semicolon when not, or what to know then.
     """
 
     name: str
@@ -65,6 +81,15 @@ class Method:
     needs: str
     factory: Callable[..., Any]
     whole_batch: bool = False
+    summary: str = ""
+    cost: str = ""
+    use: str = ""
+
+    @property
+    def family(self) -> str:
+        """The folder that it is defined in: gradients, paths, coalitions; of others the module."""
+        place = self.cls.__module__.split(".")
+        return place[2] if place[:2] == ["pyxai", "attribution"] else place[:2][-1]
 
     def __post_init__(self) -> None:
         """Raise ValueError if a trait is not one of those that exist."""
@@ -102,6 +127,9 @@ def register(
     needs: str = "callable",
     factory: Callable[..., Any] | None = None,
     whole_batch: bool = False,
+    summary: str = "",
+    cost: str = "",
+    use: str = "",
 ) -> Callable[[Cls], Cls]: ...
 
 
@@ -117,6 +145,9 @@ def register(
     needs: str = "callable",
     factory: Callable[..., Any] | None = None,
     whole_batch: bool = False,
+    summary: str = "",
+    cost: str = "",
+    use: str = "",
 ) -> Method: ...
 
 
@@ -131,6 +162,9 @@ def register(
     needs: str = "callable",
     factory: Callable[..., Any] | None = None,
     whole_batch: bool = False,
+    summary: str = "",
+    cost: str = "",
+    use: str = "",
 ) -> Any:
     """Make a method known by name, with what it promises: see `Method`.
 
@@ -161,6 +195,9 @@ def register(
             needs,
             factory or cls,
             whole_batch,
+            summary,
+            cost,
+            use,
         )
         return _METHODS[name]
 

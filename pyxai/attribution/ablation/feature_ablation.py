@@ -28,6 +28,12 @@ __all__ = ["FeatureAblation", "perturbation_runner", "scores_of_features"]
 
 @register(
     "feature_ablation",
+    summary="fall of the output when one feature, or group, is removed",
+    cost="n_features + 1 outputs",
+    use=(
+        "any model, no gradient needed; misses features that stand in for one another, of "
+        "which each alone changes nothing"
+    ),
     baselines="optional",
     axioms=("null_player", "symmetry", "implementation_invariance", "linearity"),
 )

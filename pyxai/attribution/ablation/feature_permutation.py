@@ -22,6 +22,12 @@ __all__ = ["FeaturePermutation"]
 
 @register(
     "feature_permutation",
+    summary="fall of the output when a feature is shuffled over the batch",
+    cost="n_samples * n_features + 1 outputs",
+    use=(
+        "what a model relies on over many rows, any model; not for few rows, since the others "
+        "of the batch are what is drawn from"
+    ),
     stochastic=True,
     whole_batch=True,
     axioms=("null_player", "linearity", "implementation_invariance"),

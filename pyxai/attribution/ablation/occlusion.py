@@ -19,7 +19,17 @@ from pyxai.ops import pack_masks
 __all__ = ["Occlusion"]
 
 
-@register("occlusion", baselines="optional", axioms=("linearity", "implementation_invariance"))
+@register(
+    "occlusion",
+    summary="fall of the output when a patch is removed",
+    cost="n_windows + 1 outputs",
+    use=(
+        "images and sequences, any model; the window is part of the question: a small one "
+        "shows nothing where neighbours tell the same"
+    ),
+    baselines="optional",
+    axioms=("linearity", "implementation_invariance"),
+)
 class Occlusion(PerturbationAttribution):
     """Occlusion of a sliding window; overlapping windows are averaged.
 

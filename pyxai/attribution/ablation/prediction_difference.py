@@ -25,6 +25,12 @@ _SCORES = ("logit", "probability", "log_odds", "weight_of_evidence")
 
 @register(
     "prediction_difference",
+    summary="fall of the output when a feature is drawn from its distribution",
+    cost="(n_features + 1) * n_background outputs",
+    use=(
+        "any model, what a feature tells beyond the others; an imputer keeps rows likely, "
+        "background rows alone do not"
+    ),
     baselines="distribution",
     axioms=("null_player", "symmetry", "implementation_invariance", "linearity"),
 )

@@ -33,6 +33,12 @@ _DEFAULT_SAMPLES = _Default(25)  # captum's
 
 @register(
     "kernel_shap",
+    summary="Shapley values from paired coalitions by weighted least squares",
+    cost="n_samples outputs",
+    use=(
+        "Shapley values of any model with a fixed number of evaluations, with standard "
+        "errors; exact where all coalitions fit in it"
+    ),
     complete=True,
     baselines="optional",
     stochastic=True,

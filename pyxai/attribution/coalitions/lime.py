@@ -30,7 +30,18 @@ from pyxai.runner.memory import check_fits
 __all__ = ["Lime"]
 
 
-@register("lime", baselines="optional", stochastic=True, axioms=("implementation_invariance",))
+@register(
+    "lime",
+    summary="sparse linear model of the output around the input",
+    cost="n_samples outputs",
+    use=(
+        "a short list of features, any model; not for amounts: the penalty shrinks them, and "
+        "they depend on kernel and sampling"
+    ),
+    baselines="optional",
+    stochastic=True,
+    axioms=("implementation_invariance",),
+)
 class Lime(CoalitionMethod):
     """Coefficients of a sparse linear model of the output near the input.
 

@@ -22,6 +22,12 @@ _ELEMENTS = 2**25
 
 @register(
     "shapley_value_sampling",
+    summary="Shapley values from random orders and their reverses",
+    cost="n_samples * (n_features - 1) + 2 outputs",
+    use=(
+        "unbiased Shapley values of any model, with standard errors; of few features take "
+        "shapley_values, which are exact"
+    ),
     complete=True,
     baselines="optional",
     stochastic=True,

@@ -18,7 +18,18 @@ __all__ = ["ShapleyValues"]
 _MASKS = 2**20  # coalitions asked of the game at once
 
 
-@register("shapley_values", complete=True, baselines="optional", axioms=AXIOMS)
+@register(
+    "shapley_values",
+    summary="Shapley values from all 2^n coalitions",
+    cost="2^n_features + 2 outputs",
+    use=(
+        "exact and fair shares up to some 16 features, or groups of them, any model; beyond "
+        "them kernel_shap or shapley_value_sampling"
+    ),
+    complete=True,
+    baselines="optional",
+    axioms=AXIOMS,
+)
 class ShapleyValues(CoalitionMethod):
     """Exact Shapley values: all 2^n coalitions, then one transform of the table.
 

@@ -22,7 +22,17 @@ def _positive(
     return tuple(None if each is None else each.clamp(min=0) for each in gradients)
 
 
-@register("deconvolution", axioms=("null_player", "symmetry"), needs="module")
+@register(
+    "deconvolution",
+    summary="gradient in which ReLUs act on gradients instead of activations",
+    cost="1 gradient",
+    use=(
+        "to compare with older work; for the same reasons as guided backpropagation not to "
+        "tell classes apart"
+    ),
+    axioms=("null_player", "symmetry"),
+    needs="module",
+)
 class Deconvolution(ModifiedRelu):
     """Gradient in which a ReLU passes positive gradients, whatever its activation.
 

@@ -20,7 +20,17 @@ def _positive(gradients: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]
     return tuple(None if each is None else each.clamp(min=0) for each in gradients)
 
 
-@register("guided_backprop", axioms=("null_player", "symmetry"), needs="module")
+@register(
+    "guided_backprop",
+    summary="gradient in which ReLUs pass positive gradients only",
+    cost="1 gradient",
+    use=(
+        "sharp pictures of what ReLU nets see; not to tell classes apart: it depends little "
+        "on the output or on the last layers"
+    ),
+    axioms=("null_player", "symmetry"),
+    needs="module",
+)
 class GuidedBackprop(ModifiedRelu):
     """Gradient in which a ReLU passes only positive gradients of positive activations.
 

@@ -18,6 +18,12 @@ __all__ = ["InputXGradient"]
 
 @register(
     "input_x_gradient",
+    summary="gradient times input, or times input less baseline",
+    cost="1 gradient",
+    use=(
+        "quick contributions, exact where the model is affine from baseline to input; "
+        "elsewhere rather integrated gradients"
+    ),
     baselines="optional",
     axioms=("null_player", "symmetry", "implementation_invariance", "linearity"),
 )

@@ -13,7 +13,16 @@ from pyxai.runner import Runner
 __all__ = ["Saliency"]
 
 
-@register("saliency", axioms=("null_player", "symmetry", "implementation_invariance"))
+@register(
+    "saliency",
+    summary="gradient of the output, absolute by default",
+    cost="1 gradient",
+    use=(
+        "a first look at what the output reacts to; not for amounts: its unit is output per "
+        "input unit, and a saturated model gets zeros"
+    ),
+    axioms=("null_player", "symmetry", "implementation_invariance"),
+)
 class Saliency(GradientAttribution):
     """Gradient of the output with respect to the input, by default its absolute value.
 

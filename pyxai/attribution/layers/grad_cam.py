@@ -25,7 +25,15 @@ _IDLE = ("retain_graph", "allow_unused", "materialize_grads")
 _OFF = ("create_graph", "is_grads_batched", "grad_outputs")
 
 
-@register("layer_grad_cam")
+@register(
+    "layer_grad_cam",
+    summary="maps of a layer, weighted by their mean gradients",
+    cost="1 gradient",
+    use=(
+        "where a convolutional net or vision transformer looks, for each class; coarse as the "
+        "layer, and not in input features"
+    ),
+)
 class LayerGradCam(LayerAttribution):
     """Weigh the channels of a layer by their mean gradients and add them up.
 
@@ -156,7 +164,13 @@ class LayerGradCam(LayerAttribution):
         return tuple(maps) if len(maps) > 1 else maps[0]
 
 
-@register("grad_cam", needs="module")
+@register(
+    "grad_cam",
+    summary="Grad-CAM at the last convolution",
+    cost="1 gradient",
+    use="the same without naming a layer; not for nets without convolutions",
+    needs="module",
+)
 class GradCam(LayerGradCam):
     """`LayerGradCam` on the last convolution of the model, at the size of the input if asked.
 

@@ -23,7 +23,16 @@ TensorOrTuple = Tensor | tuple[Tensor, ...]
 MODES = ("nearest", "linear", "bilinear", "bicubic", "trilinear", "area")
 
 
-@register("guided_grad_cam", needs="module")
+@register(
+    "guided_grad_cam",
+    summary="guided backpropagation where Grad-CAM looks",
+    cost="2 gradients",
+    use=(
+        "fine pictures of the places that count for a class; within them it tells as little "
+        "of the class as guided backpropagation"
+    ),
+    needs="module",
+)
 class GuidedGradCam(GradientAttribution):
     """Guided backpropagation times the upsampled positive part of Grad-CAM.
 

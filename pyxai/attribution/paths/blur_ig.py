@@ -20,7 +20,15 @@ from pyxai.runner.mixing import per_output
 __all__ = ["BlurIG"]
 
 
-@register("blur_ig")
+@register(
+    "blur_ig",
+    summary="integrated gradients along a path from the blurred image to the image",
+    cost="n_steps gradients",
+    use=(
+        "images where no colour is a neutral baseline; adds up to the output less that of the "
+        "blurred image"
+    ),
+)
 class BlurIG(GradientAttribution):
     """Blur integrated gradients: the path sharpens the image instead of raising its brightness.
 

@@ -23,6 +23,12 @@ __all__ = ["GuidedIG"]
 
 @register(
     "guided_ig",
+    summary="integrated gradients along a path that moves features of small gradients first",
+    cost="n_steps gradients",
+    use=(
+        "images where integrated gradients are noisy; slow on few rows, since each step waits "
+        "for the one before"
+    ),
     complete=True,
     baselines="optional",
     axioms=("null_player", "implementation_invariance"),

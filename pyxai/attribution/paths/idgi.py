@@ -26,6 +26,15 @@ PATHS = ("straight", "guided", "blur")
 
 @register(
     "idgi",
+    summary=(
+        "each step of a path (straight, guided or of blurs) shared in proportion to squared "
+        "gradients"
+    ),
+    cost="n_steps gradients + (n_steps + 1) outputs",
+    use=(
+        "images, for less noise than the path's own method; not where results of two models "
+        "are to be added, since it is not linear"
+    ),
     complete=True,
     baselines="optional",
     axioms=("completeness", "null_player", "symmetry", "implementation_invariance"),

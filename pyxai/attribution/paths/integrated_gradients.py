@@ -21,7 +21,20 @@ from pyxai.runner.arguments import take_arguments
 __all__ = ["IntegratedGradients"]
 
 
-@register("integrated_gradients", complete=True, baselines="optional", axioms=AXIOMS)
+@register(
+    "integrated_gradients",
+    summary=(
+        "gradients averaged along the straight path from the baseline, times input less baseline"
+    ),
+    cost="n_steps gradients",
+    use=(
+        "the first choice for differentiable models where a baseline stands for absence; not "
+        "for steps, as of trees, whose gradient is 0"
+    ),
+    complete=True,
+    baselines="optional",
+    axioms=AXIOMS,
+)
 class IntegratedGradients(GradientAttribution):
     """Integrated gradients: complete, and exact for the quadrature rule that is chosen.
 

@@ -30,7 +30,16 @@ __all__ = ["XRAI"]
 
 
 # Pixels are gathered by segments, so a pixel gets what its region does.
-@register("xrai", baselines="optional")
+@register(
+    "xrai",
+    summary="integrated gradients gathered by segments of the image",
+    cost="2 * n_steps gradients",
+    use=(
+        "photographs, for regions instead of pixels; segmenting needs the extra `regions`, or "
+        "segments of your own"
+    ),
+    baselines="optional",
+)
 class XRAI(GradientAttribution):
     """XRAI: integrated gradients, gathered by overlapping segments of the image.
 

@@ -28,6 +28,14 @@ Custom = Callable[..., tuple[Tensor, ...]]
 
 @register(
     "deep_lift",
+    summary=(
+        "contributions of differences from the baseline, by the Rescale or the RevealCancel rule"
+    ),
+    cost="1 output + 1 gradient, traced",
+    use=(
+        "deep nets that saturate, in one pass and adding up; needs a module all of whose ops "
+        "have rules, and says which lacks one"
+    ),
     complete=True,
     baselines="optional",
     axioms=("completeness", "null_player", "linearity"),

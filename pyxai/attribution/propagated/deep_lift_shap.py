@@ -26,6 +26,12 @@ __all__ = ["DeepLiftShap"]
 
 @register(
     "deep_lift_shap",
+    summary="DeepLIFT averaged over a background set (Deep SHAP)",
+    cost="1 output + n_background backward passes, traced",
+    use=(
+        "deep nets against typical rows, quicker than expected gradients; not the Shapley "
+        "values of the whole model"
+    ),
     complete=True,
     baselines="distribution",
     axioms=("completeness", "null_player", "linearity"),

@@ -15,7 +15,16 @@ __all__ = ["DeepTaylor"]
 
 
 # Rows without a positive output get nothing, so that no axiom holds for every input.
-@register("deep_taylor", needs="module")
+@register(
+    "deep_taylor",
+    summary="relevance of a positive output by the z+ rule",
+    cost="1 output + 1 gradient, traced",
+    use=(
+        "ReLU nets of images, for maps without a sign; not for outputs below 0 nor for "
+        "evidence against a class"
+    ),
+    needs="module",
+)
 class DeepTaylor(LRP):
     """Decompose a positive output by Taylor expansions at the roots of each neuron.
 

@@ -33,7 +33,17 @@ __all__ = ["LRP"]
 TensorOrTuple = Tensor | tuple[Tensor, ...]
 
 
-@register("lrp", axioms=("null_player", "symmetry"), needs="module")
+@register(
+    "lrp",
+    summary="relevance, shared layer by layer in proportion to contributions",
+    cost="1 output + 1 gradient, traced",
+    use=(
+        "deep nets, with a rule for each kind of layer; the rules are part of the answer, and "
+        "of ReLU nets epsilon is gradient times input"
+    ),
+    axioms=("null_player", "symmetry"),
+    needs="module",
+)
 class LRP(GradientAttribution):
     """Share an output among the inputs, layer by layer, in proportion to contributions.
 
@@ -80,8 +90,9 @@ class LRP(GradientAttribution):
     -----
     With the epsilon rule, epsilon 0 and no biases, relevance is conserved: the attributions sum
     to the output. What biases and epsilon absorb is the convergence delta. On ReLU nets the
-    epsilon rule equals input x gradient, also with biases. Costs about one forward and one
-    backward pass (epsilon) or four of each (rules that look at signs), besides tracing once.
+    epsilon rule equals input x gradient, also with biases. The arithmetic of the layers is that of
+    two forward passes and a backward one (epsilon), or of some five passes (alpha-beta, gamma),
+    besides tracing once.
 
     References
     ----------

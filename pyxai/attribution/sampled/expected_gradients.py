@@ -57,7 +57,18 @@ class _Call:
         return runner.values(build, self.batch, self.background[0].shape[0]).mean(1)
 
 
-@register("expected_gradients", complete=True, baselines="distribution", axioms=AXIOMS)
+@register(
+    "expected_gradients",
+    summary="integrated gradients averaged over a background set",
+    cost="n_steps * n_background gradients",
+    use=(
+        "differentiable models where no single baseline is neutral but typical rows are at "
+        "hand; few rows of background keep it quick"
+    ),
+    complete=True,
+    baselines="distribution",
+    axioms=AXIOMS,
+)
 class ExpectedGradients(GradientAttribution):
     """Average integrated gradients over baselines: complete with respect to the mean output.
 
@@ -232,7 +243,7 @@ class ExpectedGradients(GradientAttribution):
         def work(first: int, copies: int) -> Any:
             some = tuple(rows[first : first + copies] for rows in call.background)
             each = torch.arange(batch, device=call.inputs[0].device).repeat_interleave(copies)
-            return integrated.attribute(
+            found = integrated.attribute(
                 tuple(tensor[each] for tensor in call.inputs),
                 tuple(rows.repeat(batch, *[1] * (rows.dim() - 1)) for rows in some),
                 take_target(call.target, each, batch),
@@ -240,18 +251,20 @@ class ExpectedGradients(GradientAttribution):
                 n_steps,
                 method,
                 call.max_rows,
-                True,
+                with_delta,
                 tolerance=tolerance,
                 max_steps=max_steps,
             )
+            return found if with_delta else (found, None)
 
         for _, copies, (parts, missed) in in_rounds(count, step, work):
             sums = [part.unflatten(0, (batch, copies)).sum(1) for part in parts]
             totals = [t + s for t, s in zip(totals, sums, strict=True)] if totals else sums
-            gaps = missed.view(-1, copies).sum(1)  # one row if the batch has one output
-            delta = gaps if delta is None else delta + gaps
+            if missed is not None:
+                gaps = missed.view(-1, copies).sum(1)  # one row if the batch has one output
+                delta = gaps if delta is None else delta + gaps
         means = tuple(total / count for total in totals)
-        return means, delta / count if with_delta and delta is not None else None
+        return means, None if delta is None else delta / count
 
     def _sampled(
         self,

@@ -21,6 +21,12 @@ __all__ = ["GradientShap"]
 
 @register(
     "gradient_shap",
+    summary="expected gradients by random points and noise, as captum has it",
+    cost="n_samples gradients",
+    use=(
+        "a cheap, noisy estimate, and a drop-in for captum's; expected_gradients has no error "
+        "of a random point on the path"
+    ),
     baselines="distribution",
     stochastic=True,
     axioms=("null_player", "linearity", "implementation_invariance"),

@@ -39,7 +39,17 @@ def _of_method(
     return NoiseTunnel(attribution_method)
 
 
-@register("noise_tunnel", stochastic=True, factory=_of_method)
+@register(
+    "noise_tunnel",
+    summary=("mean, square or variance of another method over noisy inputs (SmoothGrad, VarGrad)"),
+    cost="nt_samples runs of the other method",
+    use=(
+        "gradients that jump from pixel to pixel; the noise is part of the question, and says "
+        "nothing of inputs that are not numbers"
+    ),
+    stochastic=True,
+    factory=_of_method,
+)
 class NoiseTunnel(Attribution):
     """SmoothGrad and its relatives: statistics of a method's result under noise.
 

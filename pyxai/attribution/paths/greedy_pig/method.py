@@ -31,7 +31,19 @@ from pyxai.runner.progress import Progress
 __all__ = ["GreedyPIG"]
 
 
-@register("greedy_pig", baselines="optional", axioms=("implementation_invariance",))
+@register(
+    "greedy_pig",
+    summary=(
+        "rank by integrated gradients that start over, each round, from the features ranked before"
+    ),
+    cost="n_steps * ceil(1 + log2(n_features)) gradients",
+    use=(
+        "which few features suffice for the output; a rank by default, not an amount, and "
+        "twins of what is selected come late"
+    ),
+    baselines="optional",
+    axioms=("implementation_invariance",),
+)
 class GreedyPIG(GradientAttribution):
     """Greedy PIG: rank features by path integrals that start from the features ranked before.
 

@@ -39,7 +39,17 @@ REDUCTIONS = ("square_then_sum", "sum_then_square")
 
 
 @register(
-    "functional_information", stochastic=True, axioms=("null_player", "implementation_invariance")
+    "functional_information",
+    summary=(
+        "share of each feature in the Fisher information of the output under the data's covariance"
+    ),
+    cost="n_samples gradients",
+    use=(
+        "correlated features, where their covariance is known or fitted; most of its scores "
+        "have no sign"
+    ),
+    stochastic=True,
+    axioms=("null_player", "implementation_invariance"),
 )
 class FunctionalInformation(GradientAttribution):
     """Share of each feature in the functional Fisher information of an output.
