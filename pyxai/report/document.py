@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from markupsafe import Markup
+
+from pyxai._checks import describe
 from pyxai._files import check_target, whole_file
-from pyxai.report.numbers import format_number
+from pyxai.report import render
+from pyxai.report.cells import cell_of, head_of
 from pyxai.report.pictures import picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Bar", "Report", "Section"]
-
-STYLE = Path(__file__).with_name("page.css")
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A table cell with a thin bar below its text.
-
-    Parameters
-    ----------
-    text : str
-        What the cell says.
-    share : float
-        Length of the bar as a share of the cell, 0 to 1; other values are clipped.
-    """
-
-    text: str
-    share: float
+__all__ = ["Report", "Section"]
 
 
 @dataclass
@@ -44,11 +29,14 @@ class Section:
     Parameters
     ----------
     title : str
-        Heading; also the entry in the navigation at the top.
+        Heading; also the entry in the table of contents at the top.
+    lead : str
+        A sentence or two beside the heading.
     """
 
     title: str
-    blocks: list[str] = field(default_factory=list, repr=False)
+    lead: str = ""
+    blocks: list[Markup | Section] = field(default_factory=list, repr=False)
 
     @property
     def anchor(self) -> str:
@@ -68,7 +56,7 @@ class Section:
         Section
             This section.
         """
-        self.blocks += [f"<p>{html.escape(paragraph)}</p>" for paragraph in paragraphs]
+        self.blocks += [render.block("paragraph", text=paragraph) for paragraph in paragraphs]
         return self
 
     def heading(self, title: str) -> Section:
@@ -84,13 +72,19 @@ class Section:
         Section
             This section.
         """
-        self.blocks.append(f"<h3>{html.escape(title)}</h3>")
+        self.blocks.append(render.block("heading", title=title))
         return self
 
     def figure(
-        self, draw: Callable[[], Figure], *, alt: str, caption: str = "", least_width: int = 0
+        self,
+        draw: Callable[[], Figure],
+        *,
+        alt: str,
+        caption: str = "",
+        least_width: int = 0,
+        narrow: Callable[[], Figure] | None = None,
     ) -> Section:
-        """Append a matplotlib figure as two embedded PNGs, for light and for dark screens.
+        """Append a matplotlib figure as embedded PNGs, for light and for dark screens.
 
         Parameters
         ----------
@@ -103,17 +97,16 @@ class Section:
             Text below the picture.
         least_width : int
             Width in CSS pixels below which the picture scrolls sideways rather than shrinks.
+        narrow : callable, optional
+            As ``draw``, at most 3.7 inches wide: shown on phones, in place of scrolling.
 
         Returns
         -------
         Section
             This section.
         """
-        note = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
-        style = f' style="--least:{int(least_width)}px"' if least_width else ""
-        self.blocks.append(
-            f'<figure{style}><div class="frame">{picture(draw, alt)}</div>{note}</figure>'
-        )
+        values = {"picture": picture(draw, narrow), "alt": alt, "caption": caption}
+        self.blocks.append(render.block("figure", **values, least=int(least_width)))
         return self
 
     def table(
@@ -146,20 +139,10 @@ class Section:
                 raise ValueError(
                     f"rows must have {len(header)} cells each, got {len(row)} in row {number}"
                 )
-        numeric = [
-            all(isinstance(row[column], (int, float, Bar, type(None))) for row in rows)
-            for column in range(len(header))
-        ]
-        head = "".join(
-            f"<th{_class('number' if right else '')}>{html.escape(name)}</th>"
-            for name, right in zip(header, numeric, strict=True)
-        )
-        body = "".join(f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in rows)
-        note = f"<caption>{html.escape(caption)}</caption>" if caption else ""
-        self.blocks.append(
-            f'<div class="scroll"><table>{note}<thead><tr>{head}</tr></thead>'
-            f"<tbody>{body}</tbody></table></div>"
-        )
+        columns = [[row[place] for row in rows] for place in range(len(header))]
+        heads = [head_of(name, column) for name, column in zip(header, columns, strict=True)]
+        cells = [[cell_of(value) for value in row] for row in rows]
+        self.blocks.append(render.block("table", header=heads, rows=cells, caption=caption))
         return self
 
     def conclusions(self, can: Sequence[str], cannot: Sequence[str]) -> Section:
@@ -175,14 +158,51 @@ class Section:
         Section
             This section.
         """
-        boxes = ""
-        for kind, title, items in (
-            ("", "You can conclude", can),
-            (" not", "You cannot conclude", cannot),
-        ):
-            listed = "".join(f"<li>{html.escape(item)}</li>" for item in items)
-            boxes += f'<div class="verdict{kind}"><h3>{title}</h3><ul>{listed}</ul></div>'
-        self.blocks.append(f'<div class="verdicts">{boxes}</div>')
+        lists = (("", "You can conclude", can), (" not", "You cannot conclude", cannot))
+        self.blocks.append(render.block("conclusions", lists=lists))
+        return self
+
+    def fold(self, summary: str, lead: str = "") -> Section:
+        """Append a part that is closed until its summary is clicked; on paper it is open.
+
+        Parameters
+        ----------
+        summary : str
+            What it holds, in a line.
+        lead : str
+            First paragraph inside.
+
+        Returns
+        -------
+        Section
+            The part, empty: it takes any blocks, also folds.
+        """
+        part = Section(summary, lead)
+        self.blocks.append(part)
+        return part
+
+    def html(self, markup: Markup) -> Section:
+        """Append markup that is trusted, such as `pyxai.plot.text` makes.
+
+        Parameters
+        ----------
+        markup : Markup
+            Of markupsafe, whose author escaped what came from outside. Scripts in it do not run,
+            and nothing is loaded.
+
+        Returns
+        -------
+        Section
+            This section.
+
+        Raises
+        ------
+        TypeError
+            If it is a plain text.
+        """
+        if not isinstance(markup, Markup):
+            raise TypeError(f"markup must be a markupsafe.Markup, got {describe(markup)}")
+        self.blocks.append(markup)
         return self
 
 
@@ -205,20 +225,22 @@ class Report:
         self.facts = facts
         self.sections: list[Section] = []
 
-    def section(self, title: str) -> Section:
+    def section(self, title: str, lead: str = "") -> Section:
         """Append a section and return it.
 
         Parameters
         ----------
         title : str
             Its heading.
+        lead : str
+            A sentence or two beside the heading.
 
         Returns
         -------
         Section
             The new, empty section.
         """
-        self.sections.append(Section(title))
+        self.sections.append(Section(title, lead))
         return self.sections[-1]
 
     def to_html(self) -> str:
@@ -227,29 +249,10 @@ class Report:
         Returns
         -------
         str
-            A complete HTML document.
+            A complete HTML document; of more than four sections, with a table of contents.
         """
         named = list(zip(self._anchors(), self.sections, strict=True))
-        links = "".join(
-            f'<a href="#{anchor}">{html.escape(section.title)}</a>' for anchor, section in named
-        )
-        body = "".join(
-            f'<section id="{anchor}"><h2>{html.escape(section.title)}</h2>'
-            f"{''.join(section.blocks)}</section>"
-            for anchor, section in named
-        )
-        title = html.escape(self.title)
-        return (
-            '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            # The browser itself enforces that the page is standalone.
-            '<meta http-equiv="Content-Security-Policy" '
-            "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">"
-            f"<title>{title}</title><style>{STYLE.read_text(encoding='utf-8')}</style></head><body>"
-            f'<header><h1>{title}</h1><p class="lead">{html.escape(self.lead)}</p>'
-            f"<nav>{links}</nav></header><main>{body}</main>"
-            f"<footer>{html.escape(self.facts)}</footer></body></html>\n"
-        )
+        return render.page(title=self.title, lead=self.lead, facts=self.facts, sections=named)
 
     def _anchors(self) -> list[str]:
         """Return a name for each section, all of them different."""
@@ -289,23 +292,3 @@ class Report:
         with whole_file(target) as file:
             file.write(page)
         return target
-
-
-def _class(name: str) -> str:
-    return f' class="{name}"' if name else ""
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return "<td></td>"
-    if isinstance(value, Bar):
-        width = 100 * min(1.0, max(0.0, value.share))
-        text = html.escape(value.text)
-        return (
-            f'<td class="number">{text}<span class="bar"><span style="width:{width:.1f}%"></span>'
-            "</span></td>"
-        )
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return f'<td class="number">{format_number(value)}</td>'
-    text = str(value)
-    return f"<td{_class('words' if len(text) > 40 else '')}>{html.escape(text)}</td>"

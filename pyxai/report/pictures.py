@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import base64
-import html
 import importlib
 import io
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["picture"]
+__all__ = ["Picture", "Source", "data_address", "picture"]
+
+_PHONE = "(max-width: 40rem)"  # as in page.css
 
 COMMON: dict[str, Any] = {
     "font.size": 9.5,
@@ -39,35 +40,59 @@ def _scheme(ink: str, soft: str, card: str) -> dict[str, Any]:
     }
 
 
-LIGHT = _scheme("#20222a", "#8a8f9c", "#ffffff")
-DARK = _scheme("#e8e6e1", "#767c8a", "#1d2027")
+LIGHT = _scheme("#1f2227", "#8a8c93", "#fffefb")
+DARK = _scheme("#e9e6df", "#777a82", "#1c1f23")
 
 
-def picture(draw: Callable[[], Figure], alt: str) -> str:
-    """Return a ``<picture>`` element that holds ``draw()``'s figure for light and dark screens.
+class Source(NamedTuple):
+    """A form of a picture, and the screens that it is for."""
+
+    media: str
+    address: str
+    width: int
+    """In CSS pixels."""
+    height: int
+
+
+class Picture(NamedTuple):
+    """A picture as the template takes it: the first source that fits a screen, else this one."""
+
+    sources: list[Source]
+    address: str
+    width: int
+    height: int
+
+
+def picture(draw: Callable[[], Figure], narrow: Callable[[], Figure] | None = None) -> Picture:
+    """Draw a figure for light and for dark screens.
 
     Parameters
     ----------
     draw : callable
         Makes a figure from the current ``rcParams``.
-    alt : str
-        What the picture shows.
+    narrow : callable, optional
+        The same for phones.
 
     Returns
     -------
-    str
-        HTML.
+    Picture
     """
-    light, width = _png(draw, LIGHT)
-    dark, _ = _png(draw, DARK)
-    return (
-        f'<picture><source media="(prefers-color-scheme: dark)" srcset="{dark}">'
-        f'<img src="{light}" width="{width}" alt="{html.escape(alt, quote=True)}"></picture>'
-    )
+    dark, sources = "(prefers-color-scheme: dark)", []
+    if narrow is not None:
+        sources += [Source(f"{_PHONE} and {dark}", *_png(narrow, DARK))]
+        sources += [Source(_PHONE, *_png(narrow, LIGHT))]
+    return Picture([*sources, Source(dark, *_png(draw, DARK))], *_png(draw, LIGHT))
 
 
-def _png(draw: Callable[[], Figure], scheme: dict[str, Any], scale: int = 2) -> tuple[str, int]:
-    """Return the picture as a data address and its width in CSS pixels."""
+def data_address(png: bytes) -> str:
+    """Return a PNG as an address that holds it."""
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+
+
+def _png(
+    draw: Callable[[], Figure], scheme: dict[str, Any], scale: int = 2
+) -> tuple[str, int, int]:
+    """Return the picture as a data address, and its width and height in CSS pixels."""
     pyplot = importlib.import_module("matplotlib.pyplot")
     with pyplot.rc_context(scheme):
         figure = draw()
@@ -83,5 +108,5 @@ def _png(draw: Callable[[], Figure], scheme: dict[str, Any], scale: int = 2) -> 
         )
         pyplot.close(figure)
     data = buffer.getvalue()
-    width = int.from_bytes(data[16:20], "big")  # the PNG header's own width
-    return "data:image/png;base64," + base64.b64encode(data).decode("ascii"), width // scale
+    width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))  # of its header
+    return data_address(data), width // scale, height // scale

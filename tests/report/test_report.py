@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 
 import pytest
 from html_reader import Reader
+from markupsafe import Markup
 from matplotlib import pyplot
 
-from pyxai.report import Bar, Report, format_number, format_seconds
+from pyxai.report import Bar, Report, Signed, format_number, format_seconds
 
 
 def example() -> Report:
@@ -27,7 +30,8 @@ def example() -> Report:
 def test_text_from_outside_is_shown_and_not_interpreted():
     reader = Reader(example().to_html())
     names = {tag for tag, _ in reader.tags}
-    assert not names & {"script", "b", "i", "can", "cannot", "more", "img", "x"}
+    assert not names & {"b", "i", "can", "cannot", "more", "img", "x"}
+    assert sum(tag == "script" for tag, _ in reader.tags) == 1  # the page's own
     for text in ("<script>alert(1)</script>", "<img src=x>", "<can>", "<caption>", "<3", "1 < 2"):
         assert text in reader.words
 
@@ -67,14 +71,62 @@ def test_a_figure_is_drawn_for_light_and_for_dark_screens_and_closed():
     assert int(image["width"]) > 0
 
 
-def test_the_navigation_leads_to_every_section():
+def test_more_than_four_sections_have_a_table_of_contents():
     report = Report("t")
-    for title in ("What it sees", "Why? And how!"):
+    for title in ("What it sees", "Why? And how!", "3", "4"):
         report.section(title)
-    tags = Reader(report.to_html()).tags
-    links = [attributes["href"] for tag, attributes in tags if tag == "a"]
-    ids = [attributes["id"] for tag, attributes in tags if tag == "section"]
-    assert links == [f"#{name}" for name in ids] == ["#what-it-sees", "#why-and-how"]
+    assert not [tag for tag, _ in Reader(report.to_html()).tags if tag in ("a", "nav")]
+    report.section("5", "its lead")
+    reader = Reader(report.to_html())
+    links = [attributes["href"] for tag, attributes in reader.tags if tag == "a"]
+    ids = [attributes["id"] for tag, attributes in reader.tags if tag == "section"]
+    assert (
+        links
+        == [f"#{name}" for name in ids]
+        == ["#what-it-sees", "#why-and-how", *["#3", "#4", "#5"]]
+    )
+    assert "its lead" in reader.words
+
+
+def test_folds_hold_any_blocks_and_are_closed():
+    report = Report("t")
+    fold = report.section("s").text("before").fold("the <others>", "what <they> are")
+    fold.table(("a",), [(1,)]).fold("deeper").text("the end")
+    reader = Reader(report.to_html())
+    folds = [attributes for tag, attributes in reader.tags if tag == "details"]
+    assert folds == [{}, {}]
+    order = ["before", "the <others>", "what <they> are", "deeper", "the end"]
+    places = [reader.words.index(text) for text in order]
+    assert places == sorted(places)
+
+
+def test_only_marked_markup_is_taken_as_it_is():
+    section = Report("t").section("s").html(Markup('<p class="mine">as it is</p>'))
+    assert '<p class="mine">as it is</p>' in section.blocks
+    with pytest.raises(TypeError, match=r"markup must be a markupsafe\.Markup, got '<p>text"):
+        section.html("<p>text</p>")
+
+
+def test_the_page_lets_its_own_script_run_and_no_other():
+    page = Report("t").to_html()
+    script = page.split("<script>")[1].split("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in page
+
+
+def test_a_narrow_form_of_a_figure_is_for_phones_alone():
+    report = Report("t")
+    report.section("s").figure(
+        lambda: pyplot.figure(figsize=(8, 1)), narrow=lambda: pyplot.figure(figsize=(2, 1)), alt="x"
+    )
+    sources = [attributes for tag, attributes in Reader(report.to_html()).tags if tag == "source"]
+    assert [source["media"] for source in sources] == [
+        "(max-width: 40rem) and (prefers-color-scheme: dark)",
+        "(max-width: 40rem)",
+        "(prefers-color-scheme: dark)",
+    ]
+    widths = [int(source["width"]) for source in sources]
+    assert widths[0] == widths[1] < widths[2]
 
 
 def test_a_row_of_the_wrong_length_is_named():
@@ -89,11 +141,26 @@ def test_bars_stay_in_their_cell(share, width):
     assert f'style="width:{width}%"' in report.to_html()
 
 
+@pytest.mark.parametrize(
+    ("share", "side", "width"),
+    [
+        (-2.0, "minus", "50.0"),
+        (-0.25, "minus", "12.5"),
+        (0.0, "plus", "0.0"),
+        (0.5, "plus", "25.0"),
+    ],
+)
+def test_signed_bars_go_to_their_side_of_the_middle(share, side, width):
+    report = Report("t")
+    report.section("s").table(("a",), [(Signed("x", share),)])
+    assert f'class="{side}" style="width:{width}%"' in report.to_html()
+
+
 def test_columns_of_numbers_are_aligned_right_and_others_left():
     report = Report("t")
     report.section("s").table(("word", "number"), [("a", 1), ("b", 2.5)])
     heads = [attributes for tag, attributes in Reader(report.to_html()).tags if tag == "th"]
-    assert heads == [{}, {"class": "number"}]
+    assert heads == [{"scope": "col"}, {"scope": "col", "class": "number"}]
 
 
 def test_write_makes_the_folder(tmp_path):
