@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from pyxai.audit.job import Job, Made, prepare
 from pyxai.audit.launch import audit
-from pyxai.audit.questions import METRICS
+from pyxai.audit.measures import BETTER, METRICS
 from pyxai.audit.results import Audit, load, merge
 from pyxai.audit.shard import run_shard
 from pyxai.audit.statistics import ClassMaps
 
 __all__ = [
+    "BETTER",
     "METRICS",
     "Audit",
     "ClassMaps",

@@ -20,14 +20,15 @@ from pyxai._files import imported
 from pyxai.audit.data import Like, Source, open_source
 from pyxai.audit.identity import digest_of_data, digest_of_model, digest_of_text, spell
 from pyxai.audit.maps import DTYPES, REDUCTIONS, Form
-from pyxai.audit.questions import MethodAsked, MetricAsked, methods_asked, metrics_asked
+from pyxai.audit.measures import MetricAsked, metrics_asked
+from pyxai.audit.questions import MethodAsked, methods_asked
 from pyxai.audit.storage import Folder, pyarrow, said_of_disk, write_json
 from pyxai.runner import as_tensors
 
 __all__ = ["Job", "Made", "prepare"]
 
 TARGETS = ("prediction", "label")
-_FORMAT = 1
+_FORMAT = 2
 _ROWS = 8192  # of a shard at most: work that a crash may lose, against syncs of files
 _SHARDS = 8  # at least, so that workers have something to share, of not fewer rows than
 _FEW = 64
@@ -182,7 +183,10 @@ def prepare(
         "dataset": digest_of_data(source, seed),
         "n_examples": len(source),
         "methods": [_spelled(each.label, each.method, each.options, own) for each in asked],
-        "metrics": [_spelled(each.label, each.metric, each.options, own) for each in measured],
+        "metrics": [
+            {**_spelled(each.label, each.metric, each.options, own), "columns": each.columns}
+            for each in measured
+        ],
         "target": spell(target, "target", own),
         "baselines": spell(baselines, "baselines", own),
         "maps": None if form is None else {"reduce": reduce, "dtype": dtype, "top_k": top_k},

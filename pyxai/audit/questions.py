@@ -1,41 +1,27 @@
-"""What is asked of each example: attribution methods, and metrics of what they answer."""
+"""What is asked of each example: attribution methods."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from inspect import signature
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from pyxai import metrics
-from pyxai._checks import check_choice, describe
+from pyxai._checks import describe
+from pyxai._inputs import format_baselines
 from pyxai._signatures import option_parameters
 from pyxai.explain import explain
 from pyxai.explanation import Explanation
-from pyxai.explanation.curve import Curve
 from pyxai.methods import Attribution
+from pyxai.methods.base import baseline_rows
 from pyxai.registry import find
+from pyxai.runner import EveryOutput, Runner
 
-__all__ = ["COLUMNS", "METRICS", "MethodAsked", "MetricAsked", "methods_asked", "metrics_asked"]
+__all__ = ["MethodAsked", "check_labels", "listed", "methods_asked", "outputs_at_baselines"]
 
-METRICS = (
-    "completeness",
-    "comprehensiveness",
-    "deletion",
-    "infidelity",
-    "insertion",
-    "kl_auc",
-    "sensitivity_max",
-    "softmax_auc",
-    "sparseness",
-    "sufficiency",
-)
 # What an audit gives to every method itself.
 _OWN = ("target", "seed", "example_ids")
-COLUMNS = ("id", "method", "label", "target", "prediction", "output", "gap", "error", "seconds")
 
 
 @dataclass(frozen=True)
@@ -79,95 +65,6 @@ class MethodAsked:
         return bool(factory(model, **own).multiplies_by_inputs)
 
 
-@dataclass(frozen=True)
-class MetricAsked:
-    """A metric with its options, under a name of its own: one number for each example."""
-
-    label: str
-    metric: Any
-    options: dict[str, Any] = field(default_factory=dict)
-
-    def measure(
-        self,
-        model: Callable[..., Any],
-        explanation: Explanation,
-        method: MethodAsked,
-        baselines: Any,
-        seed: int,
-        ids: Tensor,
-    ) -> Tensor:
-        """Return the metric of an explanation, float64 [batch]."""
-        inputs, target = explanation.inputs, explanation.target
-        arguments: dict[str, Any] = {"target": target, "seed": seed}
-        if baselines is not None and not method.background:
-            arguments["baselines"] = baselines
-        if self.metric == "sensitivity_max":
-            found = self._sensitivity(model, inputs, target, baselines, seed, ids, method)
-        else:
-            function = self._function()
-            known = signature(function).parameters
-            arguments = {name: value for name, value in arguments.items() if name in known}
-            arguments |= self.options
-            if self.metric == "infidelity":
-                found = self._infidelity(function, model, explanation, method, seed, arguments)
-            elif self.metric == "sparseness":
-                found = function(explanation.attributions)
-            else:
-                found = function(model, inputs, explanation.attributions, **arguments)
-        return self._checked(found, len(ids))
-
-    def _function(self) -> Any:
-        return getattr(metrics, self.metric) if isinstance(self.metric, str) else self.metric
-
-    def _infidelity(
-        self,
-        function: Any,
-        model: Any,
-        explanation: Explanation,
-        method: MethodAsked,
-        seed: int,
-        arguments: Any,
-    ) -> Any:
-        options = dict(arguments)
-        radius = options.pop("perturb_radius", 0.02)
-        in_output_units = method.multiplies_by_inputs(model)
-
-        @metrics.infidelity_perturb_func_decorator(multiply_by_inputs=in_output_units)
-        def moved(inputs: Any) -> Any:
-            rows = metrics.default_perturb_func(inputs, radius, seed=seed)
-            return rows if isinstance(inputs, tuple) else rows[0]
-
-        return function(model, moved, explanation.inputs, explanation.attributions, **options)
-
-    def _sensitivity(
-        self,
-        model: Any,
-        inputs: Any,
-        target: Any,
-        baselines: Any,
-        seed: int,
-        ids: Tensor,
-        method: MethodAsked,
-    ) -> Any:
-
-        def again(rows: Any, *, target: Any = None, example_ids: Any = None) -> Any:
-            parts = rows if isinstance(rows, tuple) else (rows,)
-            return method.explain(model, parts, target, baselines, seed, example_ids).attributions
-
-        return metrics.sensitivity_max(
-            again, inputs, target=target, example_ids=ids, **{"seed": seed, **self.options}
-        )
-
-    def _checked(self, found: Any, batch: int) -> Tensor:
-        values = found.auc if isinstance(found, Curve) else found
-        if not isinstance(values, Tensor) or values.shape != (batch,):
-            raise TypeError(
-                f"{self.label} must return one number for each of {batch} example(s), got "
-                f"{describe(values)}"
-            )
-        return values.detach().to("cpu", torch.float64)
-
-
 def methods_asked(methods: Any) -> tuple[MethodAsked, ...]:
     """Read the argument ``methods`` of an audit.
 
@@ -178,21 +75,38 @@ def methods_asked(methods: Any) -> tuple[MethodAsked, ...]:
     ValueError
         If there is none, one is unknown, two have one label, or one cannot be asked by rows.
     """
-    asked = tuple(_method(*each) for each in _listed("methods", methods))
+    asked = tuple(_method(*each) for each in listed("methods", methods))
     if not asked:
         raise ValueError("methods must name at least one method, got none")
-    _check_labels("methods", asked, ())
+    check_labels("methods", [each.label for each in asked])
     return asked
 
 
-def metrics_asked(given: Any) -> tuple[MetricAsked, ...]:
-    """Read the argument ``metrics`` of an audit; raises as `methods_asked`, but may be empty."""
-    asked = tuple(_metric(*each) for each in _listed("metrics", given or ()))
-    _check_labels("metrics", asked, COLUMNS)
-    return asked
+def outputs_at_baselines(
+    model: Callable[..., Any], method: MethodAsked, found: Explanation
+) -> Tensor | None:
+    """Return a model's outputs at the baselines of an explanation, [1, *outputs], on the CPU.
+
+    They serve all examples: a row, or a set of rows, whose mean it is. None where a method has no
+    baselines, or draws them elsewhere.
+    """
+    if "baselines" not in method.takes:
+        return None
+    inputs = found.inputs if isinstance(found.inputs, tuple) else (found.inputs,)
+    if found.shared_baselines:
+        given = found.baselines
+        rows = given if isinstance(given, tuple) else (given,)
+        if not all(isinstance(part, Tensor) for part in rows):
+            return None
+    else:
+        first = tuple(part[:1] for part in inputs)
+        starts = format_baselines(found.baselines, first)
+        rows = tuple(map(baseline_rows, starts, first))
+    return Runner(model, target=EveryOutput()).outputs(rows).cpu().double().mean(0, keepdim=True)
 
 
-def _listed(name: str, given: Any) -> list[tuple[str | None, Any, dict[str, Any]]]:
+def listed(name: str, given: Any) -> list[tuple[str | None, Any, dict[str, Any]]]:
+    """Return label, what and options of each thing that is asked for."""
     single = isinstance(given, (str, type)) or not isinstance(given, (Mapping, Sequence))
     if single or (len(given) == 2 and isinstance(given, tuple) and isinstance(given[1], dict)):
         given = (given,)
@@ -237,19 +151,8 @@ def _method(label: str | None, method: Any, options: dict[str, Any]) -> MethodAs
     return MethodAsked(label, method, options, frozenset(takes), background)
 
 
-def _metric(label: str | None, metric: Any, options: dict[str, Any]) -> MetricAsked:
-    if isinstance(metric, str):
-        check_choice("metrics", metric, METRICS)
-    elif not callable(metric):
-        raise TypeError(f"metrics must be names or functions, got {describe(metric)}")
-    named = metric if isinstance(metric, str) else getattr(metric, "__name__", "metric")
-    return MetricAsked(label or named, metric, options)
-
-
-def _check_labels(
-    name: str, asked: Sequence[MethodAsked | MetricAsked], taken: Collection[str]
-) -> None:
-    labels = [each.label for each in asked]
+def check_labels(name: str, labels: Sequence[str], taken: Collection[str] = ()) -> None:
+    """Raise unless names can be those of columns, each once, and none is taken."""
     for label in labels:
         if not isinstance(label, str) or not label:
             raise TypeError(f"{name} must be named by texts, got {describe(label)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from pyxai._checks import check_choice, check_int, describe
 from pyxai._extras import optional
 from pyxai.audit.identity import digest_of_text
 from pyxai.audit.job import read_plan
+from pyxai.audit.leaderboard import leaderboard_of
 from pyxai.audit.maps import dense
 from pyxai.audit.statistics import ClassMaps, add_maps, statistics_of
 from pyxai.audit.storage import (
@@ -139,7 +140,8 @@ class Audit:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns that `statistics` is about."""
-        return ("output", "gap", *self.metrics)
+        measured = (name for each in self.plan["metrics"] for name in each["columns"])
+        return ("output", "gap", "relative_gap", *measured)
 
     @property
     def n_shards(self) -> int:
@@ -187,8 +189,10 @@ class Audit:
 
         Columns are ``id``, ``method``, ``label``, ``target``, ``prediction`` (the largest of
         several outputs), ``output`` (the explained one), ``gap`` (how far completeness is missed,
-        in output units, of methods that promise it), ``error`` (why there is no answer), one for
-        each metric, and ``seconds`` (share of the example in its batch).
+        in output units, of methods that promise it), ``relative_gap`` (its size as a share of the
+        change of the output from the baselines, for methods that have such; of a set of baselines
+        from the mean of its outputs), ``error`` (why there is no answer), one or more for each
+        metric, and ``seconds`` (share of the example in its batch).
 
         Parameters
         ----------
@@ -239,6 +243,27 @@ class Audit:
             failed = compute.is_valid(table.column("error"))
             parts["failed"].append(failed.to_numpy(zero_copy_only=False))
         return {name: np.concatenate(each) for name, each in parts.items() if each}
+
+    def by_method(self, column: str) -> Any:
+        """Return a column as an array [n_examples, n_methods]; of errors whether there is one.
+
+        Raises
+        ------
+        ValueError
+            If no shard is done, or a file is not as it was written.
+        """
+        done = self._done()
+        if not done:
+            raise ValueError(f"out must have a shard that is done, got none in {self.folder.path}")
+        parts = []
+        for shard in done:
+            values = self.folder.read_rows(shard).column(column)
+            if column == "error":
+                values = pyarrow().compute.is_valid(values)
+            values = values.to_numpy(zero_copy_only=False)
+            values = values if column == "error" else np.asarray(values, np.float64)
+            parts.append(values.reshape(-1, len(self.methods)))
+        return np.concatenate(parts)
 
     def maps(self, method: str, ids: int | Iterable[int] | None = None) -> Any:
         """Return the stored attributions of examples by a method.
@@ -299,6 +324,53 @@ class Audit:
         with optional("statistics need", "pandas>=2", "audit"):
             importlib.import_module("pandas")
         return self.folder.read_statistics().to_pandas(use_threads=False)
+
+    def leaderboard(
+        self,
+        metrics: str | Sequence[str] | None = None,
+        *,
+        by: str | None = None,
+        better: Mapping[str, str] | None = None,
+    ) -> Any:
+        """Return a DataFrame with one line for each method, also of an audit that is on its way.
+
+        Columns are pairs: ``"gap"``, ``"relative_gap"`` or a column of a metric, and one of
+
+        * ``better``: what is better there, ``"higher"``, ``"lower"``, or nearest to ``"zero"``,
+          where absolute values are compared; None where nobody says.
+        * ``mean``, ``low_95``, ``high_95``: mean over the examples that have a number, and the
+          bounds that hold it in 95 of 100 such data sets.
+        * ``count``: how many have a number; ``failures``: how many have no answer by the method.
+        * ``rank``: place of the mean, 1 for the best; methods of one mean share it.
+        * ``best``: whether a method is not significantly worse than the first: the differences of
+          the two on the same examples, of those that have both numbers, have a mean whose 95 %
+          interval is not above 0.
+
+        Parameters
+        ----------
+        metrics : str or sequence of str, optional
+            Names of metrics, or of columns. Default: all.
+        by : str, optional
+            ``"target"``: one leaderboard for each explained output, whose number stands before
+            the method.
+        better : mapping of str to str, optional
+            What is better in columns of metrics of your own, or for you.
+
+        Raises
+        ------
+        ValueError
+            If there is no such column, or ``by`` or a direction is another word.
+        ImportError
+            If pandas is not installed.
+
+        Notes
+        -----
+        Both intervals are normal approximations, too short for fewer than about thirty examples,
+        and ``best`` is not corrected for how many methods are compared. Means of methods that
+        fail on different examples are of different examples; ``best`` is not. Holds 8 bytes for
+        each example and method, and goes through the rows once for each column.
+        """
+        return leaderboard_of(self, metrics, by, better)
 
     def extremes(
         self, column: str, method: str, k: int = 10, *, largest: bool = True

@@ -18,6 +18,8 @@ class Answers(NamedTuple):
 
     gap: Any
     """float64 [rows], NaN where there is none."""
+    relative_gap: Any
+    """float64 [rows], without sign and unit, NaN where there is none."""
     metrics: dict[str, Any]
     """float64 [rows] each, NaN where there is no answer."""
     error: list[str | None]
@@ -45,6 +47,7 @@ class Rows:
         self.error: list[str | None] = [None] * count
         self.answers = {
             method: Answers(
+                np.full(count, np.nan),
                 np.full(count, np.nan),
                 {metric: np.full(count, np.nan) for metric in metrics},
                 [None] * count,
@@ -83,6 +86,7 @@ class Rows:
             "prediction": indices(self.prediction),
             "output": numbers(of_examples(self.output)),
             "gap": of_methods([each.gap for each in answers]),
+            "relative_gap": of_methods([each.relative_gap for each in answers]),
             "error": arrow.array(reasons, arrow.string()),
         }
         for name in answers[0].metrics:

@@ -16,8 +16,9 @@ from pyxai.audit.data import Batch
 from pyxai.audit.data.source import reason_of
 from pyxai.audit.job import Job
 from pyxai.audit.maps import MapShard
-from pyxai.audit.questions import MethodAsked
+from pyxai.audit.questions import MethodAsked, outputs_at_baselines
 from pyxai.audit.rows import NOTHING, Rows
+from pyxai.explanation import Explanation
 from pyxai.runner import EveryOutput, Runner, is_out_of_memory
 
 __all__ = ["rehearse", "run_shard"]
@@ -101,9 +102,10 @@ class _Work:
         self.rows = Rows(
             stop - start,
             [method.label for method in job.methods],
-            [metric.label for metric in job.metrics],
+            [column for metric in job.metrics for column in metric.columns],
         )
         self.maps = None if job.form is None else MapShard(stop - start, job.form)
+        self.at_baselines: dict[str, Tensor | None] = {}  # the outputs, by method
 
     def batch(self, first: int, last: int) -> dict[str, float]:
         """Explain examples ``first`` .. ``last - 1``; return the seconds of each method."""
@@ -194,15 +196,31 @@ class _Work:
             raise ValueError("attributions must be finite, got NaN or infinity")
         base = method.options.get("baselines", job.baselines)
         values = {
-            metric.label: metric.measure(job.model, found, method, base, job.seed, ids).numpy()
+            column: numbers.numpy()
             for metric in job.metrics
+            for column, numbers in metric.measure(
+                job.model, found, method, base, job.seed, ids
+            ).items()
         }
+        gap = _gaps(found.convergence_delta, len(batch.ids))
+        change = self._change(rows, method, found) if np.isfinite(gap).any() else np.nan
         self._keep(rows, method, parts)
         # Last, so that a row has all of an answer or nothing.
         answer = self.rows.answers[method.label]
-        answer.gap[rows] = _gaps(found.convergence_delta, len(batch.ids))
+        answer.gap[rows], answer.relative_gap[rows] = gap, _relative(gap, change)
         for name, each in values.items():
             answer.metrics[name][rows] = each
+
+    def _change(self, rows: Any, method: MethodAsked, found: Explanation) -> Any:
+        """Return how much the output changes from the baselines, NaN where that says nothing."""
+        if method.label not in self.at_baselines:
+            self.at_baselines[method.label] = outputs_at_baselines(self.job.model, method, found)
+        start = self.at_baselines[method.label]
+        if start is None:
+            return np.nan
+        targets = self.rows.target[rows]
+        start = start.expand(len(targets), *start.shape[1:])
+        return self.rows.output[rows] - np.asarray(_explained(start, targets, self.job.target))
 
     def _keep(self, rows: Any, method: MethodAsked, parts: tuple[Tensor, ...]) -> None:
         """Set the maps."""
@@ -233,8 +251,15 @@ def _explained(outputs: Tensor, targets: Any, asked: Any) -> Any:
     return outputs.reshape(-1) if outputs.numel() == len(outputs) else np.nan
 
 
+def _relative(gap: Any, change: Any) -> Any:
+    """Return gaps as shares of the changes of the output, NaN where nothing changes."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.abs(np.asarray(gap) / np.asarray(change))
+    return np.where(np.isfinite(share), share, np.nan)
+
+
 def _gaps(delta: Tensor | None, rows: int) -> Any:
     """Return the completeness gap of each example; of several draws, that of their mean."""
     if delta is None or delta.numel() % rows or not delta.numel():
         return np.nan
-    return delta.detach().double().cpu().reshape(rows, -1).mean(1)
+    return delta.detach().double().cpu().reshape(rows, -1).mean(1).numpy()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pyxai.audit.storage import pyarrow
 
-__all__ = ["ClassMaps", "add_maps", "statistics_of"]
+__all__ = ["ClassMaps", "add_maps", "interval_of_mean", "statistics_of"]
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _NORMAL_95 = 1.959963984540054
@@ -107,15 +107,26 @@ def statistics_of(
     return arrow.Table.from_pylist(rows, schema=arrow.schema(schema))
 
 
+def interval_of_mean(values: Any) -> tuple[float | None, float | None, float | None]:
+    """Return the mean of values, and bounds that hold it in 95 of 100 such sets of values.
+
+    By the normal approximation; None where there are too few.
+    """
+    if not len(values):
+        return None, None, None
+    mean = float(values.mean())
+    if len(values) == 1:
+        return mean, None, None
+    half = _NORMAL_95 * float(values.std(ddof=1)) / len(values) ** 0.5
+    return mean, mean - half, mean + half
+
+
 def _numbers(values: Any) -> dict[str, Any]:
     """Return statistics of values; None where there are too few."""
     some = len(values) > 0
-    mean = float(values.mean()) if some else None
+    mean, *bounds = interval_of_mean(values)
     std = float(values.std(ddof=1)) if len(values) > 1 else None
     error = None if std is None else std / len(values) ** 0.5
-    bounds = (None, None)
-    if mean is not None and error is not None:
-        bounds = (mean - _NORMAL_95 * error, mean + _NORMAL_95 * error)
     quantiles = np.quantile(values, _QUANTILES) if some else [None] * len(_QUANTILES)
     return {
         "count": len(values),

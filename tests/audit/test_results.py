@@ -127,7 +127,7 @@ def table(tmp_path_factory):
 
 def test_statistics_are_those_of_the_rows(table):
     rows, statistics = table.rows(), table.statistics()
-    assert set(statistics.column) == {"output", "gap", "sparseness"}
+    assert set(statistics.column) == {"output", "gap", "relative_gap", "sparseness"}
     for _, line in statistics.iterrows():
         mine = rows[rows.method == line.method]
         if line["class"] == line["class"]:
