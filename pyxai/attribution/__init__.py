@@ -2,7 +2,7 @@
 
 Each family is a folder: `gradients`, `paths`, `sampled`, `ablation`, `coalitions`, `propagated`,
 `layers`. May import `pyxai.methods` and what is below it. A class is imported when it is first
-used; `__init__.pyi` says where it is. Start with `gradients.saliency`.
+used; ``__init__.pyi`` says where it is. Start with `gradients.saliency`.
 """
 
 from __future__ import annotations

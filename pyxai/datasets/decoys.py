@@ -127,7 +127,7 @@ def decoy_colours(
     Returns
     -------
     Decoys
-        With inputs [rows, 3, height, width]. The colour is everywhere, so `Decoys.decoys` is, too.
+        With inputs [rows, 3, height, width]. The colour is everywhere, so ``decoys`` is, too.
 
     Raises
     ------

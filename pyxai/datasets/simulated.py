@@ -32,7 +32,7 @@ class Simulated:
         ``P(y = 1 | x)``.
     conditional : Imputer
         Draws absent features from their true law given the present ones; one draw for each mask,
-        `Imputer.with_draws` changes that.
+        `pyxai.imputers.Imputer.with_draws` changes that.
     """
 
     inputs: Tensor

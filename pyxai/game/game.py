@@ -32,7 +32,7 @@ class Game:
     Parameters
     ----------
     model : callable
-        Takes the inputs and then the extra arguments; see `Runner`.
+        Takes the inputs and then the extra arguments; see `pyxai.runner.Runner`.
     inputs : Tensor or tuple of Tensor, shape [batch, *feat] each
         The examples; one game for each.
     baselines : None, float, Tensor or tuple of these, optional
@@ -59,7 +59,7 @@ class Game:
         Default: a hash of the
         content, so that a row draws the same alone and in any batch.
     progress : bool or callable, optional
-        See `Runner`.
+        See `pyxai.runner.Runner`.
 
     Attributes
     ----------
@@ -134,7 +134,7 @@ class Game:
 
     @property
     def joined(self) -> bool:
-        """Whether the last values were of outputs without a dimension of rows, see `Runner`."""
+        """Whether the last values were of outputs without rows, see `pyxai.runner.Runner`."""
         return self._runner.joined
 
     @property
@@ -149,8 +149,8 @@ class Game:
         ----------
         masks : Tensor, shape [n_masks, n_players] or [batch, n_masks, n_players]
             bool, True where the player is present; the same masks for every example, or masks for
-            each. Packed masks (int32, last size ceil(n_players / 32), see `pack_masks`) are taken
-            too.
+            each. Packed masks (int32, last size ceil(n_players / 32), see `pyxai.ops.pack_masks`)
+            are taken too.
 
         Returns
         -------

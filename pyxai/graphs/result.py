@@ -119,7 +119,7 @@ class GraphExplanation:
         return self.game.players.entry_weights(self.players(count).float()) > 0
 
     def curve(self, measure: str = "agreement", **options: Any) -> Any:
-        """Return what `pyxai.metrics.graph_fidelity` says of this order, as a `Curve`.
+        """Return what `pyxai.metrics.graph_fidelity` says of this order, as a curve.
 
         Parameters
         ----------

@@ -96,7 +96,7 @@ class Imputer(ABC):
         inputs : tuple of Tensor, shape [batch, *feat] each
             The examples, any part of a larger set.
         masks : tuple of Tensor, shape [batch, n_masks, *feat] each, or None
-            bool, True where the feature is present; None unless `conditional`.
+            bool, True where the feature is present; None unless ``conditional``.
         seed : int
             With the ids, the whole source of randomness; `pyxai.imputers.noise` makes numbers of
             them.
@@ -107,11 +107,11 @@ class Imputer(ABC):
         Returns
         -------
         tuple of float or Tensor
-            For each input tensor a number, or values of its dtype. Unless `conditional`:
+            For each input tensor a number, or values of its dtype. Unless ``conditional``:
             ``[1 or batch, n_draws, *feat]``, for ids of masks
             ``[1 or batch, 1 or n_masks, n_draws, *feat]`` where masks draw for themselves. If
-            `conditional`: ``[batch, n_masks, n_draws, *feat]``. Values of present features are not
-            used.
+            ``conditional``: ``[batch, n_masks, n_draws, *feat]``. Values of present features are
+            not used.
         """
 
     def check(self, inputs: tuple[Tensor, ...]) -> Imputer:
@@ -129,7 +129,7 @@ class Imputer(ABC):
     def with_draws(self, n_draws: int) -> Self:
         """Return a copy that draws ``n_draws`` times.
 
-        One that has nothing to draw, such as a constant, stays as it is: its `n_draws` says how
+        One that has nothing to draw, such as a constant, stays as it is: its ``n_draws`` says how
         many rows there will be.
 
         Raises

@@ -50,7 +50,7 @@ class Attribution:
     _explains_inputs = True  # rather than the values of a layer
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Let a method check its flags first, and all that `attribute` runs share a scope."""
+        """Let a method check its flags first, and all that ``attribute`` runs share a scope."""
         super().__init_subclass__(**options)
         for name in ("__init__", "attribute"):
             if name in vars(cls):
@@ -66,7 +66,7 @@ class Attribution:
         self.forward_func = forward_func
 
     def option_names(self) -> tuple[str, ...]:
-        """Return the names of the arguments of `attribute` besides the inputs."""
+        """Return the names of the arguments of ``attribute`` besides the inputs."""
         return tuple(
             parameter.name
             for parameter in option_parameters(self.attribute)
@@ -92,11 +92,11 @@ class Attribution:
         return False
 
     def gives_delta(self, options: Mapping[str, Any]) -> bool:
-        """Tell whether there is a delta for what `attribute` returns with these options."""
+        """Tell whether there is a delta for what ``attribute`` returns with these options."""
         return self.has_convergence_delta()
 
     def estimates_error(self, options: Mapping[str, Any]) -> bool:
-        """Tell whether `attribute` samples with these options and can say its standard error."""
+        """Tell whether ``attribute`` samples with these options and can say its standard error."""
         return "return_error" in self.option_names()
 
     @takes_arrays
@@ -122,7 +122,7 @@ class Attribution:
         end_point : Tensor or tuple of Tensor, shape [batch, *features]
             The inputs.
         target : int, tuple, list or Tensor, optional
-            Which output, in any form that `attribute` takes.
+            Which output, in any form that ``attribute`` takes.
         additional_forward_args : any, optional
             Further arguments of the model. A tensor whose first size is that of the batch is taken
             to hold a row for each example; `pyxai.Shared` says that all rows share it.
@@ -233,9 +233,9 @@ class PerturbationAttribution(Attribution):
     """A method that asks the model for outputs at changed inputs only."""
 
     def attribute_future(self, *args: Any, **kwargs: Any) -> torch.futures.Future[Any]:
-        """Return a future of what `attribute` returns, for a model that returns futures.
+        """Return a future of what ``attribute`` returns, for a model that returns futures.
 
-        Takes the arguments of `attribute`. The calls of the model are waited for one by one, so
+        Takes the arguments of ``attribute``. The calls of the model are waited for one by one, so
         the future that comes back is done.
 
         Raises

@@ -35,7 +35,7 @@ def wavelet(
     Raises
     ------
     TypeError
-        If ``found`` is no `AdaptiveWavelet`.
+        If ``found`` is no `pyxai.transforms.AdaptiveWavelet`.
     ValueError
         If it is not fitted.
     ImportError

@@ -1,7 +1,7 @@
 """Standalone HTML reports: one file, pictures inside, nothing loaded from anywhere.
 
 May import `pyxai.plot` and what is below it. Start with `document`; what pages look like is in
-`templates/`.
+``templates/``.
 """
 
 from __future__ import annotations

@@ -182,7 +182,7 @@ class Section:
         return part
 
     def html(self, markup: Markup) -> Section:
-        """Append markup that is trusted, such as `pyxai.plot.text` makes.
+        """Append markup that is trusted, such as ``pyxai.plot.text`` makes.
 
         Parameters
         ----------

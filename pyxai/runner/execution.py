@@ -32,7 +32,7 @@ def execution(
 
     It pays for many calls of one model on small or medium inputs: the first call takes the time of
     compiling, which torch keeps for later calls with the same model and shapes. Results differ
-    from the plain ones by rounding. Methods that trace the model (`DeepLift`, `LRP`, ...) run
+    from the plain ones by rounding. Methods that trace the model (DeepLIFT, LRP, ...) run
     their own graph of it and are not affected.
 
     Parameters

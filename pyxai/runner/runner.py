@@ -60,7 +60,7 @@ class Runner:
 
     Notes
     -----
-    The model is left as found, also after an exception; see `left_as_found`. The global random
+    The model is left as found, also after an exception; see `pyxai.runner.state`. The global random
     state is neither read for pyxai's own draws nor moved by a model that draws. Results are
     float64 for float64 outputs and float32 otherwise, are where the rows are, wherever the model
     ends, and never require gradients. The passes

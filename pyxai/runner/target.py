@@ -176,7 +176,7 @@ class Target:
         n_repeats : int
             Rows per example.
         example_major : bool
-            Order of the rows, see `expand_rows`.
+            Order of the rows, see ``expand_rows``.
 
         Returns
         -------

@@ -34,16 +34,16 @@ def baseline_feature_selection(
 ) -> FeatureSelection:
     """Order features by a simpler rule, with the objective of `greedy_feature_selection`.
 
-    ========================= ==================================================================
-    ``order_by``              features come in the order of
-    ========================= ==================================================================
-    ``"exact"``               forward greedy selection: the exact gain in each round, at the cost
-                              of one forward pass per row and candidate
+    ========================== ==================================================================
+    ``order_by``               features come in the order of
+    ========================== ==================================================================
+    ``"exact"``                forward greedy selection: the exact gain in each round, at the cost
+                               of one forward pass per row and candidate
     ``"integrated_gradients"`` mean absolute integrated gradients of the rows' losses
-    ``"one_shot"``            integrated gradients of the mean loss, signed: greedy of one round
-    ``"permutation"``         rise of the loss when the feature's values are shuffled over the rows
-    ``"random"``              chance
-    ========================= ==================================================================
+    ``"one_shot"``             integrated gradients of the mean loss, signed: greedy of one round
+    ``"permutation"``          rise of the loss when the feature's values are shuffled over the rows
+    ``"random"``               chance
+    ========================== ==================================================================
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ class Questionnaire:
     Attributes
     ----------
     pairs : dict of str to tuple of Explanation
-        By method, what stands on the left and on the right where `sides` is 0; where it is 1 they
+        By method, what stands on the left and on the right where ``sides`` is 0; where it is 1 they
         change places.
     sides : Tensor, shape [n_methods, batch]
         The key of the first task: 0 where ``model`` is on the left, else 1.

@@ -84,9 +84,9 @@ def reality_checks(
         bool: whether readers chose the more accurate of two models; see `Questionnaire`.
     pipeline : callable, optional
         ``pipeline(with_explanation, seed)`` returns a score, the higher the better, such as the
-        test accuracy of a net trained with `cdep_loss` or without. For "usefulness" and "ablation".
-        By default the R^2, on half of the examples, of a linear model of the output on a tenth of
-        the features, which the explanation chooses on the other half, or chance.
+        test accuracy of a net trained with ``cdep_loss`` or without. For "usefulness" and
+        "ablation". By default the R^2, on half of the examples, of a linear model of the output on
+        a tenth of the features, which the explanation chooses on the other half, or chance.
     useful_above : float
         What the score of the pipeline must be above: 0 for R^2, that of guessing for an accuracy.
     tolerance : float
@@ -102,7 +102,7 @@ def reality_checks(
     seed : int
         Of the first of them, and of a method that draws and is not given another in ``options``.
     **options : any
-        Further arguments of the method's constructor or of its `attribute`.
+        Further arguments of the method's constructor or of its ``attribute``.
 
     Returns
     -------
@@ -121,7 +121,7 @@ def reality_checks(
        share a hit), against the share of features that do.
     2. invariants: all features together explain the change of the output from that of the
        baselines, none explain nothing (the baselines themselves are explained), and scores sum to
-       that change. Of `ContextualDecomposition`, which splits the output: all explain it, none 0.
+       that change. Of ``ContextualDecomposition``, which splits the output: all explain it, none 0.
     3. phrases: how often a group that speaks for the output scores above one that speaks against
        it, over all pairs; the error is that of the jackknife over examples.
     4. human_study: how often readers chose the better of two models by explanations [1]_. Without

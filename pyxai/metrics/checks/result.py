@@ -28,7 +28,7 @@ class RealityCheck:
     ----------
     name : str
     value : float
-        What was measured, in the unit that `measures` says; NaN if it was not.
+        What was measured, in the unit that ``measures`` says; NaN if it was not.
     error : float
         Its standard error; NaN where one example or run leaves it open.
     bound : float

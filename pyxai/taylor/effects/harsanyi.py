@@ -36,7 +36,7 @@ class HarsanyiDividends:
     value, baseline_value : Tensor, float64, shape [batch]
         The game with all players and with none.
     noise_floor : Tensor, float64, shape [batch, n_players + 1]
-        By size |S|: rounding of the model's outputs carried into the effects,
+        By size ``|S|``: rounding of the model's outputs carried into the effects,
         ``eps * max|v| * 2**(|S| / 2)``. Smaller effects mean nothing.
     anchor : str
         "baseline": effects of adding players to the empty set; "input": of removing them from the

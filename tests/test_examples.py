@@ -1,0 +1,76 @@
+"""The short examples run as a reader runs them, and show what their first lines promise."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "examples"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Return a function that runs an example in a folder of its own: what it printed, and there."""
+
+    def run(name):
+        folder = tmp_path_factory.mktemp(name)
+        done = subprocess.run(
+            [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py")],
+            cwd=folder,
+            env={**os.environ, "MPLBACKEND": "agg", "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout, folder
+
+    return run
+
+
+def test_a_table(run):
+    text, _ = run("table")
+    assert float(re.search(r"right: ([\d.]+)", text)[1]) > 0.9
+    assert "worst" in text  # names of columns
+    found, chance = (float(each) for each in re.findall(r"deletion curve.*: ([-\d.]+)", text))
+    assert found < chance
+
+
+def test_an_image(run):
+    text, folder = run("image")
+    assert float(re.search(r"right: ([\d.]+)", text)[1]) > 0.8
+    assert (folder / "image.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_phrase(run):
+    text, _ = run("phrase")
+    assert float(re.search(r"right: ([\d.]+)", text)[1]) > 0.95
+    alone = {word: float(score) for score, word in re.findall(r"^ +(-?[\d.]+)  (\w+)$", text, re.M)}
+    together = float(re.search(r"([-+][\d.]+) +not bad", text)[1])
+    assert together > alone["not"] + alone["bad"]
+
+
+def test_an_audit(run):
+    text, folder = run("audit_digits")
+    assert (folder / "audit-of-digits" / "audit.json").exists()
+    assert re.search(r"\d+ of 297 are wrong", text)
+
+
+def test_which_method(run):
+    text, _ = run("which_method")
+    lines = text.splitlines()[1:-1]
+    deletion = {line.split()[0]: float(line.split()[2]) for line in lines}
+    assert len(deletion) == 8
+    assert deletion["integrated_gradients"] < deletion["saliency"]
+
+
+def test_every_example_has_a_place_in_the_documentation():
+    page = (ROOT / "docs" / "examples.md").read_text(encoding="utf-8")
+    scripts = {path.name for path in EXAMPLES.glob("*.py")} - {"penalised_training.py"}
+    assert scripts == set(re.findall(r"`examples/(\w+\.py)`", page))
