@@ -14,10 +14,11 @@ from torch import Tensor
 
 from pyxai._checks import check_int, describe
 from pyxai._extras import optional
-from pyxai._inputs import flat_features
 from pyxai._lazy import above
 from pyxai.explanation import file, text
+from pyxai.explanation.balance import balance_of, of_each_output
 from pyxai.explanation.checks import check_parts
+from pyxai.explanation.display import as_display_values
 from pyxai.explanation.names import as_names, fit_names, names_of_row, take_names
 from pyxai.explanation.rows import row_numbers, take_baselines, take_options, take_rows, take_target
 from pyxai.runner.arguments import Shared
@@ -62,6 +63,11 @@ class Explanation:
     shared_baselines : bool
         Whether the rows of ``baselines`` are a background set that all examples share, rather than
         one baseline for each example.
+    display_values : list of list, or None
+        What pictures show beside the names of features in place of the inputs, one value for each
+        feature of each example: numbers as they were before they were standardised, or words. Any
+        table or array of that shape serves, or a tuple of one for each input. To add them:
+        ``dataclasses.replace(explanation, display_values=table)``.
 
     Raises
     ------
@@ -91,6 +97,7 @@ class Explanation:
     outputs: Tensor | None = None
     feature_names: Sequence[str] | Sequence[Sequence[str]] | None = None
     shared_baselines: bool = False
+    display_values: Any = None
 
     def __post_init__(self) -> None:
         """Check that the parts fit together; names become strings."""
@@ -104,6 +111,10 @@ class Explanation:
                 self.options.get("feature_mask"),
             )
             object.__setattr__(self, "feature_names", names)
+        if self.display_values is not None:
+            count = sum(part[:1].numel() for part in self._tuple(self.inputs))
+            shown = as_display_values(self.display_values, len(self), count)
+            object.__setattr__(self, "display_values", shown)
 
     @staticmethod
     def _tuple(value: TensorOrTuple) -> tuple[Tensor, ...]:
@@ -143,6 +154,7 @@ class Explanation:
             error=take_rows(self.error, chosen, rows),
             outputs=take_rows(self.outputs, chosen, rows),
             feature_names=take_names(self.feature_names, chosen),
+            display_values=take_names(self.display_values, chosen),
         )
 
     def to(self, device: torch.device | str) -> Explanation:
@@ -231,6 +243,8 @@ class Explanation:
         their text only.
         """
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        if self.display_values is None:  # files without them are as they were before there were any
+            del fields["display_values"]
         return file.save(fields, Path(path))
 
     @classmethod
@@ -246,7 +260,7 @@ class Explanation:
         """
 
         def build(fields: dict[str, Any]) -> Explanation:
-            unknown = set(fields) ^ set(cls.__dataclass_fields__)
+            unknown = {"display_values", *fields} ^ set(cls.__dataclass_fields__)
             if unknown:
                 raise ValueError(f"its fields must be those of {cls.__name__}, got {unknown}")
             return cls(**fields)
@@ -278,16 +292,21 @@ class Explanation:
                 "attributions must be a single tensor for shap, got "
                 f"{describe(self.attributions)}; build one result for each input"
             )
+        several = self.outputs is not None and self.outputs.dim() == 2
+        balances = [balance_of(each) for each in of_each_output(self)]
+        bases = [balance.base for balance in balances if balance is not None]
         base = None
-        delta = self.convergence_delta
-        values, several = self.attributions, self.outputs is not None and self.outputs.dim() == 2
-        if self.outputs is not None and delta is not None and len(delta) == len(self):
-            total = flat_features(values, self.outputs.dim()).sum(-1)
-            base = _array(self.outputs - total + delta)
+        if len(bases) == len(balances):
+            base = _array(torch.stack(bases, 1) if several else bases[0])
+        values = _array(self.attributions.movedim(1, -1) if several else self.attributions)
+        shown = self.display_values
+        if shown is not None:
+            shown = np.array(shown, dtype=object).reshape(self.inputs.shape)
         return shap.Explanation(
-            values=_array(values.movedim(1, -1) if several else values),  # shap's order
+            values=values,  # shap's order
             base_values=base,
             data=_array(self.inputs),
+            display_data=shown,
             feature_names=names_of_row(self),
         )
 

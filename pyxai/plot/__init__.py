@@ -5,15 +5,19 @@ May import results, metrics and methods. Start with `bar`.
 
 from __future__ import annotations
 
-from pyxai.plot.bar import bar
 from pyxai.plot.curve import curve
+from pyxai.plot.features.bar import bar
+from pyxai.plot.features.waterfall import waterfall
 from pyxai.plot.graph import graph
-from pyxai.plot.heatmap import heatmap
 from pyxai.plot.hierarchy import hierarchy
 from pyxai.plot.interactions import interactions
+from pyxai.plot.maps.heatmap import heatmap
+from pyxai.plot.maps.image import image
 from pyxai.plot.principles import principles
 from pyxai.plot.selection import selection
 from pyxai.plot.wavelet import wavelet
+from pyxai.plot.words.text import text
+from pyxai.plot.words.text_html import text_html
 
 __all__ = [
     "bar",
@@ -21,8 +25,12 @@ __all__ = [
     "graph",
     "heatmap",
     "hierarchy",
+    "image",
     "interactions",
     "principles",
     "selection",
+    "text",
+    "text_html",
+    "waterfall",
     "wavelet",
 ]

@@ -1,4 +1,4 @@
-"""What all plots share: matplotlib on demand, the colours of signs, one example's values."""
+"""What all plots share: matplotlib on demand, names as it draws them, one example's values."""
 
 from __future__ import annotations
 
@@ -15,11 +15,7 @@ from pyxai._extras import optional
 from pyxai.explanation import Explanation
 from pyxai.explanation.numbers import shortened
 
-__all__ = ["NEGATIVE", "POSITIVE", "as_array", "as_explanation", "new_axes", "one_example", "plain"]
-
-# The ends of matplotlib's "RdBu_r", the diverging map of the heatmaps: readable with red-green
-# colour blindness, and in print.
-POSITIVE, NEGATIVE = "#b2182b", "#2166ac"
+__all__ = ["as_array", "as_explanation", "new_axes", "one_example", "plain", "single_output"]
 
 
 def new_axes(ax: Any, size: tuple[float, float] = (6.4, 4.0)) -> Any:
@@ -33,8 +29,10 @@ def new_axes(ax: Any, size: tuple[float, float] = (6.4, 4.0)) -> Any:
     ImportError
         If matplotlib is not installed.
     """
+    # A figure of one's own does without pyplot, which keeps those that it made.
+    needed = "matplotlib.pyplot" if ax is None else "matplotlib"
     with optional("plots need", "matplotlib", "viz"):
-        pyplot = importlib.import_module("matplotlib.pyplot")
+        library = importlib.import_module(needed)
     if ax is not None:
         figure = ax.figure
         while figure.figure is not figure and figure.figure is not None:  # a part of a figure
@@ -44,7 +42,7 @@ def new_axes(ax: Any, size: tuple[float, float] = (6.4, 4.0)) -> Any:
             with suppress(RuntimeError):
                 figure.set_layout_engine("constrained")
         return ax
-    _, ax = pyplot.subplots(figsize=size, layout="constrained")
+    _, ax = library.subplots(figsize=size, layout="constrained")
     return ax
 
 
@@ -79,3 +77,20 @@ def one_example(explanation: Explanation, example: int) -> Explanation:
     if example >= len(explanation):
         raise ValueError(f"example must be below {len(explanation)}, got {example}")
     return explanation[example]
+
+
+def single_output(explanation: Explanation) -> Explanation:
+    """Return an explanation if it is of one output.
+
+    Raises
+    ------
+    ValueError
+        If all outputs were explained at once.
+    """
+    outputs = explanation.outputs
+    if outputs is not None and outputs.dim() > 1:
+        raise ValueError(
+            "explanation must be of one output to be drawn so, "
+            f"got one of {outputs.shape[1:].numel()}; explain with a target"
+        )
+    return explanation

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from pyxai._checks import check_int, check_tensor, describe
 from pyxai.graphs import GraphExplanation, graph_layout
-from pyxai.plot.axes import POSITIVE, new_axes
+from pyxai.plot.axes import new_axes
+from pyxai.plot.colours import POSITIVE
 
 __all__ = ["graph"]
 

@@ -12,6 +12,7 @@ import numpy as np
 from pyxai._checks import check_bool, check_int, check_number, describe
 from pyxai.decomposition import Hierarchy, HierarchyNode
 from pyxai.plot.axes import as_array, new_axes, plain
+from pyxai.plot.colours import ink
 
 __all__ = ["hierarchy"]
 
@@ -89,11 +90,6 @@ def _colours(scores: Sequence[float], limit: float | None) -> Any:
     return colours
 
 
-def _ink(colour: Any) -> str:
-    """Return what can be read on a colour."""
-    return "black" if float(np.dot(colour[:3], (0.299, 0.587, 0.114))) > 0.5 else "white"
-
-
 def _written(score: float, colours: Any) -> str:
     """Return a score with as many decimals as tell it from others of the scale."""
     decimals = max(0, 2 - int(np.floor(np.log10(colours.get_clim()[1]))))
@@ -157,7 +153,7 @@ def _box(ax: Any, node: HierarchyNode, edges: Any, colours: Any) -> None:
                 ha="center",
                 va="center",
                 fontsize=8,
-                color=_ink(colour),
+                color=ink(colour),
                 zorder=3,
             )
 
@@ -197,8 +193,8 @@ def _image(tree: Hierarchy, steps: list[int], limit: float | None, ax: Any) -> t
         if len(groups) <= 4:
             for node in groups.values():
                 score = tree.nodes[node].score
-                ink = _ink(colours.to_rgba(score))
-                _score(ax, _written(score, colours), of == node, left, ink)
+                paint = ink(colours.to_rgba(score))
+                _score(ax, _written(score, colours), of == node, left, paint)
         what = f"step {step + 1}" if step < tree.n_grown else f"merge {step + 1 - tree.n_grown}"
         ax.text(left + width / 2, -0.03 * height, what, ha="center", va="bottom", fontsize=9)
     ax.set_xlim(0, len(steps) * across - width * _GAP)
@@ -232,7 +228,7 @@ def _outlines(ax: Any, of: np.ndarray[Any, Any], left: float) -> None:
     ax.add_collection(collection(lines, colors="0.15", linewidths=0.8))
 
 
-def _score(ax: Any, text: str, where: Any, left: float, ink: str) -> None:
+def _score(ax: Any, text: str, where: Any, left: float, colour: str) -> None:
     """Write the score of a group into the longest run of its positions, if that has room."""
     height, width = where.shape
     length, line, first = max(
@@ -241,7 +237,7 @@ def _score(ax: Any, text: str, where: Any, left: float, ink: str) -> None:
     )
     if length >= 0.055 * width * len(text):
         place = left + first + length / 2
-        ax.text(place, line + 0.5, text, ha="center", va="center", fontsize=8, color=ink)
+        ax.text(place, line + 0.5, text, ha="center", va="center", fontsize=8, color=colour)
 
 
 def _lengths(row: Any) -> list[tuple[int, int]]:

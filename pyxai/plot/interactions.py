@@ -10,6 +10,7 @@ import numpy as np
 from pyxai._checks import check_int, describe
 from pyxai.explanation.numbers import number
 from pyxai.plot.axes import as_array, new_axes, plain
+from pyxai.plot.colours import ink
 from pyxai.taylor import HarsanyiDividends, IntegratedHessians, InteractionIndices, PairEffects
 
 __all__ = ["interactions"]
@@ -87,7 +88,7 @@ def interactions(
     if len(matrix) <= _WRITTEN:
         zero = 4 * np.finfo(np.float64).eps * bound
         for (row, column), value in np.ndenumerate(matrix):
-            colour = "white" if abs(value) > 0.6 * bound else "black"
+            colour = ink(image.to_rgba(value))
             if row == column and not diagonal:
                 continue
             text = number(value, ".2g", zero)

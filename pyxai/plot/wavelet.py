@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pyxai._checks import describe
-from pyxai.plot.axes import NEGATIVE, POSITIVE, new_axes
+from pyxai.plot.axes import new_axes
+from pyxai.plot.colours import NEGATIVE, POSITIVE
 from pyxai.transforms import AdaptiveWavelet, wavelet_functions
 
 __all__ = ["wavelet"]

@@ -321,6 +321,18 @@ def test_all_outputs_fit_the_plots_of_shap():
     np.testing.assert_allclose(made.values.sum(1) + made.base_values, result.outputs, atol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+@pytest.mark.parametrize("target", [1, None])
+def test_the_base_value_for_shap_counts_each_player_once(target):
+    net = torch.nn.Linear(4, 2).double()
+    x = torch.arange(12.0, dtype=torch.float64).reshape(3, 4)
+    mask = torch.tensor([[0, 0, 0, 1]])
+    result = pyxai.explain(net, x, method="shapley_values", target=target, feature_mask=mask)
+    bias = net.bias.detach()
+    expected = bias.expand(3, 2) if target is None else bias[1].expand(3)
+    np.testing.assert_allclose(result.to_shap().base_values, expected, atol=1e-10)
+
+
 PLAYERS = torch.tensor([[3, 0, 3], [0, 8, 3]])  # of the 6 features of an example
 
 

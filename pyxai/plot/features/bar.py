@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from pyxai._checks import check_bool, check_int
 from pyxai.explanation import Explanation
-from pyxai.explanation.groups import (
-    adds_up,
-    flat_attributions,
-    groups_of,
-    is_unsigned,
-    quantity,
-)
+from pyxai.explanation.balance import player_values
+from pyxai.explanation.groups import adds_up, is_unsigned, quantity
 from pyxai.explanation.numbers import number, rounding
-from pyxai.explanation.text import group_label
-from pyxai.plot.axes import (
-    NEGATIVE,
-    POSITIVE,
-    as_array,
-    as_explanation,
-    new_axes,
-    one_example,
-    plain,
-)
+from pyxai.plot.axes import new_axes, one_example
+from pyxai.plot.colours import NEGATIVE, POSITIVE
+from pyxai.plot.features.labels import named_anew, player_labels, rest_label
 
 __all__ = ["bar"]
 
@@ -37,6 +24,7 @@ def bar(
     *,
     example: int | None = None,
     feature_names: Sequence[str] | None = None,
+    display_values: Any = None,
     top: int = 10,
     rest: bool | None = None,
     title: str | None = None,
@@ -56,6 +44,9 @@ def bar(
         Draw this example of the batch only.
     feature_names : sequence of str, optional
         Names of the flattened features; default: those of the explanation, else positions.
+    display_values : array or table, shape [batch, *features], optional
+        What stands beside the names of one example in place of the inputs, such as values before
+        they were standardised; numbers or words. Default: those of the explanation.
     top : int
         How many features to draw.
     rest : bool, optional
@@ -76,21 +67,19 @@ def bar(
     ImportError
         If matplotlib is not installed.
     ValueError
-        If the explanation is empty, or ``top``, ``example`` or ``feature_names`` do not fit.
+        If the explanation is empty, or ``top``, ``example``, ``feature_names`` or
+        ``display_values`` do not fit.
     TypeError
         If ``explanation`` is neither an explanation nor a tensor nor an array.
     """
     check_int("top", top, minimum=1)
-    with_inputs = isinstance(explanation, Explanation)
-    shown = as_explanation(explanation, "explanation", feature_names)
-    if with_inputs and feature_names is not None:
-        shown = replace(shown, feature_names=feature_names)
+    shown, with_values = named_anew(explanation, feature_names, display_values)
     if example is not None:
         shown = one_example(shown, example)
     if len(shown) == 0:
         raise ValueError("explanation must have at least one example, got 0")
     rest = adds_up(shown) if rest is None else check_bool("rest", rest)
-    labels, values, errors = _bars(shown, top, rest, with_inputs)
+    labels, values, errors = _bars(shown, top, rest, with_values)
     ax = new_axes(ax, (3.6 + 0.08 * max(35, *map(len, labels)), 1.2 + 0.3 * len(values)))
     single = len(shown) == 1
     zero = rounding(*_parts(shown.attributions))
@@ -103,38 +92,21 @@ def bar(
 
 
 def _bars(
-    explanation: Explanation, top: int, rest: bool, with_inputs: bool
+    explanation: Explanation, top: int, rest: bool, with_values: bool
 ) -> tuple[list[str], Any, Any]:
     """Return labels, lengths and standard errors of the bars, the rest last."""
-    groups = groups_of(explanation)
-    rows = flat_attributions(explanation).numpy()[:, groups.first]
+    rows = player_values(explanation).numpy()
     single = len(rows) == 1
     values = rows[0] if single else np.abs(rows).mean(0)
     order = np.argsort(-np.abs(values), kind="stable")[:top]
-    labels = [plain(group_label(explanation, groups, index)) for index in order.tolist()]
-    if single and with_inputs:
-        inputs = _flat(explanation.inputs)[0]
-        labels = [
-            f"{label} = {inputs[groups.first[at]]:.3g}" if groups.sizes[at] == 1 else label
-            for label, at in zip(labels, order, strict=True)
-        ]
-    errors = None
-    if single and explanation.error is not None:
-        errors = _flat(explanation.error)[0][groups.first][order]
+    labels, errors = player_labels(explanation, order, with_values and single)
     bars, others = values[order], len(values) - len(order)
     if rest and others:
-        noun = "group" if bool((groups.sizes > 1).any()) else "feature"
-        labels.append(f"rest ({others} {noun}{'s' * (others > 1)})")
+        labels.append(rest_label(explanation, others))
         bars = np.append(bars, np.delete(values, order).sum())
         # The errors of the features are not independent, so the rest has no known error.
         errors = None if errors is None else np.append(errors, np.nan)
-    return labels, bars, errors
-
-
-def _flat(value: Any) -> np.ndarray[Any, Any]:
-    return np.concatenate(
-        [as_array(part, "explanation").reshape(len(part), -1) for part in _parts(value)], 1
-    )
+    return labels, bars, errors if single else None
 
 
 def _parts(value: Any) -> tuple[Any, ...]:

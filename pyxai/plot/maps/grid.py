@@ -1,0 +1,135 @@
+"""One example's attributions as a map, and the image below it: what all pictures of grids need."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from pyxai._checks import check_int, check_number, describe
+from pyxai.explanation import Explanation
+from pyxai.explanation.groups import groups_of, quantity
+from pyxai.plot.axes import as_array, one_example
+
+__all__ = ["Grid", "end_of_scale", "interpolated", "read_grid"]
+
+
+class Grid(NamedTuple):
+    """The map of one example."""
+
+    values: np.ndarray[Any, Any]
+    """[height, width], in the units of the attributions."""
+    image: Any
+    """[height, width] or [channels, height, width], as given, or nothing."""
+    grey: Any
+    """[height, width], the mean of its channels, or nothing."""
+    quantity: str
+    method: str
+
+
+def read_grid(
+    explanation: Any, image: Any, example: int, channel: str | int, with_image: bool
+) -> Grid:
+    """Return map and image of one example; see `heatmap` for the arguments."""
+    method, label = "", "attribution"
+    if isinstance(explanation, Explanation):
+        chosen = one_example(explanation, example)
+        if isinstance(chosen.attributions, tuple) or isinstance(chosen.inputs, tuple):
+            raise ValueError(
+                "explanation must have a single tensor of attributions to be drawn as a map, "
+                f"got {describe(chosen.attributions)}; give one of its tensors"
+            )
+        image = _of_batch(image, explanation.inputs, example)
+        values = as_array(chosen.attributions[0], "explanation")
+        if channel == "sum":
+            values = _each_player_once(values, groups_of(chosen).of_features.numpy())
+        image = chosen.inputs[0] if image is None else image
+        method, label = chosen.method, quantity(chosen)
+    else:
+        values = as_array(explanation, "explanation")
+        if values.ndim == 4:
+            check_int("example", example, minimum=0)
+            if example >= len(values):
+                raise ValueError(f"example must be below {len(values)}, got {example}")
+            image, values = _of_batch(image, values, example), values[example]
+    flat = _one_map(values, channel, "explanation")
+    if image is None or not with_image:
+        return Grid(flat, None, None, label, method)
+    grey = _one_map(as_array(image, "image"), "mean", "image")
+    if grey.shape != flat.shape and any(np.less(grey.shape, np.multiply(2, flat.shape))):
+        raise ValueError(
+            f"image must have the height and width of the attributions, {list(flat.shape)}, "
+            f"or at least twice of both, got {list(grey.shape)}"
+        )
+    return Grid(flat, image, grey, label, method)
+
+
+def _each_player_once(values: np.ndarray[Any, Any], players: Any) -> np.ndarray[Any, Any]:
+    """Keep of the channels of a pixel that belong to one player the first, set the others to 0."""
+    if values.ndim != 3:
+        return values
+    players = players.reshape(values.shape)
+    again = [(players[:at] == players[at]).any(0) for at in range(len(players))]
+    kept: np.ndarray[Any, Any] = np.where(np.stack(again), 0, values)
+    return kept
+
+
+def _one_map(values: np.ndarray[Any, Any], channel: str | int, name: str) -> Any:
+    """Bring the values of one example to [height, width]."""
+    if values.ndim == 2:
+        return values
+    if values.ndim != 3:
+        raise ValueError(
+            f"{name} must have shape [height, width] or [channels, height, width] "
+            f"for one example, got {list(values.shape)}"
+        )
+    if channel == "sum":
+        return values.sum(0)
+    if channel == "mean":
+        return values.mean(0)
+    if isinstance(channel, int) and not isinstance(channel, bool) and 0 <= channel < len(values):
+        return values[channel]
+    raise ValueError(
+        f"channel must be 'sum', 'mean' or an int below {len(values)}, got {channel!r}"
+    )
+
+
+def _of_batch(image: Any, like: Any, example: int) -> Any:
+    """Return the image of an example, where a batch of images came."""
+    shape, own = tuple(np.shape(image)), tuple(like.shape)
+    batch = len(shape) == 4 or (len(shape) == 3 and shape == own)
+    if image is None or not batch:
+        return image
+    if shape[0] != own[0]:
+        raise ValueError(f"image must be one, or one for each of {own[0]}, got {shape[0]}")
+    return image[example]
+
+
+def interpolated(flat: np.ndarray[Any, Any], size: Any) -> np.ndarray[Any, Any]:
+    """Bring a map to the size of a picture, linear between the centres of its pixels."""
+    found: np.ndarray[Any, Any] = (
+        nn.functional.interpolate(torch.from_numpy(flat)[None, None], tuple(size), mode="bilinear")
+        .squeeze((0, 1))
+        .numpy()
+    )
+    return found
+
+
+def end_of_scale(
+    values: np.ndarray[Any, Any], limit: float | None, percentile: float | None = None
+) -> float:
+    """Return the absolute value at the ends of the colours, given or found in the map."""
+    if percentile is not None:
+        if limit is not None:
+            raise ValueError(f"percentile must be None where limit is given, got {percentile}")
+        if not 0 < check_number("percentile", percentile) <= 100:
+            raise ValueError(f"percentile must be above 0 and at most 100, got {percentile}")
+        return float(np.nanpercentile(np.abs(values), percentile)) or end_of_scale(values, None)
+    if limit is None:
+        # All zero is a legitimate map; any positive limit draws it white.
+        return float(np.nanmax(np.abs(values), initial=0.0)) or 1.0
+    if not check_number("limit", limit) > 0:
+        raise ValueError(f"limit must be positive, got {limit}")
+    return float(limit)

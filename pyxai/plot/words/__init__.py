@@ -1,0 +1,4 @@
+"""Pictures of attributions of words and tokens.
+
+May import what `pyxai.plot` may. Start with `text`.
+"""
