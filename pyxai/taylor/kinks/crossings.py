@@ -134,25 +134,25 @@ class _Meeting:
 
     def allowed(self, line: _Line) -> float:
         """Return the rounding of its gradients."""
-        largest = max(float(g.abs().max()) for g in (self.before, self.before + self.jump))
-        return line.tolerance * max(largest, float(self.jump.abs().max()))
+        return line.tolerance * float(self.before.abs().max() + self.jump.abs().max())
 
 
 def _search(line: _Line, positions: list[float]) -> LineKinks:
     nodes = line.at(positions)
     scale = max(1e-300, *(float(node.gradient.abs().max()) for node in nodes))
     height = max(1e-300, *(abs(node.value) for node in nodes), *(abs(n.slope) for n in nodes))
-    open_intervals = list(itertools.pairwise(nodes))
+    open_intervals = [(left, right, False) for left, right in itertools.pairwise(nodes)]
     found = LineKinks()
     for _ in range(_MAX_ROUNDS):
         pending = []
-        for left, right in open_intervals:
+        for left, right, halve in open_intervals:
             if _distance(left, right) <= line.tolerance * scale:
                 found.pieces.append((left.t, right.t, left.gradient))
             elif right.t - left.t <= 4e-16:
                 _add_kink(found, left, right, left.t)
             else:
-                pending.append((left, right, _meeting_point(left, right, line.tolerance * scale)))
+                meeting = _meeting_point(left, right, line.tolerance * scale)
+                pending.append((left, right, (left.t + right.t) / 2 if halve else meeting))
         if not pending:
             break
         triples = [_around(left, right, t, line.step) for left, right, t in pending]
@@ -168,8 +168,10 @@ def _search(line: _Line, positions: list[float]) -> LineKinks:
             sides = max(_distance(left, low), _distance(right, high))
             if meets <= line.tolerance * height and sides <= line.tolerance * scale:
                 _add_kink(found, left, right, middle.t)
+            elif middle.t in (left.t, right.t):  # tangents that meet at an end would do so again
+                open_intervals.append((left, right, True))
             else:
-                open_intervals += [(left, middle), (middle, right)]
+                open_intervals += [(left, middle, False), (middle, right, False)]
     else:
         found.resolved = False
     found.pieces.sort(key=lambda piece: piece[0])
