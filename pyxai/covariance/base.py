@@ -209,7 +209,7 @@ def symmetric_root(matrix: Tensor, name: str = "covariance") -> Tensor:
     Eigenvalues are used rather than a Cholesky factor, so that a singular matrix needs no ridge.
     """
     values, vectors = torch.linalg.eigh(matrix.double())
-    floor = -1e-6 * values[-1].abs()
+    floor = -1e-6 * values[-1]
     if values[0] < floor:
         raise ValueError(
             f"{name} must be positive semi-definite, got an eigenvalue {values[0].item():.3g} "

@@ -43,7 +43,7 @@ class DenseCovariance(Covariance):
         matrix = check_matrix("matrix", matrix)
         if matrix.shape[0] != matrix.shape[1]:
             raise ValueError(f"matrix must be square, got shape {list(matrix.shape)}")
-        gap = (matrix - matrix.T).abs().max()
+        gap = (matrix - matrix.T).max()  # with its opposite
         if gap > 1e-4 * matrix.abs().max():
             raise ValueError(f"matrix must be symmetric, got a difference of {gap.item():.3g}")
         extra = added_variance(matrix.diagonal(), shrinkage, ridge)
