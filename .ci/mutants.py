@@ -4,35 +4,30 @@
 
 Every mutant changes one place of one file, in a copy of the tree (build/mutants). A kind of change
 is drawn first, then a place, so that rare kinds come as often as common ones. The tests of a mutant
-are those that run the changed line, as one run of the suite under coverage tells (kept in build/
-for these sources); they stop at the first failure and at a time limit. At the end every test that
-killed a mutant runs on the unchanged tree: a kill by a test that fails there does not count.
+are those that run the changed line, as runs of the suite under coverage tell (kept in build/; test
+files that changed run again); they stop at the first failure and at a time limit. At the end every
+test that killed a mutant runs on the unchanged tree: a kill by a test that fails there does not
+count.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
 import collections
-import functools
-import hashlib
 import importlib.util
 import os
 import random
 import re
 import shutil
-import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
-from xml.etree import ElementTree
 
-import coverage
+from coverage_map import CoverageMap
+from forked_tests import run_tests
 from mutations import Mutation, find_mutations
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,10 +37,7 @@ FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 # They read what a module says of itself when it is imported.
 PINS = ["tests/contracts/test_signatures.py", "tests/contracts/test_traits.py"]
 NO_TESTS = 5  # what pytest exits with
-PYTEST = (
-    *("-m", "pytest", "-x", "-q", "--tb=no", "-rfE", "-p", "no:cacheprovider"),
-    *("-o", "addopts=--import-mode=importlib", "--timeout=120"),
-)
+NEAREST = 60  # tests that are collected first
 
 
 @dataclass(frozen=True)
@@ -76,98 +68,28 @@ def draw(count: int, seed: int, only: str) -> list[Mutation]:
     return drawn
 
 
-def dotted(path: Path) -> str:
-    return ".".join(path.with_suffix("").parts)
+def measure(folder: Path, files: list[str], jobs: int) -> None:
+    """Run test files under coverage in a copy of the tree."""
+    tree = copy_tree(WORK / "map")
+    contracts = [name for name in files if "/contracts/" in name]
+    parts = [contracts, [name for name in files if name not in contracts]]
+
+    def run(number: int) -> None:
+        options = ["--maxfail=1000", "--timeout=1000", f"--junitxml={folder / str(number)}.xml"]
+        options += ["--cov=pyxai", "--cov-context=test", "--cov-report="]
+        data = str(folder / f"coverage.{number}")
+        run_tests(tree, parts[number], 10_000, *options, COVERAGE_FILE=data)
+
+    with ThreadPoolExecutor(min(jobs, len(parts))) as pool:
+        list(pool.map(run, [number for number in range(len(parts)) if parts[number]]))
 
 
-class Map:
-    """Which tests run a line, and how long each takes, by one run of the suite under coverage."""
-
-    def __init__(self, folder: Path) -> None:
-        self.data = coverage.CoverageData(basename=str(folder / "coverage"))
-        self.data.read()
-        self.files = {self._relative(path): path for path in self.data.measured_files()}
-        self.seconds: dict[str, float] = {}
-        for report in folder.glob("*.xml"):
-            for case in ElementTree.parse(report).iter("testcase"):
-                name = f"{case.get('classname')}.{case.get('name')}"
-                self.seconds[name] = float(case.get("time", 0))
-
-    @staticmethod
-    def _relative(path: str) -> str:
-        return path[path.rindex("/pyxai/") + 1 :]
-
-    @functools.cache  # noqa: B019
-    def lines(self, path: str) -> dict[int, set[str]]:
-        """Names of the tests that run each line of a source file."""
-        found = self.data.contexts_by_lineno(self.files[path]) if path in self.files else {}
-        return {
-            line: {name.split("|")[0] for name in names if name} for line, names in found.items()
-        }
-
-    def tests(self, mutation: Mutation) -> list[str]:
-        """Tests that run what is changed: those named like its file first, then the quickest."""
-        lines = self.lines(mutation.path)
-        tree = ast.parse((ROOT / mutation.path).read_text())
-        inside = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
-        inside = [node for node in inside if mutation.line in range(*extent(node))]
-        if inside and mutation.line >= inside[-1].body[0].lineno:
-            end = mutation.line + mutation.old.count("\n") + 1
-            wanted: Iterable[int] = range(mutation.line, end)
-        elif inside:  # a default or a decorator runs at import: who calls the function?
-            wanted = range(inside[-1].body[0].lineno, extent(inside[-1])[1])
-        else:
-            wanted = lines
-        names = set().union(*(lines.get(line, ()) for line in wanted))
-        words = set(re.split(r"[_./]+", mutation.path))
-        pins = PINS if mutation.kind in ("default", "flag") else []
-        order = sorted(names, key=lambda name: (-common_words(name, words), self._seconds(name)))
-        return pins + order
-
-    def _seconds(self, name: str) -> float:
-        path, *rest = name.split("::")
-        return self.seconds.get(".".join([dotted(Path(path)), *rest]), 1.0)
-
-
-def extent(node: ast.FunctionDef) -> tuple[int, int]:
-    first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
-    return first, (node.end_lineno or node.lineno) + 1
-
-
-def common_words(test: str, words: set[str]) -> int:
-    """How many words of a source file the name of a test's file has, contracts apart."""
-    path = test.split("::")[0]
-    return 0 if "/contracts/" in path else len(words & set(re.split(r"[_./]+", path)))
-
-
-def make_map(jobs: int) -> Map:
-    """Run all tests under coverage in a copy of the tree, once for these sources."""
-    digest = hashlib.sha256()
-    for path in sorted([*(ROOT / "pyxai").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]):
-        digest.update(path.read_bytes())
-    folder = ROOT / "build" / f"mutants-map-{digest.hexdigest()[:16]}"
-    if not (folder / "coverage").exists():
-        print("running all tests under coverage, to know which run which line", flush=True)
-        tree = copy_tree(WORK / "map")
-        parts = [["tests/contracts"], ["tests", "--ignore=tests/contracts"]]
-        folder.mkdir(parents=True, exist_ok=True)
-        with ThreadPoolExecutor(min(jobs, len(parts))) as pool:
-            list(pool.map(lambda part: run_covered(tree, folder, *part), parts))
-        combined = coverage.CoverageData(basename=str(folder / "coverage"))
-        for each in folder.glob("coverage.part-*"):
-            data = coverage.CoverageData(basename=str(each))
-            data.read()
-            combined.update(data)
-        combined.write()
-    return Map(folder)
-
-
-def run_covered(tree: Path, folder: Path, tests: str, *options: str) -> None:
-    name = f"part-{len(options)}"
-    options = ("--maxfail=1000", "--timeout=1000", f"--junitxml={folder / name}.xml", *options)
-    options = ("--cov=pyxai", "--cov-context=test", "--cov-report=", *options)
-    file = str(folder / f"coverage.{name}")
-    run_tests(tree, [tests], 10_000, *options, COVERAGE_FILE=file)
+def tests_of(mutation: Mutation, chosen: CoverageMap) -> list[list[str]]:
+    """Tests that run what is changed, in the order in which they are tried: few, then all."""
+    end = mutation.line + mutation.old.count("\n")
+    tests = chosen.tests(mutation.path, mutation.line, end)
+    pins = PINS if mutation.kind in ("default", "flag") else []
+    return [part for part in (pins, tests[:NEAREST], tests[NEAREST:]) if part]
 
 
 def copy_tree(target: Path) -> Path:
@@ -181,30 +103,7 @@ def copy_tree(target: Path) -> Path:
     return target
 
 
-def run_tests(
-    tree: Path, tests: list[str], limit: float, *options: str, **environment: str
-) -> tuple[int | None, str]:
-    """Exit status, None when the time was up, and output."""
-    process = subprocess.Popen(
-        [sys.executable, *PYTEST, *options, *tests],
-        cwd=tree,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        output, _ = process.communicate(timeout=limit)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        output, _ = process.communicate()
-        return None, output
-    return process.returncode, output
-
-
-def judge(tree: Path, mutation: Mutation, tests: list[str], limit: float) -> Outcome:
+def judge(tree: Path, mutation: Mutation, tests: list[list[str]], limit: float) -> Outcome:
     path = tree / mutation.path
     source, start = path.read_bytes(), time.monotonic()
     status: int | None = NO_TESTS
@@ -213,9 +112,12 @@ def judge(tree: Path, mutation: Mutation, tests: list[str], limit: float) -> Out
     try:
         path.write_bytes(mutation.apply(source))
         compiled.unlink(missing_ok=True)  # a change of equal length within a second looks the same
-        if tests:
-            (tree / "chosen").write_text("\n".join(tests))
-            status, output = run_tests(tree, ["@chosen"], limit)
+        for part in tests:
+            (tree / "chosen").write_text("\n".join(part))
+            left = limit - (time.monotonic() - start)
+            status, output = run_tests(tree, ["@chosen"], left)
+            if status not in (0, NO_TESTS):
+                break
     finally:
         path.write_bytes(source)
         compiled.unlink(missing_ok=True)
@@ -267,7 +169,8 @@ def main() -> None:
         print(*drawn, sep="\n")
         return
     shutil.rmtree(WORK, ignore_errors=True)
-    chosen = make_map(options.jobs)
+    chosen = CoverageMap(ROOT, ROOT / "build" / "mutants-map")
+    chosen.complete(lambda folder, files: measure(folder, files, options.jobs))
     trees: SimpleQueue[Path] = SimpleQueue()
     for number in range(options.jobs):
         trees.put(copy_tree(WORK / str(number)))
@@ -278,7 +181,7 @@ def main() -> None:
         tree = trees.get()
         try:
             if time.monotonic() < end:
-                found = judge(tree, mutation, chosen.tests(mutation), options.limit)
+                found = judge(tree, mutation, tests_of(mutation, chosen), options.limit)
                 outcomes.append(found)
                 place = f"[{len(outcomes)}/{len(drawn)}] {found.verdict}, {found.seconds:.0f} s"
                 print(f"{place}, {mutation}  {found.test}", flush=True)
