@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +17,7 @@ from pyxai.audit.data import Source
 from pyxai.runner import Shared
 from pyxai.runner.state import modules_of
 
-__all__ = ["digest_of_data", "digest_of_model", "digest_of_text", "spell"]
+__all__ = ["digest_of_data", "digest_of_model", "digest_of_plan", "digest_of_text", "spell"]
 
 _PROBES = 16  # examples whose content stands for all
 _ADDRESS = re.compile(r"0x[0-9a-f]+")
@@ -62,6 +63,11 @@ def digest_of_data(source: Source, seed: int) -> str:
         for tensor in batch.inputs:
             found.tensor(tensor)
     return found.value
+
+
+def digest_of_plan(plan: Any) -> str:
+    """Return what tells a plan from others, also one that was written and read again."""
+    return digest_of_text(json.dumps(plan, sort_keys=True))
 
 
 def digest_of_model(model: Callable[..., Any]) -> str:

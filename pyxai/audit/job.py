@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil, prod
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,13 @@ from pyxai._checks import check_choice, check_int, check_model, check_number, de
 from pyxai._errors import warn
 from pyxai._files import imported
 from pyxai.audit.data import Like, Source, open_source
-from pyxai.audit.identity import digest_of_data, digest_of_model, digest_of_text, spell
+from pyxai.audit.identity import digest_of_data, digest_of_model, digest_of_plan, spell
 from pyxai.audit.maps import DTYPES, REDUCTIONS, Form
 from pyxai.audit.measures import MetricAsked, metrics_asked
 from pyxai.audit.questions import MethodAsked, methods_asked
 from pyxai.audit.storage import Folder, pyarrow, said_of_disk, write_json
 from pyxai.runner import as_tensors
+from pyxai.runner.state import modules_of
 
 __all__ = ["Job", "Made", "prepare"]
 
@@ -74,7 +75,7 @@ class Job:
 
     def __post_init__(self) -> None:
         """Name the plan by its content."""
-        self.digest = digest_of_text(json.dumps(self.plan, sort_keys=True))
+        self.digest = digest_of_plan(self.plan)
         self.folder = Folder(self.out)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -88,6 +89,23 @@ class Job:
         if self._model is None:
             self._model = self.given() if isinstance(self.given, Made) else self.given
         return self._model
+
+    @property
+    def device(self) -> torch.device:
+        """Where examples are brought to: where the model is that this was planned with."""
+        return self.source.like.device
+
+    def settle(self, device: torch.device | None = None) -> None:
+        """Work where the model of this process is, which is moved to ``device`` first if given."""
+        if device is not None:
+            for module in modules_of(self.model):
+                module.to(device)
+        self.source.like = _like_of(self.model)
+        self.baselines = _to_device(self.baselines, self.device)
+        self.methods = tuple(
+            replace(each, options={k: _to_device(v, self.device) for k, v in each.options.items()})
+            for each in self.methods
+        )
 
     @property
     def seed(self) -> int:

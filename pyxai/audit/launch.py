@@ -1,10 +1,11 @@
-"""Who makes the shards: this process, several of this machine, ranks of torchrun, or a part."""
+"""Who makes the shards: this process, several, ranks of torchrun, actors of Ray, or a part."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import pickle
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -16,9 +17,10 @@ import torch
 from torch import distributed
 
 from pyxai._checks import check_int, describe
+from pyxai.audit.cluster import check_backend, pickled, run_on_ray
 from pyxai.audit.job import Job, prepare
 from pyxai.audit.results import Audit, load, merge
-from pyxai.audit.shard import rehearse, run_shard
+from pyxai.audit.shard import rehearse, run_shard, run_shards
 
 __all__ = ["audit"]
 
@@ -44,6 +46,7 @@ def audit(
     shard_size: int | None = None,
     batch_size: int | None = None,
     on_error: str = "record",
+    backend: str | tuple[str, dict[str, float]] = "local",
     workers: int = 0,
     threads: int | None = None,
     shard: str | None = None,
@@ -93,11 +96,19 @@ def audit(
         size of inputs and maps.
     on_error : "record" or "raise"
         Whether an example that cannot be explained is a row with the reason, or an error.
+    backend : "local", "ray", or a pair of "ray" and a dict
+        Who makes the shards: processes of this machine, or actors of Ray, on the cluster that
+        runs or, where there is none, on this machine; ``out`` must be a folder that all nodes see.
+        The dict is what each actor holds: ``"num_cpus"``, ``"num_gpus"``, ``"memory"`` in bytes,
+        others by their name in the cluster. By ``("ray", {"num_gpus": 1})`` the model is moved to
+        the GPU of its actor. Default: as many CPUs as threads, a GPU if the model is on one.
     workers : int
-        Processes to start; 0: this one works itself. Model and data set are pickled.
+        Processes or actors to start; 0: this one works itself, or as many actors as there is room
+        for. Model and data set are pickled.
     threads : int, optional
-        Of torch in each process. Default: what is set, divided among the workers. Sums in another
-        order differ in their last bits, so that equal bytes take equal ``threads``.
+        Of torch in each process. Default: what is set, divided among the workers; of an actor,
+        its CPUs. Sums in another order differ in their last bits, so that equal bytes take equal
+        ``threads``.
     shard : str, optional
         ``"i/n"``: do every n-th shard, from the i-th, 0 .. n - 1, as in an array of jobs. Default:
         all, or those of this rank where ``torchrun`` has started the process.
@@ -116,7 +127,9 @@ def audit(
     OSError
         If the disk is full or the folder cannot be written to; what is done stays.
     RuntimeError
-        If a worker process was ended; what is done stays.
+        If a worker process was ended, or one shard ended three actors; what is done stays.
+    ImportError
+        If Ray is asked for and is not installed.
 
     Notes
     -----
@@ -135,6 +148,7 @@ def audit(
     check_int("workers", workers, minimum=0)
     if threads is not None:
         check_int("threads", threads, minimum=1)
+    by_ray, held = check_backend(backend)
     part, whole, ranks = _part(shard)
     job = prepare(
         model,
@@ -157,12 +171,13 @@ def audit(
     mine = [each for each in job.pending() if each % whole == part]
     if mine:
         rehearse(job)
-    if workers:
+    if by_ray:
+        run_on_ray(job, mine, workers, threads, held, progress)
+    elif workers:
         _with_workers(job, mine, workers, threads, progress)
     else:
         with _threads(threads):
-            for done, each in enumerate(mine, 1):
-                run_shard(job, each)
+            for done, _ in enumerate(run_shards(job, mine), 1):
                 if progress is not None:
                     progress(done, len(mine))
     with _all_ranks(ranks):  # the first one merges when all are there, the others wait for it
@@ -195,19 +210,11 @@ def _with_workers(
     threads = threads or max(1, torch.get_num_threads() // workers)
     if not shards:
         return
-    try:
-        sent = pickle.dumps(job)
-    except Exception as error:  # pickle has no error of its own for all that it meets
-        raise TypeError(
-            "model and dataset must be picklable to be sent to workers, got "
-            f"{type(error).__name__}: {error}; give 'module:function' that makes the model, and a "
-            "data set whose class is in a module"
-        ) from error
     pool = ProcessPoolExecutor(
         min(workers, len(shards)),
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_start,
-        initargs=(sent, threads),
+        initargs=(pickled(job), threads),
     )
     try:
         waiting = [pool.submit(_work, each) for each in shards]
@@ -227,8 +234,17 @@ def _with_workers(
 
 
 def _start(sent: bytes, threads: int) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     _JOB[:] = [pickle.loads(sent)]
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it was killed: no more work will come."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _work(shard: int) -> None:

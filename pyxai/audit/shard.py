@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from pyxai.audit.rows import NOTHING, Rows
 from pyxai.explanation import Explanation
 from pyxai.runner import EveryOutput, Runner, is_out_of_memory
 
-__all__ = ["rehearse", "run_shard"]
+__all__ = ["rehearse", "run_shard", "run_shards"]
 
 
 def run_shard(job: Job, shard: int) -> Path:
@@ -57,6 +58,30 @@ def run_shard(job: Job, shard: int) -> Path:
     Examples that cannot be read, hold a NaN, or make the model or the method fail are recorded
     with the reason. Running out of memory is no fault of an example and ends the run.
     """
+    _explain(job, shard)()
+    return job.folder.mark(shard)
+
+
+def run_shards(job: Job, shards: Iterable[int]) -> Iterator[int]:
+    """Make shards one after the other, and give the number of each when it is done.
+
+    The files of one are written while the examples of the next are explained, by one thread, so
+    that they come in the order of the shards, the mark of each last. Two shards are in memory then.
+    Whatever ends this, the shard that is being written is written to its end.
+    """
+    with ThreadPoolExecutor(1, "pyxai-audit") as writer:
+        written: Future[int] | None = None
+        for shard in shards:
+            write = _explain(job, shard)
+            if written is not None:
+                yield written.result()
+            written = writer.submit(write)
+        if written is not None:
+            yield written.result()
+
+
+def _explain(job: Job, shard: int) -> Callable[[], int]:
+    """Explain the examples of a shard and return what writes its files."""
     start, stop = job.range_of(shard)
     work = _Work(job, start, stop)
     seconds: dict[str, list[float]] = {each.label: [] for each in job.methods}
@@ -67,8 +92,12 @@ def run_shard(job: Job, shard: int) -> Path:
     mark = {"plan": job.digest, "shard": shard, "rows": [start, stop], "seconds": seconds}
     maps = None if work.maps is None else work.maps.tensors
     header = None if work.maps is None else {"shapes": work.maps.shapes, "first": start}
-    job.folder.write_shard(shard, work.rows.table(start), maps, header, mark)
-    return job.folder.mark(shard)
+
+    def write() -> int:
+        job.folder.write_shard(shard, work.rows.table(start), maps, header, mark)
+        return shard
+
+    return write
 
 
 def rehearse(job: Job, count: int = 3) -> None:

@@ -57,7 +57,18 @@ def add(verbs: Any) -> None:
     audit.add_argument("--seed", type=int, default=0)
     audit.add_argument("--shard-size", type=int, help="examples in a shard")
     audit.add_argument("--batch-size", type=int, help="examples in memory at a time")
-    audit.add_argument("--workers", type=int, default=0, help="processes (default: this one)")
+    audit.add_argument(
+        "--backend",
+        default="local",
+        help="local: processes of this machine; ray: actors of Ray, and what each holds may follow "
+        "as JSON: 'ray {\"num_gpus\": 1}' (default: %(default)s)",
+    )
+    audit.add_argument(
+        "--workers",
+        type=int,
+        default=0,
+        help="processes (default: this one), or actors (default: as many as there is room for)",
+    )
     audit.add_argument("--threads", type=int, help="of torch in each process")
     audit.add_argument("--shard", metavar="I/N", help="do part I of N, as in an array of jobs")
     audit.add_argument(
@@ -86,6 +97,7 @@ def _audit(options: argparse.Namespace) -> None:
         shard_size=options.shard_size,
         batch_size=options.batch_size,
         on_error=options.on_error,
+        backend=_named("--backend", options.backend),
         workers=options.workers,
         threads=options.threads,
         shard=options.shard,

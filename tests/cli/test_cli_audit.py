@@ -54,6 +54,7 @@ def test_a_module_makes_the_model(files, capsys):
         ({"model": "nothing.pt"}, "model must be a file that is there, or module:function"),
         ({"data": "nothing.csv"}, "dataset must be a Parquet file"),
         ({"--target": "best"}, "target must be one of"),
+        ({"--backend": "dask"}, "backend must be one of 'local', 'ray'"),
     ],
 )
 def test_errors_are_one_line(files, capsys, change, message):

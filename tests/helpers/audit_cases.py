@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import torch
@@ -90,6 +91,40 @@ class KillsWorkers(Rows):
         in_worker = multiprocessing.parent_process() is not None
         if in_worker and number == self.deadly and self.flag.exists():
             os.kill(os.getpid(), signal.SIGKILL)
+        return super().__getitem__(number)
+
+
+class DiesOnce(Rows):
+    """Rows, one of which ends the process that reads it, the first so many times."""
+
+    def __init__(self, rows, folder, deadly, times):
+        super().__init__(rows)
+        self.folder, self.deadly, self.times, self.owner = folder, deadly, times, os.getpid()
+
+    def __getitem__(self, number):
+        if number == self.deadly and os.getpid() != self.owner:
+            died = len(list(self.folder.iterdir()))
+            if died < self.times:
+                (self.folder / str(died)).touch()
+                os._exit(1)
+        return super().__getitem__(number)
+
+
+class Meet(Rows):
+    """Rows that other processes read only when so many of them are there; their GPUs are noted."""
+
+    def __init__(self, rows, folder, count):
+        super().__init__(rows)
+        self.folder, self.count, self.owner = folder, count, os.getpid()
+
+    def __getitem__(self, number):
+        if os.getpid() != self.owner:
+            (self.folder / f"{os.getpid()}:{os.environ.get('CUDA_VISIBLE_DEVICES')}").touch()
+            end = time.monotonic() + 120
+            while len(list(self.folder.iterdir())) < self.count:
+                if time.monotonic() > end:
+                    raise TimeoutError("the others did not come")
+                time.sleep(0.05)
         return super().__getitem__(number)
 
 

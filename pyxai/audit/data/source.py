@@ -87,9 +87,12 @@ class Source(ABC):
     ----------
     kind : str
         What it was made of.
+    like : Like
+        What its examples are made to be.
     """
 
     kind: str
+    like: Like
 
     @abstractmethod
     def __len__(self) -> int:
