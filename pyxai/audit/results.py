@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from pyxai._checks import check_choice, check_int, describe
 from pyxai._extras import optional
-from pyxai.audit.identity import digest_of_text
+from pyxai.audit.identity import digest_of_plan
 from pyxai.audit.job import read_plan
 from pyxai.audit.leaderboard import leaderboard_of
 from pyxai.audit.maps import dense
@@ -83,7 +82,7 @@ def merge(out: str | Path) -> Audit:
         If the disk is full, say.
     """
     found = load(out)
-    digest = digest_of_text(json.dumps(found.plan, sort_keys=True))
+    digest = digest_of_plan(found.plan)
     states = {shard: found.folder.state(shard, digest) for shard in range(found.n_shards)}
     missing = [shard for shard, state in states.items() if state != "done"]
     if missing:
