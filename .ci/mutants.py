@@ -34,8 +34,9 @@ ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "build" / "mutants"
 LEFT_OUT = ("demo", "plot", "report")  # what they draw is looked at
 FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
-# They read what a module says of itself when it is imported.
-PINS = ["tests/contracts/test_signatures.py", "tests/contracts/test_traits.py"]
+# They read what a module says of itself when it is imported, or its text.
+PINS = [f"tests/contracts/test_{name}.py" for name in ("frozen", "signatures", "traits")]
+READERS = {"optional": ["tests/test_extras.py"]}  # by what is called
 NO_TESTS = 5  # what pytest exits with
 NEAREST = 60  # tests that are collected first
 
@@ -89,6 +90,7 @@ def tests_of(mutation: Mutation, chosen: CoverageMap) -> list[list[str]]:
     end = mutation.line + mutation.old.count("\n")
     tests = chosen.tests(mutation.path, mutation.line, end)
     pins = PINS if mutation.kind in ("default", "flag") else []
+    pins = pins + READERS.get(mutation.old.partition("(")[0], [])
     return [part for part in (pins, tests[:NEAREST], tests[NEAREST:]) if part]
 
 

@@ -76,6 +76,10 @@ def _name(call: ast.expr) -> str:
     return getattr(function, "attr", getattr(function, "id", ""))
 
 
+def _is_true(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and node.value is True
+
+
 def _holds_text(node: ast.AST) -> bool:
     return any(
         isinstance(part, ast.JoinedStr)
@@ -207,6 +211,8 @@ class _Finder(ast.NodeVisitor):
             self.add("check", node, ast.unparse(node.args[1]))  # (name, value, ...) gives the value
         if plain and len(node.args) >= 2 and name not in SYMMETRIC and "check" not in name:
             self.edit("arguments", node, _swap)
+        if name == "zip":  # strict=True asserts what cannot happen
+            node.keywords = [each for each in node.keywords if not _is_true(each.value)]
         self.generic_visit(node)
 
 

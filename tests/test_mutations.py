@@ -15,6 +15,7 @@ def scale(x: tuple[int, 2], n=3, *, mean=True) -> Literal[4]:
     total = abs(x.θ) + x.abs()
     self.n = total
     del_(x, n, mean)
+    del_(zip(x, n, strict=True), zip(x, n, strict=False))
     return max(total, n)
 '''
 EXPECTED = {
@@ -32,6 +33,13 @@ EXPECTED = {
     ("statement", "self.n = total", "pass"),
     ("statement", "del_(x, n, mean)", "pass"),
     ("arguments", "del_(x, n, mean)", "(del_(n, x, mean))"),
+    ("statement", "del_(zip(x, n, strict=True), zip(x, n, strict=False))", "pass"),
+    (
+        "arguments",
+        "del_(zip(x, n, strict=True), zip(x, n, strict=False))",
+        "(del_(zip(x, n, strict=False), zip(x, n, strict=True)))",
+    ),
+    ("flag", "False", "True"),  # strict=True is an assertion
 }
 
 

@@ -461,6 +461,7 @@ def asked(what, law=None, **options):
         (lambda: loss_of(y=torch.full((12,), -1)), ValueError, "of the predictor, got -1"),
         (lambda: loss_of(y=torch.zeros(3, dtype=torch.int64)), ValueError, r"shape \[12\], got"),
         (lambda: loss_of(y=torch.full((12, 3), 0.5)), ValueError, "probabilities that sum to 1"),
+        (lambda: loss_of(y=torch.full((12, 3), 0.2)), ValueError, "probabilities that sum to 1"),
         (lambda: loss_of(y=torch.zeros(12, dtype=torch.int32)), TypeError, "targets must have dty"),
         (lambda: loss_of(x=torch.full((12, 5), torch.nan)), ValueError, "inputs must be finite"),
         (lambda: loss_of(x=torch.zeros(12)), ValueError, "inputs must have examples and features"),

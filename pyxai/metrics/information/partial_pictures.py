@@ -184,10 +184,9 @@ def _fill(
     shifts[:, 1] -= column
     # Twice the signed areas that a pixel spans with two corners each: its barycentric weights.
     weights = np.stack([_cross(shifts[k - 2], shifts[k - 1]) for k in range(3)])
-    area = weights.sum(0)
-    weights *= np.sign(area)
-    inside = ((weights >= 0).all(0) & (area != 0)).nonzero()[0]
-    owner, weights, area = owner[inside], weights[:, inside], np.abs(area[inside])
+    area = weights.sum(0)  # positive: scipy lists the corners of a triangle counterclockwise
+    inside = ((weights >= 0).all(0) & (area > 0)).nonzero()[0]
+    owner, weights, area = owner[inside], weights[:, inside], area[inside]
     mixed = np.einsum("kp,pkc->pc", weights.astype(np.float64), values[owner]) / area[:, None]
     result[low[owner, 0] + row[inside], low[owner, 1] + column[inside]] = mixed
 
