@@ -47,6 +47,7 @@ demo: $(DEMO_STAMP) $(NATIVE_STAMP)
 	$(RUN) -m pyxai demo --out out/demo
 
 test: $(TEST_STAMP) $(NATIVE_STAMP)
+	@.ci/browser || true # the tests say what is missing
 	PYXAI_REQUIRE_BACKENDS=$${PYXAI_REQUIRE_BACKENDS:-cpu,host_run} \
 		$(RUN) -m pytest $(PYTEST_ARGS)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pyxai.cli.files import TENSOR_FILES, is_place, load_inputs, load_model
 
-__all__ = ["add"]
+__all__ = ["add", "read_data"]
 
 
 def add(verbs: Any) -> None:
@@ -82,7 +82,7 @@ def _audit(options: argparse.Namespace) -> None:
 
     found = audit.audit(
         _model(options.model),
-        _data(options.data),
+        read_data(options.data),
         [_named("--method", text) for text in options.method or ["integrated_gradients"]],
         [_named("--metric", text) for text in options.metric],
         options.out,
@@ -120,7 +120,8 @@ def _model(text: str) -> Any:
     return Made(load_model, (Path(text),))
 
 
-def _data(path: Path) -> Any:
+def read_data(path: Path) -> Any:
+    """Return a data set in files as `pyxai.audit.audit` takes it."""
     if path.suffix in TENSOR_FILES:
         return load_inputs(path, "data").numpy()  # an array gets the dtype of the model
     return path

@@ -1,4 +1,4 @@
-"""`pyxai report`: a page of a saved explanation."""
+"""`pyxai report`: a page of an audit, or of a saved explanation."""
 
 from __future__ import annotations
 
@@ -7,21 +7,74 @@ from pathlib import Path
 from typing import Any
 
 from pyxai._files import check_target
+from pyxai.cli.audit import read_data
 from pyxai.cli.page import page
 from pyxai.explanation import Explanation
+from pyxai.report import Report
 
 __all__ = ["add"]
+
+_OF_AUDITS = ("dataset", "label", "feature_names", "class_names")
 
 
 def add(verbs: Any) -> None:
     """Add the verb to the subparsers ``verbs``."""
-    report = verbs.add_parser("report", help="make a page of a saved explanation")
-    report.add_argument("explanation", type=Path, help="file written by `explain --save`")
-    report.add_argument("--out", type=Path, default=Path("report.html"))
+    report = verbs.add_parser(
+        "report",
+        help="make a page of an audit, or of a saved explanation",
+        description="One HTML file that loads nothing from anywhere.",
+    )
+    report.add_argument(
+        "what",
+        type=Path,
+        help="folder that `pyxai audit` wrote, or file that `pyxai explain --save` wrote",
+    )
+    report.add_argument(
+        "--out",
+        type=Path,
+        help="(default: report.html in the folder of an audit, or here)",
+    )
+    of_audits = report.add_argument_group("of audits")
+    of_audits.add_argument(
+        "--dataset",
+        type=Path,
+        help="the data that were audited: for pictures of the examples, and for names",
+    )
+    of_audits.add_argument(
+        "--label", metavar="COLUMN", help="column with the label, as in the audit"
+    )
+    of_audits.add_argument(
+        "--feature-names", metavar="A,B,...", help="(default: those of the data)"
+    )
+    of_audits.add_argument("--class-names", metavar="A,B,...", help="(default: those of the data)")
     report.set_defaults(run=_report)
 
 
 def _report(options: argparse.Namespace) -> None:
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    check_target(options.out, "--out")  # before the work
-    print(f"wrote {page(Explanation.load(options.explanation)).write(options.out)}")
+    folder = options.what.is_dir()
+    if not folder:
+        for name in _OF_AUDITS:
+            if getattr(options, name) is not None:
+                flag = name.replace("_", "-")
+                raise ValueError(f"--{flag} must be left out of a page of an explanation, got it")
+    out = options.out or (options.what if folder else Path()) / "report.html"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    check_target(out, "--out")  # before the work
+    made = _of_audit(options) if folder else page(Explanation.load(options.what))
+    print(f"wrote {made.write(out)}")
+
+
+def _of_audit(options: argparse.Namespace) -> Report:
+    from pyxai.report.audit import of_audit  # the room and what it needs are for audits alone
+
+    return of_audit(
+        options.what,
+        None if options.dataset is None else read_data(options.dataset),
+        label=options.label,
+        feature_names=_names(options.feature_names),
+        class_names=_names(options.class_names),
+    )
+
+
+def _names(text: str | None) -> list[str] | None:
+    return None if text is None else text.split(",")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pyxai.explanation.result import Explanation
 
 __all__ = [
+    "facts",
     "feature_label",
     "group_label",
     "one_line",
@@ -45,9 +46,9 @@ def one_line(explanation: Explanation) -> str:
 def summary(explanation: Explanation) -> str:
     """Say method, arguments, shapes, leading features and completeness in a few lines."""
     title = f"Explanation by {explanation.method or 'an unnamed method'}"
-    facts = list(_facts(explanation))
-    width = max(len(name) for name, _ in facts)
-    lines = [title, *(_field(name.ljust(width), text) for name, text in facts)]
+    told = list(facts(explanation))
+    width = max(len(name) for name, _ in told)
+    lines = [title, *(_field(name.ljust(width), text) for name, text in told)]
     rows = len(explanation)
     if rows:
         what = quantity(explanation)
@@ -62,7 +63,8 @@ def summary(explanation: Explanation) -> str:
     return "\n".join(lines)
 
 
-def _facts(explanation: Explanation) -> Iterator[tuple[str, str]]:
+def facts(explanation: Explanation) -> Iterator[tuple[str, str]]:
+    """Yield name and text of what was asked, and of how well it was answered."""
     yield "inputs", _shape(explanation.inputs)
     yield "baselines", _value(explanation.baselines)
     yield "target", _value(explanation.target)

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from pyxai.report.numbers import format_number
 
-__all__ = ["Bar", "Cell", "Signed", "cell_of", "head_of"]
+__all__ = ["Bar", "Cell", "Shade", "Signed", "cell_of", "head_of"]
 
-_LONG = 40  # characters from which on a text is broken into lines
+_LONG = 28  # characters from which on a text is broken into lines
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,22 @@ class Signed:
     share: float
 
 
+@dataclass(frozen=True)
+class Shade:
+    """A table cell whose ground is the darker, the larger its share.
+
+    Parameters
+    ----------
+    text : str
+        What the cell says.
+    share : float
+        0 to 1; other values are clipped.
+    """
+
+    text: str
+    share: float
+
+
 class Cell(NamedTuple):
     """A cell as the template takes it."""
 
@@ -53,6 +69,8 @@ class Cell(NamedTuple):
     """Length in percent of the cell."""
     signed: float | None = None
     """Length in percent of the cell, to the right of its middle or to the left."""
+    shade: float | None = None
+    """Strength of the ground in percent of the accent."""
 
 
 def cell_of(value: object) -> Cell:
@@ -63,6 +81,8 @@ def cell_of(value: object) -> Cell:
         return Cell(value.text, "number", bar=100 * min(1.0, max(0.0, value.share)))
     if isinstance(value, Signed):
         return Cell(value.text, "number", signed=50 * min(1.0, max(-1.0, value.share)))
+    if isinstance(value, Shade):
+        return Cell(value.text, "shade", shade=60 * min(1.0, max(0.0, value.share)))
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return Cell(format_number(value), "number")
     text = str(value)
@@ -71,5 +91,7 @@ def cell_of(value: object) -> Cell:
 
 def head_of(name: str, column: list[object]) -> Cell:
     """Return the head of a column, to the right where all below it is."""
-    numeric = all(isinstance(value, (int, float, Bar, Signed, type(None))) for value in column)
+    known = [value for value in column if value is not None]
+    numeric = all(isinstance(value, (int, float, Bar, Signed, Shade)) for value in known)
+    numeric = numeric and bool(known)
     return Cell(name, "number" if numeric else "")

@@ -1,0 +1,10 @@
+"""The page of an audit: what was run, how good the methods are, what they show.
+
+May import `pyxai.audit` and the parts of pages. Start with `page`.
+"""
+
+from __future__ import annotations
+
+from pyxai.report.audit.page import of_audit
+
+__all__ = ["of_audit"]

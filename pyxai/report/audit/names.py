@@ -1,0 +1,108 @@
+"""The examples of an audit, where they can be read, and what features and classes are called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyxai.audit import Audit
+from pyxai.audit.data import Like, Source, open_source
+from pyxai.audit.identity import digest_of_data
+
+__all__ = ["Data"]
+
+_DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+
+
+@dataclass(frozen=True)
+class Data:
+    """What is known of the examples.
+
+    Attributes
+    ----------
+    source : Source or None
+        Where they are read.
+    feature_names, class_names : tuple of str
+        Empty where there are none.
+    seed : int
+        Of the audit.
+    """
+
+    source: Source | None = None
+    feature_names: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
+    seed: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        audit: Audit,
+        dataset: Any,
+        label: str | None,
+        feature_names: list[str] | None,
+        class_names: list[str] | None,
+    ) -> Data:
+        """Open the data set of an audit.
+
+        Raises
+        ------
+        ValueError
+            If it is another one.
+        """
+        source = None if dataset is None else _opened(audit, dataset, label)
+        features, classes = feature_names or [], class_names or []
+        if source is not None:
+            features = features or _columns(dataset, source, label)
+            classes = classes or _folders(dataset, source)
+        seed = int(audit.plan["seed"])
+        return cls(source, tuple(map(str, features)), tuple(map(str, classes)), seed)
+
+    def inputs(self, number: int) -> tuple[Tensor, ...] | None:
+        """Return the inputs of an example without a first dimension, None where it has none."""
+        if self.source is None:
+            return None
+        batch = self.source.read(number, number + 1, self.seed)
+        return tuple(part[0] for part in batch.inputs) if batch.ids else None
+
+    def feature(self, number: int) -> str:
+        """Return the name of a feature, by its number among all of an example."""
+        named = number < len(self.feature_names)
+        return self.feature_names[number] if named else f"feature {number}"
+
+    def class_(self, number: float | None) -> str | None:
+        """Return the name of an output or a label."""
+        if number is None:
+            return None
+        if number % 1 == 0 and 0 <= number < len(self.class_names):
+            return self.class_names[int(number)]
+        return f"{number:g}"
+
+
+def _opened(audit: Audit, dataset: Any, label: str | None) -> Source:
+    """Return the data set as the source that was audited, whatever dtype the model takes."""
+    for dtype in _DTYPES:
+        source = open_source(dataset, label, Like(dtype, torch.device("cpu")))
+        if digest_of_data(source, int(audit.plan["seed"])) == audit.plan["dataset"]:
+            return source
+    raise ValueError(
+        "dataset must be the one that was audited (with the same label column), got another of "
+        f"{len(source)} example(s)"
+    )
+
+
+def _columns(dataset: Any, source: Source, label: str | None) -> list[str]:
+    columns = getattr(source, "columns", None)
+    if columns is None and source.kind == "table":
+        columns = dataset.columns
+    return [str(name) for name in (() if columns is None else columns) if name != label]
+
+
+def _folders(dataset: Any, source: Source) -> list[str]:
+    for owner in (dataset, getattr(source, "items", None)):
+        classes = getattr(owner, "classes", None)
+        if isinstance(classes, (list, tuple)) and all(isinstance(name, str) for name in classes):
+            return list(classes)
+    return []
