@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
-from pyxai.cli.files import TENSOR_FILES, is_place, load_inputs, load_model
+from pyxai.cli.inputs import TENSOR_FILES, Reading, load_rows
+from pyxai.cli.models import SAFETY, is_place, load_model
+from pyxai.cli.notes import progress_of_parts
+from pyxai.cli.question import add_model
 
 __all__ = ["add", "read_data"]
+
+_EPILOG = f"""\
+examples:
+  pyxai audit model.pt2 inputs.npy --out audit --method saliency --metric sparseness
+  pyxai audit model.pt2 inputs.npy --out audit --method saliency --metric sparseness --shard 0/2
+
+{SAFETY}"""
 
 
 def add(verbs: Any) -> None:
@@ -19,11 +28,10 @@ def add(verbs: Any) -> None:
         "audit",
         help="explain a whole data set by several methods, and measure how well",
         description="What is done is in files: stopped or killed, the same command goes on where "
-        "it was. Loading a model runs its code: only load files that you trust.",
+        "it was.",
+        epilog=_EPILOG,
     )
-    audit.add_argument(
-        "model", help="an exported program (.pt2), a TorchScript file, or module:function"
-    )
+    add_model(audit)
     audit.add_argument(
         "data",
         type=Path,
@@ -81,8 +89,8 @@ def _audit(options: argparse.Namespace) -> None:
     from pyxai import audit  # the room and what it needs are for this verb alone
 
     found = audit.audit(
-        _model(options.model),
-        read_data(options.data),
+        _model(options),
+        read_data(options.data, options.trust),
         [_named("--method", text) for text in options.method or ["integrated_gradients"]],
         [_named("--metric", text) for text in options.metric],
         options.out,
@@ -101,7 +109,7 @@ def _audit(options: argparse.Namespace) -> None:
         workers=options.workers,
         threads=options.threads,
         shard=options.shard,
-        progress=_progress,
+        progress=progress_of_parts("shard(s)", options.quiet),
     )
     print(found)
     if found.complete:
@@ -109,21 +117,23 @@ def _audit(options: argparse.Namespace) -> None:
             print(line)
 
 
-def _model(text: str) -> Any:
+def _model(options: argparse.Namespace) -> Any:
     """Return what makes the model in each process."""
     from pyxai.audit import Made
 
-    if is_place(text):
-        return text
-    if not Path(text).is_file():
-        load_model(text)  # says what is wrong
-    return Made(load_model, (Path(text),))
+    place, more = options.model, (options.weights, options.trust)
+    if is_place(place) and options.weights is None:
+        return place
+    if not is_place(place) and not Path(place).is_file():
+        load_model(place, *more)  # says what is wrong
+    return Made(load_model, (place, *more))
 
 
-def read_data(path: Path) -> Any:
+def read_data(path: Path, trust: bool = False) -> Any:
     """Return a data set in files as `pyxai.audit.audit` takes it."""
     if path.suffix in TENSOR_FILES:
-        return load_inputs(path, "data").numpy()  # an array gets the dtype of the model
+        # An array gets the dtype of the model.
+        return load_rows(path, "data", Reading(trust=trust)).values.numpy()
     return path
 
 
@@ -145,10 +155,6 @@ def _top(text: str) -> int | float:
 
 def _is_int(text: str) -> bool:
     return text.removeprefix("-").isdecimal()
-
-
-def _progress(done: int, total: int) -> None:
-    print(f"\r{done} of {total} shard(s)", end="\n" if done == total else "", file=sys.stderr)
 
 
 def _summary(found: Any) -> list[str]:

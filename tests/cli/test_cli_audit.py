@@ -1,5 +1,7 @@
 """`pyxai audit` from files and modules."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -18,7 +20,8 @@ def files(tmp_path):
     return tmp_path
 
 
-def test_an_audit_of_files(files, capsys):
+def test_an_audit_of_files(files, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     out = files / "out"
     command = ["audit", str(files / "net.pt2"), str(files / "rows.npy"), "--out", str(out)]
     options = ["--method", "saliency", "--method", 'integrated_gradients {"n_steps": 6}']
@@ -32,7 +35,9 @@ def test_an_audit_of_files(files, capsys):
     assert load(out).plan["methods"][1]["options"] == {"n_steps": 6}
     assert load(out).maps("saliency").dtype == torch.float16
     before = files_of(out)
+    monkeypatch.undo()
     assert main([*command, *options, *more]) == 0
+    assert not capsys.readouterr().err
     assert files_of(out) == before
 
 

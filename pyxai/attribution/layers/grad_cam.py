@@ -231,7 +231,16 @@ class GradCam(LayerGradCam):
         reshape_transform: Layout = None,
         upsample: str | None = None,
     ) -> Any:
-        """Attribute as `LayerGradCam` does; ``upsample`` names a mode of `interpolate`.
+        """Attribute as `LayerGradCam` does, and bring the map to the size of the input if asked.
+
+        Parameters
+        ----------
+        inputs, target, additional_forward_args, attribute_to_layer_input, relu_attributions, \
+        attr_dim_summation, grad_kwargs, internal_batch_size, reshape_transform
+            As `LayerGradCam.attribute` takes them.
+        upsample : str, optional
+            Mode of `interpolate` by which the map gets the size of the input: ``"bilinear"`` for
+            images.
 
         Raises
         ------

@@ -1,0 +1,239 @@
+"""The question of a command: which model, which rows, and what else the method is given."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pyxai import registry
+from pyxai._checks import describe
+from pyxai.cli.inputs import INPUTS, TENSOR_FILES, Reading, Rows, load_rows, load_tensor
+from pyxai.cli.models import MODELS, first_layer, load_model, sizes_taken
+from pyxai.cli.notes import FIXED_SIZE
+from pyxai.cli.tables import Columns
+from pyxai.runner import EveryOutput, Runner
+
+__all__ = [
+    "add_inputs",
+    "add_model",
+    "explained",
+    "largest_output",
+    "layer_named",
+    "option_of",
+    "read_baselines",
+    "read_model",
+    "read_rows",
+]
+
+# What `explain` takes beside the arguments of the method, and where it comes from here.
+_OWN_OPTIONS = {
+    "model": "the first argument",
+    "inputs": "the second argument",
+    "method": "--method",
+    "target": "--target",
+    "baselines": "--baselines",
+    "feature_names": "--feature-names",
+}
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say which model."""
+    parser.add_argument("model", help=MODELS)
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="FILE",
+        help="parameters of the module that module:function makes (.safetensors, or .pt)",
+    )
+    parser.add_argument(
+        "--trust", action="store_true", help="unpickle files, which runs code that is in them"
+    )
+
+
+def add_inputs(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say which rows."""
+    parser.add_argument(
+        "inputs",
+        type=Path,
+        help=f"{INPUTS}: tensors with one row per example, tables with names in the first line, "
+        "or a picture, whose channels go from 0 to 1",
+    )
+    parser.add_argument("--columns", metavar="A,B,...", help="columns of a table that are features")
+    parser.add_argument(
+        "--drop", metavar="A,B,...", default="", help="columns of a table that are none"
+    )
+    parser.add_argument(
+        "--header",
+        action=argparse.BooleanOptionalAction,
+        help="whether the first line of a table is names",
+    )
+    parser.add_argument("--rows", type=_count, help="take only the first so many rows")
+
+
+def read_model(options: argparse.Namespace, method: registry.Method) -> Any:
+    """Return the model of a command, if the method can explain it."""
+    model = load_model(options.model, options.weights, options.trust)
+    if isinstance(model, torch.jit.ScriptModule) and method.needs == "module":
+        raise TypeError(
+            f"model must be one that can be traced, for {method.name}, got a TorchScript file: "
+            "save it by torch.export.save as .pt2, or give module:function"
+        )
+    return model
+
+
+def read_rows(options: argparse.Namespace, model: Any) -> Rows:
+    """Return the rows of a command, in the dtype of the model, and their names."""
+    values, names = load_rows(options.inputs, "inputs", _reading(options, model))
+    rows = Rows(values[: options.rows].to(_dtype(model, values)), names)
+    _check_finite(rows, options.inputs)
+    sizes = sizes_taken(model)
+    if sizes is not None:
+        shape = rows.values.shape
+        if len(sizes) != len(shape) or any(map(_differ, sizes[1:], shape[1:])):
+            raise ValueError(_misfit(rows, sizes))
+        if _differ(sizes[0], shape[0]):
+            raise ValueError(f"inputs must have {sizes[0]} row(s), got {shape[0]}{FIXED_SIZE}")
+    return rows
+
+
+def option_of(text: str, trust: bool = False) -> tuple[str, Any]:
+    """Read ``name=value``; lists become tuples, as methods expect, and files tensors."""
+    name, found, value = text.partition("=")
+    if not (name and found):
+        raise ValueError(f"--option must be NAME=VALUE, got {text!r}")
+    if name in _OWN_OPTIONS:
+        raise ValueError(
+            f"--option must name an argument of the method, got {name}, which is given by "
+            f"{_OWN_OPTIONS[name]}"
+        )
+    if Path(value).suffix.lower() in TENSOR_FILES:
+        return name, load_tensor(Path(value), name, trust)
+    try:
+        read = json.loads(value)
+    except json.JSONDecodeError:
+        read = value  # a word
+    return name, tuple(read) if isinstance(read, list) else read
+
+
+def read_baselines(options: argparse.Namespace, model: Any, rows: Rows) -> float | Tensor:
+    """Return the baselines of a command, a number or those of a file."""
+    try:
+        return float(options.baselines)
+    except ValueError:
+        path = Path(options.baselines)
+    reading = _reading(options, model)
+    if rows.names is not None:  # by name, in whatever order a table has them
+        columns = Columns(tuple(rows.names), (), options.header)
+        reading = Reading(columns, reading.channels, reading.trust)
+    values, names = load_rows(path, "baselines", reading)
+    found = Rows(values.to(rows.values.dtype), names)
+    _check_finite(found, path, "baselines")
+    return found.values
+
+
+def largest_output(model: Any, rows: Rows) -> Tensor | None:
+    """Return the output that is largest for each row, where a row has several in one dimension."""
+    dimensions = set()
+
+    def watched(*given: Any) -> Any:
+        outputs = model(*given)
+        if not isinstance(outputs, Tensor):
+            raise TypeError(f"model must return a tensor, got {describe(outputs)}")
+        dimensions.add(outputs.dim())
+        return outputs
+
+    outputs = Runner(watched, target=EveryOutput()).outputs((rows.values,))
+    return outputs.argmax(1) if dimensions == {2} and outputs.dim() == 2 else None
+
+
+def explained(rows: Rows, model: Any, call: Callable[[], Any]) -> Any:
+    """Call, and say of an error where it is the number of features that is amiss."""
+    try:
+        return call()
+    except Exception as error:
+        layer = first_layer(model)
+        shape = rows.values.shape
+        if layer is None or sizes_taken(model) is not None or layer.takes(shape):
+            raise
+        what = "column" if rows.names is not None else "feature"
+        names = "" if rows.names is None else f": {', '.join(rows.names)}"
+        said = str(error).strip().splitlines()[-1]  # before it TorchScript shows its code
+        what = "channel" if layer.kind.startswith("Conv") else what
+        raise ValueError(
+            f"inputs must have {layer.size} {what}(s), as the first layer of the model takes "
+            f"({layer.kind}), got {shape[1] if len(shape) > 1 else 0}{names}; its error: {said}"
+        ) from error
+
+
+def layer_named(model: Any, name: str) -> nn.Module:
+    """Return a layer of a module by its name."""
+    known: dict[str, nn.Module] = {}
+    if isinstance(model, nn.Module):
+        known = dict(model.named_modules())
+    if isinstance(model, torch.fx.GraphModule) or name not in known:
+        kept = ", ".join(each for each in known if each) or "none"
+        kept = "none, being an exported program" if sizes_taken(model) is not None else kept
+        raise ValueError(f"layer must name a layer of the model, got {name!r}; it has {kept}")
+    return known[name]
+
+
+def _reading(options: argparse.Namespace, model: Any) -> Reading:
+    only = None if options.columns is None else _words(options.columns)
+    columns = Columns(only, _words(options.drop), options.header)
+    sizes, layer = sizes_taken(model), first_layer(model)
+    channels = None
+    if sizes is not None and len(sizes) == 4:
+        channels = sizes[1]
+    elif layer is not None and layer.kind == "Conv2d":
+        channels = layer.size
+    return Reading(columns, channels, options.trust)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _differ(wanted: int | None, found: int) -> bool:
+    return wanted is not None and wanted != found
+
+
+def _misfit(rows: Rows, sizes: tuple[int | None, ...]) -> str:
+    shape = list(rows.values.shape)
+    if rows.names is not None and len(sizes) == 2:
+        return (
+            f"inputs must have {sizes[1]} columns, as the model takes, got {shape[1]}: "
+            f"{', '.join(rows.names)}; --drop or --columns choose"
+        )
+    wanted = ", ".join("any" if size is None else str(size) for size in sizes)
+    return f"inputs must have shape [{wanted}], as the model takes, got {shape}"
+
+
+def _check_finite(rows: Rows, path: Path, name: str = "inputs") -> None:
+    bad = ~rows.values.isfinite()
+    if bool(bad.any()):
+        first = bad.nonzero()[0].tolist()
+        column = f", column {rows.names[first[1]]!r}" if rows.names is not None else ""
+        raise ValueError(
+            f"{name} must be finite, got NaN or infinity in {str(path)!r}: {int(bad.sum())} "
+            f"value(s), the first in row {first[0]} (from 0){column}; fill them, or leave them out"
+        )
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
+    return count
+
+
+def _dtype(model: Any, inputs: Tensor) -> torch.dtype:
+    """Return the dtype of the model's parameters; files of NumPy are float64 by default."""
+    parameters = model.parameters() if isinstance(model, nn.Module) else ()
+    floating = (value.dtype for value in parameters if value.is_floating_point())
+    return next(floating, inputs.dtype)
