@@ -19,6 +19,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -123,7 +124,9 @@ def judge(tree: Path, mutation: Mutation, tests: list[list[str]], limit: float) 
     finally:
         path.write_bytes(source)
         compiled.unlink(missing_ok=True)
-    verdict = {0: "survived", NO_TESTS: "survived", None: "unfinished"}.get(status, "killed")
+    # A test that dies of a mutant breaks off by itself; nobody but the system kills.
+    unknown = None if status == -signal.SIGKILL else status
+    verdict = {0: "survived", NO_TESTS: "survived", None: "unfinished"}.get(unknown, "killed")
     failed = FAILURE.findall(output) if verdict == "killed" else []
     test = failed[0] if failed else f"exit status {status}" if verdict == "killed" else ""
     return Outcome(mutation, verdict, test, time.monotonic() - start)

@@ -49,6 +49,9 @@ def noise(
     Tensor, shape [batch, 1 or n_masks, n_draws, *shape]
         The second size is 1 where all masks of an example share its numbers.
     """
+    check_int("n_draws", n_draws, minimum=1)
+    check_int("part", part, minimum=0)
+    check_tensor("example_ids", example_ids)
     names = example_ids if example_ids.dim() == 2 else example_ids.unsqueeze(1)
     numbers = philox_random(
         shape,

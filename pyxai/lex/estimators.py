@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pyxai._checks import check_choice, describe
+from pyxai._checks import check_choice, check_number, describe
 from pyxai.lex.likelihoods import Bound
 from pyxai.lex.masks.laws import MaskLaw
 
@@ -203,7 +203,9 @@ class REINFORCE(Estimator):
             raise TypeError(f"baseline must be a name or a module, got {describe(baseline)}")
         self.kind = baseline if isinstance(baseline, str) else None
         self.model = baseline if isinstance(baseline, nn.Module) else None
-        self.momentum = momentum
+        if not 0 <= check_number("momentum", momentum) <= 1:
+            raise ValueError(f"momentum must be from 0 to 1, got {momentum}")
+        self.momentum = float(momentum)
         self.mean: Tensor
         self.seen: Tensor
         self.register_buffer("mean", torch.zeros(()))

@@ -465,6 +465,7 @@ class LEX(nn.Module, Attribution):
         with torch.no_grad():
             scores, ids = self._known_scores(inputs, example_ids)
             n_samples = check_int("n_samples", n_samples, minimum=1)
+            check_int("seed", seed, minimum=0)
             marginals = self.law.marginals(scores, seed=seed, example_ids=ids, n_samples=n_samples)
             return self.groups.on_features(marginals, inputs)
 
@@ -525,6 +526,7 @@ class LEX(nn.Module, Attribution):
             If shapes or numbers do not fit.
         """
         check_int("n_imputations", n_imputations, minimum=1)
+        check_int("n_masks", n_masks, minimum=1)
         network = self.predictor if predictor is None else predictor
         with torch.no_grad(), in_evaluation(find_modules(network)):
             scores, ids = self._known_scores(inputs, None)

@@ -41,9 +41,11 @@ def tabular_networks(
     >>> from pyxai.lex import LEX, tabular_networks
     >>> lex = LEX(*tabular_networks(11, 2, seed=0))
     """
+    groups = n_features if n_groups is None else n_groups
+    _check_sizes(n_features=n_features, n_outputs=n_outputs, n_groups=groups)
     with _weights_from(seed):
         predictor = _perceptron(n_features, 200, n_outputs)
-        selector = _perceptron(n_features, 100, n_features if n_groups is None else n_groups)
+        selector = _perceptron(n_features, 100, groups)
     return predictor, selector
 
 
@@ -78,6 +80,7 @@ def image_networks(
         Predictor and selector.
     """
     channels, height, columns = (check_int("shape", size, minimum=1) for size in shape)
+    _check_sizes(n_outputs=n_outputs, patch=patch, width=width)
     depth = max(1, (min(height, columns).bit_length() - 1) // 2)
     with _weights_from(seed):
         blocks: list[nn.Module] = []
@@ -116,6 +119,7 @@ def text_networks(
     tuple of Module
         Predictor and selector.
     """
+    _check_sizes(n_embedding=n_embedding, n_outputs=n_outputs, width=width)
     with _weights_from(seed):
         predictor = nn.Sequential(
             _WordsLast(),
@@ -154,6 +158,7 @@ class UNetSelector(nn.Module):
 
     def __init__(self, channels: int, *, patch: int = 1, width: int = 32, depth: int = 2) -> None:
         super().__init__()
+        _check_sizes(channels=channels, patch=patch, width=width, depth=depth)
         sizes = [width * 2**level for level in range(depth + 1)]
         self.stem = nn.Sequential(
             nn.Conv2d(channels, width, patch, stride=patch), nn.ReLU(), *_double(width, width)
@@ -217,3 +222,8 @@ def _perceptron(n_inputs: int, width: int, n_outputs: int) -> nn.Sequential:
         nn.init.constant_(layer.bias, 0.01)
         layers += [layer, nn.ReLU()]
     return nn.Sequential(*layers[:-1])
+
+
+def _check_sizes(**sizes: int) -> None:
+    for name, size in sizes.items():
+        check_int(name, size, minimum=1)

@@ -55,3 +55,15 @@ def test_a_matrix_must_be_symmetric_on_either_side(sign):
     # What rounding leaves is judged beside the largest entry, of either sign.
     large = torch.tensor([[1.0, -1000.0], [-1000.0 + 1e-3, 2e6]], dtype=torch.float64)
     assert DenseCovariance(large).features == 2
+
+
+def test_numbers_behind_the_end_of_a_diagonal_are_not_read():
+    diagonals = torch.tensor([[2.0] * 5, [0.5] * 5, [0.25] * 5], dtype=torch.float64)
+    ends = diagonals.clone()
+    ends[1, 4:] = ends[2, 3:] = 0
+    v = torch.arange(5.0, dtype=torch.float64)
+    for given in (diagonals, ends):
+        covariance = BandedCovariance(given)
+        assert torch.equal(covariance.product(v), BandedCovariance(ends).product(v))
+        assert torch.equal(covariance.solve(v), BandedCovariance(ends).solve(v))
+        assert torch.equal(covariance.diagonals, ends)

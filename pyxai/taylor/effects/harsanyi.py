@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_choice
+from pyxai._checks import check_choice, check_int
 from pyxai.game import Game
 from pyxai.imputers import Imputer
 from pyxai.ops.moebius_transform import moebius_transform
@@ -93,6 +93,7 @@ class HarsanyiDividends:
 
     def top(self, k: int = 10, example: int = 0) -> list[tuple[tuple[int, ...], float]]:
         """Return the k strongest effects of one example as (players, effect), strongest first."""
+        check_int("k", k, minimum=1)
         row = self.values[example, 1:]
         order = row.abs().topk(min(k, len(row))).indices.tolist()
         return [(_members(index + 1), float(row[index])) for index in order]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_shape, check_tensor
+from pyxai._checks import check_int, check_number, check_shape, check_tensor
 from pyxai.taylor.effects.terms import TaylorTerms, default_names, degree_vectors
 
 __all__ = ["Polynomial"]
@@ -69,6 +69,10 @@ class Polynomial:
         density : float
             Chance of each term to be there, 0 to 1; one always is.
         """
+        check_int("n_variables", n_variables, minimum=1)
+        check_int("degree", degree, minimum=0)
+        if not 0 <= check_number("density", density) <= 1:
+            raise ValueError(f"density must be from 0 to 1, got {density}")
         kappas = torch.cat([degree_vectors(n_variables, order) for order in range(degree + 1)])
         keep = torch.rand(len(kappas), generator=generator) <= density
         keep[-1] = True  # never empty

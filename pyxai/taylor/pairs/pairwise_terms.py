@@ -69,6 +69,7 @@ class PairEffects:
 
     def top(self, k: int = 10, example: int = 0) -> list[tuple[tuple[int, int], float]]:
         """Return the k strongest pairs of one example, strongest first."""
+        check_int("k", k, minimum=1)
         row = self.pairs[example]
         rows, columns = _upper(len(self.names))
         chosen = row.abs().topk(min(k, len(row))).indices.tolist()
