@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import secrets
+import shutil
 import stat
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-__all__ = ["check_target", "remove_left", "whole_file"]
+__all__ = ["check_target", "remove_left", "whole_file", "whole_folder"]
 
 _END = ".partial"
 _NAME = 40  # characters of the file's own name in that of the partial one: names have a limit
@@ -78,6 +79,32 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     finally:
         partial.unlink(missing_ok=True)
     _remove_left_at_times(target.parent, start)
+
+
+@contextmanager
+def whole_folder(path: Path, name: str = "path") -> Iterator[Path]:
+    """Give a new folder that becomes ``path`` when the block ends without an error.
+
+    One that a killed process leaves has a name that begins with a dot and ends with ``.partial``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder that it is to be in does not exist.
+    ValueError
+        If there is something at ``path``.
+    """
+    if not path.absolute().parent.is_dir():
+        raise FileNotFoundError(f"{name} must be in a folder that exists, got {str(path)!r}")
+    if path.exists():
+        raise ValueError(f"{name} must be a new folder, got one that exists: {str(path)!r}")
+    partial = path.absolute().parent / f".{path.name[:_NAME]}.{secrets.token_hex(8)}{_END}"
+    partial.mkdir()
+    try:
+        yield partial
+        partial.rename(path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _new_partial(folder: Path, start: str) -> tuple[BinaryIO, Path]:

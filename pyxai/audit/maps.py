@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["DTYPES", "REDUCTIONS", "Form", "dense"]
+__all__ = ["DTYPES", "REDUCTIONS", "Form", "MapShard", "StoredMaps", "dense"]
 
 REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sum": lambda value: value.sum(1),
@@ -123,3 +123,52 @@ class MapShard:
                 whole = values.new_full((self.rows, *values.shape[1:]), fill)
                 self.tensors[name + kind] = whole
             whole[rows] = values
+
+
+class StoredMaps:
+    """The maps of a shard as they are stored: dense where and when they are asked for.
+
+    Parameters
+    ----------
+    tensors : dict of str to Tensor
+        What was kept, by name and kind.
+    shapes : dict of str to list of int
+        Of the maps of one example, by name: that of a method, or with the number of the input.
+    rows : int
+        How many examples there are.
+    """
+
+    def __init__(self, tensors: dict[str, Tensor], shapes: dict[str, list[int]], rows: int) -> None:
+        self.tensors, self.shapes, self.rows = tensors, shapes, rows
+
+    def shapes_of(self, method: str) -> tuple[tuple[int, ...], ...]:
+        """Return the shapes of a method's maps, one for each input; none without an answer."""
+        return tuple(tuple(self.shapes[name]) for name in self._names(method))
+
+    def parts(
+        self,
+        method: str,
+        rows: slice | list[int],
+        shapes: tuple[tuple[int, ...], ...],
+        dtype: torch.dtype,
+    ) -> tuple[Tensor, ...]:
+        """Return maps of some examples: NaN of these shapes and dtype without an answer."""
+        names = self._names(method)
+        if not names:
+            count = len(range(self.rows)[rows]) if isinstance(rows, slice) else len(rows)
+            return tuple(torch.full((count, *shape), torch.nan, dtype=dtype) for shape in shapes)
+        return tuple(
+            dense(
+                {
+                    kind: self.tensors[name + kind][rows]
+                    for kind in ("", ".value", ".index")
+                    if name + kind in self.tensors
+                },
+                self.shapes[name],
+            )
+            for name in names
+        )
+
+    def _names(self, method: str) -> list[str]:
+        several = [name for name in self.shapes if name.rpartition(".")[0] == method]
+        return several or [name for name in self.shapes if name == method]

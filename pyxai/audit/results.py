@@ -13,10 +13,11 @@ from torch import Tensor
 
 from pyxai._checks import check_choice, check_int, describe
 from pyxai._extras import optional
+from pyxai.audit.export import dataset_of, write_virelay, write_zarr
 from pyxai.audit.identity import digest_of_plan
 from pyxai.audit.job import read_plan
 from pyxai.audit.leaderboard import leaderboard_of
-from pyxai.audit.maps import dense
+from pyxai.audit.maps import DTYPES, StoredMaps
 from pyxai.audit.statistics import ClassMaps, add_maps, statistics_of
 from pyxai.audit.storage import (
     Folder,
@@ -113,6 +114,7 @@ class Audit:
 
     def __init__(self, folder: Folder, plan: dict[str, Any]) -> None:
         self.folder, self.plan = folder, plan
+        self._shapes: dict[str, tuple[tuple[int, ...], ...]] = {}  # of maps, by method
 
     def __repr__(self) -> str:
         """Say in one line what this is."""
@@ -299,9 +301,9 @@ class Audit:
         read: dict[int, tuple[Tensor, ...]] = {}
         for shard in sorted({number // size for number in wanted}):
             places = [number - shard * size for number in wanted if number // size == shard]
-            parts = self._parts(shard, method)
-            for at, number in enumerate(n for n in wanted if n // size == shard):
-                read[number] = tuple(part[places[at]] for part in parts)
+            parts = self.parts_of(self.stored_maps(shard), method, places)
+            for at, place in enumerate(places):
+                read[shard * size + place] = tuple(part[at] for part in parts)
         found = tuple(torch.stack(each) for each in zip(*(read[n] for n in wanted), strict=True))
         found = tuple(each[0] for each in found) if single else found
         return found if len(found) != 1 else found[0]
@@ -430,53 +432,162 @@ class Audit:
             table = self.folder.read_rows(shard).select(["method", "target", "error"])
             columns = (table.column(name).to_pylist() for name in table.column_names)
             mine = [(t, error) for by, t, error in zip(*columns, strict=True) if by == method]
-            parts = self._parts(shard, method)
+            parts = self.parts_of(self.stored_maps(shard), method, slice(None))
             if len(parts) != 1:
                 raise ValueError(f"class_maps must have maps of one input, got {len(parts)}")
             targets = [target for target, _ in mine]
             add_maps(found, targets, [error is None for _, error in mine], parts[0])
         return dict(sorted(found.items(), key=lambda each: -1 if each[0] is None else each[0]))
 
-    def _parts(self, shard: int, method: str) -> tuple[Tensor, ...]:
-        """Return the maps of a shard, one for each input."""
+    def to_xarray(self, methods: str | Sequence[str] | None = None) -> Any:
+        """Return an ``xarray.Dataset`` of the maps, which are read when they are asked for.
+
+        A variable for each method, of several inputs ``method.0``, ``method.1``, ..., has the
+        dimension ``id`` and ``feature``, or ``dim_1``, ``dim_2``, ...; with the method before it
+        where methods differ in size. ``id`` has the coordinates ``target``, ``label`` and
+        ``prediction``, float64 with NaN where one is missing. ``attrs["audit"]`` is the plan, as
+        JSON. Maps of ``top_k`` are 0 elsewhere, those without an answer NaN, bfloat16 becomes
+        float32.
+
+        Parameters
+        ----------
+        methods : str or sequence of str, optional
+            Names of methods. Default: all.
+
+        Raises
+        ------
+        ValueError
+            If there is no such method, no maps were kept, a method has explained nothing, or the
+            audit is not complete.
+        ImportError
+            If xarray is not installed.
+        """
+        return dataset_of(self, methods)
+
+    def to_zarr(self, path: str | Path, methods: str | Sequence[str] | None = None) -> Path:
+        """Write the maps as a Zarr store, which `xarray.open_zarr` reads as `to_xarray` says.
+
+        Parameters
+        ----------
+        path : str or Path
+            A folder that does not exist yet, in one that does. It appears when it is whole.
+        methods : str or sequence of str, optional
+            Names of methods. Default: all.
+
+        Returns
+        -------
+        Path
+            That of the store, in format 2, which all versions of zarr read; a chunk is a shard,
+            or less of it where that has more than 16 million numbers.
+
+        Raises
+        ------
+        ValueError
+            As `to_xarray`, or if there is something at ``path``.
+        FileNotFoundError
+            If there is no folder to write to.
+        ImportError
+            If zarr is not installed.
+
+        Notes
+        -----
+        Holds the maps of a shard as they are stored, and a chunk.
+        """
+        return write_zarr(self, Path(path), methods)
+
+    def to_virelay(
+        self,
+        folder: str | Path,
+        dataset: Any,
+        methods: str | Sequence[str] | None = None,
+        *,
+        label: str | None = None,
+        class_names: Sequence[str] | None = None,
+    ) -> Path:
+        """Write inputs and maps in the layout of ViRelAy, where CoRelAy can analyse them.
+
+        The files are those of ViRelAy's "Database Specification" and "Project File Format", of
+        version 0.6: ``audit.input.h5`` (``data``, ``label``; beside these ``id``, the numbers of
+        the examples), for each method ``METHOD.attribution.h5`` (``index`` into the inputs,
+        ``attribution``, ``label``, ``prediction``) and ``METHOD.project.yaml``, and
+        ``label-map.json``. Examples without an answer are left out. ``label`` of an attribution is
+        the explained class; ``prediction`` is 1 for the predicted class and 0 for others, as an
+        audit keeps no other outputs. Projects name no analyses: those are CoRelAy's.
+
+        Parameters
+        ----------
+        folder : str or Path
+            It must not exist yet, and appears when it is whole.
+        dataset : data set
+            That of the audit, pictures [channels, height, width] with labels.
+        methods : str or sequence of str, optional
+            Names of methods, whose maps have the shape of the inputs. Default: all.
+        label : str, optional
+            As for `audit`.
+        class_names : sequence of str, optional
+            Default: ``"class 0"``, ...
+
+        Returns
+        -------
+        Path
+            That of the folder.
+
+        Raises
+        ------
+        ValueError
+            As `to_xarray`; also if it is another data set, has no labels or no pictures, a map
+            has another shape, or there is something at ``folder``.
+        FileNotFoundError
+            If there is no folder to write to.
+        ImportError
+            If h5py is not installed.
+        """
+        return write_virelay(self, Path(folder), dataset, methods, label, class_names)
+
+    def map_shapes(self, method: str) -> tuple[tuple[int, ...], ...]:
+        """Return the shapes of a method's stored maps of one example, one for each input.
+
+        Raises
+        ------
+        ValueError
+            If there is no such method, no maps were kept, or no example is explained.
+        """
+        check_choice("method", method, self.methods)
+        if self.plan["maps"] is None:
+            raise ValueError("maps must have been kept to be read, got an audit with maps=False")
+        for shard in self._done() if method not in self._shapes else ():
+            shapes = self.stored_maps(shard).shapes_of(method)
+            if shapes:
+                self._shapes[method] = shapes
+                break
+        if method not in self._shapes:
+            raise ValueError(f"{method} must have explained an example, got none")
+        return self._shapes[method]
+
+    def stored_maps(self, shard: int) -> StoredMaps:
+        """Return the maps of a shard as they are stored.
+
+        Raises
+        ------
+        ValueError
+            If the shard is not done, or not as it was written.
+        """
         if not self.folder.mark(shard).is_file():
             raise ValueError(f"out must have shard {shard} done for these examples, got it missing")
-        path = self.folder.maps(shard)
-        if self.folder.read_mark(shard)["files"].get(path.name) != digest_of_file(path):
+        path, mark = self.folder.maps(shard), self.folder.read_mark(shard)
+        if mark["files"].get(path.name) != digest_of_file(path):
             raise ValueError(
                 f"out must hold shards as they were written, got a changed {str(path)!r}"
             )
         tensors, header = self.folder.read_maps(shard)
-        names = [name for name in header["shapes"] if name.rpartition(".")[0] == method]
-        names = names or [name for name in header["shapes"] if name == method]
-        if not names:
-            return self._no_maps(shard, method)
-        return tuple(
-            dense(
-                {
-                    kind: tensors[name + kind]
-                    for kind in ("", ".value", ".index")
-                    if name + kind in tensors
-                },
-                header["shapes"][name],
-            )
-            for name in names
-        )
+        return StoredMaps(tensors, header["shapes"], mark["rows"][1] - mark["rows"][0])
 
-    def _no_maps(self, shard: int, method: str) -> tuple[Tensor, ...]:
-        """Return NaN for a shard without an answer, of the shape that other shards have."""
-        size = int(self.plan["shard_size"])
-        rows = min(size, len(self) - shard * size)
-        for other in self._done():
-            _, header = self.folder.read_maps(other)
-            names = [n for n in header["shapes"] if n == method or n.rpartition(".")[0] == method]
-            if names:
-                dtype = getattr(torch, self.plan["maps"]["dtype"])
-                return tuple(
-                    torch.full((rows, *header["shapes"][name]), torch.nan, dtype=dtype)
-                    for name in names
-                )
-        raise ValueError(f"{method} must have explained an example, got none")
+    def parts_of(
+        self, stored: StoredMaps, method: str, rows: slice | list[int]
+    ) -> tuple[Tensor, ...]:
+        """Return maps of some examples of a shard, by their places in it, one for each input."""
+        dtype = DTYPES[self.plan["maps"]["dtype"]]
+        return stored.parts(method, rows, self.map_shapes(method), dtype)
 
     def _done(self) -> list[int]:
         return [each for each in range(self.n_shards) if self.folder.mark(each).is_file()]
