@@ -24,6 +24,7 @@ ARGUMENTS = 12  # of a function of the package's own; more of them are carried i
 # Public signatures are explicit, so that completion shows what there is to say, and the constructor
 # and `attribute` of an attribution class are captum's or beside captum's: those have no bound.
 PUBLIC_ARGUMENTS = 21
+INNER_ROOMS = ("attribution/visualization",)  # users import from it, as from captum's
 WORST = 3
 
 
@@ -72,7 +73,10 @@ def exported(room: Path) -> set[str]:
     if room.suffix == ".py":
         tree = ast.parse(room.read_text())
         return {node.name for node in tree.body if hasattr(node, "name")}
-    return imported_names(room / "__init__.py") | imported_names(room / "__init__.pyi")
+    inner = [ROOT / "pyxai" / name for name in INNER_ROOMS]
+    places = [room, *(each for each in inner if each.is_relative_to(room))]
+    files = [place / name for place in places for name in ("__init__.py", "__init__.pyi")]
+    return set().union(*map(imported_names, files))
 
 
 def count_arguments(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:

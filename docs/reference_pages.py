@@ -19,6 +19,7 @@ LEFT_OUT = {"pyxai.cli", "pyxai.demo", "pyxai.explain", "pyxai.propagation"}
 FOR_USERS = (
     "pyxai",
     "pyxai.attribution",
+    "pyxai.attribution.visualization",
     "pyxai.taylor",
     "pyxai.decomposition",
     "pyxai.transforms",
@@ -40,6 +41,7 @@ FOR_USERS = (
 def rooms() -> list[str]:
     """Return what users import from, in the order of the reference."""
     found = {"pyxai", *(f"pyxai.{m.name}" for m in pkgutil.iter_modules(pyxai.__path__))}
+    found |= {"pyxai.attribution.visualization"}  # which users of captum import
     public = {name for name in found if not name.startswith("pyxai._")} - LEFT_OUT
     return [each for each in FOR_USERS if each in public] + sorted(public - {*FOR_USERS})
 

@@ -264,6 +264,9 @@ def test_rooms_are_imported_from_below_only_where_a_result_is_shown_or_measured(
                 elif name.endswith("import_module") and "pyxai" in ast.unparse(node.args[0]):
                     hidden.add(module)
     assert found == {
+        ("pyxai.attribution.visualization.images", "plot"),
+        ("pyxai.attribution.visualization.series", "plot"),
+        ("pyxai.attribution.visualization.text", "plot"),
         ("pyxai.decomposition.agglomeration.hierarchy", "metrics"),
         ("pyxai.decomposition.agglomeration.hierarchy", "plot"),
         ("pyxai.transforms.adaptive.wavelet", "plot"),

@@ -14,7 +14,7 @@ from pyxai._inputs import flat_features, format_feature_mask
 if TYPE_CHECKING:
     from pyxai.explanation.result import Explanation
 
-__all__ = ["as_names", "fit_names", "names_of_row", "take_names"]
+__all__ = ["as_names", "fit_names", "has_words", "names_of_row", "take_names"]
 
 
 def as_names(name: str, names: Any) -> list[str] | list[list[str]]:
@@ -85,6 +85,12 @@ def fit_names(
     owners = owners.expand(len(lists), -1)
     found = [_of_groups(row, own, owners) for row, own in zip(lists, owners, strict=True)]
     return found if len(found) > 1 or each else found[0]
+
+
+def has_words(explanation: Explanation) -> bool:
+    """Tell whether each example has names of its own, as the words of a text are."""
+    names: Any = explanation.feature_names
+    return bool(names) and isinstance(names[0], list)
 
 
 def names_of_row(explanation: Explanation) -> list[str] | None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from pyxai._checks import check_int, describe
 from pyxai._extras import optional
 from pyxai._lazy import above
-from pyxai.explanation import file, text
+from pyxai.explanation import file, table, text
 from pyxai.explanation.balance import balance_of, of_each_output
 from pyxai.explanation.checks import check_parts
 from pyxai.explanation.display import as_display_values
@@ -178,6 +178,10 @@ class Explanation:
         """Say in one line what this is."""
         return text.one_line(self)
 
+    def _repr_html_(self) -> str:
+        """Show in a notebook what was done and what came out, texts with coloured words."""
+        return str(above("plot").summary_html(self))
+
     def __str__(self) -> str:
         """Say in a few lines what was done and what came out."""
         return text.summary(self)
@@ -189,7 +193,7 @@ class Explanation:
         ----------
         kind : str, optional
             Name of a function of `pyxai.plot`; default: ``"heatmap"`` for features in two or more
-            dimensions, ``"bar"`` otherwise.
+            dimensions, ``"bar"`` otherwise. ``"text"`` is for words.
         **options
             Passed to that function.
 
@@ -206,8 +210,9 @@ class Explanation:
         if kind is None:
             several = isinstance(self.attributions, tuple)
             kind = "bar" if several or self._tuple(self.attributions)[0].dim() < 3 else "heatmap"
-        if kind not in plot.__all__:
-            known = ", ".join(repr(name) for name in plot.__all__)
+        kinds = [name for name in plot.__all__ if name.islower()]  # functions, no class
+        if kind not in kinds:
+            known = ", ".join(map(repr, kinds))
             raise ValueError(f"kind must be one of {known}, got {kind!r}")
         return getattr(plot, kind)(self, **options)
 
@@ -271,6 +276,33 @@ class Explanation:
         """Return the attributions as an array, or a tuple of arrays; 16-bit floats as float32."""
         arrays = tuple(_array(part) for part in self._tuple(self.attributions))
         return arrays if isinstance(self.attributions, tuple) else arrays[0]
+
+    def to_pandas(self, what: str = "attributions") -> Any:
+        """Return a ``pandas.DataFrame`` with a row for each example.
+
+        Parameters
+        ----------
+        what : str
+            ``"attributions"`` or ``"error"``, with a column for each player, so that rows add up
+            where the method promises it; ``"inputs"`` or ``"display_values"``, with a column for
+            each feature.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns by the names of the features, those of all inputs side by side; where there are
+            none, or others in each example, by their positions. The index is called ``example``;
+            where all outputs were explained, rows are indexed by ``example`` and ``output``.
+            ``attrs`` has method and target.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        ValueError
+            If ``what`` is none of those, or the explanation has no errors or display values.
+        """
+        return table.to_pandas(self, what)
 
     def to_shap(self) -> Any:
         """Return a ``shap.Explanation`` for the plots of that package.

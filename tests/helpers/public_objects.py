@@ -8,6 +8,8 @@ import pkgutil
 
 import pyxai
 
+INNER_ROOMS = {"pyxai.attribution.visualization"}  # below a room, for users as captum's is
+
 
 def public_modules() -> list[str]:
     names = ["pyxai", *(m.name for m in pkgutil.walk_packages(pyxai.__path__, "pyxai."))]
@@ -27,8 +29,12 @@ def own_members(name: str) -> dict[str, object]:
 
 
 def namespaces() -> list[str]:
-    """What a user imports from: the package, and the packages and modules right below it."""
-    return [name for name in public_modules() if name.count(".") < 2 and "__main__" not in name]
+    """What a user imports from: the package, what is right below it, and the inner rooms."""
+    return [
+        name
+        for name in public_modules()
+        if (name.count(".") < 2 and "__main__" not in name) or name in INNER_ROOMS
+    ]
 
 
 def documented_objects() -> list[tuple[str, object]]:

@@ -10,17 +10,11 @@ from torch import Tensor
 from pyxai._checks import check_bool, check_choice, check_number
 from pyxai.plot.axes import new_axes
 from pyxai.plot.maps.grid import Grid, end_of_scale, interpolated, read_grid
+from pyxai.plot.maps.signs import SIGNS
 
 __all__ = ["image"]
 
 _METHODS = ("overlay", "heatmap", "masked", "alpha", "original")
-# How a sign is chosen, which part of the scale it has, and its colours.
-_SIGNS: dict[str, tuple[Any, int, int, str]] = {
-    "all": (lambda values: values, -1, 1, "RdBu_r"),
-    "positive": (lambda values: np.maximum(values, 0), 0, 1, "Reds"),
-    "negative": (lambda values: np.minimum(values, 0), -1, 0, "Blues_r"),
-    "absolute": (np.abs, 0, 1, "Purples"),
-}
 
 
 def image(
@@ -94,7 +88,7 @@ def image(
         If ``explanation`` is neither an explanation nor a tensor nor an array.
     """
     check_choice("method", method, _METHODS)
-    check_choice("sign", sign, tuple(_SIGNS))
+    check_choice("sign", sign, tuple(SIGNS))
     check_bool("colorbar", colorbar)
     if method in ("masked", "alpha") and sign == "all":
         raise ValueError(
@@ -106,7 +100,7 @@ def image(
     grid = read_grid(explanation, image, example, channel, needed or image is not None)
     if needed and grid.image is None:
         raise ValueError(f"image must be given for method {method!r}, got None")
-    choose, low, high, colours = _SIGNS[sign]
+    choose, low, high, colours = SIGNS[sign]
     values = choose(grid.values)
     end = end_of_scale(values, limit, percentile if limit is None else None)
     clipped = bool((values > end).any()), bool((values < -end).any())
@@ -135,8 +129,9 @@ def _draw(
         ax.imshow(grid.grey, cmap="gray")
         # Where little is attributed the image is seen; a root lets faint colours be seen as well.
         alpha = 0.85 * np.sqrt(np.nan_to_num(share)) if alpha is None else alpha
-    if method in ("overlay", "heatmap"):
         return ax.imshow(values, alpha=alpha, **scale)
+    if method == "heatmap":
+        return ax.imshow(values, **scale)
     pixels = _pixels(grid)
     if method == "masked":
         pixels = pixels * np.nan_to_num(share)[..., None]

@@ -14,9 +14,24 @@ __all__ = ["Html", "text_html"]
 
 
 class Html(str):
-    """A piece of a page: notebooks show it, and Jinja2 puts it in without escaping it again."""
+    """A piece of a page: notebooks show it, and Jinja2 puts it in without escaping it again.
+
+    Attributes
+    ----------
+    data : str
+        The same text, as the class of IPython of that name has it.
+    """
 
     __slots__ = ()
+
+    def __new__(cls, text: str) -> Html:
+        """Take text that is HTML already."""
+        return super().__new__(cls, text)
+
+    @property
+    def data(self) -> str:
+        """The text."""
+        return str(self)
 
     def _repr_html_(self) -> str:
         return str(self)

@@ -1,4 +1,3 @@
-import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
@@ -6,15 +5,6 @@ import torch
 import pyxai
 from pyxai import plot
 from pyxai.explanation import Explanation
-
-mpl.use("Agg")
-from matplotlib import pyplot as plt
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 def row(delta=0.0, **fields):

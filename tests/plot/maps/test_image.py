@@ -1,20 +1,9 @@
-import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
 
 from pyxai import plot
 from pyxai.explanation import Explanation
-
-mpl.use("Agg")
-from matplotlib import pyplot as plt
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
 
 X = torch.rand(2, 3, 4, 6, generator=torch.Generator().manual_seed(0))
 VALUES = torch.linspace(-2, 1, 144).reshape(2, 3, 4, 6)

@@ -8,21 +8,11 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 
 from pyxai import plot
 from pyxai.explanation import Explanation
 from pyxai.plot.colours import contrast, ink, shade
-
-mpl.use("Agg")
-from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
 
 WORDS = ["The", "film", "is", "not", "good", "."]
 VALUES = [0.01, 0.2, 0.0, -2.0, 1.0, float("nan")]
