@@ -17,7 +17,7 @@ from pyxai.audit.data import Source
 from pyxai.runner import Shared
 from pyxai.runner.state import modules_of
 
-__all__ = ["digest_of_data", "digest_of_model", "digest_of_plan", "digest_of_text", "spell"]
+__all__ = ["digest_of_data", "digest_of_model", "digest_of_plan", "spell"]
 
 _PROBES = 16  # examples whose content stands for all
 _ADDRESS = re.compile(r"0x[0-9a-f]+")
@@ -45,13 +45,6 @@ class _Digest:
         return self.state.hexdigest()
 
 
-def digest_of_text(text: str) -> str:
-    """Return the hash of a text."""
-    found = _Digest()
-    found.text(text)
-    return found.value
-
-
 def digest_of_data(source: Source, seed: int) -> str:
     """Return a hash of how many examples there are and of the content of some of them."""
     found = _Digest()
@@ -67,7 +60,9 @@ def digest_of_data(source: Source, seed: int) -> str:
 
 def digest_of_plan(plan: Any) -> str:
     """Return what tells a plan from others, also one that was written and read again."""
-    return digest_of_text(json.dumps(plan, sort_keys=True))
+    found = _Digest()
+    found.text(json.dumps(plan, sort_keys=True))
+    return found.value
 
 
 def digest_of_model(model: Callable[..., Any]) -> str:

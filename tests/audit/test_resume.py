@@ -3,6 +3,9 @@
 import errno
 import json
 import os
+import shutil
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -29,12 +32,23 @@ def expected(tmp_path_factory):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills take a system that forks")
-def test_killed_at_random_moments(tmp_path):
+@pytest.mark.parametrize(
+    ("how", "kills", "part_done"),
+    [
+        # Of 40: the machine may be faster than when it was measured.
+        ("moments", 20, 5),
+        # All there are: of each of nine files where it is made, synced and renamed.
+        ("steps", 36, 9),
+        ("workers", 10, 2),  # of 20
+    ],
+)
+def test_killed(tmp_path, how, kills, part_done):
     helper = HELPERS / "audit_kills.py"
-    report = json.loads(program(helper, tmp_path, 20).splitlines()[-1])
+    report = json.loads(program(helper, tmp_path, how, 20).splitlines()[-1])
     assert report["different"] == []
-    assert report["kills"] >= 20  # of 40: the machine may be faster than when it was measured
-    assert report["part_done"] >= 5
+    assert report["left"] == 0
+    assert report["kills"] >= kills
+    assert report["part_done"] >= part_done
 
 
 def test_a_full_disk_stops_with_what_is_done(tmp_path, monkeypatch, expected):
@@ -69,6 +83,27 @@ def test_a_full_disk_stops_with_what_is_done(tmp_path, monkeypatch, expected):
         monkeypatch.setattr(whole.os, "fsync", count)
         assert run(out).complete
         assert files_of(out) == expected
+
+
+def test_a_disk_that_is_too_small(tmp_path):
+    if not can_mount():
+        pytest.skip("a small disk takes the right to mount one")
+    command = ("unshare", "-rm", sys.executable)
+    report = json.loads(program(HELPERS / "audit_disks.py", tmp_path, command=command))
+    kinds = (".parquet", ".safetensors", ".json", "statistics.parquet", "audit.json with checksums")
+    assert report.keys() == {f"ENOSPC {kind}" for kind in kinds} | {"EROFS"}
+
+
+def test_files_that_may_not_be_longer(tmp_path):
+    report = json.loads(program(HELPERS / "audit_disks.py", tmp_path, "limit"))
+    assert {"EFBIG audit.json", "EFBIG .parquet", "EFBIG statistics.parquet"} <= report.keys()
+
+
+def can_mount():
+    if shutil.which("unshare") is None:
+        return False
+    command = ["unshare", "-rm", "mount", "-t", "tmpfs", "none", "/mnt"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def test_a_folder_that_cannot_be_written_to(tmp_path):

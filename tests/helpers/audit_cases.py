@@ -137,11 +137,11 @@ def files_of(out):
     return found
 
 
-def program(*arguments):
+def program(*arguments, command=(sys.executable,)):
     """Run a helper that is a program with one thread, and return what it prints."""
     path = os.pathsep.join([str(HELPERS.parents[1]), str(HELPERS)])
     done = subprocess.run(
-        [sys.executable, *map(str, arguments)],
+        [*command, *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
