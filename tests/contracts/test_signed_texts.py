@@ -8,11 +8,18 @@ from public_calls import CALLS, NET, X
 from torch import nn
 
 from pyxai.explanation.numbers import number, rounding
-
-EFFECTS = (
-    *("harsanyi_dividends", "interaction_indices", "pairwise_terms", "integrated_hessians"),
-    *("taylor_effects", "taylor_jet"),
+from pyxai.taylor.pairs.integrated_hessians import (
+    _ROW_TOLERANCE,
+    IntegratedHessians,
+    _misses_rows,
 )
+
+EFFECTS = {
+    **{key: {} for key in ("harsanyi_dividends", "interaction_indices", "pairwise_terms")},
+    **{key: {} for key in ("integrated_hessians", "taylor_jet", "taylor_effects")},
+    "terms": {"kind": "kappa", "max_order": 2},
+    "orders": {"kind": "order", "max_order": 2},
+}
 WIDE = nn.Sequential(nn.Linear(6, 7), nn.Softplus(), nn.Linear(7, 3)).double().eval()
 CASES = {"few": (NET, X), "many": (WIDE, torch.linspace(-2, 2, 12).double().view(2, 6).sin())}
 
@@ -26,11 +33,38 @@ def unsigned(text):
 @pytest.mark.parametrize("name", EFFECTS)
 def test_the_negative_model_is_printed_alike(name, case):
     net, inputs = CASES[case]
+    call = CALLS.get(name, CALLS["taylor_effects"])
     plain, turned = (
-        str(CALLS[name](model=model, inputs=inputs)) for model in (net, lambda x: -net(x))
+        str(call(model=model, inputs=inputs, **EFFECTS[name])) for model in (net, lambda x: -net(x))
     )
     assert plain != turned
     assert unsigned(plain) == unsigned(turned)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e6, -1e6])
+def test_strengths_and_noise_floors_have_no_sign(shift):
+    plain, turned = (
+        CALLS["harsanyi_dividends"](model=model, inputs=X)
+        for model in (lambda x: NET(x) + shift, lambda x: -NET(x) - shift)
+    )
+    assert torch.equal(plain.noise_floor, turned.noise_floor)
+    assert (plain.noise_floor > 0).all()
+    assert torch.equal(plain.strength_by_size(), turned.strength_by_size())
+    singles = plain.values[:, [1, 2, 4, 8]].abs().sum(1)
+    torch.testing.assert_close(plain.strength_by_size()[:, 1], singles)
+
+
+@pytest.mark.parametrize("gap", [1.0, -1.0])
+@pytest.mark.parametrize("size", [1.0, -1.0])
+def test_rows_that_are_missed_are_so_on_either_side(gap, size):
+    """Of a share of the attributions, whatever signs they have."""
+    for share, missed in ((0.5 * _ROW_TOLERANCE, False), (2 * _ROW_TOLERANCE, True)):
+        attributions = size * torch.tensor([[3.0, 1.0]], dtype=torch.float64)
+        matrix = torch.diag_embed(attributions)
+        matrix[0, 0, 0] -= gap * 4 * share
+        ends = torch.zeros(1, dtype=torch.float64)
+        found = IntegratedHessians(matrix, attributions, ends, ends, "smooth", "", ("a", "b"))
+        assert _misses_rows(found) == missed
 
 
 def test_rounding_is_that_of_the_largest_of_either_sign():

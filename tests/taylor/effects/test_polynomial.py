@@ -50,3 +50,12 @@ def test_exponents_that_do_not_fit():
         Polynomial({(1, 1): 1.0}).taylor_terms(x[:, :2]).term((1, 2))
     with pytest.raises(ValueError, match="exponents of one positive length"):
         Polynomial({(1, 1): 1.0, (2,): 1.0})
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_random_polynomial_is_never_empty(seed):
+    generator = torch.Generator().manual_seed(seed)
+    found = Polynomial.random(3, 2, generator=generator, density=0.0)
+    assert len(found.coefficients) == 1
+    full = Polynomial.random(3, 2, generator=generator, density=1.0)
+    assert len(full.coefficients) == 10  # of degree 0, 1 and 2 in three variables
