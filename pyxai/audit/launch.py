@@ -70,7 +70,11 @@ def audit(
         Each of them, or a pair ``(method, options)``; a dict gives them names of its own.
     metrics : str, callable, or sequence or dict of these
         Names of `pyxai.metrics` (`METRICS` lists them), or functions ``(model, inputs,
-        attributions, *, target)`` of one number for each example; also with options.
+        attributions, *, target)`` of one number for each example; also with options. Information
+        curves have the option ``to_bytes``: the range of inputs that stands for 0 .. 255, a pair of
+        numbers or of sequences with one for each channel, or a function to uint8 pictures.
+        ``"principles"``, of at most 16 players or groups of a ``feature_mask``, has a column for
+        each mark and measure.
     out : str or Path
         Folder. It is made; one that holds another audit is refused.
     target : "prediction", "label", int, tuple, None, or sequence of int

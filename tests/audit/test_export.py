@@ -122,6 +122,10 @@ def test_several_inputs_and_other_sizes(read, tmp_path):
     for method in found.methods:
         for number, part in enumerate(found.maps(method)):
             np.testing.assert_array_equal(shown[f"{method}.{number}"], part)
+    for key in ((3, 1, 0), (slice(1, 4), 0, [1, 0]), ([4, 0], slice(None), 1)):
+        named = dict(zip(("id", "dim_1_1", "dim_2_1"), key, strict=True))
+        expected = found.maps("saliency")[1].numpy()[key[0]][..., key[1], :][..., key[2]]
+        np.testing.assert_array_equal(shown["saliency.1"].isel(**named), expected)
     assert shown["saliency.0"].dims == ("id", "feature_0")
     assert shown["saliency.1"].dims == ("id", "dim_1_1", "dim_2_1")
     net = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 2), torch.nn.Flatten(), torch.nn.Linear(18, 2))
@@ -270,3 +274,18 @@ def test_what_is_no_case_for_virelay_says_why(pictured, found, tmp_path):
     with pytest.raises(ValueError, match=r"for ViRelAy, got \[6\] of saliency"):
         found.to_virelay(tmp_path / "out", rows)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("target", "strategy"),
+    [("label", "true_label"), (2, "2"), ([0, 1, 2] * 3 + [0, 1], "given")],
+)
+def test_virelay_is_told_what_was_explained(tmp_path, target, strategy):
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 3))
+    pictures = make_pictures()
+    found = audit(net, pictures, "saliency", out=tmp_path / "audit", target=target)
+    folder = found.to_virelay(tmp_path / "out", pictures)
+    project = json.loads((folder / "saliency.project.yaml").read_text())["project"]
+    assert project["attributions"]["attribution_strategy"] == strategy
+    with h5py.File(folder / "saliency.attribution.h5") as file:
+        np.testing.assert_array_equal(file["label"], found.rows().target)

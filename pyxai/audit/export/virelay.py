@@ -147,12 +147,12 @@ def _write_maps(file: Any, found: Audit, variable: MapVariable, ids: Any) -> Non
 
 def _project(found: Audit, method: str, shape: tuple[int, ...]) -> dict[str, Any]:
     """Return what is in a project's file."""
-    target = found.plan["target"]
-    strategy = _STRATEGIES.get(target, str(target)) if isinstance(target, str) else str(target)
+    target = found.plan["target"]  # of one for each example, its hash is there
+    strategy = _STRATEGIES.get(str(target), str(target) if isinstance(target, int) else "given")
     return {
         "project": {
             "name": f"{found.folder.path.name}: {method}",
-            "model": f"{found.plan['model']}",
+            "model": found.plan["model"],
             "label_map": _LABELS,
             "dataset": {
                 "name": found.folder.path.name,
