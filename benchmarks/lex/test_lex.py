@@ -6,10 +6,10 @@ import math
 
 import pytest
 import torch
-from _memory import extra_peak_bytes
 from _timing import compare
 from torch import nn
 
+from pyxai._timing import extra_peak_bytes
 from pyxai.imputers import Marginal
 from pyxai.lex import LEX, REBAR, Subset, accumulate, relaxed_top_k, tabular_networks
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
-from pyxai.cli.inputs import TENSOR_FILES, Reading, load_rows
-from pyxai.cli.models import SAFETY, is_place, load_model
+from pyxai.cli.files.inputs import TENSOR_FILES, Reading, load_rows
+from pyxai.cli.files.models import SAFETY, is_place, load_model
 from pyxai.cli.notes import progress_of_parts
-from pyxai.cli.question import add_model
+from pyxai.cli.question import add_model, named_options
 
 __all__ = ["add", "read_data"]
 
@@ -91,8 +90,8 @@ def _audit(options: argparse.Namespace) -> None:
     found = audit.audit(
         _model(options),
         read_data(options.data, options.trust),
-        [_named("--method", text) for text in options.method or ["integrated_gradients"]],
-        [_named("--metric", text) for text in options.metric],
+        [named_options("--method", text) for text in options.method or ["integrated_gradients"]],
+        [named_options("--metric", text) for text in options.metric],
         options.out,
         target=int(options.target) if _is_int(options.target) else options.target,
         label=options.label,
@@ -105,7 +104,7 @@ def _audit(options: argparse.Namespace) -> None:
         shard_size=options.shard_size,
         batch_size=options.batch_size,
         on_error=options.on_error,
-        backend=_named("--backend", options.backend),
+        backend=named_options("--backend", options.backend),
         workers=options.workers,
         threads=options.threads,
         shard=options.shard,
@@ -135,18 +134,6 @@ def read_data(path: Path, trust: bool = False) -> Any:
         # An array gets the dtype of the model.
         return load_rows(path, "data", Reading(trust=trust)).values.numpy()
     return path
-
-
-def _named(flag: str, text: str) -> tuple[str, dict[str, Any]]:
-    """Read a name, and options in JSON after it; lists become tuples, as methods expect."""
-    name, _, rest = text.strip().partition(" ")
-    try:
-        options = json.loads(rest) if rest.strip() else {}
-    except json.JSONDecodeError:
-        options = None
-    if not isinstance(options, dict):
-        raise ValueError(f"{flag} must be NAME or NAME {{JSON}}, got {text!r}")
-    return name, {key: tuple(v) if isinstance(v, list) else v for key, v in options.items()}
 
 
 def _top(text: str) -> int | float:

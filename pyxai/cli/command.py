@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyxai
-from pyxai.cli import audit, demo, explain, methods, report
+from pyxai.cli import audit, bench, demo, explain, methods, report
 from pyxai.cli.notes import FIXED_SIZE, notes_in_one_line
 
 __all__ = ["main"]
@@ -21,7 +21,7 @@ _EPILOG = """\
 `pyxai COMMAND --help` tells more, with examples. Exit codes: 0 all went well, 1 it did not and one
 line on stderr says why, 2 the arguments make no sense, 130 after Ctrl-C.
 """
-VERBS = (demo, methods, explain, audit, report)
+VERBS = (demo, methods, explain, audit, report, bench)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

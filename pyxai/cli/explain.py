@@ -13,9 +13,8 @@ from pyxai import registry
 from pyxai._extras import optional
 from pyxai._files import check_target
 from pyxai._signatures import option_parameters
-from pyxai.cli.models import SAFETY
-from pyxai.cli.notes import progress_shown, tell
-from pyxai.cli.outputs import (
+from pyxai.cli.files.models import SAFETY
+from pyxai.cli.files.outputs import (
     MOST_VALUES,
     PICTURES,
     SAVED,
@@ -24,6 +23,7 @@ from pyxai.cli.outputs import (
     save,
     save_picture,
 )
+from pyxai.cli.notes import progress_shown, tell
 from pyxai.cli.page import page
 from pyxai.cli.question import (
     add_inputs,

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from pyxai import registry
 from pyxai._checks import describe
-from pyxai.cli.inputs import INPUTS, TENSOR_FILES, Reading, Rows, load_rows, load_tensor
-from pyxai.cli.models import MODELS, first_layer, load_model, sizes_taken
+from pyxai.cli.files.inputs import INPUTS, TENSOR_FILES, Reading, Rows, load_rows, load_tensor
+from pyxai.cli.files.models import MODELS, first_layer, load_model, sizes_taken
+from pyxai.cli.files.tables import Columns
 from pyxai.cli.notes import FIXED_SIZE
-from pyxai.cli.tables import Columns
 from pyxai.runner import EveryOutput, Runner
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "explained",
     "largest_output",
     "layer_named",
+    "named_options",
     "option_of",
     "read_baselines",
     "read_model",
@@ -42,9 +43,9 @@ _OWN_OPTIONS = {
 }
 
 
-def add_model(parser: argparse.ArgumentParser) -> None:
+def add_model(parser: argparse.ArgumentParser, needed: bool = True) -> None:
     """Add the arguments that say which model."""
-    parser.add_argument("model", help=MODELS)
+    parser.add_argument("model", nargs=None if needed else "?", help=MODELS)
     parser.add_argument(
         "--weights",
         type=Path,
@@ -56,10 +57,11 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_inputs(parser: argparse.ArgumentParser) -> None:
+def add_inputs(parser: argparse.ArgumentParser, needed: bool = True) -> None:
     """Add the arguments that say which rows."""
     parser.add_argument(
         "inputs",
+        nargs=None if needed else "?",
         type=Path,
         help=f"{INPUTS}: tensors with one row per example, tables with names in the first line, "
         "or a picture, whose channels go from 0 to 1",
@@ -181,6 +183,18 @@ def layer_named(model: Any, name: str) -> nn.Module:
         kept = "none, being an exported program" if sizes_taken(model) is not None else kept
         raise ValueError(f"layer must name a layer of the model, got {name!r}; it has {kept}")
     return known[name]
+
+
+def named_options(flag: str, text: str) -> tuple[str, dict[str, Any]]:
+    """Read a name, and options in JSON after it; lists become tuples, as methods expect."""
+    name, _, rest = text.strip().partition(" ")
+    try:
+        options = json.loads(rest) if rest.strip() else {}
+    except json.JSONDecodeError:
+        options = None
+    if not isinstance(options, dict):
+        raise ValueError(f"{flag} must be NAME or NAME {{JSON}}, got {text!r}")
+    return name, {key: tuple(v) if isinstance(v, list) else v for key, v in options.items()}
 
 
 def _reading(options: argparse.Namespace, model: Any) -> Reading:

@@ -18,7 +18,7 @@ from torch import nn
 
 import pyxai
 from pyxai import cli
-from pyxai.cli.inputs import load_inputs
+from pyxai.cli.files.inputs import load_inputs
 
 ROOT = Path(__file__).parents[2]
 

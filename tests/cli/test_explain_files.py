@@ -19,9 +19,9 @@ from safetensors.torch import save_file
 
 import pyxai
 from pyxai.cli import main
-from pyxai.cli.inputs import load_inputs
-from pyxai.cli.models import load_model
-from pyxai.cli.outputs import as_json
+from pyxai.cli.files.inputs import load_inputs
+from pyxai.cli.files.models import load_model
+from pyxai.cli.files.outputs import as_json
 
 TABLE = "name,age,height,weight,pulse\nAnn,3,1.5,-2,0.5\nBob,1,0.5,2,1.5\n"
 

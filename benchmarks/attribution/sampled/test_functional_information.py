@@ -9,11 +9,11 @@ import pytest
 import torch
 from _digits import trained
 from _floor import bare_gradients, best_of
-from _memory import extra_peak_bytes
 from _timing import compare
 from torch import nn
 
 from pyxai import metrics
+from pyxai._timing import extra_peak_bytes
 from pyxai.attribution import FunctionalInformation
 from pyxai.covariance import DenseCovariance, SampleCovariance
 

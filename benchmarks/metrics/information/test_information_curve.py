@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from _timing import compare, time_call
+from _timing import compare
 from sklearn.datasets import load_sample_image
 from threadpoolctl import threadpool_limits
 
+from pyxai._timing import time_call
 from pyxai.metrics import InformationCurves, random_pixel_masks
 from pyxai.metrics.information.information_curve import THRESHOLDS
 

@@ -242,6 +242,11 @@ class GradCam(LayerGradCam):
             Mode of `interpolate` by which the map gets the size of the input: ``"bilinear"`` for
             images.
 
+        Returns
+        -------
+        Tensor or tuple of Tensor, shape [batch, 1 or channels, *positions]
+            As `LayerGradCam.attribute`, in output units; with ``upsample`` of the input's positions.
+
         Raises
         ------
         ValueError

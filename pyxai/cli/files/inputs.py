@@ -14,8 +14,8 @@ from torch import Tensor
 
 from pyxai._checks import check_real
 from pyxai._extras import optional
-from pyxai.cli.models import unpickled
-from pyxai.cli.tables import ANY, Columns, read_table
+from pyxai.cli.files.models import unpickled
+from pyxai.cli.files.tables import ANY, Columns, read_table
 from pyxai.runner.arrays import tensor_of
 
 __all__ = ["INPUTS", "TENSOR_FILES", "Reading", "Rows", "load_inputs", "load_rows", "load_tensor"]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+
+from pyxai._timing.turns import Candidate
 
 __all__ = ["extra_peak_bytes"]
 
 
-def extra_peak_bytes(run: Callable[[], Any]) -> int | None:
+def extra_peak_bytes(run: Candidate) -> int | None:
     """Run once and return by how much the process grew at most; None where Linux does not tell."""
     status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
     try:

@@ -1,0 +1,144 @@
+"""`pyxai bench`: rows are counted, results of captum looked at, ratios taken in turns."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+from cli_models import NETS
+from torch import nn
+
+from pyxai._timing import best_size, extra_peak_bytes, interleave, median_ratio
+from pyxai.cli import main
+from pyxai.cli.bench.measure import Case, bare_sizes, measure
+from pyxai.cli.bench.peer import captum_calls
+
+QUICK = ["--seconds", "0.01"]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, rows, exported):
+    (tmp_path / "nets.py").write_text(NETS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [each for each in sys.path if each])
+    sys.modules.pop("nets", None)
+    yield tmp_path
+    sys.modules.pop("nets", None)
+
+
+def test_rows_are_those_that_the_method_asks_for(folder, capsys):
+    words = ["bench", "nets:make", "inputs.npy", *QUICK, "--json", "--baselines", "0"]
+    for each in ('integrated_gradients {"n_steps": 7}', "feature_ablation", "saliency", "lrp"):
+        words += ["--method", each]
+    assert main(words) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["rows"], found["shape"]) == (5, [4])
+    steps, ablation, saliency, traced = found["methods"]
+    assert (steps["outputs"], steps["gradients"]) == (0, 5 * 7)
+    assert (ablation["outputs"], ablation["gradients"]) == (5 * (4 + 1), 0)
+    assert (saliency["outputs"], saliency["gradients"]) == (0, 5)
+    assert (traced["outputs"], traced["gradients"]) == (None, None)
+    for each in found["methods"]:
+        assert each["seconds"] > 0
+        assert each["of_the_bare_model"] > 0
+        assert each["of_peer"] == {}
+
+
+def test_the_table_names_all_methods_and_the_peer(folder, capsys):
+    words = ["bench", "model.pt2", "inputs.npy", *QUICK, "--against", "captum"]
+    words += ["--method", "feature_ablation", "--method", "guided_ig"]
+    assert main(words) == 0
+    said = capsys.readouterr()
+    lines = said.out.splitlines()
+    assert lines[0].startswith("5 rows of [4], torch ")
+    assert lines[1].split()[:5] == ["method", "ms", "outputs", "gradients", "peak"]
+    assert "captum, defaults" in lines[1]
+    assert "captum, best batch" in lines[1]
+    ablation, guided = lines[2].split(), lines[3].split()
+    assert (ablation[0], ablation[2:4]) == ("feature_ablation", ["25", "0"])
+    assert len(ablation) == len(guided) + 2
+    assert lines[4] == "guided_ig: captum has no such method"
+    assert "measuring feature_ablation" in said.err
+
+
+def test_without_a_model_the_machine_is_measured(capsys):
+    assert main(["bench", *QUICK, "--method", "saliency", "--quiet"]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("32 rows of [128], torch ")
+    assert not said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "text"),
+    [
+        (["nets:make"], 1, "inputs must be given for a model, got none"),
+        (["--method", "salience"], 1, "did you mean 'saliency'"),
+        (["--method", "saliency {1}"], 1, "--method must be NAME or NAME {JSON}"),
+        (["--seconds", "0"], 2, "must be positive, got 0"),
+        (["--against", "shap"], 2, "invalid choice: 'shap'"),
+    ],
+)
+def test_what_makes_no_sense(words, status, text, folder, capsys):
+    try:
+        found = main(["bench", *words])
+    except SystemExit as stop:
+        found = stop.code
+    assert found == status
+    assert text in capsys.readouterr().err
+
+
+def case_of(name, model=None, **options):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)).eval()
+    return Case.of(model or net, torch.randn(6, 4), name, 1, options)
+
+
+def test_results_that_differ_from_those_of_captum_are_not_compared(monkeypatch):
+    captum = importlib.import_module("captum.attr")
+    calls, note = captum_calls(case_of("saliency"))
+    assert (list(calls), note) == (["captum, defaults"], "")
+    calls, note = captum_calls(case_of("gradient_shap", baselines=torch.zeros(2, 4)))
+    assert (list(calls), note) == (["captum, defaults"], "")  # equal but for the draws
+    right = captum.Saliency.attribute
+    monkeypatch.setattr(captum.Saliency, "attribute", lambda *a, **more: right(*a, **more) + 0.5)
+    calls, note = captum_calls(case_of("saliency"))
+    assert (calls, note) == ({}, "captum gives something else, by up to 0.5")
+    assert captum_calls(case_of("shapley_values")) == ({}, "not compared with captum")
+    calls, note = captum_calls(case_of("integrated_gradients", tolerance=0.1))
+    assert calls == {}
+    assert "unexpected keyword argument 'tolerance'" in note
+
+
+def test_the_bare_model_is_as_fast_as_it_can_be_and_left_as_found():
+    case = case_of("integrated_gradients", n_steps=4)
+    weight = case.model[0].weight
+    weight.grad = torch.ones_like(weight)
+    found = measure(case, bare_sizes(case.inputs, None), 0.01)
+    assert weight.requires_grad
+    assert torch.equal(weight.grad, torch.ones_like(weight))
+    assert found.rounds >= 1
+    rows, sizes = bare_sizes(case.inputs, None)
+    assert len(rows) == max(sizes) == 1024
+    assert torch.equal(rows[6:12], case.inputs)
+    assert bare_sizes(case.inputs, 6) == (case.inputs, (6,))
+    large = torch.zeros(1, 2**25)  # of which few rows fit into memory
+    assert len(bare_sizes(large, None)[0]) == 2
+
+
+def test_turns_and_sizes():
+    order = []
+    taken = interleave({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, rounds=2)
+    assert order == ["a", "b"] * 4  # two rounds to warm up
+    assert [len(row) for row in taken.values()] == [2, 2]
+    assert median_ratio([2.0, 3.0, 40.0], [1.0, 1.0, 10.0]) == 3.0
+    slept = best_size(lambda size: lambda: sum(range(100_000 * size)), (5, 1, 9), rounds=3)
+    assert slept == 1
+
+
+def test_the_peak_of_memory_is_seen():
+    held = extra_peak_bytes(lambda: np.ones(2**22) * 2)
+    assert held is None or held >= 2**25
