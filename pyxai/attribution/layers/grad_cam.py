@@ -245,7 +245,7 @@ class GradCam(LayerGradCam):
         Returns
         -------
         Tensor or tuple of Tensor, shape [batch, 1 or channels, *positions]
-            As `LayerGradCam.attribute`, in output units; with ``upsample`` of the input's positions.
+            As `LayerGradCam.attribute`; with ``upsample`` of the positions of the input.
 
         Raises
         ------
