@@ -1,7 +1,7 @@
 """Explain whole data sets: shards in files, resumed after a crash, by one process or by many.
 
 May import metrics, data sets, methods and what is below. Start with `launch`; a shard is made in
-`shard`, from what `job` plans; `results` reads what is there.
+`shard`, from what `job` plans; `results` reads what is there, `export` hands it to other tools.
 """
 
 from __future__ import annotations

@@ -40,12 +40,12 @@ def leaderboard_of(
     ways = _directions(found.plan["metrics"], metrics, better)
     if by is not None:
         check_choice("by", by, ("target",))
-    failed = found.by_method("error")
+    failed = found.shards.by_method("error")
     groups: dict[Any, Any] = {None: np.ones(len(failed), bool)}
     if by is not None:
-        targets = found.by_method("target")[:, 0]
+        targets = found.shards.by_method("target")[:, 0]
         groups = {int(each): targets == each for each in np.unique(targets[~np.isnan(targets)])}
-    columns = columns_of(ways, found.by_method, failed, groups)
+    columns = columns_of(ways, found.shards.by_method, failed, groups)
     frame = pandas.DataFrame(columns)
     frame.columns = pandas.MultiIndex.from_tuples(columns, names=["column", "statistic"])
     for name, statistic in columns:

@@ -11,17 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_choice, check_int, describe
+from pyxai._checks import check_choice, check_int
 from pyxai._extras import optional
+from pyxai.audit.done_shards import DoneShards
 from pyxai.audit.export import dataset_of, write_virelay, write_zarr
 from pyxai.audit.identity import digest_of_plan
 from pyxai.audit.job import read_plan
 from pyxai.audit.leaderboard import leaderboard_of
-from pyxai.audit.maps import DTYPES, StoredMaps
 from pyxai.audit.statistics import ClassMaps, add_maps, statistics_of
 from pyxai.audit.storage import (
     Folder,
-    digest_of_file,
     parquet_of,
     pyarrow,
     said_of_disk,
@@ -110,15 +109,16 @@ class Audit:
     plan : dict
         What was asked: hashes of data set and model, methods and metrics with their options, seed,
         versions.
+    shards : DoneShards
+        What is there, shard by shard, for those who write readers.
     """
 
     def __init__(self, folder: Folder, plan: dict[str, Any]) -> None:
-        self.folder, self.plan = folder, plan
-        self._shapes: dict[str, tuple[tuple[int, ...], ...]] = {}  # of maps, by method
+        self.folder, self.plan, self.shards = folder, plan, DoneShards(folder, plan)
 
     def __repr__(self) -> str:
         """Say in one line what this is."""
-        done = len(self._done())
+        done = len(self.shards.numbers())
         return (
             f"Audit({str(self.folder.path)!r}, {len(self)} examples, methods "
             f"{', '.join(self.methods)}, {done} of {self.n_shards} shard(s) done)"
@@ -131,7 +131,7 @@ class Audit:
     @property
     def methods(self) -> tuple[str, ...]:
         """Names of the methods."""
-        return tuple(each["name"] for each in self.plan["methods"])
+        return self.shards.methods
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -147,12 +147,12 @@ class Audit:
     @property
     def n_shards(self) -> int:
         """How many shards there are."""
-        return -(-len(self) // int(self.plan["shard_size"]))
+        return self.shards.count
 
     @property
     def complete(self) -> bool:
         """Whether all shards are done."""
-        return len(self._done()) == self.n_shards
+        return len(self.shards.numbers()) == self.n_shards
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[Any]:
         """Yield the rows of each shard that is done, as pyarrow tables, in the order of examples.
@@ -171,9 +171,8 @@ class Audit:
         ValueError
             If there is no such column, or a file is not as it was written.
         """
-        for shard in self._done():
-            table = self.folder.read_rows(shard)
-            table = table.append_column("seconds", [self._seconds(shard, table)])
+        for shard, table in self.shards.rows():
+            table = table.append_column("seconds", [self.shards.seconds(shard, table)])
             for name in columns or ():
                 check_choice("columns", name, table.column_names)
             yield table.select(list(columns)) if columns is not None else table
@@ -233,38 +232,16 @@ class Audit:
         check_choice("method", method, self.methods)
         parts: dict[str, list[Any]] = {name: [] for name in (*self.columns, "target", "failed")}
         compute = pyarrow().compute
-        for shard in self._done():
-            table = self.folder.read_rows(shard)
-            table = table.filter(compute.equal(table.column("method"), method))
+        for _, table in self.shards.rows():
+            mine = table.filter(compute.equal(table.column("method"), method))
             for name in self.columns:
-                values = table.column(name).to_numpy(zero_copy_only=False)
+                values = mine.column(name).to_numpy(zero_copy_only=False)
                 parts[name].append(np.asarray(values, np.float64))
-            target = compute.fill_null(table.column("target"), -1)
+            target = compute.fill_null(mine.column("target"), -1)
             parts["target"].append(target.to_numpy())
-            failed = compute.is_valid(table.column("error"))
+            failed = compute.is_valid(mine.column("error"))
             parts["failed"].append(failed.to_numpy(zero_copy_only=False))
         return {name: np.concatenate(each) for name, each in parts.items() if each}
-
-    def by_method(self, column: str) -> Any:
-        """Return a column as an array [n_examples, n_methods]; of errors whether there is one.
-
-        Raises
-        ------
-        ValueError
-            If no shard is done, or a file is not as it was written.
-        """
-        done = self._done()
-        if not done:
-            raise ValueError(f"out must have a shard that is done, got none in {self.folder.path}")
-        parts = []
-        for shard in done:
-            values = self.folder.read_rows(shard).column(column)
-            if column == "error":
-                values = pyarrow().compute.is_valid(values)
-            values = values.to_numpy(zero_copy_only=False)
-            values = values if column == "error" else np.asarray(values, np.float64)
-            parts.append(values.reshape(-1, len(self.methods)))
-        return np.concatenate(parts)
 
     def maps(self, method: str, ids: int | Iterable[int] | None = None) -> Any:
         """Return the stored attributions of examples by a method.
@@ -294,14 +271,14 @@ class Audit:
         single = isinstance(ids, int)
         asked: Any = range(len(self)) if ids is None else [ids] if single else ids
         wanted = [check_int("ids", each, minimum=0) for each in asked]
-        size = int(self.plan["shard_size"])
+        size = self.shards.size
         for number in wanted:
             if number >= len(self):
                 raise ValueError(f"ids must be less than {len(self)}, got {number}")
         read: dict[int, tuple[Tensor, ...]] = {}
         for shard in sorted({number // size for number in wanted}):
             places = [number - shard * size for number in wanted if number // size == shard]
-            parts = self.parts_of(self.stored_maps(shard), method, places)
+            parts = self.shards.parts_of(self.shards.stored_maps(shard), method, places)
             for at, place in enumerate(places):
                 read[shard * size + place] = tuple(part[at] for part in parts)
         found = tuple(torch.stack(each) for each in zip(*(read[n] for n in wanted), strict=True))
@@ -428,11 +405,11 @@ class Audit:
         """
         check_choice("method", method, self.methods)
         found: dict[int | None, ClassMaps] = {}
-        for shard in self._done():
-            table = self.folder.read_rows(shard).select(["method", "target", "error"])
+        for shard, rows in self.shards.rows():
+            table = rows.select(["method", "target", "error"])
             columns = (table.column(name).to_pylist() for name in table.column_names)
             mine = [(t, error) for by, t, error in zip(*columns, strict=True) if by == method]
-            parts = self.parts_of(self.stored_maps(shard), method, slice(None))
+            parts = self.shards.parts_of(self.shards.stored_maps(shard), method, slice(None))
             if len(parts) != 1:
                 raise ValueError(f"class_maps must have maps of one input, got {len(parts)}")
             targets = [target for target, _ in mine]
@@ -543,63 +520,3 @@ class Audit:
             If h5py is not installed.
         """
         return write_virelay(self, Path(folder), dataset, methods, label, class_names)
-
-    def map_shapes(self, method: str) -> tuple[tuple[int, ...], ...]:
-        """Return the shapes of a method's stored maps of one example, one for each input.
-
-        Raises
-        ------
-        ValueError
-            If there is no such method, no maps were kept, or no example is explained.
-        """
-        check_choice("method", method, self.methods)
-        if self.plan["maps"] is None:
-            raise ValueError("maps must have been kept to be read, got an audit with maps=False")
-        for shard in self._done() if method not in self._shapes else ():
-            shapes = self.stored_maps(shard).shapes_of(method)
-            if shapes:
-                self._shapes[method] = shapes
-                break
-        if method not in self._shapes:
-            raise ValueError(f"{method} must have explained an example, got none")
-        return self._shapes[method]
-
-    def stored_maps(self, shard: int) -> StoredMaps:
-        """Return the maps of a shard as they are stored.
-
-        Raises
-        ------
-        ValueError
-            If the shard is not done, or not as it was written.
-        """
-        if not self.folder.mark(shard).is_file():
-            raise ValueError(f"out must have shard {shard} done for these examples, got it missing")
-        path, mark = self.folder.maps(shard), self.folder.read_mark(shard)
-        if mark["files"].get(path.name) != digest_of_file(path):
-            raise ValueError(
-                f"out must hold shards as they were written, got a changed {str(path)!r}"
-            )
-        tensors, header = self.folder.read_maps(shard)
-        return StoredMaps(tensors, header["shapes"], mark["rows"][1] - mark["rows"][0])
-
-    def parts_of(
-        self, stored: StoredMaps, method: str, rows: slice | list[int]
-    ) -> tuple[Tensor, ...]:
-        """Return maps of some examples of a shard, by their places in it, one for each input."""
-        dtype = DTYPES[self.plan["maps"]["dtype"]]
-        return stored.parts(method, rows, self.map_shapes(method), dtype)
-
-    def _done(self) -> list[int]:
-        return [each for each in range(self.n_shards) if self.folder.mark(each).is_file()]
-
-    def _seconds(self, shard: int, table: Any) -> Any:
-        """Return the seconds of each row of a shard; the clock is no part of the rows."""
-        mark, batch = self.folder.read_mark(shard), int(self.plan["batch_size"])
-        if "seconds" not in mark:
-            raise ValueError(f"out must hold whole marks, got {describe(mark)} for shard {shard}")
-        spent, first = mark["seconds"], mark["rows"][0]
-        numbers, methods = (table.column(name).to_pylist() for name in ("id", "method"))
-        return pyarrow().array(
-            [spent[by][(n - first) // batch] for n, by in zip(numbers, methods, strict=True)],
-            pyarrow().float64(),
-        )

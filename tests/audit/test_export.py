@@ -12,6 +12,7 @@ import zarr
 from audit_cases import Rows, make_labels, make_net, make_rows
 
 from pyxai.audit import audit, load, prepare, run_shard
+from pyxai.audit.done_shards import DoneShards
 from pyxai.audit.export import zarr_store
 
 METHODS = ["saliency", ("integrated_gradients", {"n_steps": 3})]
@@ -83,9 +84,9 @@ def test_selections_are_those_of_arrays(found, read):
 
 
 def test_only_what_is_asked_for_is_read(found, monkeypatch):
-    read, real = [], type(found).stored_maps
+    read, real = [], DoneShards.stored_maps
     monkeypatch.setattr(
-        type(found), "stored_maps", lambda self, shard: read.append(shard) or real(self, shard)
+        DoneShards, "stored_maps", lambda self, shard: read.append(shard) or real(self, shard)
     )
     fresh = load(found.folder.path)
     data = fresh.to_xarray("saliency")
@@ -96,9 +97,9 @@ def test_only_what_is_asked_for_is_read(found, monkeypatch):
 
 
 def test_a_store_is_written_shard_by_shard(found, monkeypatch, tmp_path):
-    read, real = [], type(found).stored_maps
+    read, real = [], DoneShards.stored_maps
     monkeypatch.setattr(
-        type(found), "stored_maps", lambda self, shard: read.append(shard) or real(self, shard)
+        DoneShards, "stored_maps", lambda self, shard: read.append(shard) or real(self, shard)
     )
     load(found.folder.path).to_zarr(tmp_path / "a")
     assert read == [0, 0, 0, 1, 2, 3, 4]  # two of them for the shapes of two methods
@@ -160,14 +161,14 @@ def test_a_store_is_whole_or_not_there(pictured, tmp_path, monkeypatch, export):
         export(pictured, tmp_path / "taken")
     with pytest.raises(FileNotFoundError, match="must be in a folder that exists"):
         export(pictured, tmp_path / "no" / "where")
-    real = type(pictured).stored_maps
+    real = DoneShards.stored_maps
 
     def torn(self, shard):
         if shard == 1:
             raise OSError("no space left")
         return real(self, shard)
 
-    monkeypatch.setattr(type(pictured), "stored_maps", torn)
+    monkeypatch.setattr(DoneShards, "stored_maps", torn)
     with pytest.raises(OSError, match="no space left"):
         export(load(pictured.folder.path), tmp_path / "new")
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]

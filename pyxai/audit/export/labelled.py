@@ -50,7 +50,7 @@ def variables(found: Audit, methods: str | Sequence[str] | None) -> list[MapVari
     sizes: dict[str, int] = {}
     listed = []
     for method in dict.fromkeys(names):
-        shapes = found.map_shapes(method)
+        shapes = found.shards.map_shapes(method)
         for number, shape in enumerate(shapes):
             end = f"_{number}" if len(shapes) > 1 else ""
             dims = [f"dim_{axis}{end}" for axis in range(1, len(shape) + 1)]
@@ -71,7 +71,7 @@ def coordinates_of(found: Audit) -> dict[str, Any]:
     """Return the coordinates of the examples of a complete audit, as arrays."""
     coordinates: dict[str, Any] = {"id": np.arange(len(found))}
     for name in ("target", "label", "prediction"):
-        values = found.by_method(name)[:, 0]  # the same by all methods
+        values = found.shards.by_method(name)[:, 0]  # the same by all methods
         whole = name != "label" and not np.isnan(values).any()
         coordinates[name] = values.astype(np.int64) if whole else values
     return coordinates
@@ -136,10 +136,10 @@ def _lazy_array() -> Any:
 def _maps_of(found: Audit, variable: MapVariable, numbers: Any) -> Any:
     """Return the maps of examples by their numbers, in any order: each shard is read once."""
     values = np.empty((len(numbers), *variable.shape[1:]), variable.dtype)
-    size = int(found.plan["shard_size"])
+    size = found.shards.size
     for shard in np.unique(numbers // size).tolist():
         mine = np.flatnonzero(numbers // size == shard)
         places = (numbers[mine] - shard * size).tolist()
-        parts = found.parts_of(found.stored_maps(shard), variable.method, places)
+        parts = found.shards.parts_of(found.shards.stored_maps(shard), variable.method, places)
         values[mine] = array_of(parts[variable.number])
     return values

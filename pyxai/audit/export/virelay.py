@@ -49,9 +49,9 @@ def write_virelay(
                 "maps must have the shape of the inputs, [channels, height, width], for ViRelAy, "
                 f"got {list(each.shape[1:])} of {each.name} for inputs {list(shape)}"
             )
-    failed = found.by_method("error")
+    failed = found.shards.by_method("error")
     facts = coordinates_of(found)
-    kept = np.flatnonzero(~np.isnan(found.by_method("output")[:, 0]))
+    kept = np.flatnonzero(~np.isnan(found.shards.by_method("output")[:, 0]))
     kinds = ("label", "target", "prediction")
     classes = {name: _classes(name, facts[name][kept]) for name in kinds}
     names = _class_names(class_names, 1 + max(int(each.max()) for each in classes.values()))
@@ -135,13 +135,13 @@ def _write_maps(file: Any, found: Audit, variable: MapVariable, ids: Any) -> Non
     data = file.create_dataset(
         "attribution", shape, np.float32, chunks=(1, *shape[1:]), fillvalue=np.nan
     )
-    size = int(found.plan["shard_size"])
+    size = found.shards.size
     for shard in np.unique(ids // size).tolist():
-        stored = found.stored_maps(shard)
+        stored = found.shards.stored_maps(shard)
         mine = np.flatnonzero(ids // size == shard)
         for at in np.array_split(mine, -(-len(mine) // _ROWS)):
             places = (ids[at] - shard * size).tolist()
-            part = found.parts_of(stored, variable.method, places)[variable.number]
+            part = found.shards.parts_of(stored, variable.method, places)[variable.number]
             data[at[0] : at[-1] + 1] = array_of(part.float())
 
 

@@ -27,7 +27,7 @@ def write_zarr(found: Audit, path: Path, methods: str | Sequence[str] | None) ->
     with optional("to_zarr needs", "zarr>=2.18", "zarr"):
         zarr = importlib.import_module("zarr")
     listed = variables(found, methods)
-    size = int(found.plan["shard_size"])
+    size = found.shards.size
     with whole_folder(path) as folder:
         # Only version 3 can write another format than 2.
         later = int(zarr.__version__.split(".")[0]) > 2
@@ -48,12 +48,12 @@ def write_zarr(found: Audit, path: Path, methods: str | Sequence[str] | None) ->
                 group, each.name, each.shape, chunks, each.dtype, each.dims
             )
         for shard in range(found.n_shards):
-            stored = found.stored_maps(shard)
+            stored = found.shards.stored_maps(shard)
             for each in listed:
                 step = steps[each.name]
                 for start in range(0, stored.rows, step):
                     rows = slice(start, min(start + step, stored.rows))
-                    part = found.parts_of(stored, each.method, rows)[each.number]
+                    part = found.shards.parts_of(stored, each.method, rows)[each.number]
                     first = shard * size + start
                     arrays[each.name][first : first + len(part)] = array_of(part)
         zarr.consolidate_metadata(str(folder), **({"zarr_format": 2} if later else {}))
