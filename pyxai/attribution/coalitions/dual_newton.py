@@ -119,7 +119,7 @@ def _next_point(
             break  # a whole step within one quadratic piece ends at its minimum
         gradient = residuals - outputs + _times(design, shrunk)
         kept = signs.any(0)
-        active = design[:, :, kept] * signs[:, None, kept].abs()
+        active = design[:, :, kept] * signs[:, None, kept]  # squared below
         hessian = eye + step[:, :, None] * (active @ active.transpose(1, 2))
         solved = torch.linalg.solve_ex(hessian, gradient.unsqueeze(-1)).result
         move = -solved.squeeze(-1)
