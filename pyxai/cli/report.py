@@ -6,14 +6,21 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from pyxai import report as pages
 from pyxai._files import check_target
 from pyxai.cli.audit import read_data
 from pyxai.cli.page import page
 from pyxai.explanation import Explanation
-from pyxai.report import Report
 
 __all__ = ["add"]
 
+_EPILOG = """\
+examples:
+  pyxai explain model.pt2 inputs.npy --save why.safetensors
+  pyxai report why.safetensors --out why.html
+  pyxai audit model.pt2 inputs.npy --out audit --metric insertion --method deep_lift
+  pyxai report audit --dataset inputs.npy
+"""
 _OF_AUDITS = ("dataset", "label", "feature_names", "class_names")
 
 
@@ -22,7 +29,8 @@ def add(verbs: Any) -> None:
     report = verbs.add_parser(
         "report",
         help="make a page of an audit, or of a saved explanation",
-        description="One HTML file that loads nothing from anywhere.",
+        description="Write one HTML file that loads nothing from anywhere.",
+        epilog=_EPILOG,
     )
     report.add_argument(
         "what",
@@ -47,6 +55,9 @@ def add(verbs: Any) -> None:
         "--feature-names", metavar="A,B,...", help="(default: those of the data)"
     )
     of_audits.add_argument("--class-names", metavar="A,B,...", help="(default: those of the data)")
+    of_audits.add_argument(
+        "--trust", action="store_true", help="unpickle files, which runs code that is in them"
+    )
     report.set_defaults(run=_report)
 
 
@@ -64,12 +75,10 @@ def _report(options: argparse.Namespace) -> None:
     print(f"wrote {made.write(out)}")
 
 
-def _of_audit(options: argparse.Namespace) -> Report:
-    from pyxai.report.audit import of_audit  # the room and what it needs are for audits alone
-
-    return of_audit(
+def _of_audit(options: argparse.Namespace) -> pages.Report:
+    return pages.of_audit(
         options.what,
-        None if options.dataset is None else read_data(options.dataset),
+        None if options.dataset is None else read_data(options.dataset, options.trust),
         label=options.label,
         feature_names=_names(options.feature_names),
         class_names=_names(options.class_names),

@@ -82,7 +82,7 @@ def cell_of(value: object) -> Cell:
     if isinstance(value, Signed):
         return Cell(value.text, "number", signed=50 * min(1.0, max(-1.0, value.share)))
     if isinstance(value, Shade):
-        return Cell(value.text, "shade", shade=60 * min(1.0, max(0.0, value.share)))
+        return Cell(value.text, "shade", shade=50 * min(1.0, max(0.0, value.share)))
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return Cell(format_number(value), "number")
     text = str(value)

@@ -15,7 +15,8 @@ from scipy.stats import spearmanr
 from small_audits import digits_audit
 
 from pyxai.audit import audit, load
-from pyxai.report.audit import of_audit, sample, survey
+from pyxai.report import of_audit
+from pyxai.report.audit import sample, survey
 from pyxai.report.audit.gather import gathered
 from pyxai.report.audit.names import Data
 
@@ -209,12 +210,18 @@ def test_pages_of_audits_without_maps_and_of_one_output_and_of_several_inputs(tm
     rows = make_rows(8)
     plain = audit(make_net(), rows, METHODS, out=tmp_path / "plain", maps=False)
     assert "<h4>" not in of_audit(plain, rows).to_html()
-    one = audit(make_net(classes=1), rows, METHODS, out=tmp_path / "one", target=0)
+    rows[2, 3] = torch.nan
+    one = audit(lambda x: x.square().sum(1), rows, METHODS, out=tmp_path / "one", target=None)
     assert "What they show on average" in words_of(of_audit(one, rows))
+    means = gathered(one, Data()).sample.means["saliency"][None]
+    assert means.count == 7
+    expected = one.maps("saliency")[[n for n in range(8) if n != 2]].double().mean(0)
+    torch.testing.assert_close(means.mean, expected)
 
     def two(first, second):
         return first.sum(1) * second.sum(1)
 
+    rows = make_rows(8)
     both = audit(two, (rows, rows + 1), METHODS[:1], out=tmp_path / "two", target=None)
     assert "feature 11" in words_of(of_audit(both, (rows, rows + 1)))
     assert load(tmp_path / "two").complete

@@ -11,8 +11,7 @@ from small_audits import digits_audit
 
 import pyxai
 from pyxai.cli.page import page as page_of
-from pyxai.report import Report
-from pyxai.report.audit import of_audit
+from pyxai.report import Report, of_audit
 from pyxai.report.records import Column, records
 
 NUMBERS = [10.0, 9.0, None, 100.0, -1.0, 2e-7, float("inf"), 0.5, None, 1.0]

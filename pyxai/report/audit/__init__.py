@@ -2,9 +2,3 @@
 
 May import `pyxai.audit` and the parts of pages. Start with `page`.
 """
-
-from __future__ import annotations
-
-from pyxai.report.audit.page import of_audit
-
-__all__ = ["of_audit"]

@@ -34,7 +34,7 @@ def section(report: Report, found: Found) -> None:
     if planar:
         part.text(
             "Red speaks for the explained output, blue against it. Each map has its own scale: "
-            "compare patterns, not strengths."
+            "compare patterns, not strengths. What has no sign, such as saliency, is red alone."
         )
     for title, said, ranked in kinds:
         inside = part.heading(title)

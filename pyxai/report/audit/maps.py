@@ -32,8 +32,7 @@ def agreement(report: Report, found: Found, sample: Sample) -> None:
     for number, method in enumerate(found.audit.methods):
         values = sample.correlations[number].tolist()
         cells = [
-            None if math.isnan(value) else Shade(f"{100 * value:.0f}", abs(value))
-            for value in values
+            None if math.isnan(value) else Shade(f"{100 * value:.0f}", value) for value in values
         ]
         rows.append((f"{number + 1}  {words(method)}", *cells))
     section.table(

@@ -78,7 +78,9 @@ def spread(report: Report, found: Found) -> None:
         "Line: from 5 to 95 % of the examples. Box: the middle half. Mark: the median.",
     )
     for name, by_class in found.spreads.items():
-        section.heading(words(name)).text(" ".join(_described(found, name)))
+        section.heading(words(name))
+        if name not in found.board:  # else it is described there
+            section.text(" ".join(_described(found, name)))
         axis = _axis(_ends(by_class.values()), name)
         if name == "output":  # of the model: the same for all methods that have an answer
             whole = max(by_class[None].values(), key=lambda spread: spread.count)
@@ -144,6 +146,8 @@ def _described(found: Found, name: str) -> list[str]:
     }.get(name)
     if text is None and plan is not None and isinstance(plan["is"], str):
         text = (inspect.getdoc(getattr(metrics, plan["is"], None)) or "").partition("\n")[0]
+        text = text.removeprefix("Return ")
+        text = text[:1].upper() + text[1:]
     way = found.better.get(name)
     said = [] if way is None else [f"Better is {BETTER[way]}."]
     return [text, *said] if text else said
