@@ -44,7 +44,7 @@ examples:
   pyxai explain model.pt2 inputs.npy
   pyxai explain model.pt2 patients.csv --drop name,city --target 1 --plot why.png
   pyxai explain nets:make patients.csv --drop name,city --weights trained.safetensors --rows 1
-  pyxai explain nets:Look photo.png --method occlusion --option sliding_window_shapes=[3,4,4]
+  pyxai explain nets:Look photo.png --method occlusion --option sliding_window_shapes=3,4,4
   pyxai explain model.pt2 inputs.npy --method kernel_shap --save why.csv --json
 
 `pyxai methods` lists the methods, `pyxai methods NAME` the options of one.
@@ -75,7 +75,7 @@ def add(verbs: Any) -> None:
         default=[],
         metavar="NAME=VALUE",
         help="argument of the method, its value in JSON, a file with a tensor or the name of a "
-        "layer: n_steps=20, sliding_window_shapes=[1,3,3], feature_mask=patches.npy, layer=conv2",
+        "layer: n_steps=20, sliding_window_shapes=1,3,3, feature_mask=patches.npy, layer=conv2",
     )
     explain.add_argument(
         "--feature-names", metavar="A,B,...", help="(default: the columns of a table)"

@@ -39,7 +39,7 @@ _BASELINES = {
 }
 _COMMANDS = {"distribution": " --baselines background.npy", "required": " --baselines 0"}
 # For examples: what must be given to some methods.
-_SHELL = {"layer": "0", "sliding_window_shapes": "[2]"}
+_SHELL = {"layer": "0", "sliding_window_shapes": "2,"}
 _PYTHON = {"layer": "model[0]", "sliding_window_shapes": "(2,)"}
 # Arguments that the command line gives in other ways, or that only Python can.
 _GIVEN = frozenset(

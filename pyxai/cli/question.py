@@ -116,11 +116,14 @@ def option_of(text: str, trust: bool = False) -> tuple[str, Any]:
         )
     if Path(value).suffix.lower() in TENSOR_FILES:
         return name, load_tensor(Path(value), name, trust)
-    try:
-        read = json.loads(value)
-    except json.JSONDecodeError:
-        read = value  # a word
-    return name, tuple(read) if isinstance(read, list) else read
+    # Shells have a use of their own for brackets, so that 3,4,4 serves too, and 3, for one.
+    for text in (value, f"[{value.rstrip(',')}]"):
+        try:
+            read = json.loads(text)
+        except json.JSONDecodeError:
+            continue
+        return name, tuple(read) if isinstance(read, list) else read
+    return name, value  # a word
 
 
 def read_baselines(options: argparse.Namespace, model: Any, rows: Rows) -> float | Tensor:

@@ -14,7 +14,7 @@ from torch import nn
 
 from pyxai._timing import best_size, extra_peak_bytes, interleave, median_ratio
 from pyxai.cli import main
-from pyxai.cli.bench.measure import Case, bare_sizes, measure
+from pyxai.cli.bench.measure import Case, _bare, measure
 from pyxai.cli.bench.peer import captum_calls
 
 QUICK = ["--seconds", "0.01"]
@@ -117,16 +117,30 @@ def test_the_bare_model_is_as_fast_as_it_can_be_and_left_as_found():
     case = case_of("integrated_gradients", n_steps=4)
     weight = case.model[0].weight
     weight.grad = torch.ones_like(weight)
-    found = measure(case, bare_sizes(case.inputs, None), 0.01)
+    found = measure(case, 0.01)
     assert weight.requires_grad
     assert torch.equal(weight.grad, torch.ones_like(weight))
     assert found.rounds >= 1
-    rows, sizes = bare_sizes(case.inputs, None)
-    assert len(rows) == max(sizes) == 1024
-    assert torch.equal(rows[6:12], case.inputs)
-    assert bare_sizes(case.inputs, 6) == (case.inputs, (6,))
-    large = torch.zeros(1, 2**25)  # of which few rows fit into memory
-    assert len(bare_sizes(large, None)[0]) == 2
+
+
+def test_the_bare_model_runs_as_many_rows_as_the_method():
+    case = case_of("saliency")
+    seen = []
+
+    def make(model, rows, size):
+        seen.append((len(rows), size))
+        assert torch.equal(rows[:6], case.inputs[: len(rows)])
+        return lambda: None
+
+    assert _bare(make, case, 3, None)[1] == 1.0
+    assert set(seen) == {(3, 1), (3, 3)}
+    seen.clear()
+    assert _bare(make, case, 4096, None)[1] == 4.0  # times what 1024 rows take
+    assert {rows for rows, _ in seen} == {1024}
+    assert {size for _, size in seen} == {16, 64, 256, 1024}
+    seen.clear()
+    assert _bare(make, case, 60, 6)[1] == 10.0
+    assert seen == [(6, 6)]
 
 
 def test_turns_and_sizes():

@@ -19,6 +19,7 @@ from torch import nn
 import pyxai
 from pyxai import cli
 from pyxai.cli.files.inputs import load_inputs
+from pyxai.cli.question import option_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -141,6 +142,14 @@ def test_options_and_baselines_reach_the_method(exported, model, inputs, tmp_pat
         )
         found = pyxai.Explanation.load(saved).attributions
         torch.testing.assert_close(found, expected.attributions)
+
+
+@pytest.mark.parametrize("text", ["[2]", "2,", "[2,]", "3"])
+def test_options_are_json_or_numbers_with_commas(text):
+    found = option_of(f"sliding_window_shapes={text}")[1]
+    assert found == {"[2]": (2,), "2,": (2,), "[2,]": "[2,]", "3": 3}[text]
+    assert option_of("n=1,2.5")[1] == (1, 2.5)
+    assert option_of("rule=gamma")[1] == "gamma"
 
 
 def test_lists_are_given_as_tuples(exported, rows, capsys):

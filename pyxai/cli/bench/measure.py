@@ -23,7 +23,7 @@ from pyxai._timing import (
     time_call,
 )
 
-__all__ = ["Case", "Measured", "bare_sizes", "measure"]
+__all__ = ["Case", "Measured", "measure"]
 
 _CPU = torch.device("cpu")
 _ROWS = 1024  # of the bare model that are timed; what more rows take follows
@@ -108,21 +108,11 @@ class _Counting(nn.Module):
         self.backwards += len(gradient)
 
 
-def bare_sizes(inputs: Tensor, fixed: int | None) -> tuple[Tensor, tuple[int, ...]]:
-    """Return rows for the bare model, and the sizes of batches to try; a program may have one."""
-    count = max(1, min(_ROWS, _BYTES // max(inputs[0].nbytes, 1)))
-    if fixed is not None:
-        return inputs, (fixed,)
-    rows = inputs[torch.arange(count) % len(inputs)]
-    # Much smaller ones take the most time to try, and are never the best.
-    return rows, tuple(size for size in _SIZES if count <= 64 * size <= 64 * count)
-
-
 def measure(
     case: Case,
-    bare: tuple[Tensor, tuple[int, ...]],
     seconds: float,
     peers: dict[str, Candidate] | None = None,
+    fixed: int | None = None,
 ) -> Measured:
     """Time a method and the bare model in turns, for about so many seconds.
 
@@ -130,12 +120,12 @@ def measure(
     ----------
     case : Case
         The method.
-    bare : tuple
-        As `bare_sizes` makes it.
     seconds : float
         How long to measure.
     peers : dict of str to callable, optional
         What to compare with, beside the bare model.
+    fixed : int, optional
+        The one size of a batch that the model takes.
     """
     run, rows = case.call(), len(case.inputs)
     outputs, gradients = _rows_of(case)
@@ -148,8 +138,7 @@ def measure(
         ("outputs", "gradients"), asked, (bare_outputs, bare_gradients), strict=True
     ):
         if number:
-            candidates[kind] = _fastest(make, case.model, bare)
-            shares[kind] = number / len(bare[0])
+            candidates[kind], shares[kind] = _bare(make, case, number, fixed)
     once = sum(time_call(each, _CPU).wall for each in candidates.values())
     rounds = max(1, min(_MOST_ROUNDS, int(seconds / max(once, 1e-9))))
     taken = interleave(candidates, rounds=rounds, warm_up=1 if rounds > 1 else 0)
@@ -167,12 +156,22 @@ def measure(
     )
 
 
-def _fastest(
-    make: Callable[[Any, Tensor, int], Candidate], model: Any, bare: tuple[Tensor, tuple[int, ...]]
-) -> Candidate:
-    """Return the call of the bare model whose batches have the best of the sizes."""
-    rows, sizes = bare
-    return make(model, rows, best_size(lambda size: make(model, rows, size), sizes, rounds=2))
+def _bare(
+    make: Callable[[Any, Tensor, int], Candidate], case: Case, number: int, fixed: int | None
+) -> tuple[Candidate, float]:
+    """Return the bare model on as many rows, or a part of them, and how many parts there are.
+
+    Batches have the best of the usual sizes, or the one that a program was exported for.
+    """
+    inputs = case.inputs
+    count = max(1, min(number, _ROWS, _BYTES // max(inputs[0].nbytes, 1)))
+    if fixed is not None:
+        return make(case.model, inputs, fixed), number / len(inputs)
+    rows = inputs[torch.arange(count) % len(inputs)]
+    # Much smaller batches take the most time to try, and are never the best.
+    sizes = {min(size, count) for size in _SIZES if count <= 64 * size}
+    size = best_size(lambda size: make(case.model, rows, size), sorted(sizes), rounds=2)
+    return make(case.model, rows, size), number / count
 
 
 def _rows_of(case: Case) -> tuple[int | None, int | None]:

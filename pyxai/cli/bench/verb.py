@@ -14,7 +14,7 @@ from torch import nn
 
 import pyxai
 from pyxai import registry
-from pyxai.cli.bench.measure import Case, Measured, bare_sizes, measure
+from pyxai.cli.bench.measure import Case, Measured, measure
 from pyxai.cli.bench.peer import captum_calls
 from pyxai.cli.files.inputs import Rows
 from pyxai.cli.files.models import SAFETY, sizes_taken
@@ -95,7 +95,7 @@ def _bench(options: argparse.Namespace) -> None:
     if target is None:
         target = explained(rows, model, lambda: largest_output(model, rows))
     sizes = sizes_taken(model)
-    bare = bare_sizes(rows.values, None if sizes is None else sizes[0])
+    fixed = None if sizes is None else sizes[0]
     found = []
     for (name, given), method in zip(wanted, methods, strict=True):
         tell(f"measuring {name}", options.quiet or options.json)
@@ -106,7 +106,7 @@ def _bench(options: argparse.Namespace) -> None:
             more["layer"] = layer_named(model, str(more["layer"]))
         case = Case.of(model, rows.values, name, target, more)
         peers, note = captum_calls(case) if options.against else ({}, "")
-        found.append(dataclasses.replace(measure(case, bare, options.seconds, peers), note=note))
+        found.append(dataclasses.replace(measure(case, options.seconds, peers, fixed), note=note))
     if options.json:
         listed = [dataclasses.asdict(each) for each in found]
         print(json.dumps({**_machine(rows), "methods": listed}))
