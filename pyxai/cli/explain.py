@@ -81,7 +81,10 @@ def add(verbs: Any) -> None:
         "--feature-names", metavar="A,B,...", help="(default: the columns of a table)"
     )
     explain.add_argument(
-        "--plot", type=Path, metavar="FILE", help=f"draw it: {', '.join(PICTURES)}"
+        "--plot",
+        type=Path,
+        metavar="FILE",
+        help=f"draw it: pictures as maps, one row as bars, more as a swarm ({', '.join(PICTURES)})",
     )
     explain.add_argument(
         "--save",

@@ -349,6 +349,24 @@ def test_pictures_are_written(suffix, start, folder, said):
     assert (folder / f"map{suffix}").read_bytes().startswith(start)
 
 
+def test_the_plot_fits_what_is_drawn(folder, said, monkeypatch):
+    np.save("x.npy", np.random.default_rng(0).normal(size=(5, 4)))
+    Image.fromarray(pixels(8, 6, 3)).save("photo.png")
+    drawn = []
+    plot = pyxai.Explanation.plot
+    monkeypatch.setattr(
+        pyxai.Explanation, "plot", lambda self, kind: drawn.append(kind) or plot(self, kind)
+    )
+    for words in (
+        ("nets:make", "x.npy"),
+        ("nets:make", "x.npy", "--rows", "1"),
+        ("nets:make", "x.npy", "--rows", "1", "--method", "saliency"),
+        ("nets:Bright", "photo.png"),
+    ):
+        said(*words, "--plot", "why.png")
+    assert drawn == ["beeswarm", "waterfall", "bar", None]
+
+
 def test_json_says_all_and_nothing_else_is_printed(folder, said, capsys):
     (folder / "rows.csv").write_text(TABLE)
     words = ("nets:make", "rows.csv", "--drop", "name", "--json", "--save", "e.safetensors")

@@ -44,15 +44,24 @@ def save(explanation: Explanation, path: Path) -> Path:
 def save_picture(explanation: Explanation, path: Path) -> Path:
     """Draw an explanation and write the picture in the format that the name of the file says.
 
-    A picture is drawn under its attributions; a row of features as bars, several rows as bars of
-    the mean absolute attribution.
+    Pictures and what else has axes are drawn as maps; several rows of features as a swarm; one
+    row as bars, which lead from the base value to the output where the attributions add up.
     """
-    axes = explanation.plot()
+    axes = explanation.plot(_kind(explanation))
     figure = np.ravel(axes)[0].figure
     drawn = io.BytesIO()
     figure.savefig(drawn, format=path.suffix.lower()[1:], dpi=150, bbox_inches="tight")
     _write(path, drawn.getvalue())
     return path
+
+
+def _kind(explanation: Explanation) -> str | None:
+    values, delta = explanation.attributions, explanation.convergence_delta
+    if isinstance(values, tuple) or values.dim() > 2:
+        return None  # what results choose themselves
+    if len(explanation) > 1:
+        return "beeswarm"
+    return "bar" if delta is None or delta.shape != (1,) else "waterfall"
 
 
 def as_json(explanation: Explanation) -> str:
