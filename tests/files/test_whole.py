@@ -190,6 +190,7 @@ def test_a_loaded_file_may_change(tmp_path):
 
 WRITES = re.compile(
     r"write_text|write_bytes|open\([^)]*[\"'][wax]|save_file|torch\.save|np\.save|savefig|NamedTemp"
+    r"|File\(.*\"w|mode=\"w"
 )
 
 
@@ -200,7 +201,16 @@ def test_nothing_else_in_the_package_writes_files():
         for line in path.read_text(encoding="utf-8").splitlines()
         if WRITES.search(line)
     }
-    # A picture is written into memory; two sentences speak of torch's function.
-    allowed = {"_files/whole.py", "report/pictures.py", "cli/files.py"}
+    allowed = {
+        "_files/whole.py",
+        # Into memory.
+        *("report/pictures.py", "plot/summary_html.py", "cli/files/outputs.py"),
+        # Sentences that speak of torch's function.
+        "cli/files/models.py",
+        # What Linux shows as a file.
+        "_timing/memory.py",
+        # Into a folder that appears when it is whole.
+        *("audit/export/virelay.py", "audit/export/zarr_store.py"),
+    }
     assert found.keys() <= allowed, found
     assert "_files/whole.py" in found
