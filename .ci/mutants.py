@@ -80,9 +80,7 @@ def measure(folder: Path, files: list[str], jobs: int) -> None:
         options = ["--maxfail=1000", "--timeout=1000", f"--junitxml={folder / str(number)}.xml"]
         options += ["--cov=pyxai", "--cov-context=test", "--cov-report="]
         data = str(folder / f"coverage.{number}")
-        status, output = run_tests(tree, parts[number], 20_000, *options, COVERAGE_FILE=data)
-        if status not in (0, 1, NO_TESTS):  # 1: some failed, which is no matter here
-            raise SystemExit(f"mutants: the tests under coverage broke off\n{output[-2000:]}")
+        run_tests(tree, parts[number], 10_000, *options, COVERAGE_FILE=data)
 
     with ThreadPoolExecutor(min(jobs, len(parts))) as pool:
         list(pool.map(run, [number for number in range(len(parts)) if parts[number]]))

@@ -19,6 +19,48 @@ from pyxai.attribution.gradients.saliency import Saliency as Saliency
 from pyxai.attribution.layers.grad_cam import GradCam as GradCam
 from pyxai.attribution.layers.grad_cam import LayerGradCam as LayerGradCam
 from pyxai.attribution.layers.guided_grad_cam import GuidedGradCam as GuidedGradCam
+from pyxai.attribution.layers.internal_influence import InternalInfluence as InternalInfluence
+from pyxai.attribution.layers.layer_activation import LayerActivation as LayerActivation
+from pyxai.attribution.layers.layer_conductance import LayerConductance as LayerConductance
+from pyxai.attribution.layers.layer_deep_lift import LayerDeepLift as LayerDeepLift
+from pyxai.attribution.layers.layer_deep_lift_shap import LayerDeepLiftShap as LayerDeepLiftShap
+from pyxai.attribution.layers.layer_feature_ablation import (
+    LayerFeatureAblation as LayerFeatureAblation,
+)
+from pyxai.attribution.layers.layer_feature_permutation import (
+    LayerFeaturePermutation as LayerFeaturePermutation,
+)
+from pyxai.attribution.layers.layer_gradient_shap import LayerGradientShap as LayerGradientShap
+from pyxai.attribution.layers.layer_gradient_x_activation import (
+    LayerGradientXActivation as LayerGradientXActivation,
+)
+from pyxai.attribution.layers.layer_integrated_gradients import (
+    LayerIntegratedGradients as LayerIntegratedGradients,
+)
+from pyxai.attribution.layers.layer_lrp import LayerLRP as LayerLRP
+from pyxai.attribution.layers.neurons.neuron_conductance import (
+    NeuronConductance as NeuronConductance,
+)
+from pyxai.attribution.layers.neurons.neuron_deconvolution import (
+    NeuronDeconvolution as NeuronDeconvolution,
+)
+from pyxai.attribution.layers.neurons.neuron_deep_lift import NeuronDeepLift as NeuronDeepLift
+from pyxai.attribution.layers.neurons.neuron_deep_lift_shap import (
+    NeuronDeepLiftShap as NeuronDeepLiftShap,
+)
+from pyxai.attribution.layers.neurons.neuron_feature_ablation import (
+    NeuronFeatureAblation as NeuronFeatureAblation,
+)
+from pyxai.attribution.layers.neurons.neuron_gradient import NeuronGradient as NeuronGradient
+from pyxai.attribution.layers.neurons.neuron_gradient_shap import (
+    NeuronGradientShap as NeuronGradientShap,
+)
+from pyxai.attribution.layers.neurons.neuron_guided_backprop import (
+    NeuronGuidedBackprop as NeuronGuidedBackprop,
+)
+from pyxai.attribution.layers.neurons.neuron_integrated_gradients import (
+    NeuronIntegratedGradients as NeuronIntegratedGradients,
+)
 from pyxai.attribution.paths.blur_ig import BlurIG as BlurIG
 from pyxai.attribution.paths.greedy_pig import GreedyPIG as GreedyPIG
 from pyxai.attribution.paths.guided_ig import GuidedIG as GuidedIG
@@ -39,3 +81,4 @@ from pyxai.methods.base import Attribution as Attribution
 from pyxai.methods.base import GradientAttribution as GradientAttribution
 from pyxai.methods.base import PerturbationAttribution as PerturbationAttribution
 from pyxai.methods.layer import LayerAttribution as LayerAttribution
+from pyxai.methods.neuron import NeuronAttribution as NeuronAttribution

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,19 +10,20 @@ from torch import Tensor, nn
 
 from pyxai._checks import check_choice, check_int, describe
 from pyxai._inputs import format_inputs
-from pyxai.attribution.layers.layer_probe import LayerProbe
-from pyxai.attribution.layers.token_layouts import Layout, as_maps, check_layout, warn_of_tokens
+from pyxai.attribution.layers.cuts.grad_kwargs import check_grad_kwargs
+from pyxai.attribution.layers.cuts.layer_probe import LayerProbe
+from pyxai.attribution.layers.cuts.token_layouts import (
+    Layout,
+    as_maps,
+    check_layout,
+    warn_of_tokens,
+)
 from pyxai.methods.layer import LayerAttribution
 from pyxai.methods.store import register
 from pyxai.runner import Runner
 from pyxai.runner.arguments import as_arguments
 
 __all__ = ["GradCam", "LayerGradCam"]
-
-# Arguments of `torch.autograd.grad` that do not change what gradients the runner takes, and those
-# that do unless they are off.
-_IDLE = ("retain_graph", "allow_unused", "materialize_grads")
-_OFF = ("create_graph", "is_grads_batched", "grad_outputs")
 
 
 @register(
@@ -130,22 +131,21 @@ class LayerGradCam(LayerAttribution):
         NotImplementedError
             If ``grad_kwargs`` ask for something else, as a graph of the gradients is.
         """
-        _check_grad_kwargs(grad_kwargs)
+        check_grad_kwargs(grad_kwargs)
         if internal_batch_size is not None:
             check_int("internal_batch_size", internal_batch_size, minimum=1)
         check_layout("reshape_transform", reshape_transform)
         values, _ = format_inputs(inputs)
         probe = LayerProbe(self.forward_func, self.layer, attribute_to_layer_input, len(values))
         arguments = (*values, *as_arguments(additional_forward_args))
-        with probe.attached():
-            probe.measure(values[0].shape[0], arguments)
-            runner = Runner(
-                probe,
-                target=target,
-                additional_forward_args=arguments,
-                max_rows=internal_batch_size,
-            )
-            activations, gradients = probe.run(runner, values[0].shape[0])
+        probe.measure(values[0].shape[0], arguments)
+        runner = Runner(
+            probe,
+            target=target,
+            additional_forward_args=arguments,
+            max_rows=internal_batch_size,
+        )
+        activations, gradients = probe.run(runner, values[0].shape[0])
         maps = []
         for activation, gradient in zip(activations, gradients, strict=True):
             wide = torch.promote_types(gradient.dtype, torch.float32)
@@ -276,19 +276,6 @@ class GradCam(LayerGradCam):
                 f"got it for {describe(result)}"
             )
         return self.interpolate(result, tuple(alike[0].shape[2:]), upsample)
-
-
-def _check_grad_kwargs(given: Any) -> None:
-    """Raise unless arguments of `torch.autograd.grad` leave the gradients as they are."""
-    if given is None:
-        return
-    if not isinstance(given, Mapping):
-        raise TypeError(f"grad_kwargs must be a mapping or None, got {describe(given)}")
-    for name, value in given.items():
-        if name not in _IDLE and not (name in _OFF and not value):
-            raise NotImplementedError(
-                f"grad_kwargs must be among {', '.join(_IDLE)}, got {name}={value!r}"
-            )
 
 
 def _is_convolution(module: nn.Module) -> bool:

@@ -11,8 +11,8 @@ from pyxai._checks import check_choice, describe
 from pyxai._errors import warn
 from pyxai._inputs import format_inputs, restore_form
 from pyxai.attribution.gradients.guided_backprop import GuidedBackprop
+from pyxai.attribution.layers.cuts.token_layouts import Layout
 from pyxai.attribution.layers.grad_cam import LayerGradCam
-from pyxai.attribution.layers.token_layouts import Layout
 from pyxai.methods.base import GradientAttribution
 from pyxai.methods.layer import LayerAttribution
 from pyxai.methods.store import register

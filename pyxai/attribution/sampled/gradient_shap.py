@@ -16,7 +16,7 @@ from pyxai.methods.base import GradientAttribution, warn_if_infinite
 from pyxai.methods.store import register
 from pyxai.runner.mixing import per_output
 
-__all__ = ["GradientShap"]
+__all__ = ["GradientShap", "format_stdevs", "rows_to_draw_from"]
 
 
 @register(
@@ -158,12 +158,14 @@ class GradientShap(GradientAttribution):
             If the tolerance is not reached.
         """
         values, is_tuple = format_inputs(inputs, gradients=True)
-        background = format_background(_call(baselines, inputs), values, name="baselines")
+        background = format_background(
+            rows_to_draw_from(baselines, inputs), values, name="baselines"
+        )
         sampled = SampledGradients(
             values,
             background,
             n_samples,
-            _format_stdevs(stdevs, len(values)),
+            format_stdevs(stdevs, len(values)),
             seed,
             name_examples(example_ids, values),
             self._multiply_by_inputs,
@@ -195,8 +197,14 @@ class GradientShap(GradientAttribution):
         return result[0] if len(result) == 1 else tuple(result)
 
 
-def _call(baselines: Any, inputs: Any) -> Any:
-    """Return the baselines that a callable gives, as captum does."""
+def rows_to_draw_from(baselines: Any, inputs: Any) -> Any:
+    """Return the baselines that a callable gives, as captum does.
+
+    Raises
+    ------
+    TypeError
+        If they are neither tensors nor a callable.
+    """
     if isinstance(baselines, Tensor) or not callable(baselines):
         if baselines is None or isinstance(baselines, (int, float)):
             raise TypeError(
@@ -210,7 +218,16 @@ def _call(baselines: Any, inputs: Any) -> Any:
     return baselines(inputs)
 
 
-def _format_stdevs(stdevs: Any, n_inputs: int) -> tuple[float, ...]:
+def format_stdevs(stdevs: Any, n_inputs: int) -> tuple[float, ...]:
+    """Return one standard deviation for each input.
+
+    Raises
+    ------
+    ValueError
+        If there is another number of them, or one is negative or infinite.
+    TypeError
+        If one is no number.
+    """
     given = tuple(stdevs) if isinstance(stdevs, (tuple, list)) else (stdevs,) * n_inputs
     if len(given) != n_inputs:
         raise ValueError(

@@ -42,7 +42,7 @@ class SampledGradients:
         check_int("seed", self.seed, minimum=0)
         n_background = self.background[0].shape[0]
         unit = self._uniform(_BASELINE)
-        self._chosen = (unit * n_background).long().clamp(max=n_background - 1)
+        self.chosen = (unit * n_background).long().clamp(max=n_background - 1)
         self._nodes = self._uniform(_FRACTION)  # t
         # Starts in the dtype of the ends: with noise both are kept in float32 at least.
         self._tables = tuple(
@@ -85,11 +85,11 @@ class SampledGradients:
 
     def _start(self, index: int, examples: slice, repeats: slice) -> Tensor:
         """Return baselines, [examples, repeats, *feat]."""
-        return self._tables[index][self._chosen[examples, repeats]]
+        return self._tables[index][self.chosen[examples, repeats]]
 
     def _points(self, examples: slice, repeats: slice) -> tuple[Tensor, ...]:
         nodes = self._nodes[examples, repeats].reshape(1, -1)
-        rows = self._chosen[examples, repeats].flatten()
+        rows = self.chosen[examples, repeats].flatten()
         points, ends = [], []
         for index, value in enumerate(self.inputs):
             end = self._end(index, examples, repeats)
@@ -133,7 +133,7 @@ class SampledGradients:
         def consume(examples: slice, repeats: slice, grads: tuple[Tensor, ...]) -> None:
             assert self._built is not None
             assert self._built[:2] == (examples, repeats)
-            n_examples, n_repeats = self._chosen[examples, repeats].shape
+            n_examples, n_repeats = self.chosen[examples, repeats].shape
             weights = torch.ones(n_repeats, dtype=torch.float64, device=device)
             for index, end in enumerate(self._built[2]):
                 grad = grads[index].to(end.dtype)
@@ -144,7 +144,7 @@ class SampledGradients:
                     weights,
                     inputs=end if times else None,
                     baselines=self._tables[index] if times else None,
-                    rows=self._chosen[examples, repeats] if times else None,
+                    rows=self.chosen[examples, repeats] if times else None,
                     order=1 + errors,
                     example_major=True,
                 )
@@ -168,6 +168,15 @@ class SampledGradients:
         end = end.to(wide)
         step = torch.sub(end if end.dim() == start.dim() else end.unsqueeze(1), start, out=start)
         return flat_features(step.mul_(grad), 2).sum(2)
+
+    def pair(self, draw: int) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], Tensor]:
+        """Return the ends and starts of one draw, [batch, *feat] each, and t, [batch]."""
+        every, one = slice(0, self.inputs[0].shape[0]), slice(draw, draw + 1)
+        ends, starts = (
+            tuple(part(i, every, one)[:, 0].to(v.dtype) for i, v in enumerate(self.inputs))
+            for part in (self._expanded_end, self._start)
+        )
+        return ends, starts, self._nodes[:, draw]
 
     def differences(self, runner: Runner) -> Tensor:
         """Return ``f(x + noise) - f(b)`` of each draw, [batch, n_samples]."""

@@ -127,8 +127,8 @@ def test_arguments_of_autograd_that_change_nothing_are_taken():
 
 def test_layers_that_do_not_fit_are_named():
     net, x = small_net(), images()
-    with pytest.raises(TypeError, match="layer must be a module, got 'conv'"):
-        LayerGradCam(net, "conv")
+    with pytest.raises(TypeError, match="layer must be a module or the name of one, got 7"):
+        LayerGradCam(net, 7)
     with pytest.raises(ValueError, match=r"layer must be run exactly .*, got 0 runs of Linear"):
         LayerGradCam(net, nn.Linear(1, 1)).attribute(x, target=0)
     twice = Twice()
@@ -139,7 +139,9 @@ def test_layers_that_do_not_fit_are_named():
     with pytest.raises(ValueError, match="upsample must be one of 'nearest'"):
         GradCam(net).attribute(x, 0, upsample="cubic")
     tokens = Tokens()
-    with pytest.raises(TypeError, match="layer must give floating point tensors, got a tuple"):
+    with pytest.raises(
+        TypeError, match="layer must give a tensor or a flat tuple of tensors, got a tuple"
+    ):
         LayerGradCam(tokens, tokens.lstm).attribute(torch.ones(2, 5, 3), target=0)
 
 

@@ -60,8 +60,8 @@ def test_bad_input_is_named():
     net = make_net()
     with pytest.raises(ValueError, match="interpolate_mode must be one of 'nearest'"):
         GuidedGradCam(net, net[3]).attribute(images(), 0, interpolate_mode="best")
-    with pytest.raises(TypeError, match="layer must be a module"):
-        GuidedGradCam(net, "3")
+    with pytest.raises(TypeError, match="layer must be a module or the name of one, got 3"):
+        GuidedGradCam(net, 3)
     with pytest.raises(ValueError, match="inputs must have 2 dimensions like the map"):
         GuidedGradCam(net, net[6]).attribute(images(), 0)
 

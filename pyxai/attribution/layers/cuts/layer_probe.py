@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from pyxai._checks import describe
+from pyxai.attribution.layers.cuts.layer_runs import run_with_layers
 from pyxai.runner import Runner
 from pyxai.runner.arguments import take_arguments
-from pyxai.runner.own_hooks import OwnHook
 
 __all__ = ["LayerProbe"]
 
 
 class LayerProbe:
-    """A model whose first arguments are added to a layer's value.
+    """A model whose first arguments are added to a layer's values.
 
     Gradients with respect to the added zeros are gradients with respect to the layer, so that the
     runner's way of taking gradients, with its batches and its care for the model, serves layers.
@@ -32,9 +30,7 @@ class LayerProbe:
         self.at_input = at_input
         self.n_inputs = n_inputs
         self.forms: tuple[Tensor, ...] = ()  # one row of each tensor of the layer
-        self.shifts: tuple[Tensor, ...] = ()
-        self._hook = OwnHook(lambda *given: self._meet(given[-1]))
-        self.seen: list[tuple[Tensor, ...]] = []
+        self.seen: tuple[Tensor, ...] = ()  # of the last run
 
     @property
     def measured_as(self) -> tuple[Any, tuple[Any, ...]]:
@@ -44,46 +40,21 @@ class LayerProbe:
     def __call__(self, *args: Any) -> Any:
         """Run the model with the shifts added to the values of the layer."""
         count = len(self.forms)
-        self.shifts = args[:count]
-        self.seen.clear()
         # A model may write into its input, and these are the caller's tensors.
-        inputs = (value.clone() for value in args[count : count + self.n_inputs])
-        with self._hook.answering():
-            outputs = self.forward_func(*inputs, *args[count + self.n_inputs :])
-        if len(self.seen) != 1:
-            raise ValueError(
-                f"layer must be run exactly once by the model, got {len(self.seen)} runs of "
-                f"{type(self.layer).__name__}"
-            )
+        inputs = tuple(value.detach().clone() for value in args[count : count + self.n_inputs])
+
+        def shifted(_: int, values: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            return tuple(v + shift for v, shift in zip(values, args[:count], strict=True))
+
+        outputs, [values] = run_with_layers(
+            self.forward_func,
+            (self.layer,),
+            self.at_input,
+            (*inputs, *args[count + self.n_inputs :]),
+            shifted if count else None,
+        )
+        self.seen = tuple(value.detach() for value in values)
         return outputs
-
-    @contextmanager
-    def attached(self) -> Iterator[None]:
-        """Watch the layer inside the block."""
-        if self.at_input:
-            handle = self.layer.register_forward_pre_hook(self._hook)
-        else:
-            handle = self.layer.register_forward_hook(self._hook)
-        try:
-            yield
-        finally:
-            handle.remove()
-            self.seen.clear()
-            self.shifts = ()
-
-    def _meet(self, value: Any) -> Any:
-        tensors = value if isinstance(value, tuple) else (value,)
-        for tensor in tensors:
-            if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
-                raise TypeError(
-                    f"layer must give floating point tensors, got {describe(tensor)} from "
-                    f"{type(self.layer).__name__}"
-                )
-        self.seen.append(tuple(tensor.detach() for tensor in tensors))
-        if not self.shifts:
-            return None
-        shifted = tuple(t + shift for t, shift in zip(tensors, self.shifts, strict=True))
-        return shifted if isinstance(value, tuple) else shifted[0]
 
     def measure(self, batch: int, arguments: tuple[Any, ...]) -> None:
         """Run one example to learn the form of the layer's value."""
@@ -95,7 +66,7 @@ class LayerProbe:
             # What the user gave says more of what is wrong than its first row.
             self._any_output(self.forward_func, arguments)
             raise
-        forms = self.seen[0]
+        forms = self.seen
         if any(form.shape[:1] != (1,) for form in forms):
             shapes = ", ".join(str(list(form.shape)) for form in forms)
             raise ValueError(f"layer must keep the examples in dimension 0, got {shapes} for one")
@@ -118,7 +89,7 @@ class LayerProbe:
             return tuple(form.expand(rows, *form.shape[1:]).clone() for form in self.forms)
 
         def consume(_: slice, __: slice, grads: tuple[Tensor, ...]) -> None:
-            values.append(self.seen[0])
+            values.append(self.seen)
             gradients.append(grads)
 
         runner.gradients(build, batch, 1, consume)

@@ -1,0 +1,109 @@
+"""DeepLIFT of neurons."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from pyxai._checks import check_module
+from pyxai.attribution.layers.cuts.neuron_selection import NeuronSelector, SummedNeurons
+from pyxai.attribution.layers.cuts.up_to_layer import UpToLayerModule
+from pyxai.attribution.propagated.deep_lift import DeepLift
+from pyxai.methods.neuron import NeuronAttribution
+
+__all__ = ["NeuronDeepLift"]
+
+
+class NeuronDeepLift(NeuronAttribution):
+    """DeepLIFT of a neuron: its value instead of the model's output.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The model; it must run ``layer`` exactly once.
+    layer : nn.Module or str
+        A module or its name.
+    multiply_by_inputs : bool
+        Whether attributions are in units of the neuron, rather than per unit of input.
+
+    References
+    ----------
+    .. [1] A. Shrikumar, P. Greenside, A. Kundaje, "Learning Important Features Through Propagating
+       Activation Differences", ICML 2017, eqs. 1 to 3, of a neuron.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pyxai.attribution import NeuronDeepLift
+    >>> net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU()).eval()
+    >>> NeuronDeepLift(net, "0").attribute(torch.ones(5, 3), 2).shape
+    torch.Size([5, 3])
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        layer: Any,
+        multiply_by_inputs: bool = True,
+    ) -> None:
+        super().__init__(model, layer)
+        check_module("model", model)
+        self.model = model
+        self._multiply_by_inputs = multiply_by_inputs
+
+    @property
+    def multiplies_by_inputs(self) -> bool:
+        """Whether attributions are in units of the neuron, rather than per unit of input."""
+        return self._multiply_by_inputs
+
+    def attribute(
+        self,
+        inputs: Tensor | tuple[Tensor, ...],
+        neuron_selector: NeuronSelector,
+        baselines: Any = None,
+        additional_forward_args: Any = None,
+        attribute_to_neuron_input: bool = False,
+        custom_attribution_func: Any = None,
+    ) -> Any:
+        """Attribute the neurons to the inputs.
+
+        Parameters
+        ----------
+        inputs : Tensor or tuple of Tensor, shape [batch, *features]
+            What to explain, of a floating dtype.
+        neuron_selector : int, tuple of int and slice, or callable
+            An index for each dimension of the layer after the examples; neurons that slices choose
+            are added up. A function takes the layer's tensor (or the tuple of its tensors) and
+            returns a number for each example.
+        baselines : float, Tensor, or tuple of those, shape [*features] or [1 or batch, *features]
+            Inputs that the model is compared with, in input units; default 0.
+        additional_forward_args : any, optional
+            Further arguments of the model. A tensor whose first size is that of the batch is taken
+            to hold a row for each example; `pyxai.Shared` says that all rows share it.
+        attribute_to_neuron_input : bool
+            Whether the neurons are those of the layer's input instead of its output.
+        custom_attribution_func : callable, optional
+            As of `DeepLift.attribute`.
+
+        Returns
+        -------
+        Tensor or tuple of Tensor, shape [batch, *features]
+            In the form of ``inputs``, in units of the neuron.
+
+        Raises
+        ------
+        ValueError
+            If an argument does not fit, or the model does not run the layer exactly once.
+        TypeError
+            If inputs or layer are not floating point.
+        """
+        neuron = UpToLayerModule(
+            self.model, self.layer, attribute_to_neuron_input, SummedNeurons(neuron_selector)
+        )
+        return DeepLift(neuron, self._multiply_by_inputs).attribute(
+            inputs,
+            baselines,
+            additional_forward_args=additional_forward_args,
+            custom_attribution_func=custom_attribution_func,
+        )

@@ -1,0 +1,64 @@
+"""Deep SHAP at layers: captum's, and the mean of DeepLIFT over baselines."""
+
+import captum.attr as captum
+import pytest
+import torch
+from layer_cases import LAYERS, assert_same, make, on_float_layers
+
+import pyxai
+from pyxai.attribution import LayerDeepLift, LayerDeepLiftShap
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:captum")
+
+
+@on_float_layers
+def test_equals_captum(kind, name, at_input):
+    case = make(kind)
+    given = (case.inputs, case.background, 1)
+    theirs = captum.LayerDeepLiftShap(case.model, case.layer(name)).attribute(
+        *given, attribute_to_layer_input=at_input
+    )
+    ours = LayerDeepLiftShap(case.model, name).attribute(*given, attribute_to_layer_input=at_input)
+    assert_same(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "at_input"), [case for case in LAYERS if case[0] != "bag"]
+)  # whose weights belong to the rows, see below
+def test_is_the_mean_over_baselines(kind, name, at_input):
+    case = make(kind)
+    ours, delta = LayerDeepLiftShap(case.model, name).attribute(
+        case.inputs,
+        case.background,
+        1,
+        return_convergence_delta=True,
+        attribute_to_layer_input=at_input,
+    )
+    rows = case.background if isinstance(case.background, tuple) else (case.background,)
+    each = []
+    for number in range(3):
+        start = tuple(part[number : number + 1] for part in rows)
+        each.append(
+            LayerDeepLift(case.model, name).attribute(
+                case.inputs,
+                start if len(start) > 1 else start[0],
+                1,
+                attribute_to_layer_input=at_input,
+            )
+        )
+    assert_same(ours, torch.stack(each).mean(0))
+    assert delta.shape == (12,)
+    assert delta.abs().max() < 1e-5
+
+
+def test_arguments_of_the_rows_say_nothing_of_the_baselines():
+    case = make("bag")
+    method = LayerDeepLiftShap(case.model, "hidden")
+    with pytest.raises(ValueError, match="additional_forward_args must be the same for inputs"):
+        method.attribute(case.inputs, case.background, 1, case.arguments)
+    shared = pyxai.Shared(case.arguments[0])
+    found, delta = method.attribute(
+        case.inputs, case.background, 1, shared, return_convergence_delta=True
+    )
+    assert found.shape == (4, 5)
+    assert delta.abs().max() < 1e-5

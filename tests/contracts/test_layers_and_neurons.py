@@ -1,0 +1,178 @@
+"""What every method of layers and of neurons keeps, whatever it computes."""
+
+import pytest
+import torch
+from torch import nn
+
+import pyxai
+from pyxai import attribution
+
+N_CLASSES = 3
+LAYERS = {
+    "InternalInfluence": {"n_steps": 7, "internal_batch_size": 5},
+    "LayerActivation": {},
+    "LayerConductance": {"n_steps": 7, "internal_batch_size": 5},
+    "LayerDeepLift": {},
+    "LayerDeepLiftShap": {"baselines": "background"},
+    "LayerFeatureAblation": {"perturbations_per_eval": 2},
+    "LayerGradCam": {"relu_attributions": False},
+    "LayerGradientShap": {"baselines": "background", "stdevs": 0.1, "internal_batch_size": 3},
+    "LayerGradientXActivation": {"internal_batch_size": 2},
+    "LayerIntegratedGradients": {"n_steps": 7, "internal_batch_size": 5},
+    "LayerLRP": {},
+}
+NEURONS = {
+    "NeuronConductance": {"n_steps": 7, "internal_batch_size": 5},
+    "NeuronDeconvolution": {},
+    "NeuronDeepLift": {},
+    "NeuronDeepLiftShap": {"baselines": "background"},
+    "NeuronFeatureAblation": {"perturbations_per_eval": 2},
+    "NeuronGradient": {},
+    "NeuronGradientShap": {"baselines": "background", "stdevs": 0.1},
+    "NeuronGuidedBackprop": {},
+    "NeuronIntegratedGradients": {"n_steps": 7},
+}
+EVERY = {**LAYERS, **NEURONS}
+over_all = pytest.mark.parametrize("name", EVERY)
+
+
+def net():
+    torch.manual_seed(0)
+    layers = [nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, N_CLASSES)]
+    return nn.Sequential(*layers).double().eval()
+
+
+def rows(count=5):
+    return torch.randn(count, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+def options_of(name):
+    given = dict(EVERY[name])
+    if given.get("baselines") == "background":
+        given["baselines"] = rows(3) / 2
+    if name in NEURONS:
+        given["neuron_selector"] = 2
+    takes = pyxai._signatures.option_parameters(getattr(attribution, name).attribute)
+    if "target" in {parameter.name for parameter in takes}:
+        given["target"] = 1
+    return given
+
+
+def fitting(name):
+    """Return background rows of three features, for those that take some."""
+    return {"baselines": rows(3)[:, :3]} if "baselines" in EVERY[name] else {}
+
+
+def answer(name, model, x, layer="2", **changes):
+    return getattr(attribution, name)(model, layer).attribute(x, **{**options_of(name), **changes})
+
+
+def test_no_method_of_layers_or_neurons_is_left_out():
+    known = {n for n in dir(attribution) if n.startswith(("Layer", "Neuron", "Internal"))}
+    bases = {"LayerAttribution", "NeuronAttribution"}
+    assert known - bases == {*EVERY, "LayerFeaturePermutation"}  # which shuffles the batch
+
+
+@over_all
+def test_a_row_gets_what_it_gets_alone_and_rows_may_change_places(name):
+    model, x = net(), rows()
+    whole = answer(name, model, x)
+    alone = torch.cat([answer(name, model, x[row : row + 1]) for row in range(len(x))])
+    order = torch.tensor([3, 0, 4, 1, 2])
+    for other in (alone, answer(name, model, x[order])[order.argsort()]):
+        torch.testing.assert_close(whole, other, rtol=1e-10, atol=1e-10)
+    assert whole.shape == (5, 4 if name in NEURONS else 5) or name == "LayerGradCam"
+    assert not whole.requires_grad
+    assert whole.dtype == torch.float64
+
+
+@over_all
+def test_the_model_is_left_as_found(name):
+    model, x = net(), rows()
+    model[0].weight.requires_grad_(False)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    flags = [p.requires_grad for p in model.parameters()]
+    state = torch.get_rng_state()
+    answer(name, model, x)
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        answer(name, model, x[:, :3], **fitting(name))
+    assert all(torch.equal(model.state_dict()[key], before[key]) for key in before)
+    assert [p.requires_grad for p in model.parameters()] == flags
+    assert all(p.grad is None for p in model.parameters())
+    assert torch.equal(torch.get_rng_state(), state)
+    for module in model.modules():
+        assert not module._forward_hooks
+        assert not module._forward_pre_hooks
+        assert not module.training
+
+
+@over_all
+def test_bad_inputs_are_named(name):
+    model, x = net(), rows()
+    with pytest.raises(ValueError, match=r"inputs must .*finite|inputs must .*NaN"):
+        answer(name, model, torch.full_like(x, float("nan")))
+    with pytest.raises(ValueError, match="inputs must have at least one example"):
+        answer(name, model, x[:0])
+    with pytest.raises(TypeError, match="inputs must be a tensor"):
+        answer(name, model, "rows")
+    with pytest.raises(ValueError, match=r"layer must be a name .*did you mean"):
+        answer(name, model, x, layer="22")
+    with pytest.raises(TypeError, match="layer must be a module or the name of one, got 3"):
+        answer(name, model, x, layer=3)
+
+
+@pytest.mark.parametrize("name", [n for n in EVERY if "target" in options_of(n)])
+def test_bad_targets_are_named(name):
+    bound = {"internal_batch_size": None} if "internal_batch_size" in EVERY[name] else {}
+    with pytest.raises(ValueError, match=r"target must be in 0 \.\. 2"):
+        answer(name, net(), rows(), target=3, **bound)
+    with pytest.raises(ValueError, match="target must be at least 0"):
+        answer(name, net(), rows(), target=-1)
+
+
+@pytest.mark.parametrize("name", NEURONS)
+def test_neurons_that_are_not_there_are_named(name):
+    with pytest.raises(ValueError, match=r"neuron_selector must be in -5 \.\. 4"):
+        answer(name, net(), rows(), neuron_selector=7)
+
+
+@over_all
+def test_layers_by_name_by_module_and_through_explain_are_one(name):
+    model, x = net(), rows()
+    by_name = answer(name, model, x)
+    assert torch.equal(by_name, answer(name, model, x, layer=model[2]))
+    options = options_of(name)
+    found = pyxai.explain(
+        model,
+        x,
+        method=getattr(attribution, name),
+        target=options.pop("target", None),
+        layer="2",
+        **options,
+    )
+    assert torch.equal(found.attributions, by_name)
+
+
+@over_all
+def test_16_bit_models_give_float32(name):
+    model, x = net().bfloat16(), rows().bfloat16()
+    options = {
+        k: v.bfloat16() if isinstance(v, torch.Tensor) else v for k, v in options_of(name).items()
+    }
+    found = getattr(attribution, name)(model, "2").attribute(x, **options)
+    assert found.dtype == (torch.bfloat16 if name == "LayerActivation" else torch.float32)
+
+
+@over_all
+def test_functions_around_a_model_do_unless_the_method_looks_inside(name):
+    model, x = net(), rows()
+    inside = name in (
+        "LayerDeepLift", "LayerDeepLiftShap", "LayerLRP", "NeuronDeepLift", "NeuronDeepLiftShap",
+        "NeuronGuidedBackprop", "NeuronDeconvolution",
+    )  # fmt: skip
+    if inside:
+        with pytest.raises(TypeError, match=r"model must be an nn\.Module"):
+            answer(name, lambda z: model(z), x, layer=model[2])
+    else:
+        found = answer(name, lambda z: model(z), x, layer=model[2])
+        torch.testing.assert_close(found, answer(name, model, x))
