@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pyxai._checks import check_bool, check_int
+from pyxai._checks import check_bool, check_finite, check_int
 from pyxai.explanation import Explanation
 from pyxai.explanation.balance import player_values
 from pyxai.explanation.groups import adds_up, is_unsigned, quantity
@@ -67,7 +67,7 @@ def bar(
     ImportError
         If matplotlib is not installed.
     ValueError
-        If the explanation is empty, or ``top``, ``example``, ``feature_names`` or
+        If the explanation is empty or not finite, or ``top``, ``example``, ``feature_names`` or
         ``display_values`` do not fit.
     TypeError
         If ``explanation`` is neither an explanation nor a tensor nor an array.
@@ -76,8 +76,7 @@ def bar(
     shown, with_values = named_anew(explanation, feature_names, display_values)
     if example is not None:
         shown = one_example(shown, example)
-    if len(shown) == 0:
-        raise ValueError("explanation must have at least one example, got 0")
+    check_finite("explanation", player_values(shown))
     rest = adds_up(shown) if rest is None else check_bool("rest", rest)
     labels, values, errors = _bars(shown, top, rest, with_values)
     ax = new_axes(ax, (3.6 + 0.08 * max(35, *map(len, labels)), 1.2 + 0.3 * len(values)))

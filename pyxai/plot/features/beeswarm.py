@@ -74,8 +74,6 @@ def beeswarm(
     check_int("top", top, minimum=1)
     shown, with_values = named_anew(explanation, feature_names, None)
     shown = single_output(shown)
-    if len(shown) == 0:
-        raise ValueError("explanation must have at least one example, got 0")
     rest = adds_up(shown) if rest is None else check_bool("rest", rest)
     values = player_values(shown).numpy()
     order = np.argsort(-np.abs(values).mean(0), kind="stable")[:top]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pyxai.explanation import Explanation
-from pyxai.explanation.groups import groups_of
+from pyxai.explanation.groups import flat_attributions, groups_of
 from pyxai.explanation.numbers import shortened
 from pyxai.explanation.text import group_label
 from pyxai.plot.axes import as_array, as_explanation, plain
@@ -22,8 +22,17 @@ def named_anew(
     """Return an explanation with the names and values given, and whether it has values to show.
 
     A tensor or an array is the attributions of a batch, whose inputs are not known.
+
+    Raises
+    ------
+    ValueError
+        If there are no examples or no features, or names or values do not fit.
     """
     shown = as_explanation(explanation, "explanation", feature_names)
+    counts = {"example": len(shown), "feature": flat_attributions(shown).shape[1]}
+    for name, count in counts.items():
+        if not count:
+            raise ValueError(f"explanation must have at least one {name}, got 0")
     given = shown is explanation
     if given and feature_names is not None:
         shown = replace(shown, feature_names=feature_names)

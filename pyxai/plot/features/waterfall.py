@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from pyxai._checks import check_int, check_number
+from pyxai._checks import check_finite, check_int, check_number
 from pyxai.explanation import Explanation
 from pyxai.explanation.balance import balance_of, player_values
 from pyxai.explanation.groups import adds_up
@@ -67,8 +67,9 @@ def waterfall(
     ImportError
         If matplotlib is not installed.
     ValueError
-        If the base value is not known, the numbers are ranks or means of regions, whose sum means
-        nothing, all outputs were explained at once, or an argument does not fit.
+        If the base value is not known, attributions are not finite, or are ranks or means of
+        regions, whose sum means nothing, all outputs were explained at once, or an argument does
+        not fit.
     TypeError
         If ``explanation`` is neither an explanation nor a tensor nor an array.
     """
@@ -80,6 +81,7 @@ def waterfall(
             "explanation must have attributions whose sum means something, "
             f"got those of {shown.method!r}; draw them with plot.bar"
         )
+    check_finite("explanation", player_values(shown))
     ends = _ends(shown, base_value)
     labels, steps, errors = _steps(shown, top, with_values)
     total = float(player_values(shown).sum())

@@ -121,15 +121,17 @@ def end_of_scale(
     values: np.ndarray[Any, Any], limit: float | None, percentile: float | None = None
 ) -> float:
     """Return the absolute value at the ends of the colours, given or found in the map."""
-    if percentile is not None:
-        if limit is not None:
-            raise ValueError(f"percentile must be None where limit is given, got {percentile}")
-        if not 0 < check_number("percentile", percentile) <= 100:
-            raise ValueError(f"percentile must be above 0 and at most 100, got {percentile}")
-        return float(np.nanpercentile(np.abs(values), percentile)) or end_of_scale(values, None)
-    if limit is None:
-        # All zero is a legitimate map; any positive limit draws it white.
-        return float(np.nanmax(np.abs(values), initial=0.0)) or 1.0
-    if not check_number("limit", limit) > 0:
-        raise ValueError(f"limit must be positive, got {limit}")
-    return float(limit)
+    if percentile is not None and limit is not None:
+        raise ValueError(f"percentile must be None where limit is given, got {percentile}")
+    if percentile is not None and not 0 < check_number("percentile", percentile) <= 100:
+        raise ValueError(f"percentile must be above 0 and at most 100, got {percentile}")
+    if limit is not None:
+        if not check_number("limit", limit) > 0:
+            raise ValueError(f"limit must be positive, got {limit}")
+        return float(limit)
+    sizes = np.abs(values[np.isfinite(values)])
+    # All zero is a legitimate map; any positive limit draws it white.
+    largest = float(sizes.max(initial=0.0)) or 1.0
+    if percentile is None or not sizes.size:
+        return largest
+    return float(np.percentile(sizes, percentile)) or largest

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from pyxai._checks import check_bool, check_choice, check_number
-from pyxai.plot.axes import new_axes
+from pyxai.plot.axes import as_array, new_axes
 from pyxai.plot.maps.grid import Grid, end_of_scale, interpolated, read_grid
 from pyxai.plot.maps.signs import SIGNS
 
@@ -143,14 +144,19 @@ def _draw(
 
 def _pixels(grid: Grid) -> np.ndarray[Any, Any]:
     """Return an image as colours from 0 to 1, [height, width, 3]."""
-    raw = grid.image.detach().cpu().numpy() if isinstance(grid.image, Tensor) else grid.image
-    values = raw.astype(np.float64)
+    values = as_array(grid.image, "image")
     if values.ndim != 3 or len(values) not in (1, 3):
         values = grid.grey[None]
-    if raw.dtype.kind in "iu":
+    if _holds_integers(grid.image):
         values = values / 255
     low, high = float(values.min()), float(values.max())
     if low < 0 or high > 1:
         values = (values - low) / ((high - low) or 1.0)
     found: np.ndarray[Any, Any] = np.broadcast_to(values, (3, *values.shape[1:])).transpose(1, 2, 0)
     return found
+
+
+def _holds_integers(image: Any) -> bool:
+    if isinstance(image, Tensor):
+        return not image.is_floating_point() and image.dtype != torch.bool
+    return bool(image.dtype.kind in "iu")

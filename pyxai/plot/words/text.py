@@ -146,7 +146,8 @@ class _Page:
         colour = shade(share)
         patches = importlib.import_module("matplotlib.patches")
         edges = (left - 0.1 * size, base - 0.3 * size), room + 0.2 * size, 1.35 * size
-        ax.add_patch(patches.Rectangle(*edges, facecolor=colour, edgecolor="none", zorder=1))
+        # As artists of no kind: limits are set already, and are not to be searched for each word.
+        ax.add_artist(patches.Rectangle(*edges, facecolor=colour, edgecolor="none", zorder=1))
         (start, bottom), across, height = edges
         if share < 0 or not self.passage.unsigned:
             # Inside the box, in the colour of the letters, which is seen on it.
@@ -154,7 +155,9 @@ class _Page:
             level = bottom + (height - thick / 2 if share < 0 else thick / 2)
             dashes = (0, (2.2, 1.2)) if share < 0 else "solid"
             line = {"color": ink(colour), "linewidth": thick, "linestyle": dashes, "zorder": 2}
-            ax.plot([start, start + across], [level, level], solid_capstyle="butt", **line)
+            lines = importlib.import_module("matplotlib.lines")
+            ends = [start, start + across], [level, level]
+            ax.add_artist(lines.Line2D(*ends, solid_capstyle="butt", **line))
         ax.text(left, base, text, color=ink(colour), zorder=3, **written)
 
     def _lines(self, width: float, size: float) -> list[list[tuple[Piece, str]]]:
@@ -216,14 +219,13 @@ class _Page:
 
     def _width(self, text: str, size: float) -> float:
         """Return the width of a text in points, spaces at its ends and all."""
-        if (text, size) not in self._measured:
-            both, bars = (self._extent(f"|{inner}|", size) for inner in (text, ""))
-            self._measured[text, size] = both - bars
-        return self._measured[text, size]
+        return self._extent(f"|{text}|", size) - self._extent("||", size)
 
     def _extent(self, text: str, size: float) -> float:
         # Hinting makes small letters wider, so that they are measured in their size.
-        artist = self.figure.text(0, 0, text, fontsize=size, parse_math=False)
-        width = float(artist.get_window_extent().width)
-        artist.remove()
-        return 72 * width / float(self.figure.dpi)
+        if (text, size) not in self._measured:
+            artist = self.figure.text(0, 0, text, fontsize=size, parse_math=False)
+            width = float(artist.get_window_extent().width)
+            artist.remove()
+            self._measured[text, size] = 72 * width / float(self.figure.dpi)
+        return self._measured[text, size]

@@ -74,6 +74,10 @@ def token_matrix(
     if limit is not None and not check_number("limit", limit) > 0:
         raise ValueError(f"limit must be positive, got {limit}")
     matrix, columns, label, method = _read(explanation, example)
+    if not matrix.size:
+        raise ValueError(
+            f"explanation must have at least one row and column, got shape {list(matrix.shape)}"
+        )
     columns = _names("input_tokens", input_tokens, columns, matrix.shape[1])
     numbers = [str(row) for row in range(len(matrix))]
     rows = _names("output_tokens", output_tokens, numbers, len(matrix))
@@ -132,7 +136,7 @@ def _read(explanation: Any, example: int) -> tuple[Any, list[str] | None, str, s
 def _names(argument: str, given: Any, own: list[str] | None, count: int) -> list[str]:
     """Return the names of rows or columns, as they are drawn."""
     names: list[Any] = as_names(argument, given) if given is not None else own or []
-    names = names if names or count == 0 else [str(place) for place in range(count)]
+    names = names or [str(place) for place in range(count)]
     if len(names) != count:
         raise ValueError(f"{argument} must be {count} names, got {len(names)}")
     # A token of white space only is shown as it would be typed.

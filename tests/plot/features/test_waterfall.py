@@ -149,3 +149,15 @@ def test_what_does_not_add_up_is_refused():
         plot.waterfall(row(), example=2)
     with pytest.raises(ValueError, match="display_values must have one value for each of 5"):
         plot.waterfall(row(), display_values=[[1, 2], [3, 4]])
+
+
+@pytest.mark.parametrize("draw", [plot.bar, lambda values: plot.waterfall(values, base_value=0.0)])
+def test_nothing_and_what_is_not_finite_are_named(draw):
+    for values, message in (
+        (torch.zeros(0, 3), "explanation must have at least one example, got 0"),
+        (torch.zeros(1, 0), "explanation must have at least one feature, got 0"),
+        (torch.tensor([1.0, float("nan")]), "explanation must be finite, got 1 NaN or infinite"),
+        (torch.tensor([1.0, float("inf")]), "explanation must be finite, got 1 NaN or infinite"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            draw(values)

@@ -115,6 +115,17 @@ def test_nothing_attributed_and_nan_are_drawn():
     ax = plot.image(values, torch.ones(2, 2), percentile=100)
     assert ax.images[1].get_alpha()[0, 0] == 0
     ax.figure.canvas.draw()
+    for limits in ({}, {"percentile": 100}):
+        ax = plot.image(values * float("nan"), torch.ones(2, 2), **limits)
+        assert ax.images[1].get_clim() == (-1.0, 1.0)
+
+
+def test_short_floats_and_masks_are_images():
+    x = X[:1].bfloat16()
+    pixels = data(plot.image(Explanation(x, x), method="original"))
+    np.testing.assert_allclose(pixels, x[0].permute(1, 2, 0).double())
+    mask = torch.tensor([[True, False]] * 2)
+    assert data(plot.image(torch.ones(2, 2), mask, method="original"))[0, :, 0].tolist() == [1, 0]
 
 
 def test_what_does_not_fit_is_named():

@@ -82,3 +82,5 @@ def test_what_does_not_fit_is_named():
             plot.token_matrix(MATRIX, **options)
     with pytest.raises(ValueError, match=r"shape \[output_tokens, input_tokens\], got a torch"):
         plot.token_matrix(MATRIX[0])
+    with pytest.raises(ValueError, match=r"at least one row and column, got shape \[0, 2\]"):
+        plot.token_matrix(torch.zeros(0, 2))
