@@ -1,6 +1,6 @@
 """Pictures of results: each function takes an explanation or a tensor and returns the Axes.
 
-Those whose names end in `_html` return a string for pages and notebooks instead.
+Those whose names end in ``_html`` return a string for pages and notebooks instead.
 
 May import results, metrics and methods. Start with `bar`.
 """

@@ -15,7 +15,15 @@ from pyxai._extras import optional
 from pyxai.explanation import Explanation
 from pyxai.explanation.numbers import shortened
 
-__all__ = ["as_array", "as_explanation", "new_axes", "one_example", "plain", "single_output"]
+__all__ = [
+    "as_array",
+    "as_explanation",
+    "new_axes",
+    "one_example",
+    "plain",
+    "single_output",
+    "size_in_points",
+]
 
 
 def new_axes(ax: Any, size: tuple[float, float] = (6.4, 4.0)) -> Any:
@@ -34,9 +42,7 @@ def new_axes(ax: Any, size: tuple[float, float] = (6.4, 4.0)) -> Any:
     with optional("plots need", "matplotlib", "viz"):
         library = importlib.import_module(needed)
     if ax is not None:
-        figure = ax.figure
-        while figure.figure is not figure and figure.figure is not None:  # a part of a figure
-            figure = figure.figure
+        figure = _whole_figure(ax)
         if figure.get_layout_engine() is None:
             # A figure with a colour bar that was made for another layout keeps it.
             with suppress(RuntimeError):
@@ -44,6 +50,22 @@ def new_axes(ax: Any, size: tuple[float, float] = (6.4, 4.0)) -> Any:
         return ax
     _, ax = library.subplots(figsize=size, layout="constrained")
     return ax
+
+
+def size_in_points(ax: Any) -> tuple[float, float]:
+    """Return width and height of Axes as the layout makes them, with what they hold so far."""
+    figure = _whole_figure(ax)
+    figure.draw_without_rendering()
+    box = ax.get_window_extent()
+    return 72 * box.width / figure.dpi, 72 * box.height / figure.dpi
+
+
+def _whole_figure(ax: Any) -> Any:
+    """Return the figure of Axes, also of those in a part of a figure."""
+    figure = ax.figure
+    while figure.figure is not figure and figure.figure is not None:
+        figure = figure.figure
+    return figure
 
 
 def plain(name: str, width: int = 36) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pyxai._checks import check_bool
-from pyxai.plot.axes import new_axes
+from pyxai.plot.axes import new_axes, size_in_points
 from pyxai.plot.colours import ink, shade
 from pyxai.plot.words.passage import Passage, Piece, read_passage
 
@@ -85,9 +85,7 @@ def text(
         ax.figure.set_size_inches(_WIDTH, (page.height(72 * (_WIDTH - 0.2), _SIZE) + 30) / 72)
     ax.set_axis_off()
     ax.set_title(passage.title, loc="left")
-    ax.figure.draw_without_rendering()  # so that the layout has given the Axes their size
-    box = ax.get_window_extent()
-    width, height = (72 * side / ax.figure.dpi for side in (box.width, box.height))
+    width, height = size_in_points(ax)
     size = _SIZE
     while size > _SMALLEST and page.height(width, size) > height:
         size -= 0.5

@@ -14,7 +14,7 @@ from pyxai.explanation.groups import groups_of, quantity
 from pyxai.explanation.names import as_names
 from pyxai.explanation.numbers import number
 from pyxai.explanation.text import group_label
-from pyxai.plot.axes import as_array, new_axes, one_example, plain
+from pyxai.plot.axes import as_array, new_axes, one_example, plain, size_in_points
 from pyxai.plot.colours import ink
 
 __all__ = ["token_matrix"]
@@ -94,9 +94,8 @@ def token_matrix(
     if colorbar:
         ax.figure.colorbar(image, ax=ax, label=label, fraction=0.04, pad=0.02)
     ax.set_title(method.replace("_", " ") if title is None else title)
-    ax.figure.draw_without_rendering()  # so that the layout has given the Axes their size
-    box, dpi = ax.get_window_extent(), ax.figure.dpi
-    width, height = 72 * box.width / dpi / len(columns), 72 * box.height / dpi / len(rows)
+    across, down = size_in_points(ax)
+    width, height = across / len(columns), down / len(rows)
     if width < _ROOM[1] + 3:
         ax.tick_params("x", labelrotation=90, labelsize=min(8.0, 0.9 * width))
     if matrix.size <= _WRITTEN and width >= _ROOM[0] and height >= _ROOM[1]:

@@ -69,6 +69,8 @@ def test_what_is_missing_is_a_bar_of_its_own():
     assert spans(ax)[-1] == pytest.approx((2.5, 3.0))
     assert ax.patches[-1].get_hatch()
     assert not any(bar.get_hatch() for bar in ax.patches[:-1])
+    seen = plot.waterfall(row(delta=0.02), example=1)  # half a percent of the longest bar
+    assert spans(seen)[-1] == pytest.approx((3.02, 3.0))
     small = plot.waterfall(row(delta=1e-5), example=1)
     assert "missing" not in " ".join(labels(small))
 

@@ -34,12 +34,12 @@ def test_each_channel_has_its_line_over_its_values():
 
 
 def test_positions_and_channels_that_come_last():
-    x = torch.tensor([0.0, 1.0, 3.0, 4.0])
+    x = torch.tensor([0.0, 2.0, 3.0, 5.0])
     axes = plot.timeseries(VALUES.T, DATA.T, channels_last=True, x_values=x, sign="negative")
     values, edges = bands(axes[1])
     np.testing.assert_allclose(values, VALUES[1].clamp(max=0))
-    np.testing.assert_allclose(edges, [-0.5, 0.5, 2.0, 3.5, 4.5])
-    assert axes[0].get_xlim() == (0.0, 4.0)
+    np.testing.assert_allclose(edges, [-1.0, 1.0, 2.5, 4.0, 6.0])
+    assert axes[0].get_xlim() == (0.0, 5.0)
     assert axes[0].collections[0].get_clim()[1] == 0
 
 

@@ -114,6 +114,14 @@ def test_lines_break_within_the_axes_and_nothing_overlaps(width):
     assert len({round(y) for y in found[:, 1]}) > (8 if width == 3.0 else 3)
 
 
+def test_parts_of_figures_hold_texts_and_matrices():
+    figure = Figure(figsize=(8, 3))
+    left, right = figure.subfigures(1, 2)
+    ax = plot.text((["word"] * 30, [1.0] * 30), ax=left.subplots(), legend=False)
+    assert ax.get_xlim()[1] == pytest.approx(4 * 72, abs=12)
+    assert plot.token_matrix(torch.ones(2, 3), ax=right.subplots()).texts
+
+
 def test_letters_shrink_where_there_is_little_room():
     figure = Figure(figsize=(3, 1))
     ax = plot.text((["word"] * 40, [1.0] * 40), ax=figure.subplots(), legend=False)
