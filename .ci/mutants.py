@@ -19,7 +19,6 @@ import os
 import random
 import re
 import shutil
-import signal
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -124,8 +123,8 @@ def judge(tree: Path, mutation: Mutation, tests: list[list[str]], limit: float) 
     finally:
         path.write_bytes(source)
         compiled.unlink(missing_ok=True)
-    # A test that dies of a mutant breaks off by itself; nobody but the system kills.
-    unknown = None if status == -signal.SIGKILL else status
+    # Signals come from the system as well, out of memory say: they are no test's verdict.
+    unknown = None if status is not None and status < 0 else status
     verdict = {0: "survived", NO_TESTS: "survived", None: "unfinished"}.get(unknown, "killed")
     failed = FAILURE.findall(output) if verdict == "killed" else []
     test = failed[0] if failed else f"exit status {status}" if verdict == "killed" else ""
