@@ -15,6 +15,7 @@ from scipy.stats import spearmanr
 from small_audits import digits_audit
 
 from pyxai.audit import audit, load
+from pyxai.audit.done_shards import DoneShards
 from pyxai.report import of_audit
 from pyxai.report.audit import sample, survey
 from pyxai.report.audit.gather import gathered
@@ -145,17 +146,14 @@ def test_a_large_table_is_a_stated_selection(digits, monkeypatch):
 
 def test_maps_of_some_shards_stand_for_all_where_they_are_large(digits, monkeypatch):
     monkeypatch.setattr(sample, "_BYTES", 2 * digits[0].folder.maps(0).stat().st_size)
-    read = []
-    maps = type(digits[0]).maps
+    read, stored_maps = [], DoneShards.stored_maps
     monkeypatch.setattr(
-        type(digits[0]), "maps", lambda self, m, ids: read.append(list(ids)) or maps(self, m, ids)
+        DoneShards, "stored_maps", lambda self, n: read.append(n) or stored_maps(self, n)
     )
-    found = sample.sample_maps(digits[0], [0, 1, 2])
+    found = sample.sample_maps(digits[0], digits[0].methods, [0, 1, 2])
     assert not found.whole
     assert found.n_examples == 8
-    assert [ids[0] for ids in read] == [0] * 3 + [8] * 3  # a shard at a time
-    monkeypatch.undo()
-    monkeypatch.setattr(sample, "_BYTES", 2 * digits[0].folder.maps(0).stat().st_size)
+    assert read == [0, 2]  # each once, for all methods
     assert "Over 8 examples of 12, in whole shards" in words_of(of_audit(digits[0]))
 
 
@@ -225,3 +223,12 @@ def test_pages_of_audits_without_maps_and_of_one_output_and_of_several_inputs(tm
     both = audit(two, (rows, rows + 1), METHODS[:1], out=tmp_path / "two", target=None)
     assert "feature 11" in words_of(of_audit(both, (rows, rows + 1)))
     assert load(tmp_path / "two").complete
+
+
+def test_an_audit_in_which_all_fails_so_far_has_a_page_that_says_so(tmp_path):
+    rows = make_rows(8)
+    rows[:4] = torch.nan
+    made = audit(make_net(), rows, METHODS, out=tmp_path, shard_size=4, shard="0/2")
+    report = of_audit(made, rows)
+    assert "8 explanations, 8 of them without an answer" in words_of(report)
+    assert len(data_of(report)["rows"]) == 8

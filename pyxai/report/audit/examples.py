@@ -27,7 +27,7 @@ def section(report: Report, found: Found) -> None:
         "The worst and the most typical",
         "The same examples, explained by all methods side by side.",
     )
-    maps = {method: found.audit.maps(method, numbers) for method in found.audit.methods}
+    maps = {method: found.audit.maps(method, numbers) for method in found.answered}
     planar = all(
         isinstance(each, Tensor) and as_plane(each[0]) is not None for each in maps.values()
     )

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from pyxai.audit import Audit
 from pyxai.report.audit.names import Data
-from pyxai.report.audit.sample import Sample, done_of, sample_maps
+from pyxai.report.audit.sample import Sample, sample_maps
 from pyxai.report.audit.spread import GAPS, Spread, classes_of, spreads_of
 from pyxai.report.audit.survey import Survey, survey
 
@@ -39,8 +39,8 @@ class Found:
         In its folder.
     data : Data
         The examples, where they can be read, and their names.
-    n_done : int
-        How many shards are done.
+    answered : tuple of str
+        The methods that have an answer to some example.
     classes : list of int
         The explained outputs that are shown by themselves.
     n_classes : int
@@ -61,7 +61,7 @@ class Found:
 
     audit: Audit
     data: Data
-    n_done: int
+    answered: tuple[str, ...]
     classes: list[int]
     n_classes: int
     spreads: dict[str, dict[int | None, dict[str, Spread]]]
@@ -70,6 +70,11 @@ class Found:
     leading: str | None
     survey: Survey
     sample: Sample | None
+
+    @property
+    def n_done(self) -> int:
+        """How many shards are done."""
+        return len(self.audit.shards.numbers())
 
 
 def gathered(audit: Audit, data: Data) -> Found:
@@ -80,9 +85,10 @@ def gathered(audit: Audit, data: Data) -> Found:
     ValueError
         If no shard is done, or a file is not as it was written.
     """
-    n_done = len(done_of(audit))
-    if not n_done:
-        raise ValueError(f"out must have a shard that is done, got none in {audit.folder.path}")
+    errors = audit.shards.by_method("error")
+    answered = tuple(
+        method for method, failed in zip(audit.methods, errors.T, strict=True) if not failed.all()
+    )
     classes, n_classes = classes_of(audit, _CLASSES)
     spreads = spreads_of(audit, classes)
     frame = audit.leaderboard()
@@ -96,9 +102,10 @@ def gathered(audit: Audit, data: Data) -> Found:
     leading = next((name for name in ranked if name not in GAPS), None)
     whole = {column: by_class[None] for column, by_class in spreads.items()}
     found = survey(audit, whole, leading, 1 if better.get(leading or "") == "lower" else -1)
-    sample = None if audit.plan["maps"] is None else sample_maps(audit, classes)
+    kept = audit.plan["maps"] is not None and answered
+    sample = sample_maps(audit, answered, classes) if kept else None
     return Found(
-        audit, data, n_done, classes, n_classes, spreads, board, better, leading, found, sample
+        audit, data, answered, classes, n_classes, spreads, board, better, leading, found, sample
     )
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from pyxai.audit import ClassMaps
 from pyxai.report.audit.gather import Found, words
 from pyxai.report.audit.names import Data
-from pyxai.report.audit.sample import Sample, shape_of
+from pyxai.report.audit.sample import Sample
 from pyxai.report.cells import Shade, Signed
 from pyxai.report.document import Report, Section
 from pyxai.report.gallery import as_plane, gallery, limit_of, map_card
@@ -23,13 +23,13 @@ _FEATURES = 10  # of a table
 
 def agreement(report: Report, found: Found, sample: Sample) -> None:
     """Show how much the methods agree about the same examples."""
-    if len(found.audit.methods) < 2:
+    if len(found.answered) < 2:
         return
     section = report.section(
         "Do the methods agree?", "The same example, two methods: do they rank its features alike?"
     )
     rows = []
-    for number, method in enumerate(found.audit.methods):
+    for number, method in enumerate(found.answered):
         values = sample.correlations[number].tolist()
         cells = [
             None if math.isnan(value) else Shade(f"{100 * value:.0f}", value) for value in values
@@ -73,7 +73,8 @@ def means(report: Report, found: Found, sample: Sample) -> None:
 def _means_of(
     section: Section, found: Found, method: str, by_class: dict[int | None, ClassMaps]
 ) -> None:
-    shape = shape_of(found.audit, method)
+    shapes = found.audit.shards.map_shapes(method)
+    shape = shapes[0] if len(shapes) == 1 else None
     planes = {
         each: None if shape is None else as_plane(found_maps.mean.reshape(shape))
         for each, found_maps in by_class.items()

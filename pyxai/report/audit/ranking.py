@@ -5,10 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable
 
-from pyxai import metrics
+from pyxai import metrics, taylor
 from pyxai.report.audit.facts import BETTER
 from pyxai.report.audit.gather import Found, Line, words
-from pyxai.report.audit.sample import done_of
 from pyxai.report.audit.spread import GAPS, Spread
 from pyxai.report.cells import Bar
 from pyxai.report.document import Report, Section
@@ -145,7 +144,8 @@ def _described(found: Found, name: str) -> list[str]:
         "output": "The explained output, in its own units.",
     }.get(name)
     if text is None and plan is not None and isinstance(plan["is"], str):
-        text = (inspect.getdoc(getattr(metrics, plan["is"], None)) or "").partition("\n")[0]
+        measure = getattr(metrics, plan["is"], getattr(taylor, plan["is"], None))
+        text = (inspect.getdoc(measure) or "").partition("\n")[0]
         text = text.removeprefix("Return ")
         text = text[:1].upper() + text[1:]
     way = found.better.get(name)
@@ -157,7 +157,7 @@ def _seconds(found: Found) -> dict[str, float]:
     """Return the mean seconds of an example, by method."""
     spent, count = dict.fromkeys(found.audit.methods, 0.0), 0
     size = int(found.audit.plan["batch_size"])
-    for shard in done_of(found.audit):
+    for shard in found.audit.shards.numbers():
         mark = found.audit.folder.read_mark(shard)
         first, last = mark["rows"]
         count += last - first

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from pyxai.audit import Audit, ClassMaps
 from pyxai.audit.statistics import add_maps
 from pyxai.metrics import stability
 
-__all__ = ["Sample", "done_of", "sample_maps", "shape_of"]
+__all__ = ["Sample", "sample_maps"]
 
 _BYTES = 2**29  # of files of maps that are read at most, but for one shard
 _COMPARED = 32  # examples of a shard whose maps are compared between methods
@@ -44,24 +44,26 @@ class Sample:
     n_compared: int = 0
 
 
-def sample_maps(found: Audit, classes: list[int]) -> Sample:
+def sample_maps(found: Audit, methods: Sequence[str], classes: list[int]) -> Sample:
     """Read the maps of shards spread evenly over those that are done, a shard at a time.
 
     Parameters
     ----------
     found : Audit
         With maps.
+    methods : sequence of str
+        Those that have an answer.
     classes : list of int
         Explained outputs whose maps are averaged; of a model with one output, none.
     """
     chosen, whole = _shards(found)
     shown: set[int | None] = {*classes} if classes else {None}
-    made = Sample(whole=whole, means={method: {} for method in found.methods})
-    size = len(found.methods)
+    made = Sample(whole=whole, means={method: {} for method in methods})
+    size = len(methods)
     sums, counts = torch.zeros(size, size), torch.zeros(size, size)
     compared = set(_even(chosen, _SHARDS_COMPARED))
     for shard in chosen:
-        targets, maps = _read(found, shard)
+        targets, maps = _read(found, methods, shard)
         made.n_examples += len(targets)
         for method, values in maps.items():
             good = values.isfinite().all(1).tolist()
@@ -75,35 +77,24 @@ def sample_maps(found: Audit, classes: list[int]) -> Sample:
     return made
 
 
-def shape_of(found: Audit, method: str) -> tuple[int, ...] | None:
-    """Return the shape of the maps of one example, None where the model has several inputs."""
-    first = done_of(found)[0] * int(found.plan["shard_size"])
-    one = found.maps(method, first)
-    return tuple(one.shape) if isinstance(one, Tensor) else None
-
-
-def done_of(found: Audit) -> list[int]:
-    """Return the numbers of the shards that are done."""
-    return [shard for shard in range(found.n_shards) if found.folder.mark(shard).is_file()]
-
-
 def _shards(found: Audit) -> tuple[list[int], bool]:
     """Return which shards are read, and whether they are all that are done."""
-    done = done_of(found)
+    done = found.shards.numbers()
     largest = max(found.folder.maps(shard).stat().st_size for shard in done)
     chosen = _even(done, max(1, _BYTES // max(1, largest)))
     return chosen, len(chosen) == len(done)
 
 
-def _read(found: Audit, shard: int) -> tuple[list[int | None], dict[str, Tensor]]:
+def _read(
+    found: Audit, methods: Sequence[str], shard: int
+) -> tuple[list[int | None], dict[str, Tensor]]:
     """Return targets and maps [rows, features] of a shard; several inputs beside each other."""
     table = found.folder.read_rows(shard)
     targets = table.column("target").to_pylist()[:: len(found.methods)]
-    first = shard * int(found.plan["shard_size"])
+    stored = found.shards.stored_maps(shard)
     maps = {}
-    for method in found.methods:
-        whole: Any = found.maps(method, range(first, first + len(targets)))
-        parts = whole if isinstance(whole, tuple) else (whole,)
+    for method in methods:
+        parts = found.shards.parts_of(stored, method, slice(None))
         maps[method] = torch.cat([part.double().flatten(1) for part in parts], 1)
     return targets, maps
 
