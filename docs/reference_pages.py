@@ -71,12 +71,13 @@ def public_names() -> set[str]:
 
 
 def linked_names() -> dict[str, str]:
-    """Return full names by what pages call them: in full, or by a class name that is no word."""
-    names = public_names()
-    classes = [name for name in names if name.rpartition(".")[2][:1].isupper()]
-    short = [name.rpartition(".")[2] for name in classes]
+    """Return full names by what pages call them: in full, or in short if that is no plain word."""
+    names = sorted(public_names())
+    short = [name.rpartition(".")[2] for name in names]
     alone = {
-        each: full for each, full in zip(short, classes, strict=True) if short.count(each) == 1
+        each: full
+        for each, full in zip(short, names, strict=True)
+        if short.count(each) == 1 and ("_" in each or each[:1].isupper())
     }
     return {**alone, **{room: room for room in rooms()}, **{name: name for name in names}}
 

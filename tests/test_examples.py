@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from fresh_runs import FreshRuns
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
@@ -17,21 +15,16 @@ EXAMPLES = ROOT / "examples"
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """Return a function that runs an example in a folder of its own: what it printed, and there."""
+    runs = FreshRuns()
 
     def run(name):
         folder = tmp_path_factory.mktemp(name)
-        done = subprocess.run(
-            [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py")],
-            cwd=folder,
-            env={**os.environ, "MPLBACKEND": "agg", "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout, folder
+        status, text = runs(EXAMPLES / f"{name}.py", folder)
+        assert status == 0, text
+        return text, folder
 
-    return run
+    yield run
+    runs.close()
 
 
 def test_a_table(run):
@@ -68,6 +61,12 @@ def test_which_method(run):
     deletion = {line.split()[0]: float(line.split()[2]) for line in lines}
     assert len(deletion) == 8
     assert deletion["integrated_gradients"] < deletion["saliency"]
+
+
+def test_files_for_the_command_line(run):
+    _, folder = run("files")
+    wanted = ["digit.png", "digits.pt2", "patients.csv", "tumours.pt2", "typical.csv"]
+    assert sorted(path.name for path in folder.iterdir()) == wanted
 
 
 def test_every_example_has_a_place_in_the_documentation():

@@ -2,38 +2,69 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 
 import pytest
+from fresh_runs import FreshRuns
 from readme_blocks import ROOT, pages, python_blocks
 
 from pyxai import registry
+from pyxai.cli import main
+
+
+@pytest.fixture(scope="module")
+def fresh_run():
+    runs = FreshRuns()
+    yield runs
+    runs.close()
 
 
 @pytest.mark.parametrize("path", pages(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_code_blocks_run(path, tmp_path):
-    # In a process of its own, because a reader has imported nothing else; warnings are errors.
+def test_code_blocks_run(path, fresh_run, tmp_path):
     lines: list[str] = []
     for number, code in python_blocks(path):
         lines += [""] * (number - 1 - len(lines)) + code.splitlines()
     script = tmp_path / "page.py"
-    script.write_text("\n".join(lines) + "\n")
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(script)],
-        cwd=tmp_path,
-        env={**os.environ, "MPLBACKEND": "agg", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, f"line numbers are those of {path}\n{done.stderr}"
+    script.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    status, text = fresh_run(script, tmp_path)
+    assert status == 0, f"line numbers are those of {path}\n{text}"
 
 
 def test_the_readme_has_code():
     assert python_blocks(ROOT / "README.md")
+
+
+def same_words(shown: str, printed: str) -> bool:
+    """Whether two texts agree, numbers to a hundredth: sums have other last digits elsewhere."""
+    number = r"[-+]?\d+\.\d+(?:e[-+]\d+)?"
+    if re.split(number, shown) != re.split(number, printed):
+        return False
+    pairs = zip(re.findall(number, shown), re.findall(number, printed), strict=True)
+    return all(abs(float(a) - float(b)) <= 0.01 * abs(float(a)) + 1e-6 for a, b in pairs)
+
+
+def test_numbers_that_differ_are_told():
+    assert same_words("a -1.234 b\nd 3.5e-15", "a -1.233 b\nd 0.0")
+    assert not same_words("a -1.234 b", "a +1.234 b")
+    assert not same_words("a -1.234 b", "a -1.234 c")
+
+
+def test_the_command_line_prints_what_the_readme_shows(fresh_run, tmp_path, monkeypatch, capsys):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    [session] = re.findall(r"^```console\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    first, *steps = session.removeprefix("$ ").split("\n$ ")
+    assert first.startswith("python examples/files.py")
+    status, said = fresh_run(ROOT / "examples" / "files.py", tmp_path)
+    assert status == 0, said
+    monkeypatch.chdir(tmp_path)
+    for step in steps:
+        command, shown = step.split("\n", 1)
+        program, *arguments = command.split()
+        assert program == "pyxai"
+        assert main(arguments) == 0
+        printed = capsys.readouterr().out
+        assert same_words(shown.strip(), printed.strip()), printed
+    assert {path.name for path in tmp_path.glob("*.png")} == {"digit.png", "patient.png", "why.png"}
 
 
 def table_of_methods() -> list[str]:
