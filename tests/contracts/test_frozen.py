@@ -21,6 +21,7 @@ GROWING = {
         "Split",
     ),
     *("LineKinks", "_Node", "_Meeting", "Node"),
+    "VisualizationDataRecord",  # as in captum
 }
 # Compared as objects: by tensors they cannot be, and by value they would share what is cached.
 OBJECTS = {
