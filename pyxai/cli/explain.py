@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +37,7 @@ from pyxai.cli.question import (
     read_model,
     read_rows,
 )
+from pyxai.runner.progress import progress_to
 
 __all__ = ["add"]
 
@@ -125,15 +127,14 @@ def _explain(options: argparse.Namespace) -> None:
         target = explained(rows, model, lambda: largest_output(model, rows))
     with progress_shown(f"pyxai {options.command}", options.quiet) as progress:
         known = {each.name for each in option_parameters(method.cls.attribute)}
-        if progress is not None and "show_progress" in known:
+        own = progress is not None and "show_progress" in known
+        if own:
             more.setdefault("show_progress", progress)
-        explanation = explained(
-            rows,
-            model,
-            lambda: pyxai.explain(
-                model, inputs, method=options.method, target=target, feature_names=names, **more
-            ),
+        call = functools.partial(
+            pyxai.explain, model, inputs, method=options.method, target=target, **more
         )
+        with progress_to(None if own else progress):
+            explanation = explained(rows, model, lambda: call(feature_names=names))
     print(as_json(explanation) if options.json else explanation)
     for name, write in _WRITERS.items():
         path = getattr(options, name)

@@ -59,8 +59,7 @@ def progress_shown(what: str, quiet: bool) -> Iterator[Callable[[int, int], None
     if quiet or not sys.stderr.isatty():
         yield None
         return
-    start = time.monotonic()
-    after = start + _FIRST
+    after = time.monotonic() + _FIRST
     wrote = False
 
     def show(done: int, total: int) -> None:
@@ -69,9 +68,7 @@ def progress_shown(what: str, quiet: bool) -> Iterator[Callable[[int, int], None
         if now < after:
             return
         after, wrote = now + _AGAIN, True
-        left = (now - start) * (total - done) / max(done, 1)
-        share = done / max(total, 1)
-        sys.stderr.write(f"\r{what}: {share:4.0%}, {left:.0f} s left \033[K")
+        sys.stderr.write(f"\r{what}: {done / max(total, 1):4.0%} \033[K")
         sys.stderr.flush()
 
     try:

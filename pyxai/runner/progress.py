@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from pyxai._checks import describe
 from pyxai._errors import warn
 
-__all__ = ["Progress", "ProgressOption", "check_progress"]
+__all__ = ["Progress", "ProgressOption", "check_progress", "progress_to"]
 
 ProgressOption = bool | Callable[[int, int], Any] | None
 
 _DELAY_SECONDS = 2.0
+_told: ContextVar[Callable[[int, int], Any] | None] = ContextVar("told", default=None)
 
 
 def check_progress(name: str, progress: Any) -> ProgressOption:
@@ -24,11 +27,24 @@ def check_progress(name: str, progress: Any) -> ProgressOption:
     )
 
 
+@contextmanager
+def progress_to(callback: Callable[[int, int], Any] | None) -> Iterator[None]:
+    """Tell a function of (done, total) about each run in the block that tells nobody else.
+
+    So methods without an argument for it show how far they are too; None tells nobody.
+    """
+    token = _told.set(callback)
+    try:
+        yield
+    finally:
+        _told.reset(token)
+
+
 class Progress:
     """Tell how many of ``total`` rows are done; use as a context manager."""
 
     def __init__(self, option: ProgressOption, total: int) -> None:
-        self._callback = option if callable(option) else None
+        self._callback = option if callable(option) else None if option else _told.get()
         self._bar = _make_bar(total) if option is True else None
         self._total = total
         self._done = 0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from cli_models import NETS
 from PIL import Image
 from safetensors.torch import save_file
 
-import pyxai
+import pyxai.__main__
 from pyxai._errors import warn
 from pyxai.cli import main, notes
 from pyxai.cli.command import VERBS
@@ -118,13 +118,24 @@ def test_a_reader_that_has_enough_is_no_error():
     child.stderr.close()
 
 
-@pytest.mark.skipif(shutil.which("pyxai") is None, reason="the package is not installed")
 def test_the_command_is_the_module():
-    found = [
-        subprocess.run([*words, "methods", "--json"], capture_output=True, check=True).stdout
-        for words in (["pyxai"], [sys.executable, "-m", "pyxai"])
-    ]
-    assert found[0] == found[1]
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    assert '\n[project.scripts]\npyxai = "pyxai.cli:main"\n' in text
+    assert pyxai.__main__.main is main
+
+
+@pytest.mark.parametrize("method", ["integrated_gradients", "feature_ablation", "saliency"])
+def test_every_method_that_asks_the_model_shows_how_far_it_is(method, folder, capsys, monkeypatch):
+    monkeypatch.setattr(notes, "_FIRST", 0.0)
+    monkeypatch.setattr(notes, "_AGAIN", 0.0)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    words = ["explain", "model.pt2", "inputs.npy", "--method", method]
+    assert main(words) == 0
+    said = capsys.readouterr().err
+    assert "pyxai explain: 100%" in said
+    assert said.endswith("\r\033[K")
+    assert main([*words, "--quiet"]) == 0
+    assert not capsys.readouterr().err
 
 
 def test_arguments_that_make_no_sense_end_with_2(capsys):

@@ -13,6 +13,7 @@ from pyxai import PyxaiWarning
 from pyxai.runner import Runner, execution
 from pyxai.runner.execution import prepare
 from pyxai.runner.memory import LiveBytes, Measure, Schedule, is_out_of_memory, rows_for
+from pyxai.runner.progress import progress_to
 
 WEIGHT = torch.randn(5, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 FACTORS = torch.linspace(0, 1, 7, dtype=torch.float64)
@@ -608,6 +609,18 @@ def test_progress_is_told():
     runner = Runner(quadratic, max_rows=10, progress=lambda done, total: told.append((done, total)))
     runner.values(example_major(inputs), 4, 7)
     assert told == [(7, 28), (14, 28), (21, 28), (28, 28)]
+
+
+def test_runs_in_a_block_tell_whom_the_block_says_unless_they_have_their_own():
+    outer, own, runs = [], [], example_major(sample_inputs())
+    with progress_to(lambda done, total: outer.append((done, total))):
+        Runner(quadratic, max_rows=14).values(runs, 4, 7)
+        Runner(quadratic, progress=lambda done, total: own.append(done)).values(runs, 4, 7)
+        with progress_to(None):
+            Runner(quadratic).values(runs, 4, 7)
+    Runner(quadratic).values(runs, 4, 7)
+    assert outer == [(14, 28), (28, 28)]
+    assert own == [28]
 
 
 def test_bar_shows_nothing_on_a_short_run(capsys):
