@@ -28,6 +28,7 @@ __all__ = [
     "check_shape",
     "check_tensor",
     "describe",
+    "is_finite",
 ]
 
 OUTPUTS_ALONE = (
@@ -95,21 +96,26 @@ def check_device(name: str, value: Tensor, device: torch.device) -> None:
         raise ValueError(f"{name} must be on {device}, got {value.device}")
 
 
-def check_finite(name: str, value: Tensor) -> None:
-    """Raise ``ValueError`` if ``value`` holds a NaN or an infinity."""
+def is_finite(value: Tensor) -> bool:
+    """Tell whether ``value`` holds neither NaN nor infinity."""
     if not (value.is_floating_point() or value.is_complex()) or value.numel() == 0:
-        return
+        return True
     # A sum is one read without a temporary; it is non-finite whenever an element is.
     total = value.detach().sum().item()
     if math.isfinite(total) if isinstance(total, float) else cmath.isfinite(total):
+        return True
+    return bool(torch.isfinite(value).all())
+
+
+def check_finite(name: str, value: Tensor) -> None:
+    """Raise ``ValueError`` if ``value`` holds a NaN or an infinity."""
+    if is_finite(value):
         return
-    bad = ~torch.isfinite(value)
-    count = int(bad.sum())
-    if count:
-        where = bad.nonzero()[0].tolist()
-        raise ValueError(
-            f"{name} must be finite, got {count} NaN or infinite value(s), the first at {where}"
-        )
+    bad = (~torch.isfinite(value)).nonzero()
+    raise ValueError(
+        f"{name} must be finite, got {len(bad)} NaN or infinite value(s), the first at "
+        f"{bad[0].tolist()}"
+    )
 
 
 def check_real(name: str, value: Tensor) -> None:

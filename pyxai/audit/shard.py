@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyxai._checks import is_finite
 from pyxai.audit.data import Batch
 from pyxai.audit.data.source import reason_of
 from pyxai.audit.job import Job
@@ -183,7 +184,7 @@ class _Work:
                 f"model must return one row for each of {len(batch.ids)} example(s), got "
                 f"{len(outputs)}"
             )
-        if not bool(torch.isfinite(outputs).all()):
+        if not is_finite(outputs):
             raise ValueError("model must return finite outputs, got NaN or infinity")
         rows = self._places(batch)
         self.rows.label[rows] = batch.labels
@@ -221,7 +222,7 @@ class _Work:
         found = method.explain(job.model, batch.inputs, target, job.baselines, job.seed, ids)
         parts = found.attributions
         parts = parts if isinstance(parts, tuple) else (parts,)
-        if not all(bool(torch.isfinite(part).all()) for part in parts):
+        if not all(map(is_finite, parts)):
             raise ValueError("attributions must be finite, got NaN or infinity")
         base = method.options.get("baselines", job.baselines)
         values = {

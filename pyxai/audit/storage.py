@@ -153,8 +153,10 @@ class Folder:
 
 def parquet_of(table: Any) -> bytes:
     """Return a table as the bytes of a Parquet file."""
-    file = io.BytesIO()
-    pyarrow().parquet.write_table(table, file)
+    file, arrow = io.BytesIO(), pyarrow()
+    # A dictionary of numbers, most of which are there once, takes longer and is larger.
+    texts = [field.name for field in table.schema if arrow.types.is_string(field.type)]
+    arrow.parquet.write_table(table, file, use_dictionary=texts)
     return file.getvalue()
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyxai._checks import describe
+from pyxai._checks import describe, is_finite
 
 __all__ = [
     "READ_WHOLE",
@@ -170,12 +170,11 @@ def form_of(example: Example) -> list[tuple[Any, Any]]:
 
 def finite(batch: Batch) -> Batch:
     """Move the examples that hold a NaN or an infinity to the bad ones."""
+    if all(map(is_finite, batch.inputs)):
+        return batch
     fine = torch.ones(len(batch.ids), dtype=torch.bool)
     for tensor in batch.inputs:
-        if tensor.is_floating_point():
-            fine &= torch.isfinite(tensor).flatten(1).all(1).cpu()
-    if bool(fine.all()):
-        return batch
+        fine &= torch.isfinite(tensor).flatten(1).all(1).cpu()
     rows = fine.nonzero()[:, 0].tolist()
     bad = dict(batch.bad)
     for row in (~fine).nonzero()[:, 0].tolist():
