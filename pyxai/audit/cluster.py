@@ -20,9 +20,9 @@ import torch
 from pyxai._checks import check_choice, check_number
 from pyxai._errors import warn
 from pyxai._extras import optional
-from pyxai.audit.identity import digest_of_plan
+from pyxai.audit.identity import digest_of_data, digest_of_plan
 from pyxai.audit.job import Job, read_plan
-from pyxai.audit.shard import run_shard
+from pyxai.audit.shard import rehearse, run_shard
 
 __all__ = ["check_backend", "pickled", "run_on_ray"]
 
@@ -134,7 +134,13 @@ class _Actor:
                 "out must be a folder that all nodes of the cluster share, got "
                 f"{str(plan.parent)!r}, which is another one on node {platform.node()}"
             )
-        self.job.settle(torch.device("cuda") if gpu and torch.cuda.is_available() else None)
+        if digest_of_data(self.job.source, self.job.seed) != self.job.plan["dataset"]:
+            raise ValueError(
+                "dataset must be the same on all nodes of the cluster, got another one on node "
+                f"{platform.node()}"
+            )
+        if self.job.settle(torch.device("cuda") if gpu and torch.cuda.is_available() else None):
+            rehearse(self.job)  # what the options hold may have stayed where it was
 
     def make(self, shard: int) -> None:
         """Make a shard."""

@@ -95,17 +95,30 @@ class Job:
         """Where examples are brought to: where the model is that this was planned with."""
         return self.source.like.device
 
-    def settle(self, device: torch.device | None = None) -> None:
-        """Work where the model of this process is, which is moved to ``device`` first if given."""
+    def settle(self, device: torch.device | None = None) -> bool:
+        """Work where the model of this process is, which is moved to ``device`` first if given.
+
+        Returns
+        -------
+        bool
+            Whether that is elsewhere than where this was planned.
+        """
         if device is not None:
             for module in modules_of(self.model):
                 module.to(device)
-        self.source.like = _like_of(self.model)
-        self.baselines = _to_device(self.baselines, self.device)
+        before, self.source.like = self.device, _like_of(self.model)
+        if before == self.device:
+            return False
+
+        def here(value: Any) -> Any:
+            return _to_device(value, self.device) if isinstance(value, (Tensor, tuple)) else value
+
+        self.baselines = here(self.baselines)
         self.methods = tuple(
-            replace(each, options={k: _to_device(v, self.device) for k, v in each.options.items()})
+            replace(each, options={name: here(value) for name, value in each.options.items()})
             for each in self.methods
         )
+        return True
 
     @property
     def seed(self) -> int:

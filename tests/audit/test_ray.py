@@ -78,7 +78,7 @@ def test_actors_hold_what_they_ask_for(tmp_path, cluster):
 def test_the_shard_of_an_actor_that_dies_is_made_by_another(tmp_path, cluster):
     notes = tmp_path / "notes"
     notes.mkdir()
-    data = DiesOnce(make_rows(), notes, deadly=18, times=2)
+    data = DiesOnce(make_rows(), notes, deadly=17, times=2)
     assert run(tmp_path / "ray", data, backend="ray", workers=2).complete
     assert len(list(notes.iterdir())) == 2
     run(tmp_path / "alone", data)
@@ -88,7 +88,7 @@ def test_the_shard_of_an_actor_that_dies_is_made_by_another(tmp_path, cluster):
 def test_a_shard_that_kills_each_actor_is_named(tmp_path, cluster):
     notes = tmp_path / "notes"
     notes.mkdir()
-    data = DiesOnce(make_rows(), notes, deadly=18, times=9)
+    data = DiesOnce(make_rows(), notes, deadly=17, times=9)
     with pytest.raises(RuntimeError, match=r"got 3 of Ray's of which each that was given shard 4"):
         run(tmp_path / "out", data, backend="ray", workers=1)
     assert len(list(notes.iterdir())) == 3
@@ -130,12 +130,20 @@ def test_bad_arguments(tmp_path, backend, error, said):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_node_that_sees_another_folder_is_named(tmp_path):
-    job = prepare("audit_cases:make_net", make_rows(), "saliency", out=tmp_path)
+def test_a_node_that_sees_another_folder_or_other_data_is_named(tmp_path):
+    rows = make_rows()
+    job = prepare("audit_cases:make_net", Rows(rows), "saliency", out=tmp_path)
+
+    def start(job, digest):
+        threads = torch.get_num_threads()
+        _Actor().start(pickle.dumps(job), digest, threads, False, os.getcwd(), [])
+
+    start(job, job.digest)
     with pytest.raises(ValueError, match="out must be a folder that all nodes of the cluster sh"):
-        _Actor().start(
-            pickle.dumps(job), "another", torch.get_num_threads(), False, os.getcwd(), []
-        )
+        start(job, "another")
+    rows[0, 0] += 1
+    with pytest.raises(ValueError, match="dataset must be the same on all nodes of the cluster"):
+        start(job, job.digest)
 
 
 class Fake:
@@ -214,7 +222,7 @@ def test_an_actor_with_a_gpu_works_there(tmp_path):
     expected = job.folder.read_maps(0)[0]["feature_ablation"]
     with faked_devices():
         job.given = job._model = moved(make_net(), CUDA)
-        job.settle()
+        assert job.settle()
         assert job.device == CUDA
         assert device_of(job.baselines) == device_of(job.methods[0].options["feature_mask"]) == CUDA
         run_shard(job, 0)
@@ -223,6 +231,6 @@ def test_an_actor_with_a_gpu_works_there(tmp_path):
 
 def test_a_model_is_moved_where_its_actor_works(tmp_path):
     job = prepare("audit_cases:make_net", make_rows(), "saliency", out=tmp_path, baselines=0.5)
-    job.settle(torch.device("meta"))
+    assert job.settle(torch.device("meta"))
     assert {each.device.type for each in job.model.parameters()} == {"meta"}
     assert job.device == torch.device("meta")
