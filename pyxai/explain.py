@@ -125,6 +125,8 @@ def explain(
     attributions, delta, error = _parts(
         explainer.attribute(inputs, **arguments), asked, bool(arguments.get("return_error"))
     )
+    if isinstance(delta, Tensor) and explainer.delta_is_remainder:
+        delta = -delta  # an explanation has one sign for all methods
     if isinstance(explainer, LayerAttribution):  # the form of the attributions is the layer's
         options = {**options, "layer": explainer.layer}
     if promised and not asked:

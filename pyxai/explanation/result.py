@@ -50,7 +50,8 @@ class Explanation:
         Every other argument of the call, as given.
     convergence_delta : Tensor or None, shape [batch], [batch, n_outputs] or [batch * n_draws]
         How far completeness is missed, ``sum(attributions) - (f(inputs) - f(baselines))``, in
-        output units; ``None`` where the method does not promise completeness.
+        output units, of relevance ``sum(attributions) - f(inputs)``; ``None`` where the method does
+        not promise completeness.
     error : Tensor, tuple of Tensor or None, shape of ``attributions``
         Standard error of a sampling method, in the units of the attributions.
     outputs : Tensor or None, shape [batch] or [batch, n_outputs]

@@ -91,6 +91,11 @@ class Attribution:
         """Tell whether the attributions sum to the difference of two outputs."""
         return False
 
+    @property
+    def delta_is_remainder(self) -> bool:
+        """Whether deltas are the output minus the attributions, as captum's of relevance are."""
+        return False
+
     def gives_delta(self, options: Mapping[str, Any]) -> bool:
         """Tell whether there is a delta for what ``attribute`` returns with these options."""
         return self.has_convergence_delta()

@@ -380,3 +380,14 @@ def test_files_have_the_permissions_of_new_files(tmp_path):
     (tmp_path / "new").touch()
     path = Explanation(torch.ones(1, 2), torch.ones(1, 2)).save(tmp_path / "e.safetensors")
     assert path.stat().st_mode == (tmp_path / "new").stat().st_mode
+
+
+@pytest.mark.filterwarnings("ignore")  # shap's own use of other packages
+def test_what_relevance_leaves_is_counted_once():
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    x = torch.randn(5, 3)
+    result = pyxai.explain(net.eval(), x, method="lrp", target=1)
+    output = net(x)[:, 1].detach()
+    torch.testing.assert_close(result.convergence_delta, result.attributions.sum(1) - output)
+    np.testing.assert_allclose(result.to_shap().base_values, np.zeros(5), atol=1e-6)

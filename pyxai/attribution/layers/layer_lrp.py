@@ -68,6 +68,11 @@ class LayerLRP(LayerAttribution):
         """Tell that relevance can be compared with the output."""
         return True
 
+    @property
+    def delta_is_remainder(self) -> bool:
+        """True: the delta is what biases and stabilisers have absorbed of the output."""
+        return True
+
     def attribute(
         self,
         inputs: Tensor | tuple[Tensor, ...],

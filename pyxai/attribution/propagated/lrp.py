@@ -144,6 +144,11 @@ class LRP(GradientAttribution):
         """Tell that relevance can be compared with the output."""
         return True
 
+    @property
+    def delta_is_remainder(self) -> bool:
+        """True: the delta is what biases and stabilisers have absorbed of the output."""
+        return True
+
     def compute_convergence_delta(  # type: ignore[override] # captum's LRP has this signature
         self, attributions: TensorOrTuple, output: Tensor
     ) -> Tensor:
