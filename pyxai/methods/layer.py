@@ -86,7 +86,7 @@ class LayerAttribution(GradientAttribution):
         end_point : Tensor or tuple of Tensor, shape [batch, *features]
             The inputs of the model.
         target, additional_forward_args
-            As of `attribute`.
+            As of ``attribute``.
 
         Returns
         -------

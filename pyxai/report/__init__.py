@@ -1,7 +1,7 @@
 """Standalone HTML reports: one file, pictures inside, nothing loaded from anywhere.
 
 May import `pyxai.plot` and what is below it. Start with `document`; what pages look like is in
-`templates/`. Names are loaded on their first use: they are listed in ``__init__.pyi``.
+``templates/``. Names are loaded on their first use: they are listed in ``__init__.pyi``.
 """
 
 from __future__ import annotations
