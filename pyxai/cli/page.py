@@ -84,7 +84,8 @@ def _table(section: Section, one: Explanation) -> None:
 def _known(one: Explanation, n_features: int) -> Sequence[object] | None:
     """Return a value for each feature of an example, where it is they that were attributed to."""
     if one.display_values is not None:
-        return one.display_values[0]  # type: ignore[no-any-return]
+        shown: Sequence[object] = one.display_values[0]
+        return shown if len(shown) == n_features else None
     parts = one.inputs if isinstance(one.inputs, tuple) else (one.inputs,)
     values = torch.cat([part.detach().double().cpu().flatten() for part in parts])
     return values.tolist() if len(values) == n_features else None
