@@ -12,7 +12,7 @@ import torch
 from cli_models import NETS
 from torch import nn
 
-from pyxai._timing import best_size, extra_peak_bytes, interleave, median_ratio
+from pyxai._timing import Taken, bare, best_size, extra_peak_bytes, interleave, median_ratio
 from pyxai.cli import main
 from pyxai.cli.bench.measure import Case, _bare, measure
 from pyxai.cli.bench.peer import captum_calls
@@ -143,14 +143,19 @@ def test_the_bare_model_runs_as_many_rows_as_the_method():
     assert seen == [(6, 6)]
 
 
-def test_turns_and_sizes():
+def test_turns_and_sizes(monkeypatch):
     order = []
     taken = interleave({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, rounds=2)
     assert order == ["a", "b"] * 4  # two rounds to warm up
     assert [len(row) for row in taken.values()] == [2, 2]
     assert median_ratio([2.0, 3.0, 40.0], [1.0, 1.0, 10.0]) == 3.0
-    slept = best_size(lambda size: lambda: sum(range(100_000 * size)), (5, 1, 9), rounds=3)
-    assert slept == 1
+
+    def took(calls, *, rounds):
+        assert rounds == 3
+        return {name: [Taken(call(), call())] * 3 for name, call in calls.items()}
+
+    monkeypatch.setattr(bare, "interleave", took)
+    assert best_size(lambda size: lambda: abs(size - 5), (9, 4, 1), rounds=3) == 4
 
 
 def test_the_peak_of_memory_is_seen():
