@@ -186,8 +186,33 @@ def test_names_come_from_the_columns_of_the_data(tmp_path):
     assert "feature 0" in words_of(of_audit(made))
     again = of_audit(made, feature_names=["a <b>", *"bcdef"])
     assert "a <b>" in words_of(again)
+    with pytest.raises(ValueError, match=r"feature_names must have .* of 6 feature\(s\), got 2"):
+        of_audit(made, feature_names=["a", "b"])
+    with pytest.raises(ValueError, match=r"class_names must have .* of 3 or more outputs, got 2"):
+        of_audit(made, class_names=["a", "b"])
     with pytest.raises(ValueError, match="dataset must be the one that was audited"):
         of_audit(made, make_rows(seed=5))
+
+
+def test_folders_name_the_outputs_only_where_they_can(tmp_path):
+    class Named(Rows):
+        classes = ("cat", "dog")
+
+    for outputs, named in ((2, True), (3, False)):
+        data = Named(make_rows(12), make_labels(12) % 2)
+        made = audit(make_net(classes=outputs), data, METHODS, out=tmp_path / str(outputs))
+        words = words_of(of_audit(made, data))
+        assert ("explained output cat" in words or "explained output dog" in words) is named
+
+
+def test_classes_are_written_in_full():
+    assert Data(class_names=("a",)).class_(0) == "a"
+    assert [Data().class_(number) for number in (1234567.0, 2, 0.25, None)] == [
+        "1234567",
+        "2",
+        "0.25",
+        None,
+    ]
 
 
 def test_what_failed_cannot_break_the_page(tmp_path):

@@ -19,7 +19,8 @@ _REASONS = 12
 
 def title(found: Found) -> str:
     """Return the heading of the page."""
-    return f"Audit of {len(found.audit):,} examples"
+    count = len(found.audit)
+    return f"Audit of {count:,} example{'s' if count != 1 else ''}"
 
 
 def lead(found: Found) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
+from math import prod
 from typing import Any, NamedTuple
 
 from pyxai.audit import Audit
@@ -83,7 +84,7 @@ def gathered(audit: Audit, data: Data) -> Found:
     Raises
     ------
     ValueError
-        If no shard is done, or a file is not as it was written.
+        If no shard is done, a file is not as it was written, or names are too few or too many.
     """
     errors = audit.shards.by_method("error")
     answered = tuple(
@@ -103,10 +104,23 @@ def gathered(audit: Audit, data: Data) -> Found:
     whole = {column: by_class[None] for column, by_class in spreads.items()}
     found = survey(audit, whole, leading, 1 if better.get(leading or "") == "lower" else -1)
     kept = audit.plan["maps"] is not None and answered
+    if kept:
+        _check_features(audit, answered, len(data.feature_names))
     sample = sample_maps(audit, answered, classes) if kept else None
     return Found(
         audit, data, answered, classes, n_classes, spreads, board, better, leading, found, sample
     )
+
+
+def _check_features(audit: Audit, answered: tuple[str, ...], n_names: int) -> None:
+    """Raise if there are names, and none of the maps has so many features."""
+    shapes = [audit.shards.map_shapes(method) for method in answered]
+    sizes = sorted({sum(map(prod, parts)) for parts in shapes})
+    if n_names and n_names not in sizes:
+        raise ValueError(
+            f"feature_names must have a name for each of {' or '.join(map(str, sizes))} "
+            f"feature(s), got {n_names}"
+        )
 
 
 def _line(cells: Any) -> Line:

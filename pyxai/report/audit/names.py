@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -50,13 +51,21 @@ class Data:
         Raises
         ------
         ValueError
-            If it is another one.
+            If it is another one, or there are more outputs than names.
         """
         source = None if dataset is None else _opened(audit, dataset, label)
         features, classes = feature_names or [], class_names or []
+        most = _largest_output(audit) + 1
+        if classes and len(classes) < most:
+            raise ValueError(
+                f"class_names must have a name for each of {most} or more outputs, got "
+                f"{len(classes)}"
+            )
         if source is not None:
             features = features or _columns(dataset, source, label)
             classes = classes or _folders(dataset, source)
+            # A model may know other classes than the folders are.
+            classes = classes if len(classes) >= most else []
         seed = int(audit.plan["seed"])
         return cls(source, tuple(map(str, features)), tuple(map(str, classes)), seed)
 
@@ -74,11 +83,10 @@ class Data:
 
     def class_(self, number: float | None) -> str | None:
         """Return the name of an output or a label."""
-        if number is None:
-            return None
-        if number % 1 == 0 and 0 <= number < len(self.class_names):
-            return self.class_names[int(number)]
-        return f"{number:g}"
+        if number is None or number % 1:
+            return None if number is None else f"{number:.6g}"
+        named = 0 <= number < len(self.class_names)
+        return self.class_names[int(number)] if named else str(int(number))
 
 
 def _opened(audit: Audit, dataset: Any, label: str | None) -> Source:
@@ -106,3 +114,10 @@ def _folders(dataset: Any, source: Source) -> list[str]:
         if isinstance(classes, (list, tuple)) and all(isinstance(name, str) for name in classes):
             return list(classes)
     return []
+
+
+def _largest_output(audit: Audit) -> int:
+    """Return the largest number of an output that is explained or predicted, -1 without one."""
+    columns = [audit.shards.by_method(name) for name in ("target", "prediction")]
+    known = [column[~np.isnan(column)] for column in columns]
+    return int(max((column.max() for column in known if len(column)), default=-1))

@@ -40,7 +40,7 @@ def of_audit(
     feature_names : list of str, optional
         Names of the features of an example, in order; default: those of the data set.
     class_names : list of str, optional
-        Names of the outputs; default: those of the data set.
+        Names of the outputs; default: those of the data set, where they are enough.
 
     Returns
     -------
@@ -52,8 +52,8 @@ def of_audit(
     FileNotFoundError
         If there is no audit.
     ValueError
-        If no shard is done yet, a file is not as it was written, or ``dataset`` is another one
-        than was audited.
+        If no shard is done yet, a file is not as it was written, ``dataset`` is another one
+        than was audited, or there is not a name for each feature, or output.
     ImportError
         If pandas, pyarrow or matplotlib is not installed.
     """
