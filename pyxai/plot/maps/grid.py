@@ -34,6 +34,7 @@ def read_grid(
 ) -> Grid:
     """Return map and image of one example; see `heatmap` for the arguments."""
     method, label = "", "attribution"
+    least = 2
     if isinstance(explanation, Explanation):
         chosen = one_example(explanation, example)
         if isinstance(chosen.attributions, tuple) or isinstance(chosen.inputs, tuple):
@@ -45,6 +46,7 @@ def read_grid(
         values = as_array(chosen.attributions[0], "explanation")
         if channel == "sum":
             values = _each_player_once(values, groups_of(chosen).of_features.numpy())
+        least = 1 if image is None else 2  # its own picture is the right one, whatever the layer
         image = chosen.inputs[0] if image is None else image
         method, label = chosen.method, quantity(chosen)
     else:
@@ -58,7 +60,7 @@ def read_grid(
     if image is None or not with_image:
         return Grid(flat, None, None, label, method)
     grey = _one_map(as_array(image, "image"), "mean", "image")
-    if grey.shape != flat.shape and any(np.less(grey.shape, np.multiply(2, flat.shape))):
+    if grey.shape != flat.shape and any(np.less(grey.shape, np.multiply(least, flat.shape))):
         raise ValueError(
             f"image must have the height and width of the attributions, {list(flat.shape)}, "
             f"or at least twice of both, got {list(grey.shape)}"

@@ -42,7 +42,8 @@ def heatmap(
     image : Tensor or array, shape [height, width] or [channels, height, width], optional
         Shades the colours; default: the inputs of the explanation. A batch serves too, of which
         the example is taken. Where it has at least twice the height and width of the attributions,
-        as beside the map of a layer, they are interpolated to its size.
+        or is the explanation's own and larger, as beside the map of a layer, they are interpolated
+        to its size.
     example : int
         Which example of the explanation, or of a batch, to draw.
     channel : "sum", "mean" or int

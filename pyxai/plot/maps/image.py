@@ -46,7 +46,8 @@ def image(
         What was explained, or a batch of such; default: the inputs of the explanation. Integers
         are bytes, numbers from 0 to 1 are shown as they are, and others, as those of images that
         were standardised, are stretched to that range. Where it has at least twice the height and
-        width of the attributions, as beside the map of Grad-CAM, these are interpolated.
+        width of the attributions, or is the explanation's own and larger, as beside the map of
+        Grad-CAM, these are interpolated.
     example : int
         Which example of the explanation, or of a batch, to draw.
     method : str

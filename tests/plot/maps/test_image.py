@@ -144,3 +144,12 @@ def test_what_does_not_fit_is_named():
             plot.image(explanation(), **options)
     with pytest.raises(ValueError, match="image must be given for method 'overlay', got None"):
         plot.image(torch.ones(2, 2))
+
+
+@pytest.mark.parametrize("draw", [plot.image, plot.heatmap])
+def test_maps_of_a_convolution_without_padding_lie_over_their_own_picture(draw):
+    own = Explanation(torch.rand(1, 1, 10, 8), torch.rand(1, 3, 12, 10), method="grad_cam")
+    shown = [picture.get_array().shape[:2] for picture in draw(own).get_images()]
+    assert set(shown) == {(12, 10)}
+    with pytest.raises(ValueError, match="image must have the height and width"):
+        draw(own, image=torch.rand(12, 10))  # of which nobody knows whose it is
