@@ -1,4 +1,4 @@
-"""The demonstration: small models trained in seconds, explained by every method there is.
+"""The demonstration: small models trained in seconds, explained by the methods there are.
 
 May import everything below the command line. Start with `main`; a page's sections are in
 `sections` and `fourteen`.

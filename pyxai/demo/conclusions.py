@@ -1,4 +1,4 @@
-"""What the numbers of the demonstration allow a reader to say, and what not, in plain language.
+"""What the numbers of the two main models allow a reader to say, and what not, in plain language.
 
 Every sentence is computed: another seed, another method or a worse model gives other sentences.
 """
@@ -8,11 +8,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pyxai import registry
 from pyxai.demo.measure import Measured, Result
 from pyxai.demo.words import listed, percent, title
 from pyxai.report import format_number
 
-__all__ = ["for_digits", "for_summary", "for_table", "gap_share"]
+__all__ = ["asked_otherwise", "for_digits", "for_removal", "for_table", "gap_share", "not_shown"]
 
 
 def gap_share(measured: Measured, result: Result) -> float:
@@ -46,7 +47,7 @@ def for_digits(measured: Measured) -> tuple[list[str], list[str]]:
     tuple of two lists of str
         What one can and what one cannot conclude.
     """
-    can = [*_completeness(measured), *_removal(measured, "pixels")]
+    can = _completeness(measured)
     blank = (measured.task.inputs[: len(measured.target)].flatten(1) == 0).float().mean()
     cannot = [
         f"That blank pixels do not matter. {percent(float(blank))} of the pixels have no ink, and "
@@ -72,34 +73,33 @@ def for_table(measured: Measured) -> tuple[list[str], list[str]]:
         What one can and what one cannot conclude.
     """
     names = measured.task.feature_names or ()
-    strength = torch.stack(
-        [result.flat.abs().mean(0) / result.flat.abs().mean() for result in measured.results]
-    ).mean(0)
-    lead = int(strength.argmax())
+    parts = torch.stack([result.flat.abs().mean(0) for result in measured.results])
+    shares = parts / parts.sum(1, keepdim=True).clamp(min=1e-12)
+    lead = int(shares.median(0).values.argmax())
+    first_by = int((shares.argmax(1) == lead).sum())
     correlation = torch.corrcoef(measured.task.inputs.T)
     correlation.fill_diagonal_(0)
     pair = int(correlation.abs().argmax())
     first, second = divmod(pair, correlation.shape[1])
     can = [
-        f"Which measurements this model leans on: averaged over methods and rows it is first of "
-        f"all “{names[lead]}”.",
+        f"Which measurement this model leans on: “{names[lead]}” has the largest share of the "
+        f"attribution in the middle of the methods, and comes first for {first_by} of "
+        f"{len(shares)}.",
         *_completeness(measured),
-        *_removal(measured, "measurements"),
     ]
     cannot = [
         "That these measurements cause anything, or that a doctor should weigh them so. The bars "
         "describe one small model.",
-        f"How much a single one of several related measurements matters. “{names[first]}” and "
-        f"“{names[second]}” rise and fall together (correlation "
-        f"{float(correlation[first, second]):.3f}); which of them the model happens to use is "
-        "close to chance, and a second training can swap them.",
+        f"How much a single one of several related measurements matters: where two go together, as "
+        f"“{names[first]}” and “{names[second]}” do most (correlation "
+        f"{float(correlation[first, second]):.3f}), another training may use the other.",
         *_disagreement(measured),
     ]
     return can, cannot
 
 
-def for_summary(digits: Measured, table: Measured) -> list[str]:
-    """Give the three sentences that stand at the top of the report.
+def not_shown(digits: Measured, table: Measured) -> list[str]:
+    """Return the methods of the package that explain neither model.
 
     Parameters
     ----------
@@ -109,29 +109,48 @@ def for_summary(digits: Measured, table: Measured) -> list[str]:
     Returns
     -------
     list of str
-        One paragraph each.
+        Their titles.
     """
-    task = digits.task
-    exact = [r for r in digits.results if r.complete and gap_share(digits, r) < 0.01]
-    best = [r for r in _ranked(digits) if not _beats(_ranked(digits)[0].drops, r.drops)]
-    return [
-        f"A small convolutional net reads {percent(task.accuracy)} of {len(task.inputs)} unseen "
-        f"handwritten digits correctly, and a small perceptron {percent(table.task.accuracy)} of "
-        f"{len(table.task.inputs)} unseen tumours. Below, {len(digits.results)} methods say which "
-        "parts of the input their outputs rest on, and three checks say how far to believe them.",
-        (
-            f"The attributions of {listed([title(r.name) for r in exact])} add up to the output "
-            "they explain to within one percent, so they can be read as shares of it. "
-            if exact
-            else "No method's attributions add up to the output within one percent. "
-        )
-        + "Measured by how far the output falls when the named pixels are removed, "
-        f"{listed([title(r.name) for r in best])} find{'s' if len(best) == 1 else ''} the most "
-        f"important ones{'' if len(best) == 1 else ', with no clear difference between them'}.",
-        f"Methods disagree (rank correlations down to {float(digits.agreement.min()):.2f}): they "
-        "answer different questions, and an explanation is only as good as the check that stands "
-        "beside it.",
+    shown = {result.name for measured in (digits, table) for result in measured.results}
+    return [title(name) for name in registry.names() if name not in shown]
+
+
+def asked_otherwise(measured: Measured) -> list[str]:
+    """Return the methods for which the removal test is not the question that they answer.
+
+    Parameters
+    ----------
+    measured : Measured
+        With its results.
+
+    Returns
+    -------
+    list of str
+        Their titles.
+    """
+    return [title(result.name) for result in measured.results if not result.single]
+
+
+def for_removal(measured: Measured, parts: str) -> tuple[list[str], list[str]]:
+    """Say what the removal test allows.
+
+    Parameters
+    ----------
+    measured : Measured
+        With the removal test.
+    parts : str
+        What was removed, such as ``"pixels"``.
+
+    Returns
+    -------
+    tuple of two lists of str
+        What one can and what one cannot conclude.
+    """
+    cannot = [
+        f"That a method is wrong where the output falls less. Removing {parts} makes inputs that "
+        "the model was never trained on, and each method answers its own question."
     ]
+    return _removal(measured, parts), cannot
 
 
 def _ranked(measured: Measured) -> list[Result]:
@@ -147,8 +166,8 @@ def _completeness(measured: Measured) -> list[str]:
         worst = max(gap_share(measured, result) for result in kept)
         said.append(
             f"How much of the output each part carries, for {listed([title(r.name) for r in kept])}"
-            f": the values sum to the difference from the baseline's logit, off by {percent(worst)}"
-            " at most on average."
+            ": the values sum to the difference from the baseline's logit, or from its mean over a "
+            f"set of baselines, off by {percent(worst)} at most on average."
         )
     broken = [result for result in promised if result not in kept]
     if broken:
@@ -160,16 +179,20 @@ def _completeness(measured: Measured) -> list[str]:
 
 
 def _removal(measured: Measured, parts: str) -> list[str]:
-    ranked = _ranked(measured)
-    best, count = ranked[0], measured.random_drops.shape[1] - 1
-    fall, chance = float(best.drops[:, -1].mean()), float(measured.random_drops[:, -1].mean())
+    ranked = [result for result in _ranked(measured) if result.single]
+    if not ranked:
+        return []
+    first, count = ranked[0], measured.random_drops.shape[1] - 1
+    best = [result for result in ranked if not _beats(first.drops, result.drops)]
+    fall, chance = float(first.drops[:, -1].mean()), float(measured.random_drops[:, -1].mean())
+    equal = "" if len(best) == 1 else ", of which none is clearly worse than the first"
     said = [
-        f"That the model really uses what is marked: without the {count} {parts} that "
-        f"{title(best.name)} ranks first the logit falls by {format_number(fall)} on average, "
-        f"without {count} random ones by {format_number(chance)}."
+        f"Which ranking finds what the model uses: that of {listed([title(r.name) for r in best])}"
+        f"{equal}. Without the {count} {parts} that {title(first.name)} ranks first the logit "
+        f"falls by {format_number(fall)} on average, without {count} random ones by "
+        f"{format_number(chance)}."
     ]
-    alone = [result for result in ranked if result.single]
-    weak = [result for result in alone if not _beats(result.drops, measured.plain_drops)]
+    weak = [result for result in ranked if not _beats(result.drops, measured.plain_drops)]
     if weak:
         said.append(
             f"That a convincing picture is not enough: {listed([title(r.name) for r in weak])} "
@@ -193,7 +216,8 @@ def _disagreement(measured: Measured) -> list[str]:
     first, second = divmod(least, len(matrix))
     one, other = measured.results[first], measured.results[second]
     return [
-        f"That one picture is the explanation. {title(one.name)} and {title(other.name)} order "
-        f"the parts differently (rank correlation {float(matrix[first, second]):.2f}), although "
-        "both do what they promise. Choose the question first, then the method."
+        f"That one picture is the explanation. {title(one.name)} "
+        f"({registry.get(one.name).summary}) and {title(other.name)} "
+        f"({registry.get(other.name).summary}) agree least, with a rank correlation of "
+        f"{float(matrix[first, second]):.2f}: choose the question first, then the method."
     ]

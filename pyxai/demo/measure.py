@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -30,6 +29,7 @@ def _blocks(count: int) -> Tensor:
 # What a method needs beyond the model, the rows and the target, and budgets that keep it short.
 OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
     (DIGITS, "expected_gradients"): {"n_steps": 10},
+    (DIGITS, "guided_ig"): {"n_steps": 60},
     (DIGITS, "kernel_shap"): {"n_samples": 256},
     (DIGITS, "lime"): {"n_samples": 256},
     (DIGITS, "occlusion"): {"sliding_window_shapes": (1, 3, 3)},
@@ -56,6 +56,8 @@ LEFT_OUT: dict[tuple[str, str], str] = {
     (TUMOURS, "occlusion"): "the columns of a table have no neighbourhood",
     (TUMOURS, "xrai"): "the columns of a table have no neighbourhood",
 }
+_GROUPS = {"feature_mask", "segments", "sliding_window_shapes"}  # options that make players
+LONG = 0.3  # seconds: longer calls are not repeated
 BACKGROUND = 16  # rows that stand for the data where a method compares with a set
 
 
@@ -70,7 +72,7 @@ class Result:
     explanation : Explanation
         Of all rows measured.
     seconds : float
-        Wall-clock time of the call, the best of three.
+        Wall-clock time of the call; the best of three where it is short.
     rows : int
         Rows that the model was run on for it; 0 where the method walks a traced graph instead.
     gap : Tensor, shape [batch]
@@ -94,8 +96,13 @@ class Result:
 
     @property
     def single(self) -> bool:
-        """Whether it values single features by what removing them to the baseline does."""
-        return not (self.explanation.shared_baselines or "feature_mask" in self.explanation.options)
+        """Whether it values single features by what removing them to the baseline does.
+
+        Others compare with rows of the data, or value groups, windows or places of a layer.
+        """
+        explanation, method = self.explanation, registry.get(self.name)
+        compares = explanation.shared_baselines or method.whole_batch
+        return not (compares or method.family == "layers" or _GROUPS & set(explanation.options))
 
     @property
     def flat(self) -> Tensor:
@@ -147,13 +154,7 @@ class Measured:
         return torch.einsum("abf,cbf->acb", ranks, ranks).mean(-1)
 
 
-def measure(
-    task: Task,
-    *,
-    n_rows: int,
-    n_removed: int,
-    progress: Callable[[Iterable[Any], str], Iterable[Any]],
-) -> Measured:
+def measure(task: Task, *, n_rows: int, n_removed: int) -> Measured:
     """Explain the first ``n_rows`` test rows of ``task`` with every registered method.
 
     Parameters
@@ -164,8 +165,6 @@ def measure(
         How many rows to explain.
     n_removed : int
         How many features the removal test takes away.
-    progress : callable
-        ``progress(items, label)`` iterates and may show a bar.
 
     Returns
     -------
@@ -182,7 +181,7 @@ def measure(
     generator = torch.Generator().manual_seed(0)
     orders = [torch.rand(inputs.flatten(1).shape, generator=generator) for _ in range(5)]
     measured.random_drops = torch.stack([_removal(game, o, n_removed) for o in orders]).mean(0)
-    for name in progress(registry.names(), f"explaining {task.name}"):
+    for name in registry.names():
         reason = LEFT_OUT.get((task.name, name))
         if reason is not None:
             measured.left_out[name] = reason
@@ -220,7 +219,7 @@ def _difference(measured: Measured, explanation: Explanation) -> Tensor:
 def _explain(
     task: Task, inputs: Tensor, target: Tensor, name: str
 ) -> tuple[Explanation, float, int]:
-    """Call the method three times: once for the rows that it runs, all for the best time."""
+    """Call the method once for the rows that it runs, and a short one again for its best time."""
     traits = registry.get(name)
     options = dict(OPTIONS.get((task.name, name), {}))
     if traits.baselines == "required":
@@ -237,7 +236,9 @@ def _explain(
 
     handle = task.model.register_forward_pre_hook(count)
     try:
+        start = time.perf_counter()
         explanation = explain(task.model, inputs, method=name, target=target, **options)
+        best = time.perf_counter() - start
     finally:
         handle.remove()
     explanation = replace(explanation, feature_names=task.feature_names)
@@ -245,13 +246,10 @@ def _explain(
         explanation = replace(
             explanation, attributions=_shared_out(explanation, options["feature_mask"])
         )
-    best = float("inf")
-    for _ in range(3):
+    for _ in range(2 if best < LONG else 0):
         start = time.perf_counter()
         explain(task.model, inputs, method=name, target=target, **options)
         best = min(best, time.perf_counter() - start)
-        if best > 1:
-            break
     return explanation, best, rows
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +13,6 @@ from torch import Tensor, nn
 from pyxai import datasets
 
 __all__ = ["Task", "breast_cancer", "digits", "one_thread"]
-
-Item = TypeVar("Item")
-Progress = Callable[[Iterable[Item], str], Iterable[Item]]
 
 
 @dataclass(frozen=True)
@@ -66,15 +62,13 @@ class Task:
         return best
 
 
-def digits(seed: int, progress: Progress[Any]) -> Task:
+def digits(seed: int) -> Task:
     """Train a small convolutional net on scikit-learn's 8 x 8 handwritten digits.
 
     Parameters
     ----------
     seed : int
         Decides the split, the initial weights and the order of the batches.
-    progress : callable
-        ``progress(items, label)`` iterates and may show a bar.
 
     Returns
     -------
@@ -96,9 +90,7 @@ def digits(seed: int, progress: Progress[Any]) -> Task:
             nn.Linear(64, 10),
         )
 
-    model, test, known, accuracy, train = _fit(
-        build, images, labels, seed, 20, lambda items: progress(items, "digits")
-    )
+    model, test, known, accuracy, train = _fit(build, images, labels, seed, 20)
     return Task(
         name="handwritten digits",
         model=model,
@@ -113,15 +105,13 @@ def digits(seed: int, progress: Progress[Any]) -> Task:
     )
 
 
-def breast_cancer(seed: int, progress: Progress[Any]) -> Task:
+def breast_cancer(seed: int) -> Task:
     """Train a small perceptron on scikit-learn's breast-cancer table.
 
     Parameters
     ----------
     seed : int
         Decides the split, the initial weights and the order of the batches.
-    progress : callable
-        ``progress(items, label)`` iterates and may show a bar.
 
     Returns
     -------
@@ -141,7 +131,6 @@ def breast_cancer(seed: int, progress: Progress[Any]) -> Task:
         torch.tensor(raw.target),
         seed,
         30,
-        lambda items: progress(items, "breast cancer"),
         standardise=True,
     )
     return Task(
@@ -175,7 +164,6 @@ def _fit(
     labels: Tensor,
     seed: int,
     epochs: int,
-    progress: Callable[[Iterable[int]], Iterable[int]],
     *,
     standardise: bool = False,
 ) -> tuple[nn.Module, Tensor, Tensor, float, tuple[Tensor, Tensor]]:
@@ -191,7 +179,7 @@ def _fit(
         inputs = inputs.float()
         model = build()
         optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=1e-2)
-        for _ in progress(range(epochs)):
+        for _ in range(epochs):
             for rows in torch.split(train[torch.randperm(n_train)], 64):
                 optimiser.zero_grad()
                 loss = nn.functional.cross_entropy(model(inputs[rows]), labels[rows])

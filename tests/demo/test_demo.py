@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
+import re
 
 import pytest
 import torch
@@ -10,35 +13,106 @@ from html_reader import Reader
 from torch import nn
 
 from pyxai import registry
-from pyxai.demo import conclusions, measure, run, tasks, words
+from pyxai.audit import load
+from pyxai.demo import conclusions, families, figures, main, measure, run, tasks, words
+from pyxai.demo.fourteen import comparison
 from pyxai.demo.measure import LEFT_OUT, Measured, Result
+from pyxai.demo.sections import audited, frequencies, hierarchies, photograph, wavelet
 from pyxai.demo.sections import pixels as reveal
 from pyxai.demo.tasks import Task
 from pyxai.explanation import Explanation
+from pyxai.report import pictures
+
+SMALL = {  # what takes long, made small: each part has tests of its own
+    "measure_photograph": {"n_train": 120, "epochs": 1},
+    "train_reader": {"epochs": 4},
+    "measure_panels": {"epochs": 1},
+    "measure_frequencies": {"n_signals": 20},
+}
+SHORT = (  # the same, of numbers that no caller gives
+    (frequencies, "N_ROWS", 1200),
+    (frequencies, "N_TRAIN", 1000),
+    (wavelet, "N_SIGNALS", 400),
+    (hierarchies, "LENGTHS", 1),
+    (photograph, "N_COALITIONS", 20),
+    (photograph, "N_REGIONS", 6),
+    (audited, "METHODS", ("saliency", "input_x_gradient")),
+    (comparison, "digit_patches", lambda: (measure._blocks(2), ("a", "b", "c", "d"))),
+    (comparison, "tumour_properties", lambda: (torch.arange(30)[None] % 3, ("a", "b", "c"))),
+)
+DARK = ("", 1, 1)
 
 
-def quiet(items, label):
-    return items
+def light(draw, scheme, real=pictures._png):
+    """Draw for light screens only, and coarsely."""
+    return real(draw, scheme, scale=1) if scheme is pictures.LIGHT else DARK
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    path = run(tmp_path_factory.mktemp("demo"), rows=12)
-    return path, path.read_text(encoding="utf-8")
+    said = []
+    with pytest.MonkeyPatch.context() as patch:
+        for name, size in SMALL.items():
+            patch.setattr(main, name, functools.partial(getattr(main, name), **size))
+        patch.setattr(main, "measure_phrases", lambda seed: None)
+        for place, name, value in SHORT:
+            patch.setattr(place, name, value)
+        patch.setattr(pictures, "_png", light)
+        path = run(tmp_path_factory.mktemp("demo"), rows=12, say=said.append)
+    return path, path.read_text(encoding="utf-8"), said
 
 
 def test_the_report_is_whole_and_standalone(page):
-    path, text = page
+    path, text, said = page
     assert path.name == "report.html"
     reader = Reader(text)
-    assert all(address.startswith(("#", "data:image/png;")) for address in reader.addresses())
-    assert sum(tag == "section" for tag, _ in reader.tags) >= 5
-    assert sum(tag == "img" for tag, _ in reader.tags) >= 6
-    assert len(path.read_bytes()) < 10e6
+    links = {address for address in reader.addresses() if not address.startswith("#")}
+    assert {link for link in links if link and not link.startswith("data:image/png;")} == {
+        f"{audited.FOLDER}/report.html"
+    }
+    assert (path.parent / audited.FOLDER / "report.html").exists()
+    assert sum(tag == "section" for tag, _ in reader.tags) == 8
+    assert sum(tag == "img" for tag, _ in reader.tags) >= 25
+    assert sum(tag == "details" for tag, _ in reader.tags) >= 20
+    assert len(path.read_bytes()) < 2e6
+    assert "all methods on digits" in said[6]
+    assert len(said) == 18
+
+
+def test_what_is_open_is_a_handful_of_pictures(page):
+    _, text, _ = page
+    shown, depth = 0, 0
+    for part in re.findall(r"<(/?details|img)\b", text):
+        depth += {"details": 1, "/details": -1}.get(part, 0)
+        shown += part == "img" and depth == 0
+    assert shown == 5  # and three sentences
+    assert text.index("A dahlia over a lake") < text.index("What a word says")
+
+
+def test_the_audit_is_beside_the_page_and_done_anew_for_another_model(page, tmp_path):
+    path, text, _ = page
+    assert audited.FOLDER in text
+    assert load(path.parent / audited.FOLDER).complete
+    inputs = torch.rand(4, 1, 8, 8)
+    names = tuple("0123456789")
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).requires_grad_(False)
+        labels = model(inputs).argmax(1)
+        task = Task("digits", model, inputs, labels, names, None, "no ink", 1.0, 0)
+        found = audited.measure_audit(task, tmp_path, 0)
+        rows = found.audit.maps("integrated_gradients")
+        expected = inputs * model[1].weight[labels].view(4, 1, 8, 8)
+        torch.testing.assert_close(rows, expected, atol=1e-5, rtol=1e-4)
+    (tmp_path / "other" / audited.FOLDER).mkdir(parents=True)
+    (tmp_path / "other" / audited.FOLDER / "mine.txt").write_text("kept")
+    with contextlib.suppress(ValueError, OSError):
+        audited.measure_audit(task, tmp_path / "other", 0)
+    assert (tmp_path / "other" / audited.FOLDER / "mine.txt").read_text() == "kept"
 
 
 def test_every_method_is_shown_or_left_out_for_a_known_reason(page):
-    _, text = page
+    _, text, _ = page
     words_ = Reader(text).words
     for name in registry.names():
         assert words.title(name) in words_
@@ -57,9 +131,9 @@ def test_training_depends_on_the_seed_alone_and_leaves_the_generator_alone():
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    first = tasks.breast_cancer(3, quiet)
+    first = tasks.breast_cancer(3)
     assert torch.equal(torch.rand(3), expected)
-    again, other = tasks.breast_cancer(3, quiet), tasks.breast_cancer(4, quiet)
+    again, other = tasks.breast_cancer(3), tasks.breast_cancer(4)
     inputs = first.inputs
     assert torch.equal(first.model(inputs), again.model(inputs))
     assert not torch.equal(first.model(inputs), other.model(inputs))
@@ -89,7 +163,7 @@ def linear_task(weights: torch.Tensor, inputs: torch.Tensor) -> Task:
 def test_the_measurements_of_a_linear_model_are_those_on_paper():
     weights = torch.tensor([4.0, 3.0, 2.0, 1.0])
     inputs = torch.tensor([[1.0, 1.0, 1.0, 1.0], [2.0, 0.0, 1.0, 5.0]])
-    measured = measure.measure(linear_task(weights, inputs), n_rows=2, n_removed=2, progress=quiet)
+    measured = measure.measure(linear_task(weights, inputs), n_rows=2, n_removed=2)
     torch.testing.assert_close(measured.difference, torch.tensor([10.0, 15.0]))
     result = measured["input_x_gradient"]
     torch.testing.assert_close(result.gap, torch.zeros(2), atol=1e-5, rtol=0)
@@ -145,15 +219,44 @@ def test_a_kept_promise_is_said_to_be_kept_and_a_broken_one_broken():
     assert "at most" not in broken
 
 
+def removal(drops, name="integrated_gradients"):
+    return " ".join(conclusions.for_removal(made_up(0.0, drops, name), "pixels")[0])
+
+
 def test_a_method_no_better_than_the_plain_order_is_named():
-    assert "not clearly beat" not in " ".join(conclusions.for_digits(made_up(0.0, STRONG))[0])
-    weak = " ".join(conclusions.for_digits(made_up(0.0, WEAK))[0])
-    assert "Integrated gradients does not clearly beat" in weak
+    assert "not clearly beat" not in removal(STRONG)
+    assert "Integrated gradients does not clearly beat" in removal(WEAK)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("feature_permutation", {}),
+        ("grad_cam", {}),
+        ("xrai", {"segments": 0}),
+        ("occlusion", {"sliding_window_shapes": 1}),
+        ("shapley_values", {"feature_mask": 0}),
+    ],
+)
+def test_who_was_asked_another_question_is_said_to_be_and_not_judged(name, options):
+    measured = made_up(0.0, WEAK, name)
+    explanation = dataclasses.replace(measured.results[0].explanation, options=options)
+    measured.results[0] = dataclasses.replace(measured.results[0], explanation=explanation)
+    assert conclusions.asked_otherwise(measured) == [words.title(name)]
+    assert conclusions.for_removal(measured, "pixels")[0] == []
+    assert conclusions.asked_otherwise(made_up(0.0, WEAK)) == []
+
+
+def test_methods_that_explain_neither_model_are_named():
+    one = made_up(0.0, STRONG)
+    missing = conclusions.not_shown(one, made_up(0.0, STRONG, "saliency"))
+    assert len(missing) == len(registry.names()) - 2
+    assert not {"Saliency", "Integrated gradients"} & set(missing)
 
 
 def test_the_fall_of_the_output_is_the_measured_one():
-    text = " ".join(conclusions.for_table(made_up(0.0, STRONG))[0])
-    assert "without the 2 measurements" in text
+    text = removal(STRONG)
+    assert "Without the 2 pixels" in text
     assert "falls by 8.02 on average, without 2 random ones by 1.50" in text
 
 
@@ -162,7 +265,36 @@ def test_the_most_correlated_features_are_named():
     inputs = torch.tensor([[1.0, 2.0, 0.0, 1.0], [2.0, 4.0, 1.0, 0.0], [3.0, 6.1, 0.0, 5.0]])
     measured.task = dataclasses.replace(measured.task, inputs=inputs)
     text = " ".join(conclusions.for_table(measured)[1])
-    assert "“f0” and “f1” rise and fall together" in text
+    assert "“f0” and “f1” do most" in text
+
+
+def test_every_method_has_its_family():
+    assert {registry.get(name).family for name in registry.names()} == set(families.FAMILIES)
+    for key, family in families.FAMILIES.items():
+        assert registry.get(family.known_by).family == key
+    measured = made_up(0.0, STRONG)
+    measured.results.append(dataclasses.replace(measured.results[0], name="idgi"))
+    measured.results.append(dataclasses.replace(measured.results[0], name="saliency"))
+    found = families.members(measured)
+    assert list(found) == ["gradients", "paths"]
+    assert [result.name for result in found["paths"]] == ["integrated_gradients", "idgi"]
+    shown = [result.name for result in families.representatives(measured)]
+    assert shown == ["saliency", "integrated_gradients"]
+
+
+def test_families_agree_as_their_methods_do():
+    measured = made_up(0.0, STRONG)
+    values = torch.tensor([[1.0, 2.0, 3.0, 4.0]])
+    for name, attributions in (("idgi", values), ("saliency", -values), ("lrp", values)):
+        explanation = Explanation(attributions.repeat(4, 1), torch.ones(4, 4))
+        measured.results.append(Result(name, explanation, 0.1, 4, torch.zeros(4), STRONG))
+    measured.results.pop(0)
+    names, grid = figures.agreement_of_families(measured)
+    assert names == ["Gradients", "Paths", "Propagated"]
+    assert grid[1, 0] == grid[2, 0] == pytest.approx(-1)
+    assert grid[2, 1] == pytest.approx(1)
+    assert bool(grid[0, 0].isnan())
+    assert bool(grid[0, 1].isnan())
 
 
 @pytest.mark.parametrize(

@@ -39,8 +39,11 @@ def measured():
 
 
 def test_the_columns_that_are_read_come_first(measured):
-    for title in ("Greedy PIG", "Exact greedy", "Mean |IG|", "Permutation"):
-        assert measured.selections[title].order[:2].tolist() == [2, 0]
+    assert set(measured.orders) == {"Greedy PIG", *columns.ORDERS, columns.OF_LOGIT}
+    for order in measured.orders.values():
+        assert order[:2].tolist() == [2, 0]
+        assert order.sort().values.tolist() == list(range(10))
+    assert list(measured.known) == [*measured.orders, "Random"] == list(measured.unseen)
     loss = measured.known["Greedy PIG"].values
     torch.testing.assert_close(loss[2:], loss[2].expand(9))
     assert loss[0] > loss[1] > loss[2]
@@ -68,8 +71,26 @@ def test_the_section_says_what_was_measured(measured):
     assert "With the first 2 of 10" in can[0]
     assert "(Greedy PIG)" in can[1]
     assert "(Random)" in cannot[0]
+    for text in (can[1], cannot[0]):
+        assert "(Mean |IG| of the loss)" in text  # there are two, and they rank otherwise
+        assert "(Mean |IG| of the logit)" in text
     report = Report("title", "lead", "foot")
-    columns.section(report, measured)
+    columns.section(report.section("more"), measured)
     text = report.to_html()
-    assert "How few measurements it needs" in text
+    assert "How few measurements it needs: 2 of 10" in text
     assert "column 2" in text
+
+
+def test_integrals_of_the_loss_and_of_the_logit_are_told_apart():
+    # The first column decides; the second moves both logits, which leaves the loss as it is.
+    x = torch.randn(60, 2, generator=torch.Generator().manual_seed(1))
+    with torch.random.fork_rng():
+        model = nn.Linear(2, 2).requires_grad_(False)
+    model.bias.zero_()
+    model.weight.copy_(torch.tensor([[-1.0, 9.0], [1.0, 9.0]]))
+    labels = model(x).argmax(1)
+    names = ("decides", "moves both")
+    task = Task("rows", model, x, labels, ("no", "yes"), names, "0", 1.0, 60, train=(x, labels))
+    found = columns.measure_columns(task)
+    assert found.orders["Mean |IG| of the loss"].tolist() == [0, 1]
+    assert found.orders[columns.OF_LOGIT].tolist() == [1, 0]

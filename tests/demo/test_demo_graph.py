@@ -51,7 +51,7 @@ def test_the_sentences_have_the_measured_numbers(measured):
 
 def test_the_section_has_both_pictures(measured):
     report = Report("title")
-    graphs.section(report, measured)
+    graphs.section(report.section("more"), measured)
     reader = Reader(report.to_html())
     assert sum(tag == "img" for tag, _ in reader.tags) == 2
     assert "finds the block of" in reader.words

@@ -42,7 +42,7 @@ def squares():
 
 @pytest.fixture(scope="module")
 def measured():
-    return hierarchies.measure_hierarchies(squares(), 0)
+    return hierarchies.measure_hierarchies(squares(), train_reader(0))
 
 
 def test_the_reader_reads_and_its_sentences_are_explained_whole(measured):
@@ -78,10 +78,11 @@ def test_the_sentences_have_the_measured_numbers(measured):
 
 def test_the_section_has_its_pictures(measured):
     report = Report("title")
-    hierarchies.section(report, measured)
+    hierarchies.section(report.section("more"), measured)
     reader = Reader(report.to_html())
     assert sum(tag == "img" for tag, _ in reader.tags) == 4
-    assert "tells praise from complaint" in reader.words
+    turned, count = measured.turned("negation")
+    assert f"{turned} of {count} negations turn the sum of their words" in reader.words
 
 
 def test_training_depends_on_the_seed_alone_and_leaves_the_generator_alone():

@@ -49,7 +49,7 @@ def test_the_sentences_have_the_measured_numbers(measured):
 
 def test_the_section_has_its_picture(measured):
     report = Report("title")
-    panels.section(report, measured)
+    panels.section(report.section("more"), measured)
     reader = Reader(report.to_html())
     assert sum(tag == "img" for tag, _ in reader.tags) == 1
     assert "Where it has to look" in reader.words

@@ -16,7 +16,7 @@ mpl.use("Agg")
 
 def drawn(section, measured):
     report = Report("title")
-    section(report, measured)
+    section(report.section("more"), measured)
     return Reader(report.to_html())
 
 
@@ -34,8 +34,13 @@ def test_frequencies(signals):
     assert [signals.wrong(name) for name in signals.scores] == [0, 0.25, 0]
     can, _ = frequencies.conclusions(signals)
     assert "0.0 % by contextual decomposition, 25.0 % by integrated gradients, signed" in can[0]
+    _, (levels,) = frequencies.conclusions(signals)
+    assert "their peaks the same" not in levels  # gradients hear something else in two signals
+    signals.scores["integrated gradients, signed"][:2, 3] = 0.0
+    assert "their peaks the same" in frequencies.conclusions(signals)[1][0]
     reader = drawn(frequencies.section, signals)
     assert sum(tag == "img" for tag, _ in reader.tags) == 1
+    assert f"listens to: {frequencies.FREQUENCY} cycles" in reader.words
     assert "finds 90.0 % of the answers" in reader.words
 
 

@@ -29,10 +29,11 @@ def test_the_wavelet_of_the_labels_is_found_with_the_net_only(measured):
 
 def test_the_section_says_what_was_measured(measured):
     can, cannot = wavelet.conclusions(measured)
+    assert "the net does" in can[0]
     assert f"{measured.distance(measured.alone.filter_):.2f}" in can[0]
     assert len(cannot) == 2
     report = Report("title", "lead", "foot")
-    wavelet.section(report, measured)
+    wavelet.section(report.section("more"), measured)
     text = report.to_html()
     assert "A wavelet learnt from a net" in text
     assert "wavelet of the labels" in text or "<svg" in text or "<img" in text

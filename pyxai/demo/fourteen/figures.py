@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 from torch import Tensor
 
 from pyxai import plot
+from pyxai.demo.figures import subplots
 from pyxai.demo.fourteen.comparison import Fourteen
 
 __all__ = ["effects", "maps", "marks", "principles", "values", "weights"]
@@ -15,44 +15,47 @@ __all__ = ["effects", "maps", "marks", "principles", "values", "weights"]
 _SIGNS = {True: "\u2713", False: "\u2717", None: "?"}  # a check mark and a cross
 
 
-def _subplots(*args: Any, **options: Any) -> Any:
-    return importlib.import_module("matplotlib.pyplot").subplots(
-        *args, layout="constrained", **options
-    )
-
-
 def marks(found: Fourteen, name: str) -> str:
     """Write the three marks of a method as signs."""
     return " ".join(_SIGNS[mark] for mark in found.table[name].marks())
 
 
-def maps(found: Fourteen) -> Any:
+def maps(found: Fourteen, columns: int) -> Any:
     """Draw the patches' values of every method over the image, all in one scale.
 
     Parameters
     ----------
     found : Fourteen
         Of an image.
+    columns : int
+        How many pictures stand side by side.
 
     Returns
     -------
     matplotlib Figure
     """
-    figure, axes = _subplots(3, 5, figsize=(9.4, 6.4))
+    wide = columns > 3
+    lines = -(-(1 + len(found.values)) // columns)
+    side, size = (1.85, 9) if wide else (1.2, 7.5)
+    figure, axes = subplots(
+        lines, columns, squeeze=False, figsize=(side * columns, (side + 0.3) * lines)
+    )
     image = found.task.inputs[found.row, 0]
     axes[0][0].imshow(image.numpy(), cmap="gray_r", vmin=0, vmax=1)
-    axes[0][0].set_title("the digit and its\npatches", fontsize=9)
+    axes[0][0].set_title("the digit and\nits patches", fontsize=size)
     limit = _limit(found)
     for ax, name, row in zip(axes.flat[1:], found.names_of_methods, found.values, strict=True):
         patches = row[found.mask[0, 0]]
         drawn = ax.imshow(patches.numpy(), cmap="RdBu_r", vmin=-limit, vmax=limit)
         ax.imshow(image.numpy(), cmap="gray_r", vmin=0, vmax=1, alpha=0.25 * image.numpy())
-        ax.set_title(f"{name}\n{marks(found, name)}", fontsize=9)
+        shown = name if wide else name.replace(" ", "\n", 1)
+        ax.set_title(f"{shown}\n{marks(found, name)}", fontsize=size)
     for ax in axes.flat:
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set_visible(False)
         _grid(ax, found.mask[0, 0])
-    figure.colorbar(drawn, ax=axes, label="value of a patch, in logits", shrink=0.6, extend="both")
+    bar = {"shrink": 0.6} if wide else {"location": "bottom", "shrink": 0.9, "aspect": 30}
+    figure.colorbar(drawn, ax=axes, label="value of a patch, in logits", extend="both", **bar)
     return figure
 
 
@@ -85,7 +88,7 @@ def values(found: Fourteen) -> Any:
     -------
     matplotlib Figure
     """
-    figure, ax = _subplots(figsize=(7.4, 5.0))
+    figure, ax = subplots(figsize=(7.4, 5.0))
     labels = [f"{name}  {marks(found, name)}" for name in found.names_of_methods]
     _matrix(ax, found.values, "{:.1f}", labels, found.names, full_at=_limit(found))
     return figure
@@ -102,14 +105,14 @@ def effects(found: Fourteen) -> Any:
     -------
     matplotlib Figure
     """
-    figure, (left, right) = _subplots(1, 2, figsize=(10.6, 4.4), width_ratios=(1.15, 1))
+    figure, (left, right) = subplots(2, 1, figsize=(5.6, 8.0), height_ratios=(1.35, 1))
     plot.interactions(found.effects, title="Of one (diagonal) and of two", ax=left)
     top = found.effects.top(9)[::-1]
     colours = ["#b2182b" if value > 0 else "#2166ac" for _, value in top]
     right.barh(range(len(top)), [value for _, value in top], color=colours)
     names = [" + ".join(found.names[player] for player in players) for players, _ in top]
     for place, (players, _) in enumerate(top):
-        if len(names[place]) > 34:
+        if len(names[place]) > 30:
             names[place] = f"{len(players)} together"
     right.set_yticks(range(len(top)), names, fontsize=8)
     right.axvline(0, color="0.5", linewidth=0.8)
@@ -131,7 +134,7 @@ def weights(found: Fourteen, players: tuple[int, ...]) -> Any:
     -------
     matplotlib Figure
     """
-    figure, ax = _subplots(figsize=(7.4, 5.0))
+    figure, ax = subplots(figsize=(7.4, 5.0))
     labels = [f"{name}  {marks(found, name)}" for name in found.names_of_methods]
     grid = 100 * found.weights(players)
     names = [f"{name} *" if i in players else name for i, name in enumerate(found.names)]
@@ -150,7 +153,7 @@ def principles(found: Fourteen) -> Any:
     -------
     matplotlib Figure
     """
-    figure, ax = _subplots(figsize=(8.2, 5.4))
+    figure, ax = subplots(figsize=(8.2, 5.4))
     plot.principles(found.table, ax=ax)
     return figure
 

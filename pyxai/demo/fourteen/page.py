@@ -32,25 +32,26 @@ def section(report: Report, digit: Fourteen, tumour: Fourteen) -> None:
         "goes to its own parts only. Third, complete allocation: they get all of it. A mark is "
         f"given where less than {percent(TOLERANCE)} of all effects is missed.",
     )
-    part.heading("A digit in eight patches")
     part.figure(
-        lambda: figures.maps(digit),
+        lambda: figures.maps(digit, 5),
+        narrow=lambda: figures.maps(digit, 3),
         alt="Values of eight patches of a digit by fourteen methods, with their marks",
         caption=f"Which patches speak for a {digit.task.class_names[digit.target]}. All maps share "
         "one scale; the darkest may lie beyond it.",
-        least_width=620,
     )
-    _effects_and_weights(part, digit)
-    part.heading("A tumour in six properties")
-    part.figure(
+    part.conclusions(*conclusions(digit, tumour))
+    _effects_and_weights(
+        part.fold("The digit's effects, who gets the strongest of two, and all measures"), digit
+    )
+    fold = part.fold("The same for a tumour in six properties")
+    fold.figure(
         lambda: figures.values(tumour),
         alt="Values of six properties of a tumour by fourteen methods, with their marks",
         caption=f"In logits of {tumour.task.class_names[tumour.target]}. Size, for one, is radius, "
         "perimeter and area, each as mean, error and worst.",
         least_width=560,
     )
-    _effects_and_weights(part, tumour)
-    part.conclusions(*conclusions(digit, tumour))
+    _effects_and_weights(fold, tumour)
 
 
 def _effects_and_weights(section: Section, found: Fourteen) -> None:
@@ -62,7 +63,7 @@ def _effects_and_weights(section: Section, found: Fourteen) -> None:
         alt="Effects of single parts, of pairs, and the strongest of all",
         caption=f"The effects, in logits. Here {percent(_alone(found))} of their absolute sum "
         "belongs to single parts, the rest to two or more together.",
-        least_width=620,
+        least_width=480,
     )
     section.figure(
         lambda: figures.weights(found, pair),

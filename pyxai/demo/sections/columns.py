@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from pyxai import plot
+from pyxai.demo.figures import subplots
 from pyxai.demo.tasks import Task
 from pyxai.demo.words import listed, percent
-from pyxai.report import Report, format_number
+from pyxai.explain import explain
+from pyxai.report import Section, format_number
 from pyxai.selection import (
     FeatureSelection,
     SelectionCurve,
@@ -24,9 +26,10 @@ __all__ = ["MeasuredColumns", "conclusions", "measure_columns", "section"]
 
 ORDERS = {
     "Exact greedy": "exact",
-    "Mean |IG|": "integrated_gradients",
+    "Mean |IG| of the loss": "integrated_gradients",
     "Permutation": "permutation",
 }
+OF_LOGIT = "Mean |IG| of the logit"  # of the true class: not what the loss's integrals rank
 N_RANDOM = 8  # random orders that are averaged
 SHOWN = 8  # columns in the table
 
@@ -39,8 +42,10 @@ class MeasuredColumns:
     ----------
     task : Task
         Whose model and rows.
-    selections : dict of str to FeatureSelection
-        By the title of the rule; the first is the greedy one.
+    greedy : FeatureSelection
+        The columns in the order of Greedy PIG.
+    orders : dict of str to Tensor, shape [n_columns]
+        Columns, the best first, by the title of the rule; the first is the greedy one.
     known, unseen : dict of str to SelectionCurve
         Mean loss by number of columns, on training and on unseen rows; with the random order.
     hits : SelectionCurve
@@ -48,7 +53,8 @@ class MeasuredColumns:
     """
 
     task: Task
-    selections: dict[str, FeatureSelection]
+    greedy: FeatureSelection
+    orders: dict[str, Tensor]
     known: dict[str, SelectionCurve]
     unseen: dict[str, SelectionCurve]
     hits: SelectionCurve
@@ -61,7 +67,7 @@ class MeasuredColumns:
 
 
 def measure_columns(task: Task) -> MeasuredColumns:
-    """Order the columns of a table by five rules.
+    """Order the columns of a table by five rules and by chance.
 
     Parameters
     ----------
@@ -76,28 +82,37 @@ def measure_columns(task: Task) -> MeasuredColumns:
     model, known, unseen = task.model, task.train, (task.inputs, task.labels)
     mean = known[0].mean(0)
     options: dict[str, Any] = {"feature_names": task.feature_names}
-    selections = {"Greedy PIG": greedy_feature_selection(model, known, **options)}
-    for title, rule in ORDERS.items():
-        selections[title] = baseline_feature_selection(model, known, order_by=rule, **options)
-
-    def on_unseen(order: FeatureSelection, metric: str = "loss") -> SelectionCurve:
-        return selection_curve(model, unseen, order, metric=metric, baselines=mean)
-
+    greedy = greedy_feature_selection(model, known, **options)
+    orders = {"Greedy PIG": greedy.order} | {
+        title: baseline_feature_selection(model, known, order_by=rule, curve=False).order
+        for title, rule in ORDERS.items()
+    }
+    orders[OF_LOGIT] = _by_logit(task, mean)
     chance = [
-        baseline_feature_selection(model, known, order_by="random", seed=seed)
+        baseline_feature_selection(model, known, order_by="random", seed=seed, curve=False).order
         for seed in range(N_RANDOM)
     ]
-    curves = {title: each.curve for title, each in selections.items() if each.curve is not None}
-    return MeasuredColumns(
-        task,
-        selections,
-        {**curves, "Random": _averaged([each.curve for each in chance if each.curve])},
-        {
-            **{title: on_unseen(each) for title, each in selections.items()},
-            "Random": _averaged([on_unseen(each) for each in chance]),
-        },
-        on_unseen(selections["Greedy PIG"], "accuracy"),
+
+    def curves(rows: Any) -> dict[str, SelectionCurve]:
+        def curve(order: Tensor) -> SelectionCurve:
+            return selection_curve(model, rows, order, baselines=mean)
+
+        found = {title: curve(order) for title, order in orders.items()}
+        return {**found, "Random": _averaged([curve(order) for order in chance])}
+
+    hits = selection_curve(model, unseen, greedy, metric="accuracy", baselines=mean)
+    return MeasuredColumns(task, greedy, orders, curves(known), curves(unseen), hits)
+
+
+def _by_logit(task: Task, mean: Tensor) -> Tensor:
+    """Return the columns by mean absolute integrated gradients of the true class's logit."""
+    assert task.train is not None
+    rows, labels = task.train
+    found = explain(
+        task.model, rows, method="integrated_gradients", target=labels, baselines=mean[None]
     )
+    assert isinstance(found.attributions, Tensor)
+    return found.attributions.detach().double().abs().mean(0).argsort(descending=True, stable=True)
 
 
 def _averaged(curves: list[SelectionCurve]) -> SelectionCurve:
@@ -105,32 +120,34 @@ def _averaged(curves: list[SelectionCurve]) -> SelectionCurve:
     return SelectionCurve(curves[0].sizes, values, curves[0].metric)
 
 
-def section(report: Report, measured: MeasuredColumns) -> None:
-    """Append the section about the columns that suffice.
+def section(above: Section, measured: MeasuredColumns) -> None:
+    """Append a fold about the columns that suffice.
 
     Parameters
     ----------
-    report : Report
+    above : Section
         To append to.
     measured : MeasuredColumns
         What it is about.
     """
-    part = report.section("How few measurements it needs")
+    total = len(measured.task.inputs[0])
+    part = above.fold(f"How few measurements it needs: {measured.n_enough} of {total}")
     part.text(
         "So far each tumour had an explanation of its own. Here one set of measurements is chosen "
         "for all of them: those that the model does well with while it is shown the average for "
         "the others. Greedy PIG scores all measurements at once, adds the best, and scores again; "
-        "exact greedy tries every measurement in every round."
+        "exact greedy tries every measurement in every round. Integrated gradients rank once, by "
+        "the mean absolute value over the rows: of each row's loss, or of the logit of its class."
     )
     part.figure(
         lambda: _curves(measured),
-        alt="Mean loss by number of measurements shown, for five orders of the measurements",
+        alt="Mean loss by number of measurements shown, for six orders of the measurements",
         caption="Mean cross-entropy; lower is better. The orders were made on the training rows. "
         f"“Random” is the mean of {N_RANDOM} orders.",
-        least_width=760,
     )
+    others = [title for title in measured.orders if title != "Greedy PIG"]
     part.table(
-        ("", "Measurement", "Loss with it", *(f"Place, {title}" for title in ORDERS)),
+        ("", "Measurement", "Loss with it", *(f"Place, {title}" for title in others)),
         _rows(measured),
         caption=f"The first {SHOWN} measurements in the order of Greedy PIG, the mean training "
         "loss with all of them down to this line, and where other rules put the measurement.",
@@ -156,7 +173,7 @@ def conclusions(measured: MeasuredColumns) -> tuple[list[str], list[str]]:
     total = len(measured.task.inputs[0])
     right = float(hits.values[hits.sizes == count])
     can = [
-        f"That few measurements suffice. With the first {count} of {total}, the others at their "
+        f"How many measurements suffice. With the first {count} of {total}, the others at their "
         f"average, the model still gets {percent(right)} of the unseen tumours right; with all it "
         f"gets {percent(float(hits.values[-1]))}, and with any number between never 3 points less.",
         f"Which order is better for this model: the mean training loss over 1 to {total} "
@@ -179,32 +196,26 @@ def _listed(curves: dict[str, SelectionCurve]) -> str:
 
 
 def _rows(measured: MeasuredColumns) -> list[tuple[Any, ...]]:
-    greedy = measured.selections["Greedy PIG"]
-    assert greedy.curve is not None
-    places = {
-        title: {feature: place for place, feature in enumerate(each.order.tolist(), 1)}
-        for title, each in measured.selections.items()
-        if title in ORDERS
-    }
+    first, *others = measured.orders.values()
+    loss = measured.known["Greedy PIG"].values
     return [
         (
             place,
-            greedy.names[feature],
-            float(greedy.curve.values[place]),
-            *(known[feature] for known in places.values()),
+            measured.greedy.names[feature],
+            float(loss[place]),
+            *(int((order == feature).nonzero()) + 1 for order in others),
         )
-        for place, feature in enumerate(greedy.order[:SHOWN].tolist(), 1)
+        for place, feature in enumerate(first[:SHOWN].tolist(), 1)
     ]
 
 
 def _curves(measured: MeasuredColumns) -> Any:
     """Draw the loss by number of columns, on training and on unseen rows."""
-    pyplot = importlib.import_module("matplotlib.pyplot")
-    figure, axes = pyplot.subplots(1, 2, figsize=(10.4, 3.8), layout="constrained", sharey=True)
+    figure, axes = subplots(2, 1, figsize=(3.7, 6.6), sharey=True)
     panels = {"training rows": measured.known, "unseen rows": measured.unseen}
     for ax, (title, curves) in zip(axes, panels.items(), strict=True):
         plot.selection(curves, ax=ax, title=title)
         ax.set_xlabel("number of measurements shown")
+        ax.legend(frameon=False, fontsize=8)
     axes[0].set_ylim(bottom=0)
-    axes[1].set_ylabel("")
     return figure

@@ -6,16 +6,16 @@ label that says whether one Fourier coefficient of it is larger than usual.
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from pyxai.demo.figures import subplots
 from pyxai.demo.tasks import one_thread
 from pyxai.demo.words import listed, percent
-from pyxai.report import Report
+from pyxai.report import Section
 from pyxai.transforms import FourierTransform, trim
 
 __all__ = ["MeasuredFrequencies", "conclusions", "measure_frequencies", "section"]
@@ -41,6 +41,10 @@ class MeasuredFrequencies:
     accuracy: float
     says_yes: Tensor
     scores: dict[str, Tensor]
+
+    def loudest(self, name: str) -> int:
+        """Return the coefficient of the largest mean score among the signals called yes."""
+        return int(self.scores[name][self.says_yes].mean(0).argmax())
 
     def wrong(self, name: str) -> float:
         """Share of the signals in which another coefficient has the largest score."""
@@ -104,22 +108,23 @@ def _trained(x: Tensor, labels: Tensor) -> nn.Module:
     return net.eval().requires_grad_(False)
 
 
-def section(report: Report, measured: MeasuredFrequencies) -> None:
-    """Append the section about signals.
+def section(above: Section, measured: MeasuredFrequencies) -> None:
+    """Append a fold about signals.
 
     Parameters
     ----------
-    report : Report
+    above : Section
         To append to.
     measured : MeasuredFrequencies
         What it is about.
     """
-    part = report.section("Which frequency it listens to")
+    heard = measured.loudest("contextual decomposition")
+    part = above.fold(f"Which frequency it listens to: {heard} cycles of {LENGTH} numbers")
     part.text(
         f"Signals of {LENGTH} numbers, all of them noise; the answer is yes where the Fourier "
         f"coefficient of {FREQUENCY} cycles is larger than in half of the signals. A perceptron "
         f"that sees only the numbers finds {percent(measured.accuracy)} of the answers. No single "
-        "number tells anything, so it is asked about the coefficients instead: the model is the "
+        "number tells much, so it is asked about the coefficients instead: the model is the "
         "same, its inputs are what a transform makes of them."
     )
     part.figure(
@@ -127,7 +132,6 @@ def section(report: Report, measured: MeasuredFrequencies) -> None:
         alt="Mean score of each Fourier coefficient, for signals called yes and called no",
         caption="Mean over the signals of each answer. The dotted line is the coefficient that "
         f"makes the label. {len(measured.says_yes)} unseen signals, in logits of yes.",
-        least_width=560,
     )
     part.conclusions(*conclusions(measured))
 
@@ -147,23 +151,23 @@ def conclusions(measured: MeasuredFrequencies) -> tuple[list[str], list[str]]:
     """
     shares = [f"{percent(measured.wrong(name))} by {name}" for name in measured.scores]
     can = [
-        "That the right coefficient is found: another one has the largest score in "
+        "How often the coefficient that makes the label is missed: another one has the largest "
+        "score in "
         f"{listed(shares)} of the signals.",
     ]
+    peaks = {measured.loudest(name) for name in measured.scores}
     cannot = [
         "That the other coefficients speak against it. Contextual decomposition gives each of them "
         "alone its share of the biases, which gradients along a path do not see: the levels of the "
-        "two curves mean different things, their peaks the same.",
+        "curves mean different things"
+        + (", their peaks the same." if len(peaks) == 1 else ", and their peaks differ."),
     ]
     return can, cannot
 
 
 def _curves(measured: MeasuredFrequencies) -> Any:
-    pyplot = importlib.import_module("matplotlib.pyplot")
     names = list(measured.scores)[:2]  # those with signs
-    figure, axes = pyplot.subplots(
-        1, len(names), figsize=(8.0, 2.9), sharex=True, layout="constrained"
-    )
+    figure, axes = subplots(len(names), 1, figsize=(3.7, 5.0), sharex=True)
     for ax, name in zip(axes, names, strict=True):
         for says_yes, colour, label in ((True, "#b2182b", "yes"), (False, "#2166ac", "no")):
             scores = measured.scores[name][measured.says_yes == says_yes]

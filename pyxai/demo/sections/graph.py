@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +9,12 @@ import torch
 from torch import Tensor
 
 from pyxai import plot
+from pyxai.demo.figures import subplots
 from pyxai.demo.sections.graph_task import BlockGraph, block_graph, train
 from pyxai.demo.words import percent
 from pyxai.graphs import GraphExplanation, GraphGame, graph_layout, select_players
 from pyxai.metrics import Curve, graph_fidelity
-from pyxai.report import Report, format_number
+from pyxai.report import Section, format_number
 
 __all__ = ["MeasuredGraph", "conclusions", "measure_graph", "section"]
 
@@ -108,17 +108,19 @@ def measure_graph(seed: int) -> MeasuredGraph:
     return MeasuredGraph(graph, float(right[unknown].double().mean()), greedy, once, curves, count)
 
 
-def section(report: Report, measured: MeasuredGraph) -> None:
-    """Append the section about the graph.
+def section(above: Section, measured: MeasuredGraph) -> None:
+    """Append a fold about the graph.
 
     Parameters
     ----------
-    report : Report
+    above : Section
         To append to.
     measured : MeasuredGraph
         What it is about.
     """
-    part = report.section("Which edges of a graph it needs")
+    share = percent(measured.count / measured.n_edges)
+    kept = percent(measured.kept("Greedy PIG"))
+    part = above.fold(f"Which edges of a graph it needs: {share} for {kept} of the predictions")
     part.text(
         f"A graph convolutional network, trained on the blocks of {len(measured.graph.train)} of "
         f"{len(measured.graph.x)} nodes, finds the block of {percent(measured.accuracy)} of the "
@@ -127,17 +129,16 @@ def section(report: Report, measured: MeasuredGraph) -> None:
         "few at a time."
     )
     part.figure(
-        lambda: _drawings(measured),
+        lambda: _drawings(measured, 3),
+        narrow=lambda: _drawings(measured, 1),
         alt="The graph with all edges, and with the edges that two methods select",
         caption="Colours are predictions. A red ring marks a node whose prediction changes when "
         "only the drawn edges are left.",
-        least_width=640,
     )
     part.figure(
         lambda: _curves(measured),
         alt="Share of the predictions that stay, by fraction of the edges kept, for three orders",
         caption="The band is the middle half of the random orders.",
-        least_width=420,
     )
     part.conclusions(*conclusions(measured))
 
@@ -159,7 +160,7 @@ def conclusions(measured: MeasuredGraph) -> tuple[list[str], list[str]]:
     greedy, once, chance = (measured.kept(name) for name in measured.curves)
     among, overall = measured.share_within(measured.count), measured.share_within(measured.n_edges)
     can = [
-        f"That the network rests on few edges: {percent(share)} of them keep {percent(greedy)} of "
+        f"How many edges the network rests on: {percent(share)} of them keep {percent(greedy)} of "
         f"its predictions when they are selected a few at a time, {percent(once)} when the same "
         f"integrals are taken only once, and {percent(chance)} when they are chosen at random.",
         f"What kind of edge it uses: {percent(among)} of the selected ones join nodes of one "
@@ -187,10 +188,10 @@ def _surer_with_fewer(measured: MeasuredGraph) -> list[str]:
     ]
 
 
-def _drawings(measured: MeasuredGraph) -> Any:
+def _drawings(measured: MeasuredGraph, columns: int) -> Any:
     """Draw the whole graph and what two orders leave of it, at the same places."""
-    pyplot = importlib.import_module("matplotlib.pyplot")
-    figure, axes = pyplot.subplots(1, 3, figsize=(9.6, 3.6), layout="constrained")
+    size = (9.6, 3.6) if columns > 1 else (3.7, 10.5)
+    figure, axes = subplots(3 // columns, columns, figsize=size)
     places = graph_layout(measured.greedy.edge_index, len(measured.graph.x))
     plot.graph(
         measured.greedy,
@@ -217,8 +218,7 @@ def _drawings(measured: MeasuredGraph) -> Any:
 
 
 def _curves(measured: MeasuredGraph) -> Any:
-    pyplot = importlib.import_module("matplotlib.pyplot")
-    figure, ax = pyplot.subplots(figsize=(6.0, 3.6), layout="constrained")
+    figure, ax = subplots(figsize=(3.7, 3.0))
     plot.curve(measured.curves, ax=ax)
     ax.axvline(measured.count / measured.n_edges, color="0.5", linewidth=0.8, linestyle=":")
     return figure

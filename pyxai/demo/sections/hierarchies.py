@@ -6,11 +6,11 @@ from collections import Counter
 from dataclasses import dataclass
 
 from pyxai.decomposition import ACD, Hierarchy
-from pyxai.demo.sections.sentiment import Sentiment, train_reader
+from pyxai.demo.sections.sentiment import Sentiment
 from pyxai.demo.sentences import Sentence, words_of
 from pyxai.demo.tasks import Task
 from pyxai.demo.words import listed, percent
-from pyxai.report import Report, format_number
+from pyxai.report import Section, format_number
 
 __all__ = [
     "MeasuredHierarchies",
@@ -88,21 +88,20 @@ def _opposite(phrases: Phrases) -> float:
     return min(abs(whole), abs(words)) if phrases.turned else -abs(words) / abs(whole)
 
 
-def measure_hierarchies(task: Task, seed: int) -> MeasuredHierarchies:
-    """Train the reader and build hierarchies of its sentences, and of digits.
+def measure_hierarchies(task: Task, reader: Sentiment) -> MeasuredHierarchies:
+    """Build hierarchies of sentences and of digits.
 
     Parameters
     ----------
     task : Task
         The digits.
-    seed : int
-        What all random choices are made from.
+    reader : Sentiment
+        The trained reader of sentences.
 
     Returns
     -------
     MeasuredHierarchies
     """
-    reader = train_reader(seed)
     method = ACD(reader.model, subtract=True)
     counts = Counter(len(words_of(sentence.text)) for sentence in reader.unseen)
     lengths = tuple(sorted(length for length, _ in counts.most_common(LENGTHS)))
@@ -128,23 +127,26 @@ def _rows(task: Task) -> list[int]:
     return list(chosen.values())[:DIGITS]
 
 
-def section(report: Report, measured: MeasuredHierarchies) -> None:
-    """Append the section about hierarchies.
+def section(above: Section, measured: MeasuredHierarchies) -> None:
+    """Append a fold about hierarchies.
 
     Parameters
     ----------
-    report : Report
+    above : Section
         To append to.
     measured : MeasuredHierarchies
         What it is about.
     """
     reader = measured.reader
-    part = report.section("What parts say together")
+    turned, count = measured.turned("negation")
+    part = above.fold(
+        f"What parts say together: {turned} of {count} negations turn the sum of their words"
+    )
     part.text(
-        f"A small LSTM, trained on {reader.n_train} short sentences, tells praise from complaint "
-        f"in {percent(reader.accuracy)} of {len(reader.unseen)} others. Contextual decomposition "
-        "scores any group of words by what it adds to the output by itself, and agglomeration "
-        "joins words whose phrase adds most to its parts, until the sentence is one."
+        f"The reader of sentences again, on those of the {len(reader.unseen)} unseen ones that it "
+        "reads right. Contextual decomposition scores any group of words by what it adds to the "
+        "output by itself, and agglomeration joins words whose phrase adds most to its parts, "
+        "until the sentence is one."
     )
     for kind, what in (("negation", "negation"), ("contrast", "two clauses that disagree")):
         found = measured.example(kind)

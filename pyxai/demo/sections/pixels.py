@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +10,11 @@ from torch import Tensor
 
 from pyxai import metrics, plot
 from pyxai.attribution import GreedyPIG, IntegratedGradients
+from pyxai.demo.figures import subplots
 from pyxai.demo.measure import Measured
 from pyxai.demo.words import percent
 from pyxai.metrics import Curve
-from pyxai.report import Report, format_number
+from pyxai.report import Section, format_number
 
 __all__ = ["MeasuredReveal", "conclusions", "measure_reveal", "section"]
 
@@ -51,12 +51,16 @@ class MeasuredReveal:
         flat[first] = image.flatten()[first]
         return flat.view(1, *image.shape)
 
+    @property
+    def n_pixels(self) -> int:
+        """Pixels of a digit."""
+        return self.orders["Greedy PIG"].shape[1]
+
     def pixels_to_be_sure(self, name: str) -> Tensor:
         """Return how many pixels each digit needs until the model is sure; all if it never is."""
         sure = self.curves[name].y >= SURE
         first = torch.where(sure.any(1), sure.int().argmax(1), sure.shape[1] - 1)
-        n_pixels = self.orders[name].shape[1]
-        return (self.curves[name].x[first] * n_pixels).round()
+        return (self.curves[name].x[first] * self.n_pixels).round()
 
 
 def measure_reveal(measured: Measured) -> MeasuredReveal:
@@ -98,34 +102,34 @@ def measure_reveal(measured: Measured) -> MeasuredReveal:
     return MeasuredReveal(measured, orders, curves, usual)
 
 
-def section(report: Report, reveal: MeasuredReveal) -> None:
-    """Append the section about the pixels that suffice.
+def section(above: Section, reveal: MeasuredReveal) -> None:
+    """Append a fold about the pixels that suffice.
 
     Parameters
     ----------
-    report : Report
+    above : Section
         To append to.
     reveal : MeasuredReveal
         What it is about.
     """
-    part = report.section("How few pixels make it sure")
+    enough = int(reveal.pixels_to_be_sure("Greedy PIG").median())
+    part = above.fold(f"How few pixels make it sure: {enough} for half of the digits")
     part.text(
         "Start from an empty picture and show the model the pixels that a method ranks first. "
         "Integrated gradients rank all pixels at once; Greedy PIG takes a few, looks again at what "
         "the rest adds to them, takes a few more, and so on."
     )
     part.figure(
-        lambda: _strip(reveal),
+        lambda: _strip(reveal, (*STEPS, reveal.n_pixels)),
+        narrow=lambda: _strip(reveal, (2, 4, 8, reveal.n_pixels)),
         alt="A digit revealed pixel by pixel in the order of two methods",
         caption="Above each picture stands the probability of the class that the model chose for "
         "the whole digit. The digit is the one with the median gain.",
-        least_width=560,
     )
     part.figure(
         lambda: _curves(reveal),
         alt="Probability of the predicted class by fraction of pixels shown, for two methods",
         caption=f"Mean over {len(reveal.measured.target)} digits; the bands are the middle half.",
-        least_width=420,
     )
     part.conclusions(*conclusions(reveal))
 
@@ -148,8 +152,8 @@ def conclusions(reveal: MeasuredReveal) -> tuple[list[str], list[str]]:
     (ours, theirs), counts = areas.values(), [int(count) for count in needed.values()]
     better = float((reveal.curves["Greedy PIG"].auc > _other(reveal).auc).double().mean())
     can = [
-        f"That few pixels suffice. Half of the digits need at most {counts[0]} of "
-        f"{reveal.orders['Greedy PIG'].shape[1]} pixels in the order of Greedy PIG until the model "
+        f"How many pixels suffice. Half of the digits need at most {counts[0]} of "
+        f"{reveal.n_pixels} pixels in the order of Greedy PIG until the model "
         f"gives its class {percent(SURE)}, and {counts[1]} in that of integrated gradients.",
         f"Which order reveals more: the mean area under the curve is {format_number(ours)} against "
         f"{format_number(theirs)}; Greedy PIG has the larger one for {percent(better)} of the "
@@ -167,31 +171,26 @@ def _other(reveal: MeasuredReveal) -> Curve:
     return reveal.curves["Integrated gradients"]
 
 
-def _strip(reveal: MeasuredReveal) -> Any:
-    """Draw one row per method: the digit with its first 1, 2, 4, ... pixels."""
-    pyplot = importlib.import_module("matplotlib.pyplot")
+def _strip(reveal: MeasuredReveal, columns: tuple[int, ...]) -> Any:
+    """Draw one row per method: the digit with its first so many pixels."""
     task, target = reveal.measured.task, int(reveal.measured.target[reveal.example])
-    columns = (*STEPS, task.inputs[0].numel())
-    figure, axes = pyplot.subplots(
-        len(reveal.orders),
-        len(columns),
-        figsize=(1.2 + 1.15 * len(columns), 1.5 * len(reveal.orders)),
-        layout="constrained",
-    )
+    wide = len(columns) > 4
+    size = (1.2 + 1.15 * len(columns), 3.0) if wide else (3.7, 2.5)
+    figure, axes = subplots(len(reveal.orders), len(columns), figsize=size)
     for line, name in zip(axes, reveal.orders, strict=True):
         for ax, count in zip(line, columns, strict=True):
             image = reveal.shown(name, count)
             probability = float(task.model(image).softmax(1)[0, target])
             ax.imshow(image[0, 0].numpy(), cmap="gray_r", vmin=0, vmax=1)
             ax.set(xticks=[], yticks=[])
-            ax.set_title(f"{count} px: {percent(probability)}", fontsize=8.5)
+            separator = ": " if wide else "\n"
+            ax.set_title(f"{count} px{separator}{percent(probability)}", fontsize=8.5)
         line[0].set_ylabel(name.replace(" ", "\n"), rotation=0, ha="right", va="center")
     return figure
 
 
 def _curves(reveal: MeasuredReveal) -> Any:
-    pyplot = importlib.import_module("matplotlib.pyplot")
-    figure, ax = pyplot.subplots(figsize=(6.0, 3.6), layout="constrained")
+    figure, ax = subplots(figsize=(3.7, 2.9))
     plot.curve(reveal.curves, ax=ax)
     ax.set(xlabel="fraction of pixels shown", ylabel="probability of the predicted class")
     return figure

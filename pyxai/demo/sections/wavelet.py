@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pyxai.demo.figures import subplots
 from pyxai.demo.words import percent
-from pyxai.report import Report, format_number
+from pyxai.report import Section, format_number
 from pyxai.transforms import (
     AdaptiveWavelet,
     WaveletTransform,
@@ -102,17 +103,17 @@ def _train(signals: Tensor, labels: Tensor, seed: int) -> nn.Module:
     return model.eval().requires_grad_(False)
 
 
-def section(report: Report, measured: MeasuredWavelet) -> None:
-    """Append the section about the learnt wavelet.
+def section(above: Section, measured: MeasuredWavelet) -> None:
+    """Append a fold about the learnt wavelet.
 
     Parameters
     ----------
-    report : Report
+    above : Section
         To append to.
     measured : MeasuredWavelet
         What it is about.
     """
-    part = report.section("A wavelet learnt from a net")
+    part = above.fold("A wavelet learnt from a net")
     part.text(
         f"Signals of {LENGTH} random samples, with labels that are the sum of three wavelet "
         f"coefficients. A net that was told nothing of wavelets explains "
@@ -124,9 +125,8 @@ def section(report: Report, measured: MeasuredWavelet) -> None:
     part.figure(
         lambda: _drawings(measured),
         alt="The wavelet before, learnt without and with the net, and the one that made the labels",
-        caption="Left: learnt from the signals alone. Right: from what the net makes of them. The "
+        caption="Above: learnt from the signals alone. Below: from what the net makes of them. The "
         "thin line is the wavelet that made the labels.",
-        least_width=720,
     )
     part.conclusions(*conclusions(measured))
 
@@ -145,21 +145,22 @@ def conclusions(measured: MeasuredWavelet) -> tuple[list[str], list[str]]:
         What one can and what one cannot conclude.
     """
     start, alone, distilled = (
-        format_number(measured.distance(each))
+        measured.distance(each)
         for each in (
             measured.distilled.start_,
             measured.alone.filter_,
             measured.distilled.filter_,
         )
     )
+    helps = " What the signals alone do not tell, the net does." if distilled < alone else ""
     can = [
-        f"How close each filter comes to the wavelet that made the labels: {start} away at the "
-        f"start, {alone} learnt from the signals alone, {distilled} with the net's attributions. "
-        "What the signals cannot tell, as they are noise in any basis, the net can.",
+        f"How close each filter comes to the wavelet that made the labels: {format_number(start)} "
+        f"away at the start, {format_number(alone)} learnt from the signals alone, "
+        f"{format_number(distilled)} with the net's attributions.{helps}",
     ]
     cannot = [
-        "That a net's wavelet is found where nobody knows it. Here the start was near, and the "
-        "labels were made of single coefficients.",
+        "That a net's wavelet is found where nobody knows it. Here the start was that wavelet with "
+        "noise on it, and the labels were made of three coefficients.",
         "That this is what the net computes. The wavelet is the one in which its gradients are "
         "short, of those that an orthogonal filter of this length can make.",
     ]
@@ -168,8 +169,7 @@ def conclusions(measured: MeasuredWavelet) -> tuple[list[str], list[str]]:
 
 def _drawings(measured: MeasuredWavelet) -> Any:
     """Draw both learnt wavelets beside the start and the one that made the labels."""
-    pyplot = importlib.import_module("matplotlib.pyplot")
-    figure, axes = pyplot.subplots(1, 2, figsize=(10.0, 3.6), layout="constrained", sharey=True)
+    figure, axes = subplots(2, 1, figsize=(3.7, 6.2), sharey=True)
     made = wavelet_functions(scaling_filter(HIDDEN))
     ink = importlib.import_module("matplotlib").rcParams["text.color"]  # dark screens, light lines
     panels = {"signals alone": measured.alone, "with the net": measured.distilled}
@@ -177,7 +177,6 @@ def _drawings(measured: MeasuredWavelet) -> Any:
         found.plot(ax=ax, title=f"{title}: {measured.distance(found.filter_):.2f} away")
         ax.plot(made.x, made.psi, color=ink, linewidth=0.9, label="wavelet of the labels")
         ax.get_legend().remove()
-    axes[1].set_ylabel("")
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
     return figure
