@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import ceil, prod
@@ -71,6 +72,7 @@ class Job:
     form: Form | None
     raises: bool
     out: Path
+    new: bool = False  # whether this is who wrote the plan
     _model: Callable[..., Any] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -149,6 +151,14 @@ class Job:
             )
         return [shard for shard, state in enumerate(states) if state != "done"]
 
+    def take_back(self) -> None:
+        """Remove the plan if this wrote it and nothing is done: a call that is refused leaves none.
+
+        Else the call that is put right would be refused as another audit.
+        """
+        if self.new and not any(self.folder.mark(each).exists() for each in range(self.n_shards)):
+            self.folder.plan.unlink(missing_ok=True)
+
 
 def prepare(
     model: Callable[..., Any] | str,
@@ -195,6 +205,8 @@ def prepare(
         If the folder cannot be written to.
     """
     pyarrow()  # rather now than after the first shard
+    if not isinstance(out, (str, os.PathLike)):
+        raise TypeError(f"out must be a folder, got {describe(out)}")
     given, own = _model_of(model)
     like = _like_of(own)
     source = open_source(dataset, label, like)
@@ -227,8 +239,9 @@ def prepare(
     plan["batch_size"] = _batch_size(batch_size, plan["shard_size"], shape)
     moved = _to_device(baselines, like.device)
     raises = on_error == "raise"
-    job = Job(plan, given, source, asked, measured, target, moved, form, raises, Path(out), own)
-    _write_plan(job)
+    folder = Path(out)
+    job = Job(plan, given, source, asked, measured, target, moved, form, raises, folder, _model=own)
+    job.new = _write_plan(job)
     return job
 
 
@@ -334,14 +347,14 @@ def _batch_size(given: Any, shard_size: int, shapes: Any) -> int:
     return max(1, min(shard_size, _INPUTS // max(1, sum(map(prod, shapes)))))
 
 
-def _write_plan(job: Job) -> None:
-    """Write the plan, or see that the one which is there is the same."""
+def _write_plan(job: Job) -> bool:
+    """Write the plan, or see that the one which is there is the same; tell whether it is new."""
     job.folder.make()
     known = read_plan(job.folder.plan)
     if known is None:
         with said_of_disk(job.out, "nothing was written"):
             write_json(job.folder.plan, job.plan)
-        return
+        return True
     different = [name for name in {**job.plan, **known} if known.get(name) != job.plan.get(name)]
     if different:
         name = sorted(different)[0]
@@ -350,6 +363,7 @@ def _write_plan(job: Job) -> None:
             f"{', '.join(sorted(different))}: {name} was {_short(known.get(name))} and is "
             f"{_short(job.plan.get(name))}"
         )
+    return False
 
 
 def read_plan(path: Path) -> dict[str, Any] | None:

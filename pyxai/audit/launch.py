@@ -21,6 +21,7 @@ from pyxai.audit.cluster import check_backend, pickled, run_on_ray
 from pyxai.audit.job import Job, prepare
 from pyxai.audit.results import Audit, load, merge
 from pyxai.audit.shard import rehearse, run_shard, run_shards
+from pyxai.runner import is_out_of_memory
 
 __all__ = ["audit"]
 
@@ -174,7 +175,7 @@ def audit(
     )
     mine = [each for each in job.pending() if each % whole == part]
     if mine:
-        rehearse(job)
+        _rehearsed(job)
     if by_ray:
         run_on_ray(job, mine, workers, threads, held, progress)
     elif workers:
@@ -202,6 +203,16 @@ def _part(shard: Any) -> tuple[int, int, bool]:
     if not (first.isdecimal() and second.isdecimal() and int(first) < int(second)):
         raise ValueError(f"shard must be 'i/n' with i in 0 .. n - 1, got {shard!r}")
     return int(first), int(second), False
+
+
+def _rehearsed(job: Job) -> None:
+    """Try the call on a few examples; one that is refused leaves the folder to the next."""
+    try:
+        rehearse(job)
+    except Exception as error:
+        if not is_out_of_memory(error):  # which others may have enough of
+            job.take_back()
+        raise
 
 
 def _is_done(job: Job) -> bool:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from pyxai._extras import optional
 from pyxai.cli.files.inputs import TENSOR_FILES, Reading, load_rows
 from pyxai.cli.files.models import SAFETY, is_place, load_model
 from pyxai.cli.notes import progress_of_parts
@@ -13,6 +14,7 @@ from pyxai.cli.question import add_model, named_options
 
 __all__ = ["add", "read_data"]
 
+_READ = (".parquet", ".csv", ".tsv", *TENSOR_FILES)
 _EPILOG = f"""\
 examples:
   pyxai audit model.pt2 inputs.npy --out audit --method saliency --metric sparseness
@@ -34,8 +36,8 @@ def add(verbs: Any) -> None:
     audit.add_argument(
         "data",
         type=Path,
-        help="a Parquet file or a folder of these, a folder of pictures (one folder inside for "
-        "each class), or .npy, .npz, .pt, .safetensors with one row per example",
+        help="a Parquet file or a folder of these, a table (.csv, .tsv), a folder of pictures (one "
+        "folder inside for each class), or .npy, .npz, .pt, .safetensors with one row per example",
     )
     audit.add_argument("--out", type=Path, default=Path("out/audit"), help="(default: %(default)s)")
     audit.add_argument(
@@ -53,7 +55,7 @@ def add(verbs: Any) -> None:
         default="prediction",
         help="prediction, label or a number (default: %(default)s)",
     )
-    audit.add_argument("--label", metavar="COLUMN", help="column of a Parquet file with the label")
+    audit.add_argument("--label", metavar="COLUMN", help="column of a table with the label")
     audit.add_argument("--baselines", type=float, help="what stands for absent features")
     audit.add_argument("--reduce", help="over channels: sum, mean, abs_sum, abs_max, norm")
     audit.add_argument("--dtype", default="float32", help="of the maps (default: %(default)s)")
@@ -130,10 +132,20 @@ def _model(options: argparse.Namespace) -> Any:
 
 def read_data(path: Path, trust: bool = False) -> Any:
     """Return a data set in files as `pyxai.audit.audit` takes it."""
-    if path.suffix in TENSOR_FILES:
-        # An array gets the dtype of the model.
-        return load_rows(path, "data", Reading(trust=trust)).values.numpy()
-    return path
+    kind = path.suffix.lower()
+    if path.is_dir() or kind == ".parquet":
+        return path  # read by parts, whatever their size
+    if path.exists() and kind not in _READ:
+        raise ValueError(
+            f"data must be a folder, or a file of one of {', '.join(_READ)}, got {str(path)!r}"
+        )
+    rows = load_rows(path, "data", Reading(trust=trust))
+    values = rows.values.numpy()  # an array gets the dtype of the model
+    if kind in TENSOR_FILES:
+        return values
+    with optional("tables need", "pandas>=2", "audit"):
+        import pandas
+    return pandas.DataFrame(values, columns=rows.names)
 
 
 def _top(text: str) -> int | float:

@@ -63,6 +63,11 @@ def add(verbs: Any) -> None:
 
 def _report(options: argparse.Namespace) -> None:
     folder = options.what.is_dir()
+    if not options.what.exists():
+        raise FileNotFoundError(
+            "what must be the folder of an audit or the file of an explanation, got "
+            f"{str(options.what)!r}: nothing is there"
+        )
     if not folder:
         for name in _OF_AUDITS:
             if getattr(options, name) is not None:

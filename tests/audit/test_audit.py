@@ -312,6 +312,7 @@ def test_the_model_is_left_as_found(tmp_path):
         ({"dtype": "int8"}, ValueError, "dtype must be one of"),
         ({"top_k": 0}, ValueError, "top_k must be at least 1"),
         ({"top_k": 1.5}, ValueError, "top_k must be a count, or a fraction"),
+        ({"out": None}, TypeError, "out must be a folder, got None"),
         ({"seed": -1}, ValueError, "seed must be at least 0"),
         ({"shard_size": 0}, ValueError, "shard_size must be at least 1"),
         ({"batch_size": 0}, ValueError, "batch_size must be at least 1"),
@@ -336,3 +337,20 @@ def test_without_pyarrow_the_error_says_how_to_get_it(net, tmp_path, monkeypatch
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ImportError, match=r'audits need pyarrow>=15; .*"\.\[audit\]"'):
         audit(net, make_rows(), "saliency", out=tmp_path)
+
+
+@pytest.mark.parametrize("on_error", ["record", "raise"])
+def test_a_call_that_is_put_right_finds_a_free_folder(net, tmp_path, on_error):
+    given = {"out": tmp_path, "on_error": on_error}
+    for methods, more in ((["saliency"], {"target": 9}), ([("saliency", {"abz": 1})], {})):
+        with pytest.raises((ValueError, TypeError), match=r"less than 3, got 9|'abz'"):
+            audit(net, make_rows(), methods, **given, **more)
+        assert files_of(tmp_path) == {}
+    assert audit(net, make_rows(), ["saliency"], **given).complete
+
+
+def test_a_refused_call_leaves_what_another_has_planned(net, tmp_path):
+    prepare(net, make_rows(), [("saliency", {"abz": 1})], out=tmp_path)
+    with pytest.raises(ValueError, match="'abz'"):
+        audit(net, make_rows(), [("saliency", {"abz": 1})], out=tmp_path)
+    assert (tmp_path / "audit.json").is_file()

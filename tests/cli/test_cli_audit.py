@@ -7,7 +7,7 @@ import pytest
 import torch
 from audit_cases import files_of, make_net, make_rows
 
-from pyxai.audit import load
+from pyxai.audit import audit, load
 from pyxai.cli import main
 
 
@@ -57,7 +57,8 @@ def test_a_module_makes_the_model(files, capsys):
         ({"--method": "saliency {n: 1}"}, "--method must be NAME or NAME {JSON}"),
         ({"--metric": "nothing"}, "metrics must be one of"),
         ({"model": "nothing.pt"}, "model must be a file that is there, or module:function"),
-        ({"data": "nothing.csv"}, "dataset must be a Parquet file"),
+        ({"data": "nothing.csv"}, "data must be a file, got 'nothing.csv': no such file"),
+        ({"data": __file__}, "data must be a folder, or a file of one of .parquet, .csv, .tsv, .n"),
         ({"--target": "best"}, "target must be one of"),
         ({"--backend": "dask"}, "backend must be one of 'local', 'ray'"),
     ],
@@ -76,3 +77,27 @@ def test_errors_are_one_line(files, capsys, change, message):
     assert message in said
     assert len(said.strip().splitlines()) == 1
     assert not list(files.rglob("*.parquet"))
+
+
+def test_a_table_in_text_is_audited_and_names_the_features_of_its_page(files, capsys):
+    rows = make_rows().double().numpy()
+    lines = [",".join(map(repr, [*map(float, row), number % 3])) for number, row in enumerate(rows)]
+    table = files / "rows.csv"
+    table.write_text("\n".join(["a,b,c,d,e,f,kind", *lines]), encoding="utf-8")
+    command = ["audit", "audit_cases:make_net", str(table), "--label", "kind", "--target", "label"]
+    assert main([*command, "--method", "saliency", "--out", str(files / "out")]) == 0
+    found = load(files / "out")
+    assert found.rows().label.tolist() == [number % 3 for number in range(23)]
+    array = audit(
+        make_net(), (rows, np.arange(23) % 3), "saliency", (), files / "b", target="label"
+    )
+    assert torch.equal(found.maps("saliency"), array.maps("saliency"))
+    page = files / "page.html"
+    command = ["report", str(files / "out"), "--dataset", str(table), "--label", "kind"]
+    assert main([*command, "--out", str(page)]) == 0
+    assert ">e</" in page.read_text(encoding="utf-8").replace(" ", "")
+    table.write_text("a,name\n1,Ada\n", encoding="utf-8")
+    assert main(["audit", "audit_cases:make_net", str(table), "--out", str(files / "c")]) == 1
+    said = capsys.readouterr().err
+    assert "words in 1 column(s)" in said
+    assert "--drop" not in said

@@ -48,3 +48,11 @@ def test_flags_of_audits_are_refused_for_an_explanation(tmp_path, capsys, flags,
 def test_a_folder_without_an_audit_is_named(tmp_path, capsys):
     assert cli.main(["report", str(tmp_path)]) == 1
     assert f"out must be the folder of an audit, got {str(tmp_path)!r}" in capsys.readouterr().err
+
+
+def test_what_is_not_there_is_said_to_be_missing(tmp_path, capsys):
+    assert cli.main(["report", str(tmp_path / "none")]) == 1
+    said = capsys.readouterr().err
+    assert "what must be the folder of an audit or the file of an explanation" in said
+    assert "nothing is there" in said
+    assert not list(tmp_path.iterdir())

@@ -24,6 +24,7 @@ class Columns(NamedTuple):
 
 
 ANY = Columns()
+_WHOLE = ("data",)  # what an audit reads, without flags that choose columns
 
 
 def read_table(path: Path, name: str, columns: Columns) -> tuple[Any, list[str] | None]:
@@ -47,9 +48,11 @@ def read_table(path: Path, name: str, columns: Columns) -> tuple[Any, list[str] 
     names = column_names(table) or []
     table.columns = names
     if columns.header is None and path.suffix.lower() != ".parquet" and _is_row(names):
+        way = "give --no-header if these are a row, or --header if names"
+        way = "write them there" if name in _WHOLE else way
         raise ValueError(
             f"{name} must have names in the first line of {str(path)!r}, got "
-            f"{', '.join(names[:4])}: give --no-header if these are a row, or --header if names"
+            f"{', '.join(names[:4])}: {way}"
         )
     for flag, wanted in (("--columns", columns.only or ()), ("--drop", columns.without)):
         unknown = ", ".join(each for each in wanted if each not in names)
@@ -90,10 +93,11 @@ def _check_numbers(table: Any, name: str, path: Path) -> None:
         if found is not None:
             words[label] = found
     if words:
+        way = "" if name in _WHOLE else f" by --drop {','.join(words)}"
         some = ", ".join(f"{label} (such as {words[label][:20]!r})" for label in list(words)[:4])
         raise TypeError(
             f"{name} must hold real numbers, got words in {len(words)} column(s) of {str(path)!r}: "
-            f"{some}; leave them out by --drop {','.join(words)}, or write them as numbers"
+            f"{some}; leave them out{way}, or write them as numbers"
         )
 
 
