@@ -34,10 +34,10 @@ METRICS: dict[str, Any] = {
     "sparseness": "sparseness",
 }
 MEANS = {
-    "deletion": "probability while pixels go",
-    "insertion": "probability while they come",
-    "infidelity": "error of predicted changes",
-    "sparseness": "how few pixels carry it",
+    "deletion": "the probability while pixels go",
+    "insertion": "that while they come",
+    "infidelity": "the error of predicted changes",
+    "sparseness": "how few pixels carry the attribution",
 }
 BETTER = {"higher": "higher is better", "lower": "lower is better"}
 
@@ -112,16 +112,17 @@ def section(report: Report, measured: Audited) -> None:
     """
     part = report.section("An audit of the test set")
     part.text(
-        f"So far a few rows at a time. Here {len(measured.audit.methods)} methods explain all "
-        f"{len(measured.audit)} test digits, and each explanation is measured: so the question is "
-        "no longer which picture is nicer but which method serves this model."
+        f"{len(measured.audit.methods)} methods explain all {len(measured.audit)} test digits, and "
+        "each explanation is measured: not which picture is nicer is the question, but which "
+        "method serves this model."
     )
     part.figure(
         lambda: _board(measured, 4),
         narrow=lambda: _board(measured, 1),
         alt="Mean of four metrics by method, with intervals",
-        caption="Means over all test digits and their 95 % intervals. Full dots: not significantly "
-        "worse than the first, by the differences on the same digits.",
+        caption="Means over all test digits and their 95 % intervals: "
+        f"{listed([f'{name} is {meant}' for name, meant in MEANS.items()])}. Full dots: not "
+        "significantly worse than the first, by the differences on the same digits.",
     )
     part.conclusions(*conclusions(measured))
     part.html(
@@ -152,10 +153,7 @@ def conclusions(measured: Audited) -> tuple[list[str], list[str]]:
         others = [title(name) for name in best if name != first]
         mean = format_number(float(board.loc[first, (metric, "mean")]))
         tied = f"; {listed(others)} not significantly behind" if others else ""
-        way = BETTER.get(str(board.loc[first, (metric, "better")]), "")
-        can.append(
-            f"By {metric} ({MEANS[metric]}; {way}): {title(first)} first, with {mean}{tied}."
-        )
+        can.append(f"By {metric}: {title(first)} first, with {mean}{tied}.")
     failed = int(max(board[metric, "failures"].max() for metric in METRICS))
     if failed:
         can.append(f"That up to {failed} digits have no answer by a method.")
