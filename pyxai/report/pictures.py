@@ -99,23 +99,36 @@ def _png(
     pyplot = importlib.import_module("matplotlib.pyplot")
     with pyplot.rc_context(scheme):
         figure = draw()
-        # A constrained layout has all within the figure. Else what sticks out is looked for, which
-        # draws twice.
-        layout = type(figure.get_layout_engine()).__name__
-        tight = None if layout == "ConstrainedLayoutEngine" else "tight"
-        buffer = io.BytesIO()
-        # Twice the pixels of a plain screen, so that text stays sharp on dense ones.
-        figure.savefig(
-            buffer,
-            format="png",
-            dpi=96 * scale,
-            bbox_inches=tight,
-            pad_inches=0.05,
-            pil_kwargs={"compress_level": 0},
-        )
+        # A constrained layout has nearly always all within the figure. Else what sticks out is
+        # looked for, which draws twice.
+        constrained = type(figure.get_layout_engine()).__name__ == "ConstrainedLayoutEngine"
+        buffer = _drawn(figure, scale, None if constrained else "tight")
+        if constrained and _sticks_out(figure):
+            buffer = _drawn(figure, scale, "tight")
         pyplot.close(figure)
     data, width, height = _small(buffer, margin=5 * scale)
     return data_address(data), width // scale, height // scale
+
+
+def _drawn(figure: Figure, scale: int, box: str | None) -> io.BytesIO:
+    """Return a figure as a PNG that is large but quickly made."""
+    buffer = io.BytesIO()
+    figure.savefig(
+        buffer,
+        format="png",
+        # Twice the pixels of a plain screen, so that text stays sharp on dense ones.
+        dpi=96 * scale,
+        bbox_inches=box,
+        pad_inches=0.05,
+        pil_kwargs={"compress_level": 0},
+    )
+    return buffer
+
+
+def _sticks_out(figure: Figure) -> bool:
+    """Whether something of a figure that was drawn lies beyond its edges."""
+    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    return bool(box.x0 < 0 or box.y0 < 0 or box.x1 > width or box.y1 > height)
 
 
 def _small(png: io.BytesIO, margin: int) -> tuple[bytes, int, int]:

@@ -23,6 +23,18 @@ def opened(draw):
     return image
 
 
+def test_what_sticks_out_of_a_layout_is_not_cut():
+    def draw():
+        figure, _ = mpl.pyplot.subplots(figsize=(2, 1), layout="constrained")
+        figure.text(1.3, 0.5, "far out")
+        return figure
+
+    image = opened(draw)
+    assert image.width > 2.5 * 192
+    ink = np.asarray(image.convert("RGBA"))[..., 3]
+    assert ink[:, -40:].any()
+
+
 @pytest.mark.parametrize("layout", ["constrained", None])
 def test_what_is_drawn_is_whole_and_little_else(layout):
     def draw():
