@@ -129,12 +129,14 @@ def _lines(numbers: Any, failed: Any, way: str | None) -> list[dict[str, Any]]:
     first = ranked[int(np.argmin(costs))]
     for place, cost in zip(ranked, costs, strict=True):
         lines[place]["rank"] = 1 + sum(other < cost for other in costs)
-        lines[place]["best"] = not _is_worse(sign * (numbers[:, place] - numbers[:, first]))
+        with np.errstate(invalid="ignore"):
+            excess = sign * (numbers[:, place] - numbers[:, first])
+        lines[place]["best"] = not _is_worse(excess)
     return lines
 
 
 def _is_worse(excess: Any) -> bool:
     """Tell whether a mean of differences, NaN where one has no number, is surely above 0."""
-    known = excess[~np.isnan(excess)]
-    _, low, _ = interval_of_mean(known)
-    return low is not None and low > 0
+    known = excess[~np.isnan(excess)]  # also where both are infinite
+    mean, low, _ = interval_of_mean(known)
+    return mean == np.inf or (low is not None and low > 0)

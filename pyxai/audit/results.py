@@ -188,10 +188,11 @@ class Audit:
         """Return all rows as a pandas DataFrame, one for each example and method.
 
         Columns are ``id``, ``method``, ``label``, ``target``, ``prediction`` (the largest of
-        several outputs), ``output`` (the explained one), ``gap`` (how far completeness is missed,
-        in output units, of methods that promise it), ``relative_gap`` (its size as a share of the
-        change of the output from the baselines, for methods that have such; of a set of baselines
-        from the mean of its outputs), ``error`` (why there is no answer), one or more for each
+        several outputs), ``output`` (the explained one), ``gap`` (the convergence delta, in
+        output units, of methods that have one: how far they are from adding up), ``relative_gap``
+        (its size as a share of the change of the output from the baselines, for methods that have
+        such; of a set of baselines from the mean of its outputs), ``error`` (why there is no
+        answer), one or more for each
         metric, and ``seconds`` (share of the example in its batch).
 
         Parameters

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pyxai.audit.storage import pyarrow
 
-__all__ = ["ClassMaps", "add_maps", "interval_of_mean", "statistics_of"]
+__all__ = ["ClassMaps", "add_maps", "interval_of_mean", "quantiles_of", "statistics_of"]
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _NORMAL_95 = 1.959963984540054
@@ -110,24 +110,34 @@ def statistics_of(
 def interval_of_mean(values: Any) -> tuple[float | None, float | None, float | None]:
     """Return the mean of values, and bounds that hold it in 95 of 100 such sets of values.
 
-    By the normal approximation; None where there are too few.
+    By the normal approximation; None where there are too few, or one is infinite.
     """
     if not len(values):
         return None, None, None
-    mean = float(values.mean())
-    if len(values) == 1:
+    with np.errstate(invalid="ignore"):
+        mean = float(values.mean())
+    if np.isnan(mean):  # of both infinities
+        return None, None, None
+    if len(values) == 1 or not np.isfinite(mean):  # of an infinite number there is no spread
         return mean, None, None
     half = _NORMAL_95 * float(values.std(ddof=1)) / len(values) ** 0.5
     return mean, mean - half, mean + half
+
+
+def quantiles_of(values: Any, levels: tuple[float, ...]) -> Any:
+    """Return quantiles of values, NaN between two infinities."""
+    with np.errstate(invalid="ignore"):
+        return np.quantile(values, levels)
 
 
 def _numbers(values: Any) -> dict[str, Any]:
     """Return statistics of values; None where there are too few."""
     some = len(values) > 0
     mean, *bounds = interval_of_mean(values)
-    std = float(values.std(ddof=1)) if len(values) > 1 else None
+    spread = len(values) > 1 and bool(np.isfinite(values).all())
+    std = float(values.std(ddof=1)) if spread else None
     error = None if std is None else std / len(values) ** 0.5
-    quantiles = np.quantile(values, _QUANTILES) if some else [None] * len(_QUANTILES)
+    quantiles = quantiles_of(values, _QUANTILES) if some else [None] * len(_QUANTILES)
     return {
         "count": len(values),
         "mean": mean,

@@ -229,3 +229,29 @@ def test_gaps_are_relative_to_the_change_from_the_baselines(tmp_path):
         np.testing.assert_allclose(mine.relative_gap, expected, rtol=1e-4)
     for name in ("lrp", "saliency"):
         assert table[table.method == name].relative_gap.isna().all()
+
+
+def test_infinite_numbers_have_a_mean_and_no_spread(tmp_path):
+    def endless(model, inputs, attributions, *, target):
+        sums = attributions.sum(1)
+        ends = torch.where(attributions.amin(1) < 0, torch.inf, sums)  # never of saliency
+        return ends.where(inputs[:, 0] > -1, sums)
+
+    def both(model, inputs, attributions, *, target):
+        return inputs[:, 0].sign() * torch.inf
+
+    metrics = {"own": endless, "both": both}
+    found = audit(make_net(), make_rows(40), METHODS, metrics, tmp_path)
+    rows = found.rows(["method", "own"])
+    board = found.leaderboard(["own", "both"], better={"own": "lower", "both": "lower"})
+    assert board["own", "mean"].tolist() == [pytest.approx(rows.own[::3].mean()), np.inf, np.inf]
+    assert board["own", "low_95"].isna().tolist() == [False, True, True]
+    assert board["own", "rank"].tolist() == [1, 2, 2]
+    assert board["own", "best"].tolist() == [True, False, False]
+    assert board["both", "mean"].isna().all()
+    assert board["both", "rank"].isna().all()
+    whole = found.statistics()
+    whole = whole[(whole.column == "own") & whole["class"].isna()].set_index("method")
+    assert whole["std"].isna().tolist() == [False, True, True]
+    for method, mine in rows.groupby("method"):
+        assert whole.loc[method, "max"] == mine.own.max()

@@ -89,6 +89,7 @@ def test_agreement_is_the_mean_rank_correlation_of_single_examples(digits, found
         for other, second in enumerate(maps.values()):
             expected = np.mean([spearmanr(first[n], second[n]).statistic for n in good])
             assert float(found.sample.correlations[one, other]) == pytest.approx(expected, abs=1e-6)
+    assert found.sample.n_compared == 11  # one has no answer
 
 
 def test_means_of_classes_are_those_of_the_audit(digits, found):

@@ -138,8 +138,8 @@ def _described(found: Found, name: str) -> list[str]:
     """Say what a column is, in which unit, and what is better."""
     plan = next((m for m in found.audit.plan["metrics"] if name in m["columns"]), None)
     text = {
-        "gap": "How far the attributions are from adding up as the method promises, without sign, "
-        "in output units; methods that promise nothing are not here.",
+        "gap": "How far the attributions are from adding up, without sign, in output units; "
+        "methods that have no such measure are not here.",
         "relative_gap": "The gap as a share of the change of the output.",
         "output": "The explained output, in its own units.",
     }.get(name)

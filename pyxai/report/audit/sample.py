@@ -34,7 +34,7 @@ class Sample:
     correlations : Tensor, shape [n_methods, n_methods]
         Mean rank correlation of the maps of one example by two methods, NaN where there is none.
     n_compared : int
-        Over so many examples.
+        Over so many examples, those that two methods or more have an answer to.
     """
 
     n_examples: int = 0
@@ -71,8 +71,10 @@ def sample_maps(found: Audit, methods: Sequence[str], classes: list[int]) -> Sam
             add_maps(made.means[method], targets, taken, values)
         if shard in compared:
             rows = _even(list(range(len(targets))), _COMPARED)
-            made.n_compared += len(rows)
-            _compare([values[rows] for values in maps.values()], sums, counts)
+            parts = [values[rows] for values in maps.values()]
+            answers = torch.stack([part.isfinite().all(1) for part in parts]).sum(0)
+            made.n_compared += int((answers > 1).sum())
+            _compare(parts, sums, counts)
     made.correlations = sums / counts  # NaN of 0 / 0
     return made
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pyxai.audit import Audit
+from pyxai.audit.statistics import quantiles_of
 
 __all__ = ["GAPS", "Spread", "classes_of", "spreads_of"]
 
@@ -63,4 +64,4 @@ def spreads_of(found: Audit, classes: list[int]) -> dict[str, dict[int | None, d
 def _spread(values: Any) -> Spread:
     if not len(values):
         return Spread(0, ())
-    return Spread(len(values), tuple(map(float, np.quantile(values, _LEVELS))))
+    return Spread(len(values), tuple(map(float, quantiles_of(values, _LEVELS))))
