@@ -8,6 +8,7 @@ from pyxai.attribution.ablation.prediction_difference import (
 )
 from pyxai.attribution.coalitions.kernel_shap import KernelShap as KernelShap
 from pyxai.attribution.coalitions.lime import Lime as Lime
+from pyxai.attribution.coalitions.partition_shap import PartitionShap as PartitionShap
 from pyxai.attribution.coalitions.shapley_value_sampling import (
     ShapleyValueSampling as ShapleyValueSampling,
 )

@@ -35,6 +35,7 @@ OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
     (DIGITS, "occlusion"): {"sliding_window_shapes": (1, 3, 3)},
     (DIGITS, "prediction_difference"): {"feature_mask": _blocks(4)},
     (DIGITS, "shapley_value_sampling"): {"n_samples": 8},
+    (DIGITS, "partition_shap"): {"feature_mask": _blocks(4)},
     # Exact values ask the model for every coalition: 2^9 of them.
     (DIGITS, "shapley_values"): {"feature_mask": _blocks(3)},
     # Segments found in 64 pixels would be no better, and take the time of large images.
@@ -42,6 +43,14 @@ OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
     (TUMOURS, "expected_gradients"): {"n_steps": 10},
     (TUMOURS, "kernel_shap"): {"n_samples": 256},
     (TUMOURS, "lime"): {"n_samples": 256},
+    # Ten properties, each measured three ways: mean, error and worst stand together, and so do
+    # properties of size, of outline and of texture.
+    (TUMOURS, "partition_shap"): {
+        "hierarchy": [
+            [[[n, n + 10, n + 20] for n in group] for group in ([0, 2, 3], [5, 6, 7])],
+            [[n, n + 10, n + 20] for n in (1, 4, 8, 9)],
+        ]
+    },
     # Ten properties, each measured three ways: mean, error and worst are one player.
     (TUMOURS, "shapley_values"): {"feature_mask": torch.arange(30)[None] % 10},
 }

@@ -23,6 +23,7 @@ PROPER = {
     "layer_grad_cam": "Layer Grad-CAM",
     "lime": "LIME",
     "lrp": "LRP",
+    "partition_shap": "Partition SHAP",
     "shapley_value_sampling": "Shapley sampling",
     "shapley_values": "Shapley values",
     "xrai": "XRAI",

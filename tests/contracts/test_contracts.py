@@ -16,6 +16,7 @@ from contract_cases import (
     make_inputs,
     make_net,
     make_options,
+    table_of,
 )
 from contract_runs import NAMES, assert_close, having, makes, method_of, parts, run, with_option
 from torch import nn
@@ -93,14 +94,14 @@ class Column(nn.Module):
 
 @pytest.mark.parametrize("name", [name for name in NAMES if makes(name).explains_every_output])
 def test_all_outputs_at_once_are_each_by_itself(name):
-    example = example_of(name)
+    example, more = table_of(name)
     model, x = make_net(example), make_inputs(example)
     x[1, 2] = 0  # equals the baseline, so that it is solved apart
-    together = run(name, model, x, None)
+    together = run(name, model, x, None, **more)
     assert together.attributions.shape == (len(x), N_CLASSES, *x.shape[1:])
     assert_close(together.outputs, model(x).detach())
     for target in range(N_CLASSES):
-        single = run(name, model, x, target)
+        single = run(name, model, x, target, **more)
         assert_close(together.attributions[:, target], single.attributions)
         if single.convergence_delta is not None:
             assert_close(together.convergence_delta[:, target], single.convergence_delta)
@@ -235,11 +236,11 @@ def claiming(axiom):
 
 @pytest.mark.parametrize("name", claiming("null_player"))
 def test_null_player(name):
-    example = example_of(name)
+    example, more = table_of(name)
     model, x = make_net(example), make_inputs(example)
     with torch.no_grad():
         model[0].weight[:, 2] = 0
-    values = run(name, model, x).attributions
+    values = run(name, model, x, **more).attributions
     # Exactly 0, but for the weighted sum over all 2^n outputs, each of size 1, which rounds.
     rounding = 1e-15 if name == "shapley_values" else 0.0
     assert (values[:, 2].abs() <= rounding).all()
@@ -286,7 +287,7 @@ def test_linearity(name):
 
 @pytest.mark.parametrize("name", claiming("implementation_invariance"))
 def test_implementation_invariance(name):
-    example = example_of(name)
+    example, more = table_of(name)
     model, x = make_net(example), make_inputs(example)
     wide = nn.Sequential(nn.Linear(N_FEATURES, 24), example.activation(), nn.Linear(24, N_CLASSES))
     wide = wide.double().eval()
@@ -298,7 +299,8 @@ def test_implementation_invariance(name):
         wide[2].weight.copy_((model[2].weight.repeat(1, 2) * share)[:, order])
         wide[2].bias.copy_(model[2].bias)
     assert_close(wide(x), model(x))
-    assert_close(run(name, wide, x).attributions, run(name, model, x).attributions)
+    found = run(name, wide, x, **more).attributions
+    assert_close(found, run(name, model, x, **more).attributions)
 
 
 # 5. Bad input is named.

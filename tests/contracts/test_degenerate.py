@@ -99,6 +99,10 @@ class Unread(nn.Module):
 ONE_TENSOR = {
     "blur_ig": (ValueError, "inputs must be images of shape .*, got"),
     "functional_information": (NotImplementedError, "inputs must be one tensor for .*, got 2"),
+    "partition_shap": (
+        ValueError,
+        "inputs must be images of shape .*, got .* and .*, where no hie",
+    ),
     "xrai": (ValueError, "inputs must be images of shape .*, got"),
 }
 OF_LAYERS = {"grad_cam", "layer_grad_cam"}  # whose map is that of no input

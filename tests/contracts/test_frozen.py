@@ -27,7 +27,7 @@ GROWING = {
 OBJECTS = {
     *("Hierarchy", "Units", "RelevantInputs", "Explanation", "Normalisation", "Pattern"),
     *("GraphPlayers", "Questions", "GraphExplanation", "Shared", "AffinePrefix", "Program"),
-    *("DistilledLinearModel", "TransformedExplanation", "Node"),
+    *("DistilledLinearModel", "TransformedExplanation", "Node", "Tree"),
 }
 LEFT_OUT = {"__main__", "_C", "demo", "plot", "report", "cli"}
 

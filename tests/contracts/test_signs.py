@@ -129,6 +129,6 @@ def test_deltas_of_both_signs_are_reported(name):
     exact = method.compute_convergence_delta(values, 0.0, x, target=0)
     for shift in (-0.25, 0.25):
         wrong = values.clone()
-        wrong[:, 1] += shift
+        wrong.view(len(x), -1)[:, 1] += shift
         found = method.compute_convergence_delta(wrong, 0.0, x, target=0)
         assert_close(found, exact + shift)

@@ -56,6 +56,7 @@ TRAITS = {
     "prediction_difference": (
         *("PredictionDifference", False, "distribution", False, False, "callable", "ILNS"),
     ),
+    "partition_shap": ("PartitionShap", True, "optional", False, False, "callable", "CILN"),
     "saliency": ("Saliency", False, "none", False, False, "callable", "INS"),
     "shapley_value_sampling": (
         *("ShapleyValueSampling", True, "optional", True, False, "callable", "CILN"),
@@ -78,7 +79,7 @@ OPTIONS = {
         "shapley_value_sampling",
     },
 }
-EVERY_OUTPUT = {"kernel_shap", "lime", "shapley_value_sampling", "shapley_values"}
+EVERY_OUTPUT = {"kernel_shap", "lime", "partition_shap", "shapley_value_sampling", "shapley_values"}
 
 
 @pytest.mark.parametrize("name", TRAITS)

@@ -6,7 +6,7 @@ A method that needs nothing beyond `pyxai.explain(model, inputs, target=...)` ne
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -69,6 +69,9 @@ EXAMPLES = {
     "lime": Example({"n_samples": 40}, bounds={"perturbations_per_eval": 2}),
     "noise_tunnel": Example({"nt_samples": 6, "stdevs": 0.25}, bounds={"nt_samples_batch_size": 4}),
     "occlusion": Example({"sliding_window_shapes": (2,)}, bounds={"perturbations_per_eval": 2}),
+    "partition_shap": Example(  # divides all of the halves of 36 pixels
+        {"max_evals": 1068}, bounds={"perturbations_per_eval": 200}, image=True
+    ),
     "prediction_difference": Example(bounds={"perturbations_per_eval": 2}),
     "shapley_value_sampling": Example({"n_samples": 5}, bounds={"perturbations_per_eval": 2}),
     "shapley_values": Example(bounds={"perturbations_per_eval": 2}),
@@ -78,6 +81,18 @@ EXAMPLES = {
         image=True,
     ),
 }
+
+
+# What methods of images take beside, to be called on tables where a test is of columns.
+OF_TABLES: dict[str, dict[str, Any]] = {
+    "partition_shap": {"hierarchy": [[[0, 1], 2], [3, [4, 5]]]},
+}
+
+
+def table_of(name: str) -> tuple[Example, dict[str, Any]]:
+    """Return how to call a method on a table, if it can be, and options to add for that."""
+    more = OF_TABLES.get(name, {})
+    return replace(example_of(name), image=False) if more else example_of(name), more
 
 
 def example_of(name: str) -> Example:

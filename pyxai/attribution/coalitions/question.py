@@ -104,15 +104,15 @@ class Coalitions:
     def values(self, masks: Tensor) -> Tensor:
         """Return values of coalitions of those who take part, float64 [batch, n_masks, ...].
 
-        Masks are bool [n_masks, n_players] or packed int32 [n_masks, n_words].
+        Masks are bool [n_masks, n_players] or packed int32 [n_masks, n_words], or such for each
+        example, with a first size more.
         """
         if self.players is not None:
             if masks.dtype == torch.int32:
                 masks = unpack_masks(masks, self.n_players)
-            whole = torch.zeros(
-                masks.shape[0], self.game.n_players, dtype=torch.bool, device=masks.device
-            )
-            masks = whole.index_copy_(1, self.players.to(masks.device), masks)
+            shape = (*masks.shape[:-1], self.game.n_players)
+            whole = torch.zeros(shape, dtype=torch.bool, device=masks.device)
+            masks = whole.index_copy_(-1, self.players.to(masks.device), masks)
         return self.game.values(masks).double()
 
     def ends(self) -> Tensor:
