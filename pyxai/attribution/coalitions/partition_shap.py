@@ -252,8 +252,9 @@ def _divided(
     """Return values and what is undivided; examples that do not fit together one by one."""
     n_rows = len(corners)
     words = -(-game.n_players // 32)
-    step = max(1, _KEPT // (4 * words * max_evals))
-    if step >= n_rows or (len(trees) == 1 and trees[0].evaluations <= max_evals):
+    needed = max(tree.evaluations for tree in trees)
+    step = max(1, _KEPT // (4 * words * int(min(needed, max_evals))))
+    if step >= n_rows or (len(trees) == 1 and needed <= max_evals):
         return Division(trees, corners, max_evals).run(game.values)
     found = []
     for rows in torch.split(torch.arange(n_rows, device=corners.device), step):

@@ -16,8 +16,8 @@ __all__ = ["Ask", "Division"]
 
 # Entries of masks that are unpacked at once.
 _ENTRIES = 2**23
-# A round asks for a quarter of what was asked before, so that it rests on values that are known
-# and there are few rounds; and for so many coalitions at least.
+# A round asks for an eighth of what was asked before, and for so many coalitions at least: fewer
+# rounds divide shares whose parts would have come later, more of them gain little.
 _FIRST = 16
 
 # Coalitions, int32 [n_masks, n_words] for all examples or [batch, n_masks, n_words]
@@ -128,7 +128,7 @@ class Division:
             return chosen
         cost = 2 ** self._n_children[shares.node] - 2
         left = (self._max_evals - self._spent)[shares.row]
-        quota = (self._spent // 4).clamp(min=_FIRST)[shares.row]
+        quota = (self._spent // 8).clamp(min=_FIRST)[shares.row]
         # Nearly equal amounts, of players that are alike, must not be ranked by their rounding.
         digits, power = torch.frexp(self._gains(shares).abs().amax(1).cpu())
         amount = torch.ldexp((digits * 2**12).round(), power)
