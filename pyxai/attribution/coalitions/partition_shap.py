@@ -67,7 +67,7 @@ class PartitionShap(CoalitionMethod):
     References
     ----------
     .. [1] G. Owen, "Values of games with a priori unions", in Mathematical Economics and Game
-       Theory, 1977, eq. 8.
+       Theory, 1977.
     .. [2] E. Winter, "A value for cooperative games with levels structure of cooperation",
        International Journal of Game Theory 18, 1989.
 
