@@ -37,7 +37,7 @@ class NeuronDeconvolution(NeuronAttribution):
     >>> import torch
     >>> from pyxai.attribution import NeuronDeconvolution
     >>> net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU()).eval()
-    >>> NeuronDeconvolution(net, "0").attribute(torch.ones(5, 3), 2).shape
+    >>> NeuronDeconvolution(net, "1").attribute(torch.ones(5, 3), 2).shape
     torch.Size([5, 3])
     """
 

@@ -37,7 +37,7 @@ class NeuronGuidedBackprop(NeuronAttribution):
     >>> import torch
     >>> from pyxai.attribution import NeuronGuidedBackprop
     >>> net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU()).eval()
-    >>> NeuronGuidedBackprop(net, "0").attribute(torch.ones(5, 3), 2).shape
+    >>> NeuronGuidedBackprop(net, "1").attribute(torch.ones(5, 3), 2).shape
     torch.Size([5, 3])
     """
 
