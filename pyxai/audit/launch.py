@@ -11,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -225,11 +226,21 @@ def _with_workers(
     threads = threads or max(1, torch.get_num_threads() // workers)
     if not shards:
         return
+    with TemporaryDirectory(prefix="pyxai-audit-") as folder:
+        # By a file: what is sent while a process starts is waited for, also where it ended before.
+        sent = Path(folder) / "job"
+        sent.write_bytes(pickled(job))
+        _pooled(sent, shards, min(workers, len(shards)), threads, progress)
+
+
+def _pooled(
+    sent: Path, shards: list[int], workers: int, threads: int, progress: Progress | None
+) -> None:
     pool = ProcessPoolExecutor(
-        min(workers, len(shards)),
+        workers,
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_start,
-        initargs=(pickled(job), threads),
+        initargs=(sent, threads),
     )
     try:
         waiting = [pool.submit(_work, each) for each in shards]
@@ -248,10 +259,10 @@ def _with_workers(
         pool.shutdown(cancel_futures=True)
 
 
-def _start(sent: bytes, threads: int) -> None:
+def _start(sent: Path, threads: int) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
-    _JOB[:] = [pickle.loads(sent)]
+    _JOB[:] = [pickle.loads(sent.read_bytes())]
 
 
 def _end_with_parent() -> None:

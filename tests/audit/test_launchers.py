@@ -1,5 +1,9 @@
 """Whoever makes the shards, the files are the same bytes."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from audit_cases import (
@@ -75,3 +79,28 @@ def test_torchrun_with_more_ranks_than_some_have_rows(tmp_path):
     )
     assert load(out).rows().id.tolist() == list(range(7))
     assert files_of(out) == files_of(alone.folder.path)
+
+
+_WITHOUT_A_GUARD = """
+import sys
+from audit_cases import make_net, make_rows
+from pyxai.audit import audit
+audit(make_net(), make_rows(9000), "saliency", out=sys.argv[1], workers=2)
+"""
+
+
+def test_a_program_without_a_guard_is_told_so_however_large_its_data(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(_WITHOUT_A_GUARD, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ended = subprocess.run(
+        [sys.executable, str(script), str(tmp_path / "out")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert "workers must live until the end" in ended.stderr
+    assert "if __name__ == '__main__'" in ended.stderr
