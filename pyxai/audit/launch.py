@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import pickle
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -27,6 +28,7 @@ from pyxai.runner import is_out_of_memory
 __all__ = ["audit"]
 
 Progress = Callable[[int, int], None]
+_GRACE = 10.0  # seconds for workers to end by themselves: what one leaves, the next run makes
 _JOB: list[Job] = []  # of a worker process
 
 
@@ -256,7 +258,18 @@ def _pooled(
             "stay, and a new run goes on there"
         ) from error
     finally:
-        pool.shutdown(cancel_futures=True)
+        _ended(pool)
+
+
+def _ended(pool: ProcessPoolExecutor) -> None:
+    """End a pool, and workers that wait for another one that was killed as it took its work."""
+    processes = list((pool._processes or {}).values())
+    pool.shutdown(wait=False, cancel_futures=True)
+    deadline = time.monotonic() + _GRACE
+    for process in processes:
+        process.join(max(0.0, deadline - time.monotonic()))
+        if process.is_alive():
+            process.kill()
 
 
 def _start(sent: Path, threads: int) -> None:

@@ -63,6 +63,8 @@ class Folder:
     def sweep(self) -> None:
         """Remove what killed processes have left, also a shard that another one has done since."""
         remove_left(self.path / _SHARDS)
+        for path in (self.plan, self.statistics):  # the folder may hold others' files, too
+            remove_left(self.path, f".{path.name}.")
 
     def rows(self, shard: int) -> Path:
         """Return where the rows of a shard are."""

@@ -201,6 +201,10 @@ def test_memory_does_not_grow_with_the_examples(tmp_path):
 
 def test_what_killed_processes_left_is_removed_in_the_end(tmp_path, expected):
     run(tmp_path)
-    (tmp_path / "shards" / ".000001.parquet.0123456789abcdef.partial").write_bytes(b"half")
+    names = ("shards/.000001.parquet", ".audit.json", ".statistics.parquet")
+    for name in names:
+        (tmp_path / f"{name}.0123456789abcdef.partial").write_bytes(b"half")
+    (tmp_path / ".notes.partial").write_bytes(b"of somebody else")
     run(tmp_path)  # no shard is written again
+    (tmp_path / ".notes.partial").unlink()
     assert files_of(tmp_path) == expected

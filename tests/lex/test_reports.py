@@ -10,6 +10,8 @@ from pyxai.imputers import Constant
 from pyxai.lex import LEX, Groups, Oracle, Patches, Regime, Subset, report, tabular_networks
 from pyxai.metrics import selection_rates
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def noisy_labels(rows, seed):
     generator = torch.Generator().manual_seed(seed)
