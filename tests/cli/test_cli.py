@@ -95,7 +95,7 @@ def test_reports_are_written(exported, rows, tmp_path):
             "model must be a file that is there, or module:function, got 'no.pt2'",
         ),
         (["explain", "no.pt2", "no.npy", "--method", "salience"], "did you mean 'saliency'"),
-        (["report", "no.safetensors"], "path must be the file of an explanation"),
+        (["report", "no.safetensors"], "what must be the folder of an audit or the file of an expla"),
     ],
 )
 def test_errors_are_one_line(arguments, message, capsys):
@@ -418,6 +418,7 @@ def test_targets_that_do_not_fit_are_said_before_the_work(
         (["--report", exported], "--report must be another file than the model"),
     ):
         assert said in one_line(capsys, command_of(exported, rows, *more))
+    (tmp_path / "none").touch()  # out is looked at before it is read
     found = one_line(capsys, ["report", str(tmp_path / "none"), "--out", str(tmp_path / "folder")])
     assert "--out must be a regular file or a new one, got a folder" in found
     (tmp_path / "file").touch()
