@@ -95,7 +95,7 @@ def test_reports_are_written(exported, rows, tmp_path):
             "model must be a file that is there, or module:function, got 'no.pt2'",
         ),
         (["explain", "no.pt2", "no.npy", "--method", "salience"], "did you mean 'saliency'"),
-        (["report", "no.safetensors"], "what must be the folder of an audit or the file of an expla"),
+        (["report", "no.safetensors"], "what must be the folder of an audit or the file of an"),
     ],
 )
 def test_errors_are_one_line(arguments, message, capsys):
