@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from pyxai._inputs import format_baselines, format_feature_mask
 from pyxai.attribution.ablation.feature_ablation import FeatureAblation
 from pyxai.attribution.layers.cuts.cut import cut_at, one_or_tuple
 from pyxai.methods.layer import LayerAttribution
@@ -94,6 +95,9 @@ class LayerFeatureAblation(LayerAttribution):
             inputs,
             additional_forward_args,
         )
+        # By the names of this method's arguments, before those of the one that is asked.
+        format_baselines(layer_baselines, cut.values, name="layer_baselines")
+        format_feature_mask(layer_mask, cut.values, name="layer_mask")
         found = FeatureAblation(cut.rest).attribute(
             cut.values, layer_baselines, target, cut.given, layer_mask, perturbations_per_eval
         )

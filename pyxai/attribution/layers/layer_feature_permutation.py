@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from pyxai._inputs import format_feature_mask
 from pyxai.attribution.ablation.feature_permutation import FeaturePermutation
 from pyxai.attribution.layers.cuts.cut import cut_at, one_or_tuple
 from pyxai.methods.layer import LayerAttribution
@@ -99,6 +100,7 @@ class LayerFeaturePermutation(LayerAttribution):
             inputs,
             additional_forward_args,
         )
+        format_feature_mask(layer_mask, cut.values, name="layer_mask")  # by this method's name
         found = FeaturePermutation(cut.rest).attribute(
             cut.values,
             target,

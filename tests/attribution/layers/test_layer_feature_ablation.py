@@ -5,7 +5,7 @@ import pytest
 import torch
 from layer_cases import assert_same, make, on_layers
 
-from pyxai.attribution import LayerFeatureAblation
+from pyxai.attribution import LayerFeatureAblation, LayerFeaturePermutation
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:captum")
 
@@ -40,3 +40,15 @@ def test_sizes_of_passes_do_not_matter():
     x = case.inputs.double()
     parts = method.attribute(x, target=1, perturbations_per_eval=3)
     torch.testing.assert_close(parts, method.attribute(x, target=1), rtol=1e-12, atol=1e-12)
+
+
+def test_arguments_that_do_not_fit_the_layer_are_named_as_they_were_given():
+    case = make("mlp")
+    method = LayerFeatureAblation(case.model, "0")
+    with pytest.raises(ValueError, match=r"layer_mask must broadcast to shape \[4, 6\]"):
+        method.attribute(case.inputs, target=0, layer_mask=torch.zeros(1, 5).long())
+    with pytest.raises(ValueError, match="layer_baselines must be a number or have shape"):
+        method.attribute(case.inputs, torch.zeros(1, 5), target=0)
+    shuffled = LayerFeaturePermutation(case.model, "0")
+    with pytest.raises(ValueError, match="layer_mask must broadcast to shape"):
+        shuffled.attribute(case.inputs, target=0, layer_mask=torch.zeros(1, 5).long())
