@@ -18,6 +18,7 @@ from pyxai.runner.forward import Forward, Pass, Rows
 from pyxai.runner.memory import LiveBytes, Measure, Schedule, is_out_of_memory, rows_for
 from pyxai.runner.mixing import MixedRowsError, agree
 from pyxai.runner.state import left_as_found
+from pyxai.runner.target import MisfitTargetError
 
 __all__ = ["Build", "Consume", "Job", "plan"]
 
@@ -136,7 +137,7 @@ def _measured(job: Job, forward: Forward, max_rows: int | None, form: _Form) -> 
     longest = longest if max_rows is None else min(longest, max_rows)
     try:
         measure = _probe(job, forward, longest, sum(row[:1].nbytes for row in form.rows))
-    except MixedRowsError:
+    except (MixedRowsError, MisfitTargetError):
         raise
     except Exception as error:
         # Short of memory: go row by row. Else: a model that fails on some rows of the batch may

@@ -14,6 +14,7 @@ from pyxai.runner.arrays import is_array, tensor_of
 
 __all__ = [
     "EveryOutput",
+    "MisfitTargetError",
     "Output",
     "Target",
     "apply_output",
@@ -69,6 +70,10 @@ def expand_rows(value: Tensor, n_repeats: int, example_major: bool) -> Tensor:
     else:
         value = value.unsqueeze(0).expand(n_repeats, count, *rest)
     return value.reshape(count * n_repeats, *rest)
+
+
+class MisfitTargetError(ValueError):
+    """A target that the outputs of the model do not have, however many rows it is given."""
 
 
 class Target:
@@ -259,7 +264,7 @@ class Target:
         """Compare with the sizes of the output after the batch; no device is read."""
         n_indices = len(self.shared) if self.shared is not None else self._rows().shape[1]
         if n_indices != len(sizes):
-            raise ValueError(
+            raise MisfitTargetError(
                 f"target must have {len(sizes)} index(es) for a model output of shape "
                 f"{_row_shape(sizes)}, got {n_indices}"
             )
@@ -267,7 +272,7 @@ class Target:
         for position, (index, size) in enumerate(zip(highest, sizes, strict=True)):
             if index >= size:
                 where = f"target[{position}]" if n_indices > 1 else "target"
-                raise ValueError(
+                raise MisfitTargetError(
                     f"{where} must be in 0 .. {size - 1} for a model with {size} classes, "
                     f"got {index}"
                 )

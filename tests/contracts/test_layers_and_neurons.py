@@ -128,9 +128,8 @@ def test_bad_inputs_are_named(name):
 
 @pytest.mark.parametrize("name", [n for n in EVERY if "target" in options_of(n)])
 def test_bad_targets_are_named(name):
-    bound = unbounded(name)
     with pytest.raises(ValueError, match=r"target must be in 0 \.\. 2"):
-        answer(name, net(), rows(), target=3, **bound)
+        answer(name, net(), rows(), target=3)  # also where rows are bounded
     with pytest.raises(ValueError, match="target must be at least 0"):
         answer(name, net(), rows(), target=-1)
 
