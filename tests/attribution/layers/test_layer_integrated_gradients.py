@@ -163,3 +163,12 @@ def test_model_is_left_as_found_after_an_error():
         LayerIntegratedGradients(case.model, "0").attribute(case.inputs, target=9)
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in case.model.modules())
     assert all(p.requires_grad for p in case.model.parameters())
+
+
+def test_one_baseline_meets_the_arguments_of_each_row():
+    case = make("bag")  # whose words are weighed by an argument with a row for each example
+    method = LayerIntegratedGradients(case.model, "hidden")
+    options = {"target": 1, "additional_forward_args": case.arguments}
+    options["attribute_to_layer_input"] = True
+    one = method.attribute(case.inputs, case.baselines[:1], **options)
+    assert_same(one, method.attribute(case.inputs, case.baselines, **options), 1e-6)
