@@ -7,6 +7,7 @@ import torch
 from audit_cases import make_net, make_rows
 from browser import FAULTS, browser, opened
 from matplotlib import pyplot
+from playwright.sync_api import expect
 from small_audits import digits_audit
 
 import pyxai
@@ -82,7 +83,8 @@ def test_a_phone_gets_the_narrow_form_and_scrolls_what_has_none(context, pages):
         assert 250 < page.evaluate(drawn)[1] <= 400
         pan = page.locator(".pan").first
         pan.evaluate("(pan) => pan.scrollTo(10000, 0)")
-        page.wait_for_function("document.querySelector('.wide').classList.contains('end')")
+        # not by wait_for_function: the page's policy forbids the script that it polls with
+        expect(page.locator(".wide").first).to_contain_class("end")
 
 
 def column(page, place):
