@@ -1,13 +1,13 @@
 """Draw random mutants of the package, run the tests of each, and list those that no test noticed.
 
-    python .ci/mutants.py [--mutants 100] [--seed N] [--only pyxai/metrics] [--list]
+    python .ci/mutants.py [--mutants 100] [--seed N] [--only pyxai/metrics] [--kept] [--list]
 
 Every mutant changes one place of one file, in a copy of the tree (build/mutants). A kind of change
 is drawn first, then a place, so that rare kinds come as often as common ones. The tests of a mutant
-are those that run the changed line, as runs of the suite under coverage tell (kept in build/; test
-files that changed run again); they stop at the first failure and at a time limit. At the end every
-test that killed a mutant runs on the unchanged tree: a kill by a test that fails there does not
-count.
+are those that run the changed line, as .ci/coverage_map.py tells, which runs the test files that it
+lacks first; with --kept they run for each mutant, after the others. Tests stop at the first failure
+and at a time limit. At the end every test that killed a mutant runs on the unchanged tree: a kill
+by a test that fails there does not count.
 """
 
 from __future__ import annotations
@@ -26,11 +26,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 
-from coverage_map import CoverageMap
+from coverage_map import KEPT, ROOT, CoverageMap, common_words, complete, words_of
 from forked_tests import run_tests
 from mutations import Mutation, find_mutations
 
-ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "build" / "mutants"
 LEFT_OUT = ("demo", "plot", "report")  # what they draw is looked at
 FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
@@ -39,6 +38,7 @@ PINS = [f"tests/contracts/test_{name}.py" for name in ("frozen", "signatures", "
 READERS = {"optional": ["tests/test_extras.py"]}  # by what is called
 NO_TESTS = 5  # what pytest exits with
 NEAREST = 60  # tests that are collected first
+FILES = 6  # and files of which nobody knows what they run
 
 
 @dataclass(frozen=True)
@@ -69,29 +69,16 @@ def draw(count: int, seed: int, only: str) -> list[Mutation]:
     return drawn
 
 
-def measure(folder: Path, files: list[str], jobs: int) -> None:
-    """Run test files under coverage in a copy of the tree."""
-    tree = copy_tree(WORK / "map")
-    contracts = [name for name in files if "/contracts/" in name]
-    parts = [contracts, [name for name in files if name not in contracts]]
-
-    def run(number: int) -> None:
-        options = ["--maxfail=1000", "--timeout=1000", f"--junitxml={folder / str(number)}.xml"]
-        options += ["--cov=pyxai", "--cov-context=test", "--cov-report="]
-        data = str(folder / f"coverage.{number}")
-        run_tests(tree, parts[number], 10_000, *options, COVERAGE_FILE=data)
-
-    with ThreadPoolExecutor(min(jobs, len(parts))) as pool:
-        list(pool.map(run, [number for number in range(len(parts)) if parts[number]]))
-
-
 def tests_of(mutation: Mutation, chosen: CoverageMap) -> list[list[str]]:
     """Tests that run what is changed, in the order in which they are tried: few, then all."""
     end = mutation.line + mutation.old.count("\n")
     tests = chosen.tests(mutation.path, mutation.line, end)
     pins = PINS if mutation.kind in ("default", "flag") else []
     pins = pins + READERS.get(mutation.old.partition("(")[0], [])
-    return [part for part in (pins, tests[:NEAREST], tests[NEAREST:]) if part]
+    words = words_of(mutation.path)
+    files = sorted(chosen.lacking(), key=lambda file: -common_words(file, words))
+    parts = [pins, tests[:NEAREST], files[:FILES], tests[NEAREST:], files[FILES:]]
+    return [part for part in parts if part]
 
 
 def copy_tree(target: Path) -> Path:
@@ -165,6 +152,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="mutants at a time")
     parser.add_argument("--limit", type=float, default=600, help="seconds of tests for each mutant")
     parser.add_argument("--minutes", type=float, default=120, help="no mutant is begun after them")
+    parser.add_argument("--kept", action="store_true", help="run nothing under coverage first")
     parser.add_argument("--list", action="store_true", help="print what is drawn, run nothing")
     options = parser.parse_args()
     drawn = draw(options.mutants, options.seed, options.only)[options.skip :]
@@ -173,8 +161,11 @@ def main() -> None:
         print(*drawn, sep="\n")
         return
     shutil.rmtree(WORK, ignore_errors=True)
-    chosen = CoverageMap(ROOT, ROOT / "build" / "mutants-map")
-    chosen.complete(lambda folder, files: measure(folder, files, options.jobs))
+    chosen = CoverageMap(ROOT, KEPT)
+    if not options.kept:
+        complete(chosen, chosen.lacking(), options.jobs)
+        if broken := chosen.lacking():
+            raise SystemExit(f"mutants: tests under coverage broke off or changed: {broken}")
     trees: SimpleQueue[Path] = SimpleQueue()
     for number in range(options.jobs):
         trees.put(copy_tree(WORK / str(number)))

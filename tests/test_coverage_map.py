@@ -4,7 +4,6 @@ import importlib.util
 import sys
 from pathlib import Path
 
-import coverage
 import pytest
 
 CI = Path(__file__).parent.parent / ".ci"
@@ -25,51 +24,83 @@ def module(monkeypatch):
 @pytest.fixture
 def tree(tmp_path):
     (tmp_path / "pyxai").mkdir()
+    (tmp_path / "pyxai" / "__init__.py").touch()
     (tmp_path / "pyxai" / "code.py").write_text(BEFORE)
     (tmp_path / "tests").mkdir()
     for name in ("first", "second"):
-        (tmp_path / "tests" / f"test_{name}.py").write_text(f"# {name}\n")
+        write_test(tmp_path, name, "pass")
     return tmp_path
 
 
-def measured(ran):
-    """Return what stands for a run of tests under coverage; ``ran`` collects the files."""
+def write_test(tree, name, end):
+    number = {"first": "one", "second": "two"}[name]
+    lines = ["import sys", "from pyxai import code", "", f"def test_{number}():"]
+    lines += [f"    code.{name}()", f"    {end}", ""]
+    (tree / "tests" / f"test_{name}.py").write_text("\n".join(lines))
 
-    def run(folder, files):
-        ran.append(files)
-        for number, name in enumerate(files):
-            data = coverage.CoverageData(basename=str(folder / f"coverage.{number}"))
-            test, line = (ONE, 2) if "first" in name else (TWO, 6)
-            data.set_context(f"{test}|run")
-            data.add_lines({"/elsewhere/pyxai/code.py": [line]})
-            data.write()
 
-    return run
+def complete(module, tree, jobs=1):
+    """Run what the map of a tree lacks; whether the tests pass, and the map."""
+    made = module.CoverageMap(tree, tree / "map")
+    return module.complete(made, made.lacking(), jobs), made
 
 
 def test_lines_are_followed_and_only_changed_tests_run_again(module, tree):
-    ran = []
-    made = module.CoverageMap(tree, tree / "map")
-    made.complete(measured(ran))
-    assert ran == [["tests/test_first.py", "tests/test_second.py"]]
+    _, made = complete(module, tree)
     assert made.tests("pyxai/code.py", 2, 2) == [ONE]
     assert made.tests("pyxai/code.py", 6, 6) == [TWO]
     assert made.tests("pyxai/code.py", 5, 5) == [TWO]  # a default: whoever runs the body
 
     (tree / "pyxai" / "code.py").write_text(AFTER)
     later = module.CoverageMap(tree, tree / "map")
-    later.complete(measured(ran))
-    assert len(ran) == 1
+    assert later.lacking() == []
     assert later.tests("pyxai/code.py", 5, 5) == [ONE]  # the line that is another now
     assert later.tests("pyxai/code.py", 9, 9) == [TWO]
 
-    (tree / "tests" / "test_second.py").write_text("# another\n")
+    write_test(tree, "second", "assert 1")
     changed = module.CoverageMap(tree, tree / "map")
     assert changed.tests("pyxai/code.py", 9, 9) == []  # nobody knows what it runs
-    (tree / "pyxai" / "code.py").write_text(BEFORE)
-    changed.complete(measured(ran))
-    assert ran[1:] == [["tests/test_second.py"]]
-    assert changed.tests("pyxai/code.py", 6, 6) == [TWO]
+    assert changed.lacking() == ["tests/test_second.py"]
+    _, again = complete(module, tree)
+    assert len(again.runs) == 2
+    for known in (again, module.CoverageMap(tree, tree / "map")):
+        assert known.tests("pyxai/code.py", 9, 9) == [TWO]
+        assert known.tests("pyxai/code.py", 5, 5) == [ONE]
+
+
+def test_what_is_no_longer_used_is_swept(module, tree):
+    complete(module, tree)
+    for name in ("first", "second"):
+        write_test(tree, name, "assert 1")
+    (tree / "pyxai" / "code.py").write_text(AFTER)
+    _, made = complete(module, tree)
+    assert len(made.runs) == len(list((tree / "map" / "sources").iterdir())) == 1
+    assert len(list((tree / "map").iterdir())) == 2
+
+
+def test_a_run_of_the_suite_tells_what_fails_without_coverage(module, tree, capsys):
+    write_test(tree, "first", "assert sys.gettrace() is None")
+    assert complete(module, tree)[0]
+    assert "1 passed" in capsys.readouterr().out
+    write_test(tree, "second", "assert code.second() == 3")
+    passed, made = complete(module, tree)
+    printed = capsys.readouterr().out
+    assert not passed
+    assert "E       assert 2 == 3" in printed
+    assert "tests/test_second.py::test_two" in printed
+    assert made.tests("pyxai/code.py", 6, 6) == [TWO]
+    write_test(tree, "second", "import nothing_of_this_name")
+    (tree / "tests" / "conftest.py").write_text("nonsense = 1 / 0\n")
+    passed, made = complete(module, tree)
+    assert not passed
+    assert "ZeroDivisionError" in capsys.readouterr().out
+    assert made.lacking() == ["tests/test_second.py"]  # what broke off is no part of the map
+
+
+def test_pieces_are_of_one_folder_and_few_files(module):
+    files = [f"tests/a/test_{number}.py" for number in range(10)] + ["tests/b/test_0.py"]
+    assert [len(piece) for piece in module.pieces(files)] == [8, 2, 1]
+    assert [file for piece in module.pieces(files) for file in piece] == files
 
 
 def test_tests_named_like_the_file_come_first_and_contracts_last(module):
