@@ -55,6 +55,15 @@ class Players(NamedTuple):
         """How many players there are, over all input tensors."""
         return int(self.ids.numel())
 
+    @property
+    def owners(self) -> Tensor:
+        """The player of each feature of all inputs side by side, int64 [1 or batch, features]."""
+        maps = [flat_features(each) for each in self.maps if each is not None]
+        if not maps:
+            return torch.arange(self.n_players, device=self.ids.device)[None]
+        rows = max(map(len, maps))
+        return torch.cat([each.expand(rows, -1) for each in maps], 1).long()
+
 
 def format_inputs(inputs: Any, *, gradients: bool = False) -> tuple[tuple[Tensor, ...], bool]:
     """Check ``inputs`` and return them as a tuple of detached tensors.

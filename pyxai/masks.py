@@ -1,25 +1,36 @@
-"""Feature masks for images: patches and superpixels whose pixels count as one feature.
+"""Feature masks: patches and superpixels of images, and what attributions sum to in each group.
 
-Every method with a ``feature_mask`` takes them, and so does `pyxai.Game`. They broadcast over the
-channels, so that a pixel is shown or hidden as a whole::
+Every method with a ``feature_mask`` takes patches and superpixels, and so does `pyxai.Game`. They
+broadcast over the channels, so that a pixel is shown or hidden as a whole::
 
     pyxai.explain(model, photographs, method="greedy_pig", feature_mask=patches(photographs, 32))
+
+What a method gave to single features, `sum_groups` gives to groups of them.
 """
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_finite, check_int, check_number, check_tensor, describe
+from pyxai._checks import (
+    check_bool,
+    check_finite,
+    check_int,
+    check_number,
+    check_tensor,
+    describe,
+)
 from pyxai._extras import optional
+from pyxai._inputs import Players, flat_features, format_feature_mask
 
-__all__ = ["patches", "superpixels"]
+__all__ = ["patches", "sum_groups", "superpixels"]
 
 
 def patches(images: Tensor | Sequence[int], size: int | Sequence[int]) -> Tensor:
@@ -142,3 +153,101 @@ def _slic(
     )
     found = np.unique(labels, return_inverse=True)[1]
     return found.reshape(labels.shape).astype(np.int64)
+
+
+def sum_groups(
+    attributions: Tensor | tuple[Tensor, ...],
+    feature_mask: Tensor | tuple[Tensor, ...],
+    *,
+    return_input_shape: bool = True,
+) -> Tensor | tuple[Tensor, ...]:
+    """Sum attributions of single features to those of groups: of words, patches, columns of a code.
+
+    Parameters
+    ----------
+    attributions : Tensor or tuple of Tensor, shape [batch, *features] each
+        Floating point, in any unit. Signs are kept, so what adds up goes on adding up; of absolute
+        values the sums are those of absolute values.
+    feature_mask : Tensor or tuple of Tensor, shape that broadcasts to the attributions
+        Whole numbers from 0: features of the same number are one group, also across the tensors of
+        a tuple. Of shape ``[batch, ...]`` each example has groups of its own. Numbers may leave
+        gaps.
+    return_input_shape : bool
+        True: each feature gets the sum of its group, as methods with a ``feature_mask`` give them.
+        False: one number for each group.
+
+    Returns
+    -------
+    Tensor or tuple of Tensor, shape of ``attributions``
+        With ``return_input_shape=False`` one Tensor, shape [batch, n_groups]: a column for each
+        number that the mask has, in ascending order, 0 where an example has no such group. Of the
+        dtype of the attributions, float32 of narrower ones; sums are taken in float64.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, an attribution is NaN or infinite, or a number of the mask is
+        negative.
+    TypeError
+        If something is not a tensor, attributions are not floating point or the mask is not of
+        whole numbers.
+
+    Notes
+    -----
+    Features are added one after the other, so the same numbers give the same sum on every call,
+    alone or in a batch.
+
+    Examples
+    --------
+    >>> pieces = torch.tensor([[1.0, 2.0, -4.0]])  # of the words "un-real" and "city"
+    >>> words = torch.tensor([[0, 0, 1]])
+    >>> sum_groups(pieces, words)
+    tensor([[ 3.,  3., -4.]])
+    >>> sum_groups(pieces, words, return_input_shape=False)
+    tensor([[ 3., -4.]])
+    """
+    parts = _as_parts(attributions)
+    if feature_mask is None:
+        raise TypeError("feature_mask must be a tensor or a tuple of tensors, got None")
+    players = format_feature_mask(feature_mask, parts)
+    owners = players.owners.expand(len(parts[0]), -1)
+    sums = _sums(torch.cat([flat_features(part) for part in parts], 1), players)
+    if not check_bool("return_input_shape", return_input_shape):
+        return sums
+    spread = torch.split(sums.gather(1, owners), [part.shape[1:].numel() for part in parts], 1)
+    found = tuple(
+        each.to(part.dtype).view(part.shape) for each, part in zip(spread, parts, strict=True)
+    )
+    return found if isinstance(attributions, (tuple, list)) else found[0]
+
+
+def _as_parts(attributions: Any) -> tuple[Tensor, ...]:
+    """Return attributions as a tuple of tensors that have a row for each example."""
+    given = tuple(attributions) if isinstance(attributions, (tuple, list)) else (attributions,)
+    if not given:
+        raise ValueError("attributions must hold at least one tensor, got an empty tuple")
+    for part in given:
+        if not check_tensor("attributions", part).is_floating_point():
+            raise TypeError(f"attributions must be floating point, got {part.dtype}")
+        if part.dim() == 0 or len(part) != len(given[0]):
+            raise ValueError(
+                "attributions must have a row for each example, "
+                f"got {', '.join(str(list(each.shape)) for each in given)}"
+            )
+        check_finite("attributions", part)
+    narrow = (torch.float16, torch.bfloat16)
+    tensors = [part.detach() for part in given]
+    return tuple(part.float() if part.dtype in narrow else part for part in tensors)
+
+
+def _sums(values: Tensor, players: Players) -> Tensor:
+    """Return the sum over each player of each row, [batch, n_players], in the order of features."""
+    owners = players.owners  # sorted once where all rows have the same
+    order = torch.argsort(owners, dim=1, stable=True).expand(len(values), -1)
+    sizes = owners.new_zeros(len(owners), players.n_players)
+    sizes.scatter_add_(1, owners, torch.ones_like(owners))
+    lengths, sorted_values = sizes.expand(len(values), -1), values.double().gather(1, order)
+    if sorted_values.numel() == 0:
+        return values.new_zeros(lengths.shape)
+    sums: Tensor = torch.segment_reduce(sorted_values, "sum", lengths=lengths, axis=1)
+    return sums.to(values.dtype)

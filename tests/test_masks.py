@@ -10,7 +10,7 @@ from torch import nn
 
 from pyxai.attribution import FeatureAblation, GreedyPIG
 from pyxai.greedy import path_nodes, round_sizes
-from pyxai.masks import patches, superpixels
+from pyxai.masks import patches, sum_groups, superpixels
 
 WIDE = torch.float64
 
@@ -138,3 +138,91 @@ def test_errors(function, arguments, error, message):
         function(*arguments)
     with pytest.raises(ValueError, match="compactness must be positive, got -1"):
         superpixels(torch.zeros(1, 1, 4, 4), compactness=-1)
+
+
+def plain_sums(parts, masks):
+    """Add up the features of each group, one number after the other."""
+    ids = sorted({int(number) for mask in masks for number in mask.flatten()})
+    sums = torch.zeros(len(parts[0]), len(ids), dtype=WIDE)
+    for part, mask in zip(parts, masks, strict=True):
+        owners = mask.expand(part.shape)
+        for row in range(len(part)):
+            for value, owner in zip(part[row].flatten(), owners[row].flatten(), strict=True):
+                sums[row, ids.index(int(owner))] += value.double()
+    return sums, ids
+
+
+MASKS_OF_TWO = {  # of inputs [4, 5] and [4, 2, 3]
+    "one for all": (torch.tensor([[7, 0, 0, 2, 7]]), torch.tensor([[[2], [5]]])),
+    "one for each": (torch.arange(20).view(4, 5) % 6, torch.arange(4).view(4, 1, 1) + 2),
+    "mixed": (torch.tensor([0, 0, 3, 3, 3]), torch.arange(24).view(4, 2, 3) // 5),
+    "of float": (torch.zeros(1, 5), torch.tensor([1.0, 2.0, 0.0])),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("masks", MASKS_OF_TWO.values(), ids=list(MASKS_OF_TWO))
+def test_groups_of_two_inputs_get_the_sums_of_a_plain_loop(masks, dtype):
+    generator = torch.Generator().manual_seed(0)
+    parts = tuple(
+        torch.randn(4, *size, generator=generator, dtype=dtype) for size in [(5,), (2, 3)]
+    )
+    expected, ids = plain_sums(parts, masks)
+    sums = sum_groups(parts, masks, return_input_shape=False)
+    assert sums.dtype == dtype
+    torch.testing.assert_close(sums, expected.to(dtype), rtol=1e-6, atol=1e-7)
+    for part, mask, spread in zip(parts, masks, sum_groups(parts, masks), strict=True):
+        assert (spread.shape, spread.dtype) == (part.shape, dtype)
+        columns = torch.searchsorted(torch.tensor(ids), mask.long().expand(part.shape).contiguous())
+        assert torch.equal(spread.flatten(1), sums.gather(1, columns.flatten(1)))
+    for row in range(4):
+        one = slice(row, row + 1)
+        own = tuple(mask if len(mask) != 4 else mask[one] for mask in masks)
+        alone = sum_groups(tuple(part[one] for part in parts), own)
+        assert all(map(torch.equal, alone, (each[one] for each in sum_groups(parts, masks))))
+
+
+def test_features_alone_keep_what_they_have():
+    values = torch.tensor([[0.1, -0.0, 1e30, 5.0], [1e-30, -1e38, 3.0, -2.0]])
+    alone = torch.arange(4)[None]
+    for found in (sum_groups(values, alone), sum_groups(values, alone, return_input_shape=False)):
+        torch.testing.assert_close(found, values, rtol=0, atol=0)
+    assert sum_groups([values], [alone])[0].shape == values.shape  # a list is a tuple
+    for empty in (values[:0], values[:, :0]):
+        assert sum_groups(empty, alone[:, : empty.shape[1]]).shape == empty.shape
+
+
+def test_many_small_numbers_are_not_lost_beside_a_large_one():
+    values = torch.full((1, 4097), 1e-4)
+    values[0, 0] = 1e4
+    sums = sum_groups(values, torch.zeros(1, 1), return_input_shape=False)
+    torch.testing.assert_close(sums, torch.tensor([[1e4 + 0.4096]]), rtol=1e-7, atol=0)
+
+
+def test_sums_that_a_narrow_dtype_cannot_hold_are_float32():
+    values = torch.full((1, 4), 3e4, dtype=torch.float16, requires_grad=True)
+    sums = sum_groups(values, torch.zeros(1, 1))
+    assert not sums.requires_grad
+    torch.testing.assert_close(sums, torch.full((1, 4), 1.2e5), rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"feature_mask": None}, TypeError, "feature_mask must be a tensor or a tuple of tensors"),
+        ({"feature_mask": torch.tensor([0, -1, 0])}, ValueError, "feature_mask must hold ids of"),
+        ({"feature_mask": torch.tensor([0, 0.5, 1])}, TypeError, "feature_mask must hold integer"),
+        ({"feature_mask": torch.zeros(1, 2)}, ValueError, "feature_mask must broadcast to shape"),
+        ({"feature_mask": (torch.zeros(3),) * 2}, ValueError, "feature_mask must have 1 entries"),
+        ({"attributions": torch.ones(2, 3).int()}, TypeError, "attributions must be floating po"),
+        ({"attributions": torch.full((2, 3), torch.nan)}, ValueError, "attributions must be finit"),
+        ({"attributions": ()}, ValueError, "attributions must hold at least one tensor"),
+        ({"attributions": torch.tensor(1.0)}, ValueError, "attributions must have a row for each"),
+        ({"attributions": "none"}, TypeError, "attributions must be a tensor"),
+        ({"return_input_shape": 1}, TypeError, "return_input_shape must be True or False"),
+    ],
+)
+def test_sums_of_what_has_no_groups_are_refused(changes, error, message):
+    given = {"attributions": torch.ones(2, 3), "feature_mask": torch.tensor([0, 0, 1]), **changes}
+    with pytest.raises(error, match=message):
+        sum_groups(given.pop("attributions"), **given)

@@ -84,12 +84,9 @@ def _ids(explanation: Explanation, values: Tensor) -> Tensor | None:
     mask = explanation.options.get("feature_mask")
     if mask is not None:
         try:
-            maps = format_feature_mask(mask, _parts(explanation.inputs)).maps
+            return format_feature_mask(mask, _parts(explanation.inputs)).owners.cpu()
         except (TypeError, ValueError):  # of other inputs than these; loaded as text
             return None
-        wide = max(len(part) for part in maps if part is not None)
-        flat = [flat_features(part).expand(wide, -1) for part in maps if part is not None]
-        return torch.cat(flat, 1).cpu()
     if _has_regions(explanation):
         return values  # a region is what has one value
     window, inputs = explanation.options.get("sliding_window_shapes"), explanation.inputs

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import describe
-from pyxai._inputs import flat_features, format_feature_mask
+from pyxai._inputs import format_feature_mask
 
 if TYPE_CHECKING:
     from pyxai.explanation.result import Explanation
@@ -138,10 +138,7 @@ def _owners(mask: Any, inputs: Any, n_features: int) -> Tensor | None:
         return None
     inputs = inputs if isinstance(inputs, tuple) else (inputs,)
     try:
-        maps = format_feature_mask(mask, inputs).maps
+        owners = format_feature_mask(mask, inputs).owners.cpu()
     except (TypeError, ValueError):  # of other inputs than these; loaded as text
         return None
-    wide = max(len(part) for part in maps if part is not None)
-    flat = [flat_features(part).expand(wide, -1) for part in maps if part is not None]
-    owners = torch.cat(flat, 1).to("cpu", torch.int64)
     return owners if owners.shape[1] == n_features else None

@@ -124,7 +124,7 @@ def player_scores(
     if feature_mask is None:
         return values, None
     players = format_feature_mask(feature_mask, inputs)
-    owners = _owners(players, len(values))
+    owners = players.owners.expand(len(values), -1)
     sums = values.new_zeros(len(values), players.n_players).scatter_add_(1, owners, values)
     counts = _counts(players, owners)
     return (sums / counts).masked_fill(counts == 0, -torch.inf), feature_mask
@@ -142,18 +142,12 @@ def shares_of_players(
     if feature_mask is None:
         return parts
     players = format_feature_mask(feature_mask, inputs)
-    owners = _owners(players, len(parts[0]))
+    owners = players.owners.expand(len(parts[0]), -1)
     sizes = _counts(players, owners).gather(1, owners)
     widths = [part.shape[1] for part in parts]
     return tuple(
         part / size for part, size in zip(parts, torch.split(sizes, widths, 1), strict=True)
     )
-
-
-def _owners(players: Players, batch: int) -> Tensor:
-    """Return the player of each feature over all inputs, int64 [batch, features]."""
-    maps = [flat_features(each) for each in players.maps if each is not None]
-    return torch.cat([each.expand(batch, -1) for each in maps], 1).long()
 
 
 def _counts(players: Players, owners: Tensor) -> Tensor:

@@ -70,6 +70,7 @@ IMAGES = drawn(2, 1, 6, 6)
 IMAGE_NET = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(32, 3)).double()
 MODEL = {"model": NET, "inputs": X, "target": 0}
 EXPLAINED = {**MODEL, "attributions": drawn(3, 4, seed=1)}
+IDS_OF_TWO = torch.tensor([[0, 0, 3, 3]])
 MASKS = torch.tensor([[1, 0, 1, 0], [0, 1, 1, 0]], dtype=torch.bool)
 PACKED = ops.pack_masks(MASKS)
 TABLE = drawn(2, 16)
@@ -232,6 +233,7 @@ CALLS = {
     "Game.values": Call(GAME.values, {"masks": MASKS}),
     "Game.gradients": Call(GAME.gradients, {"weights": torch.rand(2, 4, dtype=D)}),
     "Game.estimate": Call(GAME.estimate, {"n_masks": 3}),
+    "sum_groups": Call(masks.sum_groups, {"attributions": X, "feature_mask": IDS_OF_TWO}),
     "superpixels": Call(masks.superpixels, {"images": torch.rand(1, 3, 12, 12), "n_segments": 4}),
     "weighted_adjacency": Call(graphs.weighted_adjacency, {**GRAPH_DATA, "weights": WEIGHTS}),
     "normalised_weights": Call(graphs.normalised_weights, {**GRAPH_DATA, "weights": WEIGHTS}),
