@@ -18,6 +18,7 @@ from pyxai.runner import Shared
 
 if TYPE_CHECKING:
     from pyxai import (
+        adapters,
         audit,
         datasets,
         decomposition,
@@ -40,6 +41,7 @@ __all__ = [
     "Shared",
     "UnsupportedOperationError",
     "__version__",
+    "adapters",
     "attribution",
     "audit",
     "backends",
