@@ -1,5 +1,8 @@
 """Every form of a data set gives the same examples under the same numbers."""
 
+import random
+from collections import Counter
+
 import numpy as np
 import pandas
 import pyarrow
@@ -117,6 +120,98 @@ def test_what_is_drawn_for_an_example_depends_on_its_number():
     assert not source.read(6, 7, 4).inputs[0].equal(alone.inputs[0])
     noise = together.inputs[0] - ROWS
     assert len({round(float(each), 6) for each in noise.flatten()}) == noise.numel()
+
+
+DRAWS = {
+    "torch": lambda: float(torch.randn(())),
+    "numpy": lambda: float(np.random.normal()),  # noqa: NPY002 # of a pair one is kept for later
+    "python": lambda: random.gauss(0, 1),
+}
+
+
+class Drawing:
+    """Numbers with noise for those of some examples; it counts how often each is asked for."""
+
+    def __init__(self, draw, drawing):
+        self.draw, self.drawing, self.asked = draw, drawing, Counter()
+
+    def __len__(self):
+        return 11
+
+    def __getitem__(self, number):
+        self.asked[number] += 1
+        noise = self.draw() if number in self.drawing else 0.0
+        return torch.tensor([float(number), noise])
+
+
+def drawn(draw, seed, number):
+    word = int(np.random.SeedSequence((seed, number)).generate_state(1, np.uint64)[0])
+    torch.manual_seed(word >> 1)
+    np.random.seed(word >> 32)  # noqa: NPY002
+    random.seed(word)
+    return draw()
+
+
+@pytest.mark.parametrize("size", [1, 4, 11])
+@pytest.mark.parametrize("drawing", [range(11), [6], [3, 4, 10], []], ids=str)
+@pytest.mark.parametrize("name", DRAWS)
+def test_who_draws_has_the_states_seeded_by_number(name, drawing, size):
+    draw = DRAWS[name]
+    wanted = [drawn(draw, 5, number) if number in drawing else 0.0 for number in range(11)]
+    source = open_source(Drawing(draw, drawing), None, LIKE)
+    batches = [source.read(first, min(first + size, 11), 5) for first in range(0, 11, size)]
+    found = torch.cat([batch.inputs[0] for batch in batches])
+    torch.testing.assert_close(found[:, 1], torch.tensor(wanted), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("drawing", "most"), [(range(11), 1), ([], 1), ([6], 3)], ids=str)
+def test_how_often_an_example_is_asked_for(drawing, most):
+    items = Drawing(DRAWS["python"], drawing)
+    source = open_source(items, None, LIKE)
+    source.read(0, 1, 0)  # the first one tells the form
+    items.asked.clear()
+    for first in (0, 3, 6, 9):
+        source.read(first, min(first + 3, 11), 0)
+    assert set(items.asked) == set(range(11))
+    assert max(items.asked.values()) == items.asked[6] == most
+
+
+def test_a_look_at_a_state_does_not_depend_on_who_is_beside():
+    """Also one that leaves no trace, as in ``torch.random.fork_rng``."""
+
+    def peek():
+        with torch.random.fork_rng(devices=[]):
+            return float(torch.rand(()))
+
+    class Peeking(Drawing):
+        def __getitem__(self, number):
+            return torch.cat([super().__getitem__(number), torch.tensor([peek()])])
+
+    def read(size):
+        source = open_source(Peeking(DRAWS["torch"], [4, 5]), None, LIKE)
+        parts = [source.read(first, min(first + size, 11), 2) for first in range(0, 11, size)]
+        return torch.cat([part.inputs[0] for part in parts])
+
+    assert read(1).equal(read(4))
+    assert read(4).equal(read(11))
+
+
+def test_random_states_are_left_as_found():
+    class Broken(Drawing):
+        def __getitem__(self, number):
+            raise MemoryError(super().__getitem__(number))
+
+    def states():
+        legacy = np.random.get_state()  # noqa: NPY002
+        return [torch.get_rng_state().tolist(), list(map(str, legacy)), random.getstate()]
+
+    DRAWS["numpy"](), DRAWS["python"](), DRAWS["torch"]()  # half of a pair is kept
+    before = states()
+    for draw in DRAWS.values():
+        open_source(Drawing(draw, [6]), None, LIKE).read(0, 11, 1)
+        with pytest.raises(MemoryError):
+            open_source(Broken(draw, [0]), None, LIKE).read(0, 11, 1)
+        assert states() == before
 
 
 def test_an_iterable_that_draws_is_the_same_each_time():

@@ -17,12 +17,12 @@ from pyxai.audit.data.source import (
     Batch,
     Example,
     Like,
+    OwnRandom,
     Source,
     as_example,
     batch_of,
     finite,
     form_of,
-    own_random,
     reason_of,
 )
 
@@ -64,8 +64,12 @@ class TensorSource(Source):
 class IndexedSource(Source):
     """What has a length and gives an example for a number, such as a ``Dataset``.
 
-    An example that cannot be read is bad; the random states that it draws from are seeded by its
-    number.
+    An example that cannot be read is bad. One that draws from the global random states, or seeds
+    them, has them seeded by its number; one that does not finds all the same. Which of the two, a
+    look after each batch tells, and its examples are asked for again where one drew; where the
+    first of the data set draws, all are seeded at once instead, as seeding costs as much as many an
+    example. So what an example is depends on its number and the seed alone, also where it looks at
+    a state and leaves no trace.
     """
 
     kind = "data set"
@@ -73,32 +77,65 @@ class IndexedSource(Source):
     def __init__(self, items: Any, like: Like, change: Callable[[Any], Any] | None = None) -> None:
         self.items, self.like, self.change = items, like, change
         self.form: list[tuple[Any, Any]] = []
+        self._draws = False  # whether the first examples do
+        self._may_draw = False  # whether another one did
 
     def __len__(self) -> int:
         """Return how many examples there are."""
         return len(self.items)
 
     def read(self, start: int, stop: int, seed: int) -> Batch:
-        """Return examples; each is asked for by its number."""
-        with own_random() as seeded:
-
-            def found(number: int) -> Example | str:
-                seeded(seed, number)
-                try:
-                    item = self.items[number]
-                    return as_example(self.change(item) if self.change else item, self.like)
-                except MemoryError:
-                    raise
-                except Exception as error:  # whatever a file or a transform makes of an example
-                    return reason_of(error)
-
+        """Return examples; each is asked for by its number, some of them twice."""
+        with OwnRandom() as states:
             for number in range(len(self)):  # the form is that of the first one of all
                 if self.form:
                     break
-                first = found(number)
+                first, drew = self._watched(number, (seed, number), states)
+                self._draws |= drew
                 if isinstance(first, Example):
                     self.form[:] = form_of(first)
-            return batch_of(((number, found(number)) for number in range(start, stop)), self.form)
+            numbers = range(start, stop)
+            found = self._together(numbers, seed, states)
+            if found is None:
+                found = [self._alone(number, seed, states) for number in numbers]
+            return batch_of(zip(numbers, found, strict=True), self.form)
+
+    def _together(
+        self, numbers: Iterable[int], seed: int, states: OwnRandom
+    ) -> list[Example | str] | None:
+        """Return examples that nobody drew for; None where one did, or may."""
+        if self._draws or self._may_draw:
+            return None
+        states.seed(seed, 0)
+        states.watch()
+        found = [self._example(number) for number in numbers]
+        self._may_draw = states.moved()
+        return None if self._may_draw else found
+
+    def _alone(self, number: int, seed: int, states: OwnRandom) -> Example | str:
+        if not self._draws:
+            found, drew = self._watched(number, (seed, 0), states)
+            if not drew:
+                return found
+        states.seed(seed, number)
+        return self._example(number)
+
+    def _watched(
+        self, number: int, seed: tuple[int, int], states: OwnRandom
+    ) -> tuple[Example | str, bool]:
+        """Return an example, and whether random states were drawn from or seeded for it."""
+        states.seed(*seed)
+        states.watch()
+        return self._example(number), states.moved()
+
+    def _example(self, number: int) -> Example | str:
+        try:
+            item = self.items[number]
+            return as_example(self.change(item) if self.change else item, self.like)
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever a file or a transform makes of an example
+            return reason_of(error)
 
     def facts(self) -> list[str]:
         """Return the type of the data set, and what that knows of its files."""

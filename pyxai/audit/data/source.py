@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -20,12 +20,12 @@ __all__ = [
     "Batch",
     "Example",
     "Like",
+    "OwnRandom",
     "Source",
     "as_example",
     "batch_of",
     "finite",
     "form_of",
-    "own_random",
     "reason_of",
 ]
 
@@ -47,6 +47,8 @@ class Like(NamedTuple):
         if not isinstance(value, Tensor):
             value = torch.from_numpy(np.array(value))  # a copy: arrays may be read only
             value = value.to(self.dtype) if value.is_floating_point() else value
+        elif not value.requires_grad and value.device == self.device:
+            return value
         moved: Tensor = value.detach().to(self.device)
         return moved
 
@@ -122,9 +124,7 @@ def as_example(item: Any, like: Like) -> Example:
     if len(parts) > 1 and _is_number(parts[-1]):
         label = float(parts.pop())
     for part in parts:
-        if isinstance(part, (Mapping, str, bytes)) or not (
-            isinstance(part, (Tensor, np.ndarray, Real, list))
-        ):
+        if not isinstance(part, (Tensor, np.ndarray, Real, list)):
             raise TypeError(
                 "dataset must give a tensor or an array, or a tuple of these and perhaps a number "
                 f"as label, got {describe(part)}; turn it into tensors in the data set"
@@ -188,30 +188,52 @@ def reason_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}"[:_REASON].rstrip(": ")
 
 
-@contextmanager
-def own_random() -> Iterator[Callable[[int, int], None]]:
-    """Give a function that seeds the global random states; in the end they are as they were.
+class OwnRandom:
+    """The global random states, that data sets draw from when they augment, seeded at will.
 
-    Data sets draw from those of torch, NumPy and Python when they augment.
+    Those of torch, NumPy and Python; in the end of a block they are as they were.
     """
-    legacy = np.random.get_state()  # noqa: NPY002 # the one that data sets draw from
-    states = torch.get_rng_state(), legacy, random.getstate()
 
-    def seed(of_run: int, example: int) -> None:
+    def __init__(self) -> None:
+        self._found = _random_states()
+        self._seeded = b""
+
+    def __enter__(self) -> OwnRandom:
+        return self
+
+    def seed(self, of_run: int, example: int) -> None:
+        """Seed all three."""
         word = int(np.random.SeedSequence((of_run, example)).generate_state(1, np.uint64)[0])
         torch.default_generator.manual_seed(word >> 1)
         np.random.seed(word >> 32)  # noqa: NPY002
         random.seed(word)
 
-    try:
-        yield seed
-    finally:
-        torch.set_rng_state(states[0])
-        np.random.set_state(states[1])  # noqa: NPY002
-        random.setstate(states[2])
+    def watch(self) -> None:
+        """Let `moved` compare with the states of now, which must be fresh from `seed`.
+
+        Then no half of a pair of normal numbers is left that could be drawn without a trace.
+        """
+        self._seeded = pickle.dumps(_random_states())
+
+    def moved(self) -> bool:
+        """Tell whether one of the states is another since `watch`: drawn from, or seeded."""
+        return self._seeded != pickle.dumps(_random_states())
+
+    def __exit__(self, *_: object) -> None:
+        state, of_numpy, of_python = self._found
+        torch.set_rng_state(torch.frombuffer(bytearray(state), dtype=torch.uint8))
+        np.random.set_state(of_numpy)  # noqa: NPY002
+        random.setstate(of_python)
+
+
+def _random_states() -> tuple[bytes, Any, Any]:
+    legacy = np.random.get_state()  # noqa: NPY002 # the one that data sets draw from
+    return torch.get_rng_state().numpy().tobytes(), legacy, random.getstate()
 
 
 def _is_number(value: Any) -> bool:
+    if type(value) in (int, float):  # most are, and the others take longer to tell
+        return True
     if isinstance(value, (Tensor, np.ndarray)):
         return value.ndim == 0
     return isinstance(value, (Real, np.generic))
