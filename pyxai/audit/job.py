@@ -15,7 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_choice, check_int, check_model, check_number, describe
+from pyxai._checks import (
+    check_bool,
+    check_choice,
+    check_int,
+    check_model,
+    check_number,
+    describe,
+)
 from pyxai._errors import warn
 from pyxai._files import imported
 from pyxai.audit.data import Like, Source, open_source
@@ -211,7 +218,7 @@ def prepare(
     like = _like_of(own)
     source = open_source(dataset, label, like)
     asked, measured = methods_asked(methods), metrics_asked(metrics)
-    form = _form_of(reduce, dtype, top_k) if maps else None
+    form = _form_of(reduce, dtype, top_k) if check_bool("maps", maps) else None
     check_int("seed", seed, minimum=0)
     check_choice("on_error", on_error, ("record", "raise"))
     target = _target_of(target, len(source))

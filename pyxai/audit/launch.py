@@ -156,6 +156,8 @@ def audit(
     check_int("workers", workers, minimum=0)
     if threads is not None:
         check_int("threads", threads, minimum=1)
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress must be callable or None, got {describe(progress)}")
     by_ray, held = check_backend(backend)
     part, whole, ranks = _part(shard)
     job = prepare(

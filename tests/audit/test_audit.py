@@ -319,6 +319,8 @@ def test_the_model_is_left_as_found(tmp_path):
         ({"on_error": "skip"}, ValueError, "on_error must be one of"),
         ({"workers": -1}, ValueError, "workers must be at least 0"),
         ({"threads": 0}, ValueError, "threads must be at least 1"),
+        ({"maps": "yes"}, TypeError, "maps must be True or False, got 'yes'"),
+        ({"progress": 3}, TypeError, "progress must be callable or None, got 3"),
         ({"shard": "4/4"}, ValueError, "shard must be 'i/n'"),
         ({"shard": 1}, TypeError, "shard must be a text"),
         ({"model": "nowhere"}, ValueError, "model must be a callable or 'module:function'"),

@@ -207,6 +207,26 @@ def test_principles_of_several_inputs_are_an_error(tmp_path):
         audit(lambda a, b: (a + b).sum(1), data, "input_x_gradient", "principles", tmp_path)
 
 
-def test_options_of_a_metric_are_not_swallowed(tmp_path):
-    with pytest.raises(ValueError, match="unexpected keyword argument 'order'"):
-        audit(make_net(), make_rows(), "saliency", ("sparseness", {"order": 2}), tmp_path)
+@pytest.mark.parametrize(
+    ("metric", "option", "message"),
+    [
+        ("sparseness", {"order": 2}, "options of sparseness must be none, got 'order'"),
+        ("insertion", {"steps": 2}, r"must be among .*n_points, .*, got 'steps'"),
+        ("infidelity", {"perturb_func": len}, r"among .*perturb_radius, got 'perturb_func'"),
+    ],
+)
+def test_options_of_a_metric_are_not_swallowed(tmp_path, metric, option, message):
+    with pytest.raises(TypeError, match=message):
+        audit(make_net(), make_rows(), "saliency", (metric, option), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        ("infidelity", {"perturb_radius": 0.1, "n_perturb_samples": 2}),
+        ("sensitivity_max", {"perturb_func": metrics.default_perturb_func}),
+    ],
+)
+def test_options_that_only_an_audit_has_are_taken(tmp_path, metric):
+    found = audit(make_net(), make_rows(), "saliency", metric, tmp_path, on_error="raise")
+    assert np.isfinite(found.rows()[metric[0]]).all()

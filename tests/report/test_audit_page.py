@@ -251,6 +251,12 @@ def test_pages_of_audits_without_maps_and_of_one_output_and_of_several_inputs(tm
     assert load(tmp_path / "two").complete
 
 
+@pytest.mark.parametrize(("n_examples", "few"), [(29, True), (30, False)])
+def test_short_intervals_of_few_examples_are_said_to_be_short(tmp_path, n_examples, few):
+    made = audit(make_net(), make_rows(n_examples), METHODS, "sparseness", tmp_path)
+    assert ("are too short" in words_of(of_audit(made))) == few
+
+
 def test_an_audit_in_which_all_fails_so_far_has_a_page_that_says_so(tmp_path):
     rows = make_rows(8)
     rows[:4] = torch.nan

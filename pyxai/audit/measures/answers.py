@@ -17,7 +17,7 @@ from pyxai.explanation import Explanation
 from pyxai.metrics.attributions import shares_of_players
 from pyxai.taylor import principles_table
 
-__all__ = ["ADAPTERS", "Answer", "measure_directly"]
+__all__ = ["ADAPTERS", "Answer", "measure_directly", "takes"]
 
 
 @dataclass(frozen=True)
@@ -145,3 +145,22 @@ ADAPTERS: dict[str, Callable[[Answer, dict[str, Any]], Any]] = {
     "softmax_information_curve": _information("softmax_information_curve"),
     "sparseness": _sparseness,
 }
+
+# What the audit gives to a metric itself, and the options of ours that its function has not.
+_GIVEN = frozenset(
+    "model forward_func explanation_func methods perturb_func inputs images attributions "
+    "kwargs".split()
+)
+_MORE = {
+    "accuracy_information_curve": ("to_bytes",),
+    "infidelity": ("perturb_radius",),
+    "sensitivity_max": ("perturb_func",),
+    "softmax_information_curve": ("to_bytes",),
+}
+
+
+def takes(name: str) -> tuple[str, ...]:
+    """Return the names of the options that a metric may be given in an audit."""
+    function = principles_table if name == "principles" else getattr(metrics, name)
+    own = [each for each in signature(function).parameters if each not in _GIVEN]
+    return (*own, *_MORE.get(name, ()))

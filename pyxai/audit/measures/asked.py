@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_choice, describe
-from pyxai.audit.measures.answers import ADAPTERS, Answer, measure_directly
+from pyxai.audit.measures.answers import ADAPTERS, Answer, measure_directly, takes
 from pyxai.audit.questions import MethodAsked, check_labels, listed
 from pyxai.explanation import Explanation
 from pyxai.explanation.curve import Curve
@@ -130,4 +130,15 @@ def _metric(label: str | None, metric: Any, options: dict[str, Any]) -> MetricAs
     label = label or named
     ends = _BETTER[metric] if isinstance(metric, str) else {"": None}
     columns = {_column(label, end): better for end, better in ends.items()}
+    if isinstance(metric, str):
+        _check_options(metric, options)
     return MetricAsked(label, metric, options, columns)
+
+
+def _check_options(name: str, options: dict[str, Any]) -> None:
+    """Refuse an option that a metric of ours has not, before a model runs."""
+    known = takes(name)
+    for option in options:
+        if option not in known:
+            among = f"among {', '.join(known)}" if known else "none"
+            raise TypeError(f"options of {name} must be {among}, got {option!r}")

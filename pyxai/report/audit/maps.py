@@ -57,7 +57,8 @@ def means(report: Report, found: Found, sample: Sample) -> None:
     section.text(
         f"Over {sample.n_examples:,} examples"
         + (", which are all." if whole else f" of {len(found.audit):,}, in whole shards.")
-        + " Red speaks for the output, blue against it; one scale for each method."
+        + " Red speaks for the output, blue against it; what has no sign, such as saliency, is "
+        "red alone. One scale for each method."
     )
     if found.n_classes > len(found.classes):
         section.text(

@@ -16,6 +16,7 @@ from pyxai.report.strips import Axis, Strip, axis_of, multiples, strips
 
 __all__ = ["leaderboard", "spread"]
 
+_FEW = 30  # examples below which the normal law makes intervals too short
 _WIDE = 300.0  # ratio of the ends from which on a scale is logarithmic
 
 
@@ -46,6 +47,12 @@ def leaderboard(report: Report, found: Found) -> None:
         caption="Ranks from 1, the best. Below, a dot marks the methods that the examples do not "
         "tell apart from the best. Times are those of the run, with what it measured.",
     )
+    numbers = [line.n_numbers for lines in found.board.values() for line in lines.values()]
+    if any(0 < number < _FEW for number in numbers):
+        section.text(
+            f"Where fewer than {_FEW} examples have a number, as here, these intervals, which are "
+            "normal approximations, are too short."
+        )
     for name, lines in found.board.items():
         if not any(line.n_numbers for line in lines.values()):
             continue
