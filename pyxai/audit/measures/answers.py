@@ -148,8 +148,17 @@ ADAPTERS: dict[str, Callable[[Answer, dict[str, Any]], Any]] = {
 
 # What the audit gives to a metric itself, and the options of ours that its function has not.
 _GIVEN = frozenset(
-    "model forward_func explanation_func methods perturb_func inputs images attributions "
-    "kwargs".split()
+    [
+        "model",
+        "forward_func",
+        "explanation_func",
+        "methods",
+        "perturb_func",
+        "inputs",
+        "images",
+        "attributions",
+        "kwargs",
+    ]
 )
 _MORE = {
     "accuracy_information_curve": ("to_bytes",),
