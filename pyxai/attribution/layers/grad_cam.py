@@ -210,9 +210,11 @@ class GradCam(LayerGradCam):
                 )
             convolutions = [m for m in forward_func.modules() if _is_convolution(m)]
             if not convolutions:
+                exported = isinstance(forward_func, torch.fx.GraphModule)
                 raise ValueError(
-                    "layer must be given for a model without convolutions, got None for "
-                    f"{type(forward_func).__name__}"
+                    "layer must be given for a model without modules that are convolutions, got "
+                    f"None for {type(forward_func).__name__}"
+                    + ("; take the model before its export, which keeps no layers" * exported)
                 )
             layer = convolutions[-1]
         super().__init__(forward_func, layer)

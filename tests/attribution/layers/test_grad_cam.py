@@ -134,8 +134,12 @@ def test_layers_that_do_not_fit_are_named():
     twice = Twice()
     with pytest.raises(ValueError, match=r"layer must be run exactly once .*, got 2 runs"):
         LayerGradCam(twice, twice.layer).attribute(torch.ones(2, 3), target=0)
-    with pytest.raises(ValueError, match="layer must be given for a model without convolutions"):
+    none = "layer must be given for a model without modules that are convolutions, got None for"
+    with pytest.raises(ValueError, match=f"{none} Twice$"):
         GradCam(twice)
+    exported = torch.export.export(net, (x,)).module()
+    with pytest.raises(ValueError, match=f"{none} GraphModule; take the model before its export"):
+        GradCam(exported)
     with pytest.raises(ValueError, match="upsample must be one of 'nearest'"):
         GradCam(net).attribute(x, 0, upsample="cubic")
     tokens = Tokens()
