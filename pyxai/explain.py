@@ -55,7 +55,7 @@ def explain(
     feature_names : sequence of str, or of lists of str, optional
         One name per feature of one example, flattened, or one per group of a ``feature_mask``, in
         the order of its ids. One list for each example where each has names of its own. Default:
-        the columns of a table.
+        the columns of a table, or what a model of `pyxai.adapters` calls its features.
     **options
         Further arguments of the method's constructor or of its ``attribute``.
 
@@ -88,7 +88,7 @@ def explain(
     check_model("model", model)
     entry = find(method)
     named = {"inputs": inputs, "baselines": baselines, "target": target, **options}
-    columns = column_names(inputs) if feature_names is None else None
+    columns = column_names(inputs, model) if feature_names is None else None
     named = as_tensors(model, named)
     inputs, baselines, target = (named.pop(name) for name in ("inputs", "baselines", "target"))
     options = named

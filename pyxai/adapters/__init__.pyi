@@ -1,5 +1,9 @@
 """Where each name is defined: what type checkers read, and what is imported on first use."""
 
+from pyxai.adapters.onnx import OnnxModel as OnnxModel
+from pyxai.adapters.onnx import from_onnx as from_onnx
+from pyxai.adapters.sklearn import SklearnModel as SklearnModel
+from pyxai.adapters.sklearn import from_sklearn as from_sklearn
 from pyxai.adapters.units.tokens import Tokens as Tokens
 from pyxai.adapters.units.tokens import read_tokens as read_tokens
 from pyxai.adapters.units.units import Unit as Unit

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from pyxai._files import bytes_of, encode
 from pyxai.audit.data import Source
-from pyxai.runner import Shared
+from pyxai.runner import BlackBox, Shared
 from pyxai.runner.state import modules_of
 
 __all__ = ["digest_of_data", "digest_of_model", "digest_of_plan", "spell"]
@@ -73,6 +73,8 @@ def digest_of_model(model: Callable[..., Any]) -> str:
         code = getattr(part, "__code__", part)
         if code is not None and hasattr(code, "co_code"):
             found.text(f"{code.co_code.hex()} {code.co_names}")
+    for fact in model.facts() if isinstance(model, BlackBox) else ():
+        found.text(fact)
     for module in modules_of(model):
         found.text(f"{_name_of(module)} {_ADDRESS.sub('', repr(module))}")
         found.text(str([each.training for each in module.modules()]))

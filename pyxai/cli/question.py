@@ -17,7 +17,7 @@ from pyxai.cli.files.inputs import INPUTS, TENSOR_FILES, Reading, Rows, load_row
 from pyxai.cli.files.models import MODELS, first_layer, load_model, sizes_taken
 from pyxai.cli.files.tables import Columns
 from pyxai.cli.notes import FIXED_SIZE
-from pyxai.runner import EveryOutput, Runner
+from pyxai.runner import BlackBox, EveryOutput, Runner
 
 __all__ = [
     "add_inputs",
@@ -202,6 +202,8 @@ def named_options(flag: str, text: str) -> tuple[str, dict[str, Any]]:
 
 def _reading(options: argparse.Namespace, model: Any) -> Reading:
     only = None if options.columns is None else _words(options.columns)
+    if only is None and isinstance(model, BlackBox) and not options.drop and options.header is None:
+        only = None if model.feature_names is None else tuple(model.feature_names)
     columns = Columns(only, _words(options.drop), options.header)
     sizes, layer = sizes_taken(model), first_layer(model)
     channels = None
@@ -251,6 +253,8 @@ def _count(text: str) -> int:
 
 def _dtype(model: Any, inputs: Tensor) -> torch.dtype:
     """Return the dtype of the model's parameters; files of NumPy are float64 by default."""
+    if isinstance(model, BlackBox):
+        return model.dtype or inputs.dtype
     parameters = model.parameters() if isinstance(model, nn.Module) else ()
     floating = (value.dtype for value in parameters if value.is_floating_point())
     return next(floating, inputs.dtype)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pyxai._checks import check_module, check_tensor, describe
 from pyxai._inputs import format_baselines, format_inputs
 from pyxai.methods.base import GradientAttribution, convergence_delta
-from pyxai.runner import Runner, one_scope, takes_arrays
+from pyxai.runner import BlackBox, Runner, one_scope, takes_arrays
 from pyxai.runner.state import find_modules
 
 TensorOrTuple = Tensor | tuple[Tensor, ...]
@@ -145,10 +145,12 @@ def find_layer(forward_func: Callable[..., Any], layer: Any) -> nn.Module:
     Raises
     ------
     TypeError
-        If ``layer`` is neither a module nor a name.
+        If ``layer`` is neither a module nor a name, or the model has no layers.
     ValueError
         If the model has no layer of that name; the nearest names are listed.
     """
+    if isinstance(forward_func, BlackBox):  # which runs no layer that is seen
+        check_module("model", forward_func)
     if isinstance(layer, nn.Module):
         return layer
     if not isinstance(layer, str):

@@ -31,6 +31,7 @@ from __future__ import annotations
 
 from pyxai.runner.arguments import Shared
 from pyxai.runner.arrays import as_tensors, column_names, takes_arrays
+from pyxai.runner.black_box import BlackBox
 from pyxai.runner.execution import Execution, execution
 from pyxai.runner.memory import is_out_of_memory
 from pyxai.runner.mixing import in_rounds
@@ -41,6 +42,7 @@ from pyxai.runner.state import one_scope, outside_scope
 from pyxai.runner.target import EveryOutput, Output, Target
 
 __all__ = [
+    "BlackBox",
     "Build",
     "Consume",
     "Estimate",

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_tensor, describe
+from pyxai.runner.black_box import BlackBox
 from pyxai.runner.state import modules_of
 
 __all__ = ["as_tensors", "column_names", "is_array", "takes_arrays", "tensor_of"]
@@ -57,10 +58,18 @@ def tensor_of(name: str, value: Any) -> Tensor:
     return torch.tensor(array.astype(array.dtype.newbyteorder("="), order="C", copy=False))
 
 
-def column_names(inputs: Any) -> list[str] | None:
-    """Return the names of the columns of a table."""
+def column_names(inputs: Any, model: Any = None) -> list[str] | None:
+    """Return the names of the features of inputs, if there are some.
+
+    Parameters
+    ----------
+    inputs : Any
+        A table has those of its columns.
+    model : Any
+        A black box has some of its own, for inputs that are no table.
+    """
     if isinstance(inputs, Tensor) or not hasattr(inputs, "columns"):
-        return None
+        return model.feature_names if isinstance(model, BlackBox) else None
     return [str(name) for name in inputs.columns]
 
 
@@ -150,14 +159,18 @@ def _followed(name: str, value: Any, model: Any) -> Tensor:
             f"inputs must be a table with one row for each example, got {describe(value)}; "
             "a single row is table.iloc[[0]], a single column table[['name']]"
         )
-    tensor = tensor_of(name, value)
-    if name.startswith(("inputs", "baselines")) and hasattr(value, "columns"):
+    box = model if isinstance(model, BlackBox) else None
+    is_table = name.startswith(("inputs", "baselines")) and hasattr(value, "columns")
+    encoded = box.encode(value, name) if box is not None and is_table else None
+    tensor = tensor_of(name, value) if encoded is None else encoded
+    if is_table:
         tensor = tensor if tensor.is_floating_point() else tensor.double()
     like = next(_floats_of(model), None)
-    if like is None:
-        return tensor
-    tensor = tensor.to(like.device)
-    return tensor.to(like.dtype) if tensor.is_floating_point() and name != "target" else tensor
+    if like is not None:
+        tensor = tensor.to(like.device)
+    dtype = box.dtype if box is not None and box.dtype is not None else getattr(like, "dtype", None)
+    follows = dtype is not None and tensor.is_floating_point() and name != "target"
+    return tensor.to(dtype) if follows else tensor
 
 
 def _floats_of(model: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pyxai._checks import check_choice, check_int, describe
+from pyxai._checks import OUTPUTS_ALONE, check_choice, check_int, describe
 from pyxai._inputs import format_inputs
 from pyxai.attribution.layers.cuts.grad_kwargs import check_grad_kwargs
 from pyxai.attribution.layers.cuts.layer_probe import LayerProbe
@@ -206,7 +206,7 @@ class GradCam(LayerGradCam):
             if not isinstance(forward_func, nn.Module):
                 raise TypeError(
                     "forward_func must be a module for its last convolution to be found, got "
-                    f"{describe(forward_func)}; give the layer"
+                    f"{describe(forward_func)}; give the layer, or {OUTPUTS_ALONE}"
                 )
             convolutions = [m for m in forward_func.modules() if _is_convolution(m)]
             if not convolutions:

@@ -6,6 +6,7 @@ exported programs and TorchScript are programs, and torch's readers evaluate wha
 
 from __future__ import annotations
 
+import importlib
 import math
 import os
 import re
@@ -20,7 +21,9 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from pyxai._extras import optional
 from pyxai._files import imported
+from pyxai.adapters import from_onnx, from_sklearn
 
 __all__ = [
     "MODELS",
@@ -34,16 +37,20 @@ __all__ = [
 ]
 
 MODELS = (
-    "an exported program (.pt2, from torch.export.save), a TorchScript file, module:function of "
-    "Python code that makes a model, or with --trust a module pickled by torch.save"
+    "an exported program (.pt2, from torch.export.save), a TorchScript file, an ONNX file (.onnx), "
+    "module:function of Python code that makes a model, or with --trust a module pickled by "
+    "torch.save or an estimator of scikit-learn (.joblib, .pkl)"
 )
 SAFETY = """\
 what is run when a model is read:
   module:function   your Python code
   .pt2, TorchScript a program of torch's operations; only read those of people you trust
+  .onnx             a program of ONNX's operations; the same
   pickled modules   any code that is in the file: refused without --trust
+  .joblib, .pkl     the same
   .safetensors      nothing; so are weights and tensors in .pt, .npy and .npz without --trust
 """
+_ESTIMATORS = (".joblib", ".pkl", ".pickle")
 _WEIGHTS = (".safetensors", ".npy", ".npz", ".bin", ".ckpt")
 # What torch says of objects that it would have to run code for, rather than of a damaged file.
 _UNTRUSTED = re.compile(
@@ -198,7 +205,11 @@ def _load_weights(model: nn.Module, path: Path, trust: bool) -> None:
 
 
 def _of_file(path: Path, trust: bool) -> Any:
-    """Read a file by what is in it, whatever it is called."""
+    """Read a file by what is in it, whatever it is called, where that is torch's."""
+    if path.suffix.lower() == ".onnx":
+        return from_onnx(path)
+    if path.suffix.lower() in _ESTIMATORS:
+        return from_sklearn(_estimator(path, trust))
     names = zipfile.ZipFile(path).namelist() if zipfile.is_zipfile(path) else []
     if any(name.endswith(_EXPORTED) for name in names):
         return _exported(path, names, trust)
@@ -211,6 +222,18 @@ def _of_file(path: Path, trust: bool) -> Any:
     if isinstance(found, nn.Module):
         return found.eval()
     raise _NotTrustedError(_weights_alone(path))
+
+
+def _estimator(path: Path, trust: bool) -> Any:
+    if not trust:
+        raise _NotTrustedError(
+            f"{str(path)!r} is a pickle, and reading one runs whatever code is in the file: give "
+            "--trust if you know who wrote it; an .onnx needs no trust"
+        )
+    _look_here()
+    with optional("pickled estimators need", "scikit-learn>=1.6", "sklearn"):
+        joblib = importlib.import_module("joblib")
+    return joblib.load(path)
 
 
 def _exported(path: Path, names: list[str], trust: bool) -> Any:
