@@ -97,6 +97,8 @@ class CoverageMap:
         folder.mkdir(parents=True, exist_ok=True)
         finished = sorted(folder.glob("*/digests.json"), key=lambda path: path.stat().st_mtime_ns)
         self.runs = [Run(each.parent) for each in finished]
+        known = {run.folder for run in self.runs} | {folder / "sources"}
+        self.broken = [path for path in folder.glob("*") if path not in known]
 
     def newest(self, file: str) -> Run | None:
         """Return the last run of a test file as it is now."""
@@ -126,6 +128,7 @@ class CoverageMap:
         name = hashlib.sha256(json.dumps([[each, self.now[each]] for each in files]).encode())
         made = self.folder / name.hexdigest()[:16]
         shutil.rmtree(made, ignore_errors=True)
+        self.broken = [path for path in self.broken if path != made]
         made.mkdir()
         (made / "sources").symlink_to(os.path.relpath(sources, made))
         return made
@@ -137,12 +140,17 @@ class CoverageMap:
         self.runs = [*(run for run in self.runs if run.folder != made), Run(made)]
 
     def sweep(self) -> None:
-        """Delete runs of which nothing is used any more, and sources of no run."""
-        used = {run.folder.name for file in self.now if (run := self.newest(file))}
-        self.runs = [run for run in self.runs if run.folder.name in used]
-        sources = {(run.folder / "sources").resolve() for run in self.runs}
-        for folder in [*self.folder.glob("*"), *self.folder.glob("sources/*")]:
-            if folder.name not in {*used, "sources"} and folder.resolve() not in sources:
+        """Delete runs of which nothing is used any more, those that broke off, and their sources.
+
+        What another process has made meanwhile stays.
+        """
+        used = {run.folder for file in self.now if (run := self.newest(file))}
+        for folder in [run.folder for run in self.runs if run.folder not in used] + self.broken:
+            shutil.rmtree(folder, ignore_errors=True)
+        self.runs = [run for run in self.runs if run.folder in used]
+        sources = {path.resolve() for path in self.folder.glob("*/sources")}
+        for folder in self.folder.glob("sources/*"):
+            if folder.resolve() not in sources:
                 shutil.rmtree(folder)
 
     def tests(self, path: str, line: int, end: int) -> list[str]:

@@ -218,16 +218,6 @@ def _permute(context: _Context, cotangent: Tensor, name: str) -> Any:
     return cotangent.permute(inverse)
 
 
-@_form("transpose")
-def _transpose(context: _Context, cotangent: Tensor, name: str) -> Any:
-    return cotangent.transpose(context.get("dim0"), context.get("dim1"))
-
-
-@_form("t")
-def _t(context: _Context, cotangent: Tensor, name: str) -> Any:
-    return cotangent.t()
-
-
 @_form("select")
 def _select(context: _Context, cotangent: Tensor, name: str) -> Any:
     shape = list(context.shape("self"))

@@ -14,6 +14,7 @@ from pyxai.covariance import (
     SampleCovariance,
     ToeplitzCovariance,
 )
+from pyxai.covariance import banded as covariance_banded
 from pyxai.covariance import base as covariance_base
 from pyxai.covariance import low_rank as covariance_low_rank
 
@@ -285,6 +286,20 @@ def test_a_band_with_a_constant_feature_is_drawn_from(constant):
     root = covariance.color(torch.eye(covariance.n_normals, dtype=torch.float64))
     torch.testing.assert_close(root.T @ root, matrix)
     assert (root[:, constant] == 0).all()
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_rounding_in_a_direction_without_variance_is_no_covariance(sign, monkeypatch):
+    """Features 14 and 15 are multiples, so that what both add to 16 cancels but for rounding."""
+    monkeypatch.setattr(covariance_banded, "MAX_DENSE_ROOT", 0)  # no other root stands in
+    common = torch.zeros(32, dtype=torch.float64)
+    common[14:17] = torch.tensor([1 / 3, 1.0, 0.7 * sign])
+    rest = torch.ones(32, dtype=torch.float64)
+    rest[14:16] = 0
+    matrix = torch.outer(common, common) + torch.diag(rest)
+    covariance = BandedCovariance(band(matrix, 2)[0])
+    root = covariance.color(torch.eye(covariance.n_normals, dtype=torch.float64))
+    torch.testing.assert_close(root.T @ root, matrix)
 
 
 def test_indefinite_band_is_refused():

@@ -132,6 +132,17 @@ def write_celeba(folder):
     (folder / "list_eval_partition.txt").write_text(parts)
 
 
+@pytest.mark.parametrize("name", ["list_attr_celeba.txt", "list_landmarks_align_celeba.txt"])
+def test_a_face_of_which_nothing_is_known_is_named(tmp_path, name):
+    write_celeba(tmp_path)
+    lines = (tmp_path / name).read_text().splitlines()
+    (tmp_path / name).write_text("\n".join([*lines[:3], *lines[4:]]))  # all but the second
+    message = r"^folder must hold attributes .* every image, got none of 1, the first '000001.png'"
+    with pytest.raises(ValueError, match=message):
+        datasets.CelebASmile(tmp_path)
+    assert len(datasets.CelebASmile(tmp_path, "test")) == 1
+
+
 def test_faces_are_read_with_labels_and_mouths(tmp_path):
     write_celeba(tmp_path)
     train = datasets.CelebASmile(tmp_path)

@@ -141,7 +141,8 @@ class TestOfficial:
         [tree] = acd.agglomerate(picture(*shape), 0, layout="image")
         assert_lists(tree.to_official_image(), expected)
 
-    def test_equal_scores(self):
+    @pytest.mark.parametrize("sign", [1, -1])
+    def test_equal_scores(self, sign):
         # All units are selected at once: a sentence is one group; an image has none, as there.
         def scorer(inputs, groups, target, arguments):
             return groups.flatten(2).any(2).double()
@@ -292,11 +293,12 @@ class TestQueue:
             "        -3      bad",
         ]
 
-    def test_equal_scores(self):
+    @pytest.mark.parametrize("sign", [1, -1])
+    def test_equal_scores(self, sign):
         def scorer(inputs, groups, target, arguments):
             # Equal but for rounding: sums of thirds in another order.
             noise = 1e-7 * torch.rand(groups.shape[1], generator=torch.Generator().manual_seed(0))
-            return groups.flatten(2).sum(2).float() / 3 + noise
+            return sign * (groups.flatten(2).sum(2).float() / 3 + noise)
 
         [tree] = ACD(None, scorer=scorer).agglomerate(picture(3, 3), layout="image")
         assert len(tree.nodes) == 10

@@ -272,6 +272,12 @@ class TestNumbers:
         assert found["ablation"].error == pytest.approx(0.01 / 3**0.5)
         assert found.passed == {"usefulness": True, "ablation": True}
 
+    @pytest.mark.parametrize("sign", [1, -1])
+    def test_features_of_either_sign_are_of_use(self, sign):
+        model, x = Weighted(1.0, sign * 4.0, -sign), drawn(40, 3).abs()
+        call = {"checks": ["usefulness"], "method": "input_x_gradient"}
+        assert reality_checks(model, x, **call)["usefulness"].value > 0.7  # 16 / 18
+
     def test_answers_of_readers(self):
         answers = torch.tensor([[1, 1, 0, 1], [1, 1, 1, 1], [0, 1, 1, 1]]).bool()
         found = reality_checks(MODEL, X, method="saliency", answers=answers, checks=["human_study"])
