@@ -1,5 +1,7 @@
 """Where each name is defined: what type checkers read, and what is imported on first use."""
 
+from pyxai.adapters.language.language_model import LanguageModel as LanguageModel
+from pyxai.adapters.language.result import LanguageExplanation as LanguageExplanation
 from pyxai.adapters.onnx import OnnxModel as OnnxModel
 from pyxai.adapters.onnx import from_onnx as from_onnx
 from pyxai.adapters.sklearn import SklearnModel as SklearnModel
