@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import describe
-from pyxai._lazy import above
 from pyxai.explanation import Explanation
 from pyxai.explanation.groups import is_unsigned
 from pyxai.explanation.numbers import number, rounding, shortened
@@ -115,9 +114,10 @@ class LanguageExplanation(Explanation):
         ValueError
             If ``kind`` is not the name of a plot.
         """
-        if kind not in (None, "token_matrix"):
-            return super().plot(kind, **options)
-        return above("plot").token_matrix(self, **{"output_tokens": self.tokens, **options})
+        kind = kind or "token_matrix"
+        if kind == "token_matrix":
+            options = {"output_tokens": self.tokens, **options}
+        return super().plot(kind, **options)
 
     def to_pandas(self, what: str = "attributions") -> Any:
         """Return a ``pandas.DataFrame`` with a row for each token and a column for each unit.
