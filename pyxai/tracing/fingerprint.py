@@ -22,7 +22,7 @@ __all__ = ["Fingerprint"]
 
 _PLAIN = (
     bool, int, float, complex, str, bytes, type(None), type(Ellipsis), type, enum.Enum,
-    torch.dtype, torch.device, torch.layout, torch.memory_format, range, slice,
+    torch.dtype, torch.device, torch.layout, torch.memory_format, range,
 )  # fmt: skip
 _COMMON = frozenset({bool, int, float, str, type(None)})  # most attributes: looked up first
 _SETS = (set, frozenset)
@@ -103,6 +103,9 @@ class Fingerprint:
             return type(value), value
         if type(value) is tuple and all(type(each) is int for each in value):  # sizes of kernels
             return value
+        if isinstance(value, slice):  # not hashable before Python 3.12
+            parts = (value.start, value.stop, value.step)
+            return slice, tuple(self._value(part, depth) for part in parts)
         if isinstance(value, (types.ModuleType, weakref.ref, logging.Logger)):
             return type(value)
         if id(value) in self._places:

@@ -1,5 +1,6 @@
 """What every method of layers and of neurons keeps, whatever it computes."""
 
+import captum.attr
 import pytest
 import torch
 from torch import nn
@@ -36,9 +37,10 @@ EVERY = {**LAYERS, **NEURONS}
 over_all = pytest.mark.parametrize("name", EVERY)
 
 
-def net():
+def net(inplace=False):
     torch.manual_seed(0)
-    layers = [nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, N_CLASSES)]
+    layers = [nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 5), nn.ReLU(inplace)]
+    layers.append(nn.Linear(5, N_CLASSES))
     return nn.Sequential(*layers).double().eval()
 
 
@@ -52,10 +54,14 @@ def options_of(name):
         given["baselines"] = rows(3) / 2
     if name in NEURONS:
         given["neuron_selector"] = 2
-    takes = pyxai._signatures.option_parameters(getattr(attribution, name).attribute)
-    if "target" in {parameter.name for parameter in takes}:
+    if takes(name, "target"):
         given["target"] = 1
     return given
+
+
+def takes(name, option):
+    parameters = pyxai._signatures.option_parameters(getattr(attribution, name).attribute)
+    return option in {parameter.name for parameter in parameters}
 
 
 def fitting(name):
@@ -180,3 +186,70 @@ def test_functions_around_a_model_do_unless_the_method_looks_inside(name):
     else:
         found = answer(name, lambda z: model(z), x, layer=model[2])
         torch.testing.assert_close(found, answer(name, model, x))
+
+
+@over_all
+@pytest.mark.parametrize("at_input", [False, True])
+def test_values_are_those_before_a_module_writes_into_them(name, at_input):
+    layer, x = "3" if at_input else "2", rows()  # of the ReLU, what it takes
+    flag = "attribute_to_neuron_input" if name in NEURONS else "attribute_to_layer_input"
+    plain, written = (
+        answer(name, net(inplace), x, layer=layer, **{flag: at_input}) for inplace in (False, True)
+    )
+    torch.testing.assert_close(written, plain, rtol=0, atol=0)
+
+
+@over_all
+def test_units_are_those_of_captum(name):
+    ours, theirs = (
+        getattr(package, name)(model, model[2])
+        for package, model in ((attribution, net()), (captum.attr, net()))
+    )
+    expected = getattr(theirs, "multiplies_by_inputs", ours.multiplies_by_inputs)
+    assert ours.multiplies_by_inputs == expected
+
+
+class Unused(nn.Module):
+    """A model that runs a layer and goes on without what it gives."""
+
+    def __init__(self):
+        super().__init__()
+        self.used, self.layer = net(), nn.Linear(4, 5).double().eval()
+
+    def forward(self, x):
+        self.layer(x)
+        return self.used(x)
+
+
+@pytest.mark.parametrize("name", [n for n in EVERY if takes(n, "grad_kwargs")])
+def test_a_layer_without_effect_is_an_error_or_gets_zeros_if_asked(name):
+    model, x = Unused().requires_grad_(False).eval(), rows()
+    found = answer(name, model, x, layer="layer", grad_kwargs={"materialize_grads": True})
+    assert found.shape == (5, 4 if name in NEURONS else 1 if name == "LayerGradCam" else 5)
+    assert (found == 0).all()
+    if name != "LayerDeepLift":  # which has rules in the place of autograd: 0 it is
+        with pytest.raises(ValueError, match="depend on the inputs in a way that autograd"):
+            answer(name, model, x, layer="layer")
+
+
+@pytest.mark.parametrize("name", NEURONS)
+def test_one_number_for_all_rows_will_do_where_neurons_are_added_up(name):
+    model, x = net(), rows()
+    if name == "NeuronConductance":
+        with pytest.raises(ValueError, match="neuron_selector must return a tensor with a row"):
+            answer(name, model, x, neuron_selector=lambda values: values[:, 1:3].sum())
+        return
+    found = answer(name, model, x, neuron_selector=lambda values: values[:, 1:3].sum())
+    of_rows = answer(name, model, x, neuron_selector=(slice(1, 3),))
+    if name == "NeuronFeatureAblation":  # of a feature in all rows, as of a model that adds them up
+        of_rows = of_rows.sum(0, keepdim=True)
+    torch.testing.assert_close(found, of_rows)
+
+
+@pytest.mark.parametrize("name", NEURONS)
+def test_last_sizes_of_one_need_no_index(name):
+    model = nn.Sequential(net()[:3], nn.Unflatten(1, (5, 1, 1)), nn.Flatten(), net()[4]).eval()
+    found = answer(name, model, rows(), layer="1")
+    assert torch.equal(found, answer(name, model, rows(), layer="1", neuron_selector=(2, 0, 0)))
+    with pytest.raises(ValueError, match=r"neuron_selector must have 3 index\(es\)"):
+        answer(name, model, rows(), layer="1", neuron_selector=(2, 0, 0, 0))

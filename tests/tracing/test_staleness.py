@@ -25,12 +25,12 @@ class Plain(nn.Module):
         self.tensor = torch.ones(2)
         self.items, self.options, self.pair = [1.0], {"k": 1.0}, (1.0, (1.0,))
         self.tensors, self.settings = [torch.ones(2)], SimpleNamespace(k=1.0)
-        self.array = torch.ones(2).numpy()
+        self.array, self.part = torch.ones(2).numpy(), slice(0, 1)
 
     def forward(self, x):
         y = self.activation(self.first(x)) * self.tensor * self.items[0] * self.options["k"]
         y = y * self.pair[1][0] * self.tensors[0] * self.settings.k * float(self.array[0])
-        return y * FACTOR * self.helper()
+        return y * FACTOR * self.helper() * x[:, self.part]
 
     def helper(self):
         return TABLE["factor"]
@@ -51,6 +51,7 @@ CHANGES = {
     "tensor_in_list_inplace": lambda m: m.tensors[0].mul_(3),
     "object": lambda m: setattr(m.settings, "k", 4.0),
     "array": lambda m: m.array.__setitem__(0, 5.0),
+    "slice": lambda m: setattr(m, "part", slice(1, 2)),
     "forward": patched,
     "mode_of_a_number": lambda m: setattr(m, "items", [2]),
 }

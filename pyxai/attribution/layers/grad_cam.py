@@ -131,12 +131,14 @@ class LayerGradCam(LayerAttribution):
         NotImplementedError
             If ``grad_kwargs`` ask for something else, as a graph of the gradients is.
         """
-        check_grad_kwargs(grad_kwargs)
+        zeros_if_unused = check_grad_kwargs(grad_kwargs)
         if internal_batch_size is not None:
             check_int("internal_batch_size", internal_batch_size, minimum=1)
         check_layout("reshape_transform", reshape_transform)
         values, _ = format_inputs(inputs)
-        probe = LayerProbe(self.forward_func, self.layer, attribute_to_layer_input, len(values))
+        probe = LayerProbe(
+            self.forward_func, self.layer, attribute_to_layer_input, len(values), zeros_if_unused
+        )
         arguments = (*values, *as_arguments(additional_forward_args))
         probe.measure(values[0].shape[0], arguments)
         runner = Runner(

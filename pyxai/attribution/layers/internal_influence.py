@@ -98,7 +98,7 @@ class InternalInfluence(LayerAttribution):
         NotImplementedError
             If ``grad_kwargs`` ask for something else than gradients.
         """
-        check_grad_kwargs(grad_kwargs)
+        zeros_if_unused = check_grad_kwargs(grad_kwargs)
         nodes, weights = nodes_and_weights(rule or method, n_steps)
         batch = len(format_inputs(inputs)[0][0])
         totals: list[Tensor] = []
@@ -123,5 +123,6 @@ class InternalInfluence(LayerAttribution):
             nodes,
             internal_batch_size,
             visit,
+            zeros_if_unused,
         )
         return one_or_tuple(totals)

@@ -120,7 +120,7 @@ class LayerConductance(LayerAttribution):
         NotImplementedError
             If ``grad_kwargs`` ask for something else than gradients.
         """
-        check_grad_kwargs(grad_kwargs)
+        zeros_if_unused = check_grad_kwargs(grad_kwargs)
         nodes, _ = nodes_and_weights(rule or method, n_steps)  # refuses what makes no sense
         nodes, _ = nodes_and_weights(rule or method, n_steps + 1)
         batch = len(format_inputs(inputs)[0][0])
@@ -156,6 +156,7 @@ class LayerConductance(LayerAttribution):
             nodes,
             internal_batch_size,
             visit,
+            zeros_if_unused,
         )
         result = one_or_tuple(totals)
         if not return_convergence_delta:

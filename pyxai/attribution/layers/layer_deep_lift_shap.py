@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from pyxai._inputs import flat_features, format_background
-from pyxai.attribution.layers.cuts.cut import one_or_tuple
+from pyxai.attribution.layers.cuts.cut import Cut, one_or_tuple
 from pyxai.attribution.layers.cuts.traced_cut import TracedCuts, beside
 from pyxai.attribution.layers.layer_deep_lift import on_first
 from pyxai.attribution.propagated.deep_lift import Custom
 from pyxai.attribution.propagated.deep_lift_shap import DeepLiftShap
 from pyxai.attribution.sampled.gradient_shap import rows_to_draw_from
+from pyxai.explanation.rows import take_target
 from pyxai.methods.layer import LayerAttribution
 from pyxai.runner.mixing import per_output
 
@@ -101,8 +103,9 @@ class LayerDeepLiftShap(LayerAttribution):
         target : int, tuple, list or Tensor, optional
             Which output is explained.
         additional_forward_args : any, optional
-            Further arguments of the model; of those with a row for each example the layer must not
-            depend, since they say nothing of the baselines.
+            Further arguments of the model. A tensor whose first size is that of the batch is taken
+            to hold a row for each example, which goes with every baseline that the example is
+            compared with, one example after the other; `pyxai.Shared` says that all rows share it.
         return_convergence_delta : bool
             Whether to return the delta of each pair as well.
         attribute_to_layer_input : bool
@@ -124,28 +127,51 @@ class LayerDeepLiftShap(LayerAttribution):
         UnsupportedOperationError
             If an op of the model has no rule and ``strict``, or the model cannot be traced.
         ValueError, TypeError
-            If an argument does not fit, the model does not run the layer exactly once, or an
-            argument has a row for each example.
+            If an argument does not fit, or the model does not run the layer exactly once.
         """
         cut = self._cuts.at(inputs, additional_forward_args, attribute_to_layer_input)
         rows = format_background(rows_to_draw_from(baselines, inputs), cut.inputs, name="baselines")
-        cut.check_shared_arguments()
+        custom, batch = custom_attribution_func, len(cut.inputs[0])
+        if custom is not None:
+            custom = on_first(custom, len(cut.values))
+        if cut.arguments_follow and batch > 1:
+            # What the layer gives for a baseline differs from example to example.
+            parts, pairs = _joined(
+                self._compare(
+                    self._cuts.at(*cut.example(number), attribute_to_layer_input),
+                    rows,
+                    take_target(target, torch.tensor([number]), batch),
+                    custom,
+                )
+                for number in range(batch)
+            )
+        else:
+            parts, pairs = self._compare(cut, rows, target, custom)
+        result = one_or_tuple(parts)
+        return (result, pairs.flatten()) if return_convergence_delta else result
+
+    def _compare(
+        self, cut: Cut, rows: tuple[Tensor, ...], target: Any, custom: Custom | None
+    ) -> tuple[tuple[Tensor, ...], Tensor]:
+        """Return the attributions, [examples, ...] each, and deltas [examples, n_baselines]."""
         values, others = cut.values, beside(cut)
         method = DeepLiftShap(self._cuts.rest(cut), self._multiply_by_inputs, **self._options)
-        custom = custom_attribution_func
         found, delta = method.attribute(
             (*values, *others),
-            (*cut.at(rows), *rows[: len(others)]),
+            (*cut.at_background(rows), *rows[: len(others)]),
             target,
             cut.given[len(others) :],
             True,
-            None if custom is None else on_first(custom, len(values)),
+            custom,
         )
-        parts, rest = found[: len(values)], found[len(values) :]
-        result = one_or_tuple(parts)
-        if not return_convergence_delta:
-            return result
         pairs = delta.unflatten(0, (-1, len(rows[0])))
-        for part in rest:
+        for part in found[len(values) :]:
             pairs = pairs - per_output(flat_features(part).sum(1), pairs)[:, None]
-        return result, pairs.flatten()
+        return found[: len(values)], pairs
+
+
+def _joined(
+    found: Iterable[tuple[tuple[Tensor, ...], Tensor]],
+) -> tuple[tuple[Tensor, ...], Tensor]:
+    parts, pairs = zip(*found, strict=True)
+    return tuple(torch.cat(part) for part in zip(*parts, strict=True)), torch.cat(pairs)

@@ -111,14 +111,16 @@ class LayerGradientXActivation(LayerAttribution):
         NotImplementedError
             If ``grad_kwargs`` ask for something else than gradients.
         """
-        check_grad_kwargs(grad_kwargs)
+        zeros_if_unused = check_grad_kwargs(grad_kwargs)
         if internal_batch_size is not None:
             check_int("internal_batch_size", internal_batch_size, minimum=1)
         tensors, _ = format_inputs(inputs)
         arguments = (*tensors, *as_arguments(additional_forward_args))
         found = []
         for layer in self.layers:
-            probe = LayerProbe(self.forward_func, layer, attribute_to_layer_input, len(tensors))
+            probe = LayerProbe(
+                self.forward_func, layer, attribute_to_layer_input, len(tensors), zeros_if_unused
+            )
             probe.measure(len(tensors[0]), arguments)
             runner = Runner(
                 probe,

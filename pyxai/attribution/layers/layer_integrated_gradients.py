@@ -138,7 +138,7 @@ class LayerIntegratedGradients(LayerAttribution):
         NotImplementedError
             If ``grad_kwargs`` ask for something else than gradients.
         """
-        check_grad_kwargs(grad_kwargs)
+        zeros_if_unused = check_grad_kwargs(grad_kwargs)
         cut = cut_at(
             self.forward_func,
             self.layers,
@@ -146,6 +146,7 @@ class LayerIntegratedGradients(LayerAttribution):
             inputs,
             additional_forward_args,
             internal_batch_size,
+            zeros_if_unused,
         )
         found = IntegratedGradients(cut.rest, self._multiply_by_inputs).attribute(
             cut.values,

@@ -51,11 +51,27 @@ def test_is_the_mean_over_baselines(kind, name, at_input):
     assert delta.abs().max() < 1e-5
 
 
-def test_arguments_of_the_rows_say_nothing_of_the_baselines():
+def test_arguments_of_the_rows_go_with_the_baselines_too():
     case = make("bag")
     method = LayerDeepLiftShap(case.model, "hidden")
-    with pytest.raises(ValueError, match="additional_forward_args must be the same for inputs"):
-        method.attribute(case.inputs, case.background, 1, case.arguments)
+    target = torch.tensor([0, 1, 2, 1])
+    given = (case.inputs, case.background, target, case.arguments)
+    found, delta = method.attribute(*given, return_convergence_delta=True)
+    each, weights = [], case.arguments
+    for row in range(4):
+        shared = pyxai.Shared(weights[row])  # for this example and all that it is compared with
+        one = slice(row, row + 1)
+        each.append(method.attribute(case.inputs[one], case.background, target[one], shared))
+        before, ends = (case.model(ids, weights[row])[:, target[row]] for ids in given[1::-1])
+        sums = found[row].sum() - delta.view(4, 3)[row].mean()
+        torch.testing.assert_close(sums, ends[row] - before.mean())
+    assert_same(found, torch.cat(each))
+    assert delta.abs().max() < 1e-5
+
+
+def test_an_argument_that_all_share_is_given_to_the_baselines_as_it_is():
+    case = make("bag")
+    method = LayerDeepLiftShap(case.model, "hidden")
     shared = pyxai.Shared(case.arguments[0])
     found, delta = method.attribute(
         case.inputs, case.background, 1, shared, return_convergence_delta=True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from pyxai.attribution.layers.cuts.from_layers import FromLayers
 from pyxai.attribution.layers.cuts.layer_runs import Values
 from pyxai.attribution.layers.cuts.up_to_layer import layer_values
 from pyxai.methods.base import baseline_rows
-from pyxai.runner.arguments import as_arguments, follows
+from pyxai.runner.arguments import Shared, as_arguments, follows, map_rows, take_arguments
 
 __all__ = ["Cut", "cut_at", "one_or_tuple"]
 
@@ -33,6 +33,8 @@ class Cut:
         Further arguments of the model.
     parts : list of tuple of Tensor
         What each layer gives for the inputs, [batch, ...].
+    zeros_if_unused : bool
+        As of `FromLayers`.
     """
 
     forward_func: Callable[..., Any]
@@ -42,6 +44,7 @@ class Cut:
     inputs: tuple[Tensor, ...]
     arguments: tuple[Any, ...]
     parts: list[Values]
+    zeros_if_unused: bool = False
 
     @property
     def values(self) -> Values:
@@ -52,7 +55,14 @@ class Cut:
     def rest(self) -> FromLayers:
         """The model as a function of the values, then of ``given``."""
         counts = [len(part) for part in self.parts]
-        return FromLayers(self.forward_func, self.layers, self.at_input, counts, len(self.inputs))
+        return FromLayers(
+            self.forward_func,
+            self.layers,
+            self.at_input,
+            counts,
+            len(self.inputs),
+            self.zeros_if_unused,
+        )
 
     @property
     def given(self) -> tuple[Any, ...]:
@@ -87,13 +97,27 @@ class Cut:
         leaves, _ = pytree.tree_flatten(self.arguments)
         return any(follows(leaf, batch) for leaf in leaves)
 
-    def check_shared_arguments(self) -> None:
-        """Raise ``ValueError`` if an argument holds a row for each example."""
-        if self.arguments_follow:
-            raise ValueError(
-                "additional_forward_args must be the same for inputs and baselines of a layer, or "
-                f"pyxai.Shared(value), got a row for each of {len(self.inputs[0])} examples"
-            )
+    def example(self, number: int) -> tuple[tuple[Tensor, ...], tuple[Any, ...]]:
+        """Return the inputs of one example, [1, *features] each, and its arguments."""
+        batch, row = len(self.inputs[0]), slice(number, number + 1)
+
+        def own(leaf: Any) -> Any:
+            kept = isinstance(leaf, Tensor) and not follows(leaf, batch)
+            return Shared(leaf) if kept else leaf
+
+        arguments = take_arguments(pytree.tree_map(own, self.arguments), row, batch)
+        return tuple(each[row] for each in self.inputs), arguments
+
+    def at_background(self, rows: tuple[Tensor, ...]) -> Values:
+        """Return the values for rows that the one example, or all alike, are compared with.
+
+        The arguments of a single example go with each of them.
+        """
+        count = len(rows[0])
+        arguments = self.arguments
+        if len(self.inputs[0]) == 1:
+            arguments = map_rows(lambda leaf: leaf.expand(count, *leaf.shape[1:]), arguments, 1)
+        return replace(self, arguments=arguments).at(rows)
 
     def regrouped(self, found: Sequence[Tensor], as_list: bool) -> Any:
         """Return one tensor for each of ``values`` in the form of the layers."""
@@ -109,6 +133,7 @@ def cut_at(
     inputs: Any,
     additional_forward_args: Any,
     max_rows: int | None = None,
+    zeros_if_unused: bool = False,
 ) -> Cut:
     """Run a model on inputs as a user gives them, and return it cut at layers.
 
@@ -123,7 +148,7 @@ def cut_at(
     if max_rows is not None:
         check_int("internal_batch_size", max_rows, minimum=1)
     parts = layer_values(forward_func, layers, at_input, tensors, arguments, max_rows=max_rows)
-    return Cut(forward_func, layers, at_input, max_rows, tensors, arguments, parts)
+    return Cut(forward_func, layers, at_input, max_rows, tensors, arguments, parts, zeros_if_unused)
 
 
 def one_or_tuple(tensors: Sequence[Tensor]) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from pyxai.attribution.layers.cuts.grad_kwargs import depending
 from pyxai.attribution.layers.cuts.layer_runs import run_with_layers
 from pyxai.methods.layer import name_of_layer
 
@@ -31,6 +32,8 @@ class FromLayers:
         How many tensors each layer gives.
     n_inputs : int
         How many of the further arguments are inputs: a model may write into them.
+    zeros_if_unused : bool
+        Whether the gradient is 0 where the model goes on without the values, and no error.
     """
 
     def __init__(
@@ -40,12 +43,14 @@ class FromLayers:
         at_input: bool,
         counts: Sequence[int],
         n_inputs: int,
+        zeros_if_unused: bool = False,
     ) -> None:
         self.forward_func = forward_func
         self.layers = tuple(layers)
         self.at_input = at_input
         self.counts = tuple(counts)
         self.n_inputs = n_inputs
+        self.zeros_if_unused = zeros_if_unused
 
     @property
     def measured_as(self) -> tuple[Any, tuple[Any, ...]]:
@@ -63,7 +68,7 @@ class FromLayers:
             return tuple(args[first : first + self.counts[number]])
 
         outputs, _ = run_with_layers(self.forward_func, self.layers, self.at_input, given, replace)
-        return outputs
+        return depending(outputs, args[0]) if self.zeros_if_unused else outputs
 
 
 class FromLayersModule(nn.Module):

@@ -33,6 +33,7 @@ def layer_on_path(
     nodes: Tensor,
     max_rows: int | None,
     visit: Visit,
+    zeros_if_unused: bool,
 ) -> None:
     """Run a model at points of the path, ``b + t (x - b)``, and show what its layer does there.
 
@@ -51,13 +52,15 @@ def layer_on_path(
     visit : callable
         ``visit(examples, nodes, values, gradients)``, once for each pass; those of an example come
         in the order of the nodes.
+    zeros_if_unused : bool
+        Whether gradients are 0 where the output does not depend on the layer, and no error.
     """
     tensors, _ = format_inputs(inputs, gradients=True)
     starts = format_baselines(baselines, tensors)
     arguments = as_arguments(additional_forward_args)
     if max_rows is not None:
         check_int("internal_batch_size", max_rows, minimum=1)
-    probe = LayerProbe(forward_func, layer, at_input, len(tensors))
+    probe = LayerProbe(forward_func, layer, at_input, len(tensors), zeros_if_unused)
     batch = len(tensors[0])
     probe.measure(batch, (*tensors, *arguments))
     runner = Runner(probe, target=target, additional_forward_args=arguments, max_rows=max_rows)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pyxai.attribution.layers.cuts.grad_kwargs import depending
 from pyxai.attribution.layers.cuts.layer_runs import run_with_layers
 from pyxai.runner import Runner
 from pyxai.runner.arguments import take_arguments
@@ -23,12 +24,18 @@ class LayerProbe:
     """
 
     def __init__(
-        self, forward_func: Callable[..., Any], layer: nn.Module, at_input: bool, n_inputs: int
+        self,
+        forward_func: Callable[..., Any],
+        layer: nn.Module,
+        at_input: bool,
+        n_inputs: int,
+        zeros_if_unused: bool = False,
     ) -> None:
         self.forward_func = forward_func
         self.layer = layer
         self.at_input = at_input
         self.n_inputs = n_inputs
+        self.zeros_if_unused = zeros_if_unused
         self.forms: tuple[Tensor, ...] = ()  # one row of each tensor of the layer
         self.seen: tuple[Tensor, ...] = ()  # of the last run
 
@@ -44,6 +51,7 @@ class LayerProbe:
         inputs = tuple(value.detach().clone() for value in args[count : count + self.n_inputs])
 
         def shifted(_: int, values: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            self.seen = tuple(value.detach().clone() for value in values)
             return tuple(v + shift for v, shift in zip(values, args[:count], strict=True))
 
         outputs, [values] = run_with_layers(
@@ -53,8 +61,10 @@ class LayerProbe:
             (*inputs, *args[count + self.n_inputs :]),
             shifted if count else None,
         )
-        self.seen = tuple(value.detach() for value in values)
-        return outputs
+        if not count:
+            self.seen = values
+            return outputs
+        return depending(outputs, args[0]) if self.zeros_if_unused else outputs
 
     def measure(self, batch: int, arguments: tuple[Any, ...]) -> None:
         """Run one example to learn the form of the layer's value."""

@@ -42,7 +42,8 @@ def run_with_layers(
     arguments : tuple
         Those of the model.
     replace : callable, optional
-        ``replace(number, values)`` returns as many tensors, with which the model goes on.
+        ``replace(number, values)`` returns as many tensors, with which the model goes on. Without
+        it the tensors of the layers are copies, of what they were before the model went on.
     floating : bool
         Whether tensors of other dtypes are no values.
 
@@ -59,9 +60,11 @@ def run_with_layers(
         entries = value if isinstance(value, tuple) else (value,)
         places = _places(entries, layers[number], floating)
         values = tuple(entries[place] for place in places)
-        seen[number].append(values)
         if replace is None:
+            # A module that comes later may write into them, as an in-place ReLU does.
+            seen[number].append(tuple(each.clone() for each in values))
             return None
+        seen[number].append(values)
         changed = list(entries)
         for place, tensor in zip(places, replace(number, values), strict=True):
             changed[place] = tensor

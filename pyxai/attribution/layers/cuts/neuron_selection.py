@@ -21,9 +21,9 @@ class Neurons:
     Parameters
     ----------
     selector : int, tuple of int and slice, or callable
-        An index for each dimension of the layer after the examples, where slices choose several
-        neurons; or a function of the layer's tensor, or of the tuple of its tensors, that returns a
-        row for each example.
+        An index for each dimension of the layer after the examples (last ones of size 1 need none),
+        where slices choose several neurons; or a function of the layer's tensor, or of the tuple of
+        its tensors, that returns a row for each example.
 
     Raises
     ------
@@ -57,12 +57,13 @@ class Neurons:
                 f"{self.selector!r} for {len(values)}"
             )
         sizes = tuple(values[0].shape[1:])
-        if len(self.indices) != len(sizes):
+        missing = sizes[len(self.indices) :]
+        if len(self.indices) > len(sizes) or any(size != 1 for size in missing):
             raise ValueError(
                 f"neuron_selector must have {len(sizes)} index(es) for a layer of shape "
                 f"{['rows', *sizes]}, got {self.selector!r}"
             )
-        for index, size in zip(self.indices, sizes, strict=True):
+        for index, size in zip(self.indices, sizes, strict=False):
             if isinstance(index, int) and not -size <= index < size:
                 raise ValueError(
                     f"neuron_selector must be in {-size} .. {size - 1} for a layer of shape "
@@ -74,21 +75,35 @@ class Neurons:
         return chosen.reshape(len(chosen), -1)
 
     def _by_function(self, values: tuple[Tensor, ...]) -> Tensor:
-        found = self.selector(values if len(values) > 1 else values[0])
-        if not isinstance(found, Tensor) or found.dim() == 0 or len(found) != len(values[0]):
+        return self._as_rows(
+            self.selector(values if len(values) > 1 else values[0]), len(values[0])
+        )
+
+    def _as_rows(self, found: Any, n_rows: int) -> Tensor:
+        if not isinstance(found, Tensor) or found.dim() == 0 or len(found) != n_rows:
             raise ValueError(
                 "neuron_selector must return a tensor with a row for each example, got "
-                f"{describe(found)} for {len(values[0])}"
+                f"{describe(found)} for {n_rows}"
             )
         return found.reshape(len(found), -1)
 
 
 class SummedNeurons(Neurons):
-    """The sum of the neurons that are chosen: one number for each row."""
+    """The sum of the neurons that are chosen: one number for each row.
+
+    A function may return one number for all rows, as a sum over them is: an output that mixes rows,
+    which the runner knows what to do with.
+    """
 
     def __call__(self, values: tuple[Tensor, ...]) -> Tensor:
-        """Return the sum, [rows]."""
-        return super().__call__(values).sum(1)
+        """Return the sum, [rows], or what a function makes of all rows, []."""
+        found = super().__call__(values)
+        return found if found.dim() == 0 else found.sum(1)
+
+    def _as_rows(self, found: Any, n_rows: int) -> Tensor:
+        if isinstance(found, Tensor) and found.dim() == 0:
+            return found
+        return super()._as_rows(found, n_rows)
 
 
 def _as_index(value: Any) -> int | slice:

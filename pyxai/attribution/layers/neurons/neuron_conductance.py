@@ -130,7 +130,7 @@ class NeuronConductance(NeuronAttribution):
         NotImplementedError
             If ``grad_kwargs`` ask for something else than gradients.
         """
-        check_grad_kwargs(grad_kwargs)
+        zeros_if_unused = check_grad_kwargs(grad_kwargs)
         nodes, weights = nodes_and_weights(rule or method, n_steps)
         tensors, is_tuple = format_inputs(inputs, gradients=True)
         choose = Neurons(neuron_selector)
@@ -158,6 +158,7 @@ class NeuronConductance(NeuronAttribution):
             nodes,
             internal_batch_size,
             visit,
+            zeros_if_unused,
         )
         neurons = UpToLayer(self.forward_func, self.layer, attribute_to_neuron_input, choose)
         count = len(tensors)

@@ -40,6 +40,11 @@ class NeuronFeatureAblation(NeuronAttribution):
     torch.Size([5, 3])
     """
 
+    @property
+    def multiplies_by_inputs(self) -> bool:
+        """True: differences are in units of the neuron."""
+        return True
+
     def attribute(
         self,
         inputs: Tensor | tuple[Tensor, ...],
