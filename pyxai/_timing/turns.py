@@ -38,7 +38,7 @@ def time_call(run: Candidate, device: torch.device) -> Taken:
 
 
 def interleave(
-    candidates: dict[str, Candidate], *, rounds: int = 15, device: str = "cpu", warm_up: int = 2
+    candidates: dict[str, Candidate], *, rounds: int, device: str = "cpu", warm_up: int = 2
 ) -> dict[str, list[Taken]]:
     """Take times of each candidate in each round, after a few rounds to warm up."""
     place = torch.device(device)

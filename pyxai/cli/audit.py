@@ -130,7 +130,7 @@ def _model(options: argparse.Namespace) -> Any:
     return Made(load_model, (place, *more))
 
 
-def read_data(path: Path, trust: bool = False) -> Any:
+def read_data(path: Path, trust: bool) -> Any:
     """Return a data set in files as `pyxai.audit.audit` takes it."""
     kind = path.suffix.lower()
     if path.is_dir() or kind == ".parquet":

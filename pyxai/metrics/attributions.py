@@ -107,7 +107,7 @@ def _mask_of_pixels(feature_mask: Any, inputs: tuple[Tensor, ...], whole: list[b
 
 
 def player_scores(
-    attributions: Any, inputs: tuple[Tensor, ...], feature_mask: Any, *, absolute: bool = False
+    attributions: Any, inputs: tuple[Tensor, ...], feature_mask: Any, *, absolute: bool
 ) -> tuple[Tensor, Any]:
     """Return one score per player, float64 [batch, n_players], and the mask of the players.
 

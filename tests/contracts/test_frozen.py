@@ -25,7 +25,8 @@ GROWING = {
 }
 # Compared as objects: by tensors they cannot be, and by value they would share what is cached.
 OBJECTS = {
-    *("Hierarchy", "Units", "RelevantInputs", "Explanation", "Normalisation", "Pattern"),
+    *("Hierarchy", "agglomeration.units.Units", "RelevantInputs", "Explanation"),
+    *("Normalisation", "Pattern"),
     *("GraphPlayers", "Questions", "GraphExplanation", "Shared", "AffinePrefix", "Program"),
     *("DistilledLinearModel", "TransformedExplanation", "Node", "Tree"),
 }

@@ -322,6 +322,22 @@ def test_gaps_are_fitted_by_their_likelihood_which_every_step_raises():
     assert (found - covariance).abs().max() < 0.15 * covariance.abs().max()
 
 
+def test_a_feature_that_no_row_of_a_component_has_is_there_what_it_is_elsewhere():
+    """Half of the rows have no last feature; they are a component of their own."""
+    rows = drawn(40, 4, seed=5).double()
+    rows[:20, 3], rows[20:, :3] = torch.nan, rows[20:, :3] + 50
+    start = FactorModel(
+        torch.full((2,), 0.5).double().log(),
+        torch.stack([torch.zeros(4), torch.full((4,), 50.0)]).double(),
+        drawn(2, 4, 1, seed=9).double(),
+        torch.ones(2, 4).double(),
+    )
+    model, _ = fit_factors(rows, start, isotropic=False, floor=1e-6, n_steps=3, tolerance=0.0)
+    torch.testing.assert_close(model.means[0, 3], rows[20:, 3].mean(), rtol=1e-6, atol=0)
+    assert float(model.loadings[0, 3].abs().max()) < 1e-6
+    assert float(model.variances[0, 3]) == pytest.approx(1e-6)
+
+
 @pytest.mark.parametrize("noise", ["isotropic", "diagonal"])
 @pytest.mark.parametrize("mask", [SHOWN, NOTHING], ids=["some", "nothing"])
 def test_factors_give_the_exact_conditional_of_their_covariance(noise, mask):

@@ -37,7 +37,8 @@ def test_a_fitted_scale_may_be_tiny_huge_and_negative(scale):
 
 
 def test_only_what_is_small_beside_the_largest_of_either_sign_is_rounding():
-    scores = torch.tensor([[1.0, -2.0, 1e-7, -1e-7], [-1.0, -3.0, -1e-5, 0.0]], dtype=D)
-    expected = torch.tensor([[1.0, -2.0, 0.0, 0.0], [-1.0, -3.0, -1e-5, 0.0]], dtype=D)
+    rows = [[1.0, -2.0, 1e-7, -1e-7], [-1.0, -3.0, -1e-5, 0.0], [-1.0, -3.0, -1e-7, -2e-6]]
+    kept = [[1.0, -2.0, 0.0, 0.0], [-1.0, -3.0, -1e-5, 0.0], [-1.0, -3.0, 0.0, 0.0]]
+    scores, expected = torch.tensor(rows, dtype=D), torch.tensor(kept, dtype=D)
     assert torch.equal(_without_rounding(scores), expected)
     assert torch.equal(_without_rounding(-scores), -expected)

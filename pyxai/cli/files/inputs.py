@@ -73,7 +73,7 @@ def load_inputs(path: Path, name: str = "inputs") -> Tensor:
     return load_rows(path, name).values
 
 
-def load_tensor(path: Path, name: str, trust: bool = False) -> Tensor:
+def load_tensor(path: Path, name: str, trust: bool) -> Tensor:
     """Read one tensor, of whole numbers too."""
     _check_file(path, name)
     try:

@@ -54,10 +54,10 @@ class Mixture(FittedImputer):
         self,
         n_components: int,
         *,
-        n_draws: int = 1,
-        values: str = "draws",
+        n_draws: int,
+        values: str,
         n_rows: int = 1000,
-        seed: int = 0,
+        seed: int,
     ) -> None:
         super().__init__(n_draws=n_draws)
         self.n_components = check_int("n_components", n_components, minimum=1)

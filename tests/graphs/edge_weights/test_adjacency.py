@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyxai.graphs import normalised_weights, weighted_adjacency
+from pyxai.graphs.edge_weights.adjacency import check_not_negative
 
 RULES = ("renormalise", "frozen")
 
@@ -61,3 +62,9 @@ def test_a_node_that_nothing_reaches_has_finite_gradients():
     torch.autograd.backward(total)
     assert float(total.detach()) == 0
     assert bool(torch.isfinite(weights.grad).all())
+
+
+def test_weights_of_which_degrees_are_summed_may_be_0():
+    check_not_negative("edge_weight", torch.tensor([0.0, 1.0]))
+    with pytest.raises(ValueError, match=r"^edge_weight must be at least 0 where .*, got -1e-09"):
+        check_not_negative("edge_weight", torch.tensor([0.0, -1e-9]))

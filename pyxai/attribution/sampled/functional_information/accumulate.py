@@ -132,7 +132,7 @@ class Accumulator:
             pair = torch.stack([log_values[:, column], squares[:, column]])
             self.rows[start + position].append(pair)
 
-    def score(self, name: str, relative: bool = False) -> tuple[Tensor, ...]:
+    def score(self, name: str, relative: bool) -> tuple[Tensor, ...]:
         """Return a score and, if asked for, its standard error, [batch, groups] each.
 
         ``relative``: over the mean of ``f``, to the power with which the score scales.
@@ -141,7 +141,7 @@ class Accumulator:
         found = moments.variance(counts) if name in VARIANCE_SCORES else moments.mean(counts)
         return self.units.restore(found, DEGREES.get(name, 1), relative)
 
-    def entropy(self, relative: bool = False) -> EntropyBound:
+    def entropy(self, relative: bool) -> EntropyBound:
         """Return entropy and information; ``relative``: over the mean of ``f``."""
         assert self.rows is not None
         return entropy_bound([torch.cat(rows, 1) for rows in self.rows], relative)

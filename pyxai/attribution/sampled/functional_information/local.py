@@ -49,7 +49,7 @@ class LocalInformation:
     """
 
     def __init__(
-        self, noise: Noise, groups: Groups, n_samples: int, *, errors: bool = False
+        self, noise: Noise, groups: Groups, n_samples: int, *, errors: bool
     ) -> None:
         self.noise, self.groups, self.n_samples = noise, groups, n_samples
         self.members: list[Tensor] = [torch.empty(0)] * groups.n_groups
@@ -91,7 +91,7 @@ class LocalInformation:
                 self.moments.add(index, self.units.counts[index], forms)
             self.units.counts[examples, group] += len(values)
 
-    def score(self, relative: bool = False) -> tuple[Tensor, ...]:
+    def score(self, relative: bool) -> tuple[Tensor, ...]:
         """Return the score and, if asked for, its standard error, [batch, n_groups] each."""
         return self.units.restore(self.moments.mean(self.units.counts), 1, relative)
 

@@ -39,7 +39,7 @@ class Noise:
         kind: str,
         by_example: list[Covariance] | None,
         *,
-        by_target: bool = False,
+        by_target: bool,
     ) -> None:
         self.inputs, self.scale, self.kind, self.by_target = inputs, scale, kind, by_target
         self.dtype = torch.float64 if inputs.dtype == torch.float64 else torch.float32
