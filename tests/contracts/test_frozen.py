@@ -26,7 +26,7 @@ GROWING = {
 # Compared as objects: by tensors they cannot be, and by value they would share what is cached.
 OBJECTS = {
     *("Hierarchy", "agglomeration.units.Units", "RelevantInputs", "Explanation"),
-    *("Normalisation", "Pattern"),
+    *("LanguageExplanation", "Normalisation", "Pattern"),
     *("GraphPlayers", "Questions", "GraphExplanation", "Shared", "AffinePrefix", "Program"),
     *("DistilledLinearModel", "TransformedExplanation", "Node", "Tree"),
 }

@@ -48,9 +48,7 @@ class LocalInformation:
         Whether standard errors are asked for.
     """
 
-    def __init__(
-        self, noise: Noise, groups: Groups, n_samples: int, *, errors: bool
-    ) -> None:
+    def __init__(self, noise: Noise, groups: Groups, n_samples: int, *, errors: bool) -> None:
         self.noise, self.groups, self.n_samples = noise, groups, n_samples
         self.members: list[Tensor] = [torch.empty(0)] * groups.n_groups
         for ids, members in groups.by_size:
