@@ -8,11 +8,12 @@ from typing import Any
 from torch import Tensor
 
 from pyxai._checks import check_model, describe
-from pyxai._inputs import format_inputs
+from pyxai._inputs import format_feature_mask, format_inputs
 from pyxai._signatures import option_parameters
 from pyxai.explanation import Explanation
 from pyxai.explanation.names import as_names, fit_names
 from pyxai.methods import Attribution, LayerAttribution
+from pyxai.methods.neuron import NeuronAttribution
 from pyxai.registry import Method, find
 from pyxai.runner import EveryOutput, Runner, as_tensors, column_names, one_scope
 
@@ -57,7 +58,10 @@ def explain(
         the order of its ids. One list for each example where each has names of its own. Default:
         the columns of a table, or what a model of `pyxai.adapters` calls its features.
     **options
-        Further arguments of the method's constructor or of its ``attribute``.
+        Further arguments of the method's constructor or of its ``attribute``. Each method that
+        scores features by gradients or relevance also takes ``feature_mask=``: the sum over a
+        group, of words, patches or columns, is what each feature of it gets; see
+        `Explanation.grouped`.
 
     Returns
     -------
@@ -93,6 +97,10 @@ def explain(
     inputs, baselines, target = (named.pop(name) for name in ("inputs", "baselines", "target"))
     options = named
     explainer, rest = _make(method, entry, model, options)
+    # Of a method that has no groups of its own; for sums that are taken in the end.
+    mask = rest.get("feature_mask") if explainer.sums_groups else None
+    if explainer.sums_groups:
+        rest = {option: value for option, value in rest.items() if option != "feature_mask"}
     name = _name(entry, type(explainer))
     arguments = _arguments(explainer, name, target, baselines, rest)
     promised = explainer.multiplies_by_inputs and (
@@ -112,6 +120,8 @@ def explain(
     )
     # First, as it is cheap and most of what can be wrong with model and target shows here.
     tensors, _ = format_inputs(inputs)
+    if mask is not None and not isinstance(explainer, LayerAttribution):
+        format_feature_mask(mask, tensors)
     outputs = runner.outputs(tensors)
     runner.keep_outputs(tensors, outputs)  # for the delta
     names = _checked_names(
@@ -119,7 +129,7 @@ def explain(
         columns,
         tensors,
         explainer,
-        outputs.shape[1:].numel(),
+        1 if isinstance(explainer, NeuronAttribution) else outputs.shape[1:].numel(),
         options.get("feature_mask"),
     )
     attributions, delta, error = _parts(
@@ -127,25 +137,28 @@ def explain(
     )
     if isinstance(delta, Tensor) and explainer.delta_is_remainder:
         delta = -delta  # an explanation has one sign for all methods
-    if isinstance(explainer, LayerAttribution):  # the form of the attributions is the layer's
+    if isinstance(explainer, (LayerAttribution, NeuronAttribution)):
+        # The form of the attributions is the layer's, or they are of no output.
         options = {**options, "layer": explainer.layer}
     if promised and not asked:
         delta = explainer.compute_convergence_delta(
             attributions, baselines, inputs, target=target, additional_forward_args=further
         )
-    return Explanation(
+    found = Explanation(
         attributions=attributions,
         inputs=_detached(inputs),
         baselines=_detached(baselines),
         target=target,
         method=name,
-        options=options,
+        # Not grouped yet, whatever features happen to have the same attribution.
+        options=options if mask is None else {**options, "feature_mask": None},
         convergence_delta=delta,
         error=error,
         outputs=outputs,
-        feature_names=names,
+        feature_names=names if mask is None else None,
         shared_baselines=_draws_baselines(entry, options),
     )
+    return found if mask is None else found.grouped(mask, names)
 
 
 def _make(
@@ -183,6 +196,7 @@ def _check_options(
     """Raise if ``attribute`` does not take an option; list the constructor's options as well."""
     set_here = ("target", "baselines", *_RESERVED)
     known = [name for name in explainer.option_names() if name not in set_here]
+    known += ["feature_mask"] * explainer.sums_groups
     for name in options:
         if name not in known:
             raise TypeError(

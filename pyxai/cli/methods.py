@@ -156,11 +156,18 @@ def _options(entry: Method) -> dict[str, tuple[Any, str]]:
     for cls in reversed(entry.cls.__mro__):
         known |= parameters_of(cls) | parameters_of(vars(cls).get("attribute"))
     own = (*option_parameters(entry.factory), *option_parameters(entry.cls.attribute))
-    return {
+    found = {
         each.name: (each.default, known.get(each.name, ""))
         for each in own
         if each.kind is not each.VAR_KEYWORD and each.name not in _GIVEN
     }
+    return found | ({"feature_mask": (None, _SUMS)} if entry.cls.sums_groups else {})
+
+
+_SUMS = (
+    "Integers that broadcast to the inputs, or to the attributions to a layer: features of the "
+    "same number get the sum over their group."
+)
 
 
 def _facts(entry: Method) -> dict[str, Any]:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import Tensor
 
-from pyxai.explanation.groups import adds_up, flat_attributions, groups_of
+from pyxai.explanation.groups import adds_up, flat_attributions, groups_of, scores_of_groups
 
 if TYPE_CHECKING:
     from pyxai.explanation.result import Explanation
 
-__all__ = ["Balance", "balance_of", "of_each_output", "player_values"]
+__all__ = ["Balance", "balance_of", "is_of_all_outputs", "of_each_output", "player_values"]
 
 
 class Balance(NamedTuple):
@@ -43,13 +43,29 @@ def balance_of(explanation: Explanation) -> Balance | None:
         return None
     output, missed = (part.detach().double().cpu() for part in (outputs, delta))
     missing = -missed.reshape(rows, -1).mean(1)
-    return Balance(output - player_values(explanation).sum(1) - missing, missing, output)
+    total = scores_of_groups(explanation, explanation.attributions).double().cpu().sum(1)
+    return Balance(output - total - missing, missing, output)
+
+
+def is_of_all_outputs(explanation: Explanation) -> bool:
+    """Tell whether all outputs were explained, each by attributions of its own.
+
+    What explains a neuron, or the values of a layer whatever the target, has none of an output.
+    """
+    outputs, values = explanation.outputs, explanation.attributions
+    if outputs is None or outputs.dim() < 2:
+        return False
+    first, given = (
+        part[0] if isinstance(part, tuple) else part for part in (values, explanation.inputs)
+    )
+    side_by_side = first.dim() > given.dim() and first.shape[1] == outputs.shape[1]
+    return side_by_side or "layer" not in explanation.options
 
 
 def of_each_output(explanation: Explanation) -> list[Explanation]:
     """Return one explanation for each output; the explanation itself where it is of one."""
     outputs, delta = explanation.outputs, explanation.convergence_delta
-    if outputs is None or outputs.dim() < 2:
+    if outputs is None or not is_of_all_outputs(explanation):
         return [explanation]
     return [
         replace(

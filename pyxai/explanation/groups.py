@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,7 +13,22 @@ from pyxai._inputs import flat_features, format_feature_mask
 if TYPE_CHECKING:
     from pyxai.explanation.result import Explanation
 
-__all__ = ["Groups", "adds_up", "flat_attributions", "groups_of", "is_unsigned", "quantity"]
+__all__ = [
+    "Groups",
+    "MaskGroups",
+    "adds_up",
+    "flat_attributions",
+    "flat_values",
+    "groups_of",
+    "is_unsigned",
+    "mask_groups",
+    "mask_of",
+    "masked_form",
+    "quantity",
+    "scores_of_groups",
+]
+
+TensorOrTuple = Tensor | tuple[Tensor, ...]
 
 
 class Groups(NamedTuple):
@@ -27,10 +42,79 @@ class Groups(NamedTuple):
     """int64 [n_groups]: how many features each has."""
 
 
+class MaskGroups(NamedTuple):
+    """The groups of a feature mask, which each example may have of its own."""
+
+    owners: Tensor
+    """int64 [1 or batch, features]: the group of each feature, 0 .. n_groups - 1."""
+    ids: Tensor
+    """int64 [n_groups]: their numbers in the mask, ascending."""
+
+    @property
+    def differ(self) -> bool:
+        """Whether examples have groups of their own."""
+        return len(self.owners) > 1 and bool((self.owners != self.owners[:1]).any())
+
+    @property
+    def first(self) -> Tensor:
+        """The first feature of each group, [1 or batch, n_groups]; ``features`` where none is."""
+        features = self.owners.shape[1]
+        places = torch.arange(features, device=self.owners.device).expand_as(self.owners)
+        first = places.new_full((len(self.owners), len(self.ids)), features)
+        return first.scatter_reduce(1, self.owners, places, "amin")
+
+    def of_first(self, values: Tensor) -> Tensor:
+        """Return what the first feature of each group has, [batch, n_groups]; 0 where none is."""
+        first = self.first.expand(len(values), -1)
+        # One more column, that groups which a row does not have are read from.
+        return torch.cat([values, torch.zeros_like(values[:, :1])], 1).gather(1, first)
+
+    def are_constant(self, values: Tensor) -> bool:
+        """Tell whether the features of each group have one value."""
+        owners = self.owners.expand(len(values), -1)
+        return torch.equal(self.of_first(values).gather(1, owners), values)
+
+
+def flat_values(value: TensorOrTuple) -> Tensor:
+    """Return values of all inputs side by side, [batch, features]."""
+    return torch.cat([flat_features(part.detach()) for part in _parts(value)], 1)
+
+
 def flat_attributions(explanation: Explanation) -> Tensor:
     """Return the attributions of all inputs side by side, float64 [batch, features], on the CPU."""
-    parts = _parts(explanation.attributions)
-    return torch.cat([flat_features(part.detach()).double().cpu() for part in parts], 1)
+    return flat_values(explanation.attributions).double().cpu()
+
+
+def mask_of(options: Any) -> Any:
+    """Return the feature mask among the options of a call, of inputs or of a layer; None: none."""
+    if not isinstance(options, dict):
+        return None
+    return options.get("feature_mask", options.get("layer_mask"))
+
+
+def masked_form(options: Any, inputs: TensorOrTuple, attributions: TensorOrTuple) -> TensorOrTuple:
+    """Return what a feature mask must fit: the inputs, or the attributions to a layer."""
+    shapes = [[part.shape for part in _parts(value)] for value in (inputs, attributions)]
+    is_layer = isinstance(options, dict) and "layer" in options and shapes[0] != shapes[1]
+    return attributions if is_layer else inputs
+
+
+def mask_groups(explanation: Explanation) -> MaskGroups | None:
+    """Return the groups of the ``feature_mask`` by which a single output was explained.
+
+    None where there was no mask, or where features of a group have different attributions.
+    """
+    mask, values = mask_of(explanation.options), explanation.attributions
+    if mask is None:
+        return None
+    form = masked_form(explanation.options, explanation.inputs, values)
+    try:
+        players = format_feature_mask(mask, _parts(form))
+    except (TypeError, ValueError):  # of other inputs than these; loaded as text
+        return None
+    groups, flat = MaskGroups(players.owners, players.ids), flat_values(values)
+    fits = groups.owners.shape[1] == flat.shape[1] and len(groups.owners) in (1, len(flat))
+    return groups if fits and groups.are_constant(flat) else None
 
 
 def groups_of(explanation: Explanation) -> Groups:
@@ -53,6 +137,17 @@ def groups_of(explanation: Explanation) -> Groups:
         return Groups(alone, alone, torch.ones_like(alone))
     order = first.argsort()
     return Groups(order.argsort()[raw], first[order], sizes[order])
+
+
+def scores_of_groups(explanation: Explanation, values: TensorOrTuple) -> Tensor:
+    """Return what each group of an explanation of one output has, [batch, n_groups].
+
+    ``values`` are its attributions, or their errors.
+    """
+    masked, flat = mask_groups(explanation), flat_values(values)
+    if masked is None:
+        return flat[:, groups_of(explanation).first.to(flat.device)]
+    return masked.of_first(flat)
 
 
 def quantity(explanation: Explanation) -> str:
@@ -81,12 +176,9 @@ def _has_regions(explanation: Explanation) -> bool:
 
 def _ids(explanation: Explanation, values: Tensor) -> Tensor | None:
     """Return what features of a group have in common, [1 or batch, features]."""
-    mask = explanation.options.get("feature_mask")
-    if mask is not None:
-        try:
-            return format_feature_mask(mask, _parts(explanation.inputs)).owners.cpu()
-        except (TypeError, ValueError):  # of other inputs than these; loaded as text
-            return None
+    if mask_of(explanation.options) is not None:
+        masked = mask_groups(explanation)
+        return None if masked is None else masked.owners.cpu()
     if _has_regions(explanation):
         return values  # a region is what has one value
     window, inputs = explanation.options.get("sliding_window_shapes"), explanation.inputs
@@ -97,5 +189,5 @@ def _ids(explanation: Explanation, values: Tensor) -> Tensor | None:
     return None
 
 
-def _parts(value: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def _parts(value: TensorOrTuple) -> tuple[Tensor, ...]:
     return value if isinstance(value, tuple) else (value,)

@@ -16,11 +16,14 @@ from pyxai._checks import check_int, describe
 from pyxai._extras import optional
 from pyxai._lazy import above
 from pyxai.explanation import file, table, text
-from pyxai.explanation.balance import balance_of, of_each_output
+from pyxai.explanation.balance import balance_of, is_of_all_outputs, of_each_output
 from pyxai.explanation.checks import check_parts
 from pyxai.explanation.display import as_display_values
+from pyxai.explanation.grouping import group_scores, grouped
+from pyxai.explanation.groups import mask_of, masked_form
 from pyxai.explanation.names import as_names, fit_names, names_of_row, take_names
 from pyxai.explanation.rows import row_numbers, take_baselines, take_options, take_rows, take_target
+from pyxai.runner import takes_arrays
 from pyxai.runner.arguments import Shared
 
 __all__ = ["Explanation"]
@@ -108,8 +111,8 @@ class Explanation:
                 as_names("feature_names", self.feature_names),
                 len(self),
                 sum(part[0:1].numel() for part in self._tuple(self.attributions)),
-                self.inputs,
-                self.options.get("feature_mask"),
+                masked_form(self.options, self.inputs, self.attributions),
+                mask_of(self.options),
             )
             object.__setattr__(self, "feature_names", names)
         if self.display_values is not None:
@@ -150,7 +153,9 @@ class Explanation:
             if self.shared_baselines
             else take_baselines(self.baselines, self.inputs, chosen),
             target=take_target(self.target, chosen, rows),
-            options=take_options(self.options, self.inputs, chosen),
+            options=take_options(
+                self.options, masked_form(self.options, self.inputs, self.attributions), chosen
+            ),
             convergence_delta=take_rows(self.convergence_delta, chosen, rows),
             error=take_rows(self.error, chosen, rows),
             outputs=take_rows(self.outputs, chosen, rows),
@@ -174,6 +179,70 @@ class Explanation:
         or as a region of XRAI, are one entry. ``ValueError`` if ``n`` is negative.
         """
         return text.top_features(self, check_int("n", n, minimum=0))
+
+    @takes_arrays
+    def grouped(
+        self,
+        feature_mask: TensorOrTuple,
+        feature_names: Sequence[str] | Sequence[Sequence[str]] | None = None,
+    ) -> Explanation:
+        """Return an explanation by groups: each feature gets what its group sums to.
+
+        This is what `explain` makes of a ``feature_mask`` for methods that score single features.
+        Of integrated gradients, DeepLIFT and their like it is the attribution of a word, a patch
+        or a category, and what added up goes on adding up, with the same convergence delta. Of
+        absolute values, as Saliency gives them, and of squares it is the sum of these.
+
+        Parameters
+        ----------
+        feature_mask : Tensor or tuple of Tensor, shape that broadcasts to the inputs
+            Whole numbers from 0, as methods with a ``feature_mask`` take them: features of the same
+            number are one group, also across several inputs. Of shape ``[batch, ...]`` each example
+            has groups of its own. Where attributions are to a layer, of their shape. Where there
+            was a mask before, its groups count once, and each must be within one of the new ones.
+        feature_names : sequence of str, or of lists of str, optional
+            One name per group, in the order of the numbers, or per feature. Default: those of the
+            features.
+
+        Returns
+        -------
+        Explanation
+            With the mask among its options, so that pictures, tables and metrics take each group
+            once; `group_scores` has one number for each. ``error`` is the sum of the errors of a
+            group, which the standard error of the sum does not exceed.
+
+        Raises
+        ------
+        ValueError
+            If the mask or the names do not fit, or attributions are ranks or means over regions,
+            whose sums say nothing.
+        TypeError
+            If the mask is not of whole numbers.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from pyxai import Explanation
+        >>> pieces = torch.tensor([[1.0, 2.0, -4.0]])
+        >>> result = Explanation(pieces, pieces, method="by_hand")
+        >>> result.grouped(torch.tensor([0, 0, 1]), ["unreal", "city"]).top()
+        [('city', -4.0), ('unreal', 3.0)]
+        """
+        return grouped(self, feature_mask, feature_names)
+
+    def group_scores(self) -> Tensor:
+        """Return one number for each group of the ``feature_mask`` by which it was explained.
+
+        Without a mask each feature is alone, or, as regions of XRAI and windows of all channels,
+        with those that are one player with it.
+
+        Returns
+        -------
+        Tensor, shape [batch, n_groups], or [batch, n_outputs, n_groups]
+            In the units of the attributions. A column for each number that the mask has, in
+            ascending order, 0 where an example has no such group.
+        """
+        return group_scores(self)
 
     def __repr__(self) -> str:
         """Say in one line what this is."""
@@ -325,7 +394,7 @@ class Explanation:
                 "attributions must be a single tensor for shap, got "
                 f"{describe(self.attributions)}; build one result for each input"
             )
-        several = self.outputs is not None and self.outputs.dim() == 2
+        several = is_of_all_outputs(self)
         balances = [balance_of(each) for each in of_each_output(self)]
         bases = [balance.base for balance in balances if balance is not None]
         base = None

@@ -107,13 +107,17 @@ def take_segments(segments: Any, rows: Tensor, batch: int) -> Any:
 
 
 def take_options(
-    options: dict[str, Any], inputs: Tensor | tuple[Tensor, ...], rows: Tensor
+    options: dict[str, Any], masked: Tensor | tuple[Tensor, ...], rows: Tensor
 ) -> dict[str, Any]:
-    """Take rows of the options that name the players of each example; the others stay."""
-    batch = len(inputs[0] if isinstance(inputs, tuple) else inputs)
+    """Take rows of the options that name the players of each example; the others stay.
+
+    ``masked`` has the form of a feature mask: the inputs, or the attributions to a layer.
+    """
+    batch = len(masked[0] if isinstance(masked, tuple) else masked)
     taken = dict(options)
-    if "feature_mask" in taken:
-        taken["feature_mask"] = take_baselines(taken["feature_mask"], inputs, rows)
+    for name in ("feature_mask", "layer_mask"):
+        if name in taken:
+            taken[name] = take_baselines(taken[name], masked, rows)
     if "segments" in taken:
         taken["segments"] = take_segments(taken["segments"], rows, batch)
     return taken

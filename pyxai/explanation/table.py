@@ -12,9 +12,15 @@ from torch import Tensor
 from pyxai._checks import check_choice
 from pyxai._extras import optional
 from pyxai._inputs import flat_features
-from pyxai.explanation.balance import of_each_output
-from pyxai.explanation.groups import Groups, groups_of
-from pyxai.explanation.names import names_of_row
+from pyxai.explanation.balance import is_of_all_outputs, of_each_output
+from pyxai.explanation.groups import (
+    Groups,
+    MaskGroups,
+    groups_of,
+    mask_groups,
+    scores_of_groups,
+)
+from pyxai.explanation.names import has_words, names_of_row
 from pyxai.explanation.text import feature_label, group_label
 
 if TYPE_CHECKING:
@@ -37,7 +43,7 @@ def to_pandas(explanation: Explanation, what: str) -> Any:
         columns, values = _features(explanation, what)
     else:
         columns, values = _players(explanation, what)
-        if explanation.outputs is not None and explanation.outputs.dim() == 2:
+        if explanation.outputs is not None and is_of_all_outputs(explanation):
             outputs = range(explanation.outputs.shape[1])
             names = ["example", "output"]
             index = pandas.MultiIndex.from_product([index, outputs], names=names)
@@ -49,6 +55,10 @@ def to_pandas(explanation: Explanation, what: str) -> Any:
 def _players(explanation: Explanation, what: str) -> tuple[list[str], Any]:
     """Return the names of the players and their values, example by example, output by output."""
     parts = [_named_alike(each, at) for at, each in enumerate(of_each_output(explanation))]
+    masked = mask_groups(parts[0])
+    if masked is not None and masked.differ:  # a column for each number of the mask
+        found = [scores_of_groups(part, getattr(part, what)).double().cpu() for part in parts]
+        return _names_of_ids(parts[0], masked), torch.stack(found, 1).flatten(0, 1).numpy()
     groups = [groups_of(part) for part in parts]
     labels = list(map(_labels, parts, groups))
     columns = labels[0]
@@ -66,6 +76,20 @@ def _labels(explanation: Explanation, groups: Groups) -> list[str]:
     if names is not None and len(names) == len(groups.first):
         return names
     return [group_label(explanation, groups, index) for index in range(len(groups.first))]
+
+
+def _names_of_ids(explanation: Explanation, masked: MaskGroups) -> list[str]:
+    """Return the names of groups that rows have of their own; numbers where rows disagree."""
+    names: Any = explanation.feature_names
+    found: list[set[str]] = [set() for _ in masked.ids]
+    if has_words(explanation):
+        for row, first in zip(names, masked.first.tolist(), strict=True):
+            for known, place in zip(found, first, strict=True):
+                known.update(row[place : place + 1])  # none where the row lacks the group
+    return [
+        known.pop() if len(known) == 1 else f"group {number}"
+        for known, number in zip(found, masked.ids.tolist(), strict=True)
+    ]
 
 
 def _named_alike(explanation: Explanation, output: int) -> Explanation:

@@ -47,6 +47,11 @@ class Attribution:
     """
 
     attribute: Callable[..., Any]
+    sums_groups: bool = False
+    """Whether `explain` takes a ``feature_mask`` for it, and sums its attributions over groups.
+
+    So it does for methods that ask for gradients, unless ``attribute`` has groups of its own.
+    """
     _explains_inputs = True  # rather than the values of a layer
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -56,6 +61,8 @@ class Attribution:
             if name in vars(cls):
                 setattr(cls, name, checked_flags(vars(cls)[name]))
         if "attribute" in vars(cls):
+            if not {"feature_mask", "layer_mask"}.isdisjoint(signature(cls.attribute).parameters):
+                cls.sums_groups = False
             cls.attribute = takes_arrays(one_scope(_answering_nothing(cls.attribute)))
 
     def __init__(self, forward_func: Callable[..., Any]) -> None:
@@ -232,6 +239,8 @@ def warn_if_infinite(errors: Tensor | Iterable[Tensor], cause: str, remedy: str)
 
 class GradientAttribution(Attribution):
     """A method that asks the model for gradients with respect to its inputs."""
+
+    sums_groups = True
 
 
 class PerturbationAttribution(Attribution):

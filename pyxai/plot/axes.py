@@ -13,6 +13,7 @@ from torch import Tensor
 from pyxai._checks import check_int, describe
 from pyxai._extras import optional
 from pyxai.explanation import Explanation
+from pyxai.explanation.balance import is_of_all_outputs
 from pyxai.explanation.numbers import shortened
 
 __all__ = [
@@ -110,7 +111,7 @@ def single_output(explanation: Explanation) -> Explanation:
         If all outputs were explained at once.
     """
     outputs = explanation.outputs
-    if outputs is not None and outputs.dim() > 1:
+    if outputs is not None and is_of_all_outputs(explanation):
         raise ValueError(
             "explanation must be of one output to be drawn so, "
             f"got one of {outputs.shape[1:].numel()}; explain with a target"

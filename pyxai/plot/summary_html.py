@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pyxai._checks import describe
 from pyxai.explanation import Explanation
+from pyxai.explanation.balance import is_of_all_outputs
 from pyxai.explanation.groups import is_unsigned, quantity
 from pyxai.explanation.names import has_words
 from pyxai.explanation.numbers import number, shortened
@@ -61,8 +62,7 @@ def summary_html(explanation: Explanation) -> Html:
 
 
 def _shown(explanation: Explanation) -> str:
-    outputs = explanation.outputs
-    if has_words(explanation) and (outputs is None or outputs.dim() == 1):
+    if has_words(explanation) and not is_of_all_outputs(explanation):
         first = range(min(len(explanation), _EXAMPLES))
         more = len(explanation) - len(first)
         texts = "".join(text_html(explanation, example=row, title="") for row in first)
@@ -74,14 +74,14 @@ def _shown(explanation: Explanation) -> str:
 
 def _is_image(explanation: Explanation) -> bool:
     """Tell whether attributions and inputs are grids that the heat map takes."""
-    values, inputs, outputs = explanation.attributions, explanation.inputs, explanation.outputs
+    values, inputs = explanation.attributions, explanation.inputs
     return (
         isinstance(values, Tensor)
         and isinstance(inputs, Tensor)
         and values.shape == inputs.shape
         and values.dim() in (3, 4)
         and min(values.shape[-2:]) > 1
-        and (outputs is None or outputs.dim() == 1)
+        and not is_of_all_outputs(explanation)
     )
 
 

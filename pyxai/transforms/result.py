@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyxai._inputs import Players, format_feature_mask
 from pyxai.explanation import Explanation
 from pyxai.transforms.model import TransformedModel
 from pyxai.transforms.transform import Transform
@@ -112,15 +111,8 @@ class TransformedExplanation:
         if self.groups is None:
             raise ValueError("groups must be given to trim for scores of groups, got None")
         self._check_shape()
-        players = format_feature_mask(self.groups, (self.coefficients,))
-        scores, features = self.attributions, self.coefficients.dim() - 1
-        flat = scores.flatten(scores.dim() - features)  # [batch, ..., features]
-        owners = _owners(players, flat)
-        sums = flat.new_zeros(*flat.shape[:-1], players.n_players)
-        sums = sums.scatter_add(-1, owners, flat)
-        if not self.whole_groups:
-            return sums
-        return sums / torch.zeros_like(sums).scatter_add(-1, owners, torch.ones_like(flat))
+        found = self.explanation
+        return (found if self.whole_groups else found.grouped(self.groups)).group_scores()
 
     def _by_coefficient(self, name: str) -> Tensor:
         if self.whole_groups:
@@ -147,11 +139,3 @@ class TransformedExplanation:
     def __str__(self) -> str:
         """Say in a few lines what was done and what came out."""
         return f"coefficients of {type(self.transform).__name__}\n{self.explanation}"
-
-
-def _owners(players: Players, flat: Tensor) -> Tensor:
-    """Return the group of each feature, int64 [batch, ..., features]."""
-    (owners,) = players.maps
-    assert owners is not None  # since a mask was given
-    rows = owners.flatten(1).long()
-    return rows.view(len(rows), *(1,) * (flat.dim() - 2), -1).expand_as(flat)

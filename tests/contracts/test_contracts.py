@@ -18,13 +18,25 @@ from contract_cases import (
     make_options,
     table_of,
 )
-from contract_runs import NAMES, assert_close, having, makes, method_of, parts, run, with_option
+from contract_runs import (
+    NAMES,
+    assert_close,
+    having,
+    makes,
+    method_of,
+    parts,
+    run,
+    summing,
+    with_option,
+)
 from torch import nn
 
 import pyxai
 from pyxai import PyxaiWarning, registry
 from pyxai.imputers import Marginal
 from pyxai.methods import Attribution
+
+MASKED = [*with_option("feature_mask"), *summing()]
 
 
 def test_the_table_knows_only_registered_methods():
@@ -50,9 +62,7 @@ def test_batch_invariance(name):
         assert_close(permuted.convergence_delta, together[order].convergence_delta)
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in with_option("feature_mask") if not registry.get(name).whole_batch]
-)
+@pytest.mark.parametrize("name", [name for name in MASKED if not registry.get(name).whole_batch])
 def test_batch_invariance_with_masks_per_example(name):
     example = example_of(name)
     model, x = make_net(example), make_inputs(example, 5)
@@ -387,7 +397,7 @@ def test_baselines_are_refused_where_none_are_taken(name):
         )
 
 
-@pytest.mark.parametrize("name", with_option("feature_mask"))
+@pytest.mark.parametrize("name", MASKED)
 def test_bad_masks_are_named(name):
     mask = torch.arange(N_FEATURES)
     rejects(

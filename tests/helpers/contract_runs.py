@@ -28,6 +28,11 @@ def with_option(option):
     return found
 
 
+def summing(images=False):
+    """Return the names of the methods whose attributions `explain` sums over groups."""
+    return [name for name in NAMES if example_of(name).image <= images and makes(name).sums_groups]
+
+
 def run(name, model, inputs, target=0, **changes):
     """Explain with the options of the table; baselines where the method needs some."""
     example = example_of(name)

@@ -72,6 +72,8 @@ class XRAI(GradientAttribution):
     tensor([[[[2., 2., 0., 0.]]]])
     """
 
+    sums_groups = False  # means of regions, which overlap
+
     @property
     def multiplies_by_inputs(self) -> bool:
         """True: a pixel gets the mean attribution of its region, in output units."""

@@ -79,6 +79,8 @@ class NoiseTunnel(Attribution):
     tensor([[3., 2.]])
     """
 
+    sums_groups = True  # where those of the wrapped method are
+
     def __init__(self, attribution_method: Attribution) -> None:
         like = hasattr(attribution_method, "attribute") and hasattr(
             attribution_method, "forward_func"
@@ -91,6 +93,7 @@ class NoiseTunnel(Attribution):
             )
         super().__init__(attribution_method.forward_func)
         self.attribution_method = attribution_method
+        self.sums_groups = getattr(attribution_method, "sums_groups", False)
 
     @property
     def multiplies_by_inputs(self) -> bool:

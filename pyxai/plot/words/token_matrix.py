@@ -9,7 +9,7 @@ import numpy as np
 
 from pyxai._checks import check_bool, check_number, describe
 from pyxai.explanation import Explanation
-from pyxai.explanation.balance import of_each_output, player_values
+from pyxai.explanation.balance import is_of_all_outputs, of_each_output, player_values
 from pyxai.explanation.groups import groups_of, quantity
 from pyxai.explanation.names import as_names
 from pyxai.explanation.numbers import number
@@ -123,7 +123,7 @@ def _read(explanation: Any, example: int) -> tuple[Any, list[str] | None, str, s
             )
         return matrix, None, "attribution", ""
     rows = [explanation]
-    if explanation.outputs is not None and explanation.outputs.dim() == 2:
+    if is_of_all_outputs(explanation):
         rows = of_each_output(one_example(explanation, example))
     matrix = np.concatenate([player_values(row).numpy() for row in rows])
     groups, columns = groups_of(rows[0]), None
