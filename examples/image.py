@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import torch
 
 import pyxai
-from pyxai import plot
+from pyxai import masks, plot
 from pyxai.attribution import GradCam, LayerAttribution, NoiseTunnel, Occlusion, Saliency
 from pyxai.datasets import digits
 
@@ -38,6 +38,9 @@ image = images[1503:1504]
 target = net(image).argmax(1)
 gradients = pyxai.explain(net, image, method="integrated_gradients", target=target)
 print(gradients)
+places = ["upper left", "upper right", "lower left", "lower right"]
+quarters = gradients.grouped(masks.patches(image, 4), places)
+print("by quarters: " + ", ".join(f"{name} {value:+.2f}" for name, value in quarters.top()))
 patches = Occlusion(net).attribute(image, sliding_window_shapes=(1, 2, 2), target=target)
 coarse = GradCam(net).attribute(image, target=target, relu_attributions=True)
 cam = LayerAttribution.interpolate(coarse, (8, 8))

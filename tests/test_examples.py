@@ -38,6 +38,10 @@ def test_a_table(run):
 def test_an_image(run):
     text, folder = run("image")
     assert float(re.search(r"right: ([\d.]+)", text)[1]) > 0.8
+    quarters = re.search(r"by quarters: (.*)", text)[1]
+    assert sorted(re.findall(r"(\w+ \w+) [-+]\d", quarters)) == [
+        *("lower left", "lower right", "upper left", "upper right")
+    ]
     assert (folder / "image.png").read_bytes()[:4] == b"\x89PNG"
 
 
