@@ -1,5 +1,8 @@
 """Where each class is defined: what type checkers read, and what is imported on first use."""
 
+from pyxai.attribution.ablation.dataloader_attribution import (
+    DataLoaderAttribution as DataLoaderAttribution,
+)
 from pyxai.attribution.ablation.feature_ablation import FeatureAblation as FeatureAblation
 from pyxai.attribution.ablation.feature_permutation import FeaturePermutation as FeaturePermutation
 from pyxai.attribution.ablation.occlusion import Occlusion as Occlusion
@@ -8,6 +11,7 @@ from pyxai.attribution.ablation.prediction_difference import (
 )
 from pyxai.attribution.coalitions.kernel_shap import KernelShap as KernelShap
 from pyxai.attribution.coalitions.lime import Lime as Lime
+from pyxai.attribution.coalitions.lime_base import LimeBase as LimeBase
 from pyxai.attribution.coalitions.partition_shap import PartitionShap as PartitionShap
 from pyxai.attribution.coalitions.shapley_value_sampling import (
     ShapleyValueSampling as ShapleyValueSampling,
@@ -17,6 +21,16 @@ from pyxai.attribution.gradients.deconvolution import Deconvolution as Deconvolu
 from pyxai.attribution.gradients.guided_backprop import GuidedBackprop as GuidedBackprop
 from pyxai.attribution.gradients.input_x_gradient import InputXGradient as InputXGradient
 from pyxai.attribution.gradients.saliency import Saliency as Saliency
+from pyxai.attribution.layers.embeddings import (
+    InterpretableEmbeddingBase as InterpretableEmbeddingBase,
+)
+from pyxai.attribution.layers.embeddings import TokenReferenceBase as TokenReferenceBase
+from pyxai.attribution.layers.embeddings import (
+    configure_interpretable_embedding_layer as configure_interpretable_embedding_layer,
+)
+from pyxai.attribution.layers.embeddings import (
+    remove_interpretable_embedding_layer as remove_interpretable_embedding_layer,
+)
 from pyxai.attribution.layers.grad_cam import GradCam as GradCam
 from pyxai.attribution.layers.grad_cam import LayerGradCam as LayerGradCam
 from pyxai.attribution.layers.guided_grad_cam import GuidedGradCam as GuidedGradCam

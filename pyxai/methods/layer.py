@@ -139,8 +139,17 @@ class LayerAttribution(GradientAttribution):
         return nn.functional.interpolate(layer_attribution, interpolate_dims, mode=interpolate_mode)
 
 
-def find_layer(forward_func: Callable[..., Any], layer: Any) -> nn.Module:
+def find_layer(forward_func: Callable[..., Any], layer: Any, argument: str = "layer") -> nn.Module:
     """Return the layer of a model that is meant.
+
+    Parameters
+    ----------
+    forward_func : callable
+        The model.
+    layer : nn.Module or str
+        The layer, or one of its names.
+    argument : str
+        What the caller calls ``layer``.
 
     Raises
     ------
@@ -154,11 +163,11 @@ def find_layer(forward_func: Callable[..., Any], layer: Any) -> nn.Module:
     if isinstance(layer, nn.Module):
         return layer
     if not isinstance(layer, str):
-        raise TypeError(f"layer must be a module or the name of one, got {describe(layer)}")
+        raise TypeError(f"{argument} must be a module or the name of one, got {describe(layer)}")
     known: list[str] = []
     module: nn.Module
     for root in find_modules(forward_func):
-        for name, module in root.named_modules():
+        for name, module in root.named_modules(remove_duplicate=False):
             if name == layer and name:
                 return module
             known.append(name)
@@ -166,7 +175,7 @@ def find_layer(forward_func: Callable[..., Any], layer: Any) -> nn.Module:
     close = difflib.get_close_matches(layer, filter(None, known), n=3)
     hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
     raise ValueError(
-        f"layer must be a name among those of the model's named_modules(), got {layer!r}{hint}"
+        f"{argument} must be a name among those of the model's named_modules(), got {layer!r}{hint}"
     )
 
 

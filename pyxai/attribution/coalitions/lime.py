@@ -8,11 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_int, check_number, describe
+from pyxai._checks import check_int, check_number
 from pyxai.attribution.coalitions.coalition_method import CoalitionMethod
 from pyxai.attribution.coalitions.lasso import lasso_errors, weighted_lasso
 from pyxai.attribution.coalitions.lime_parts import (
     LimeInputs,
+    check_functions,
+    check_model_of_samples,
     cosine_weights,
     custom_masks,
     custom_weights,
@@ -94,16 +96,9 @@ class Lime(CoalitionMethod):
         alpha: float = 0.01,
     ) -> None:
         super().__init__(forward_func)
-        if interpretable_model is not None and not (
-            hasattr(interpretable_model, "fit") and hasattr(interpretable_model, "representation")
-        ):
-            raise TypeError(
-                "interpretable_model must have fit and representation, "
-                f"got {describe(interpretable_model)}"
-            )
-        for name, value in (("similarity_func", similarity_func), ("perturb_func", perturb_func)):
-            if value is not None and not callable(value):
-                raise TypeError(f"{name} must be callable, got {describe(value)}")
+        if interpretable_model is not None:
+            check_model_of_samples(interpretable_model)
+        check_functions(similarity_func=similarity_func, perturb_func=perturb_func)
         if check_number("alpha", alpha) < 0:
             raise ValueError(f"alpha must be finite and at least 0, got {alpha}")
         self.interpretable_model = interpretable_model

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from pyxai._checks import describe
 from pyxai._inputs import (
     flat_features,
     format_baselines,
@@ -19,11 +20,15 @@ from pyxai._inputs import (
 
 __all__ = [
     "LimeInputs",
+    "check_functions",
+    "check_model_of_samples",
     "cosine_weights",
     "custom_masks",
     "custom_weights",
     "fit_custom",
+    "fitted",
     "mask_weights",
+    "samples_of",
 ]
 
 
@@ -116,17 +121,23 @@ def custom_masks(perturb_func: Callable[..., Any], parts: LimeInputs, n_samples:
     rows = []
     for row in range(parts.batch):
         example, options = parts.example(row)
-        made = perturb_func(example, **options)
-        endless = made if inspect.isgenerator(made) else None
-        samples = []
-        for number in range(n_samples):
-            if endless is not None:
-                made = next(endless, None)
-            elif number:
-                made = perturb_func(example, **options)
-            samples.append(_check_mask(made, parts.n_players))
-        rows.append(torch.cat(samples))
+        made = samples_of(perturb_func, example, options)
+        masks = [_check_mask(next(made, None), parts.n_players) for _ in range(n_samples)]
+        rows.append(torch.cat(masks))
     return torch.stack(rows).to(parts.tensors[0].device)
+
+
+def samples_of(
+    perturb_func: Callable[..., Any], example: Any, options: dict[str, Any]
+) -> Iterator[Any]:
+    """Yield what the user's function makes: one sample a call, or those of a generator."""
+    made = perturb_func(example, **options)
+    if inspect.isgenerator(made):
+        yield from made
+        return
+    yield made
+    while True:
+        yield perturb_func(example, **options)
 
 
 def _check_mask(mask: Any, n_players: int) -> Tensor:
@@ -167,11 +178,7 @@ def fit_custom(model: Any, design: Tensor, outputs: Tensor, weights: Tensor) -> 
     coefficients = []
     for row in range(outputs.shape[0]):
         features = design if design.dim() == 2 else design[row]
-        data = torch.utils.data.TensorDataset(
-            features.float(), outputs[row].float(), weights[row].float()
-        )
-        model.fit(torch.utils.data.DataLoader(data, batch_size=len(data)))
-        found = torch.as_tensor(model.representation()).flatten()
+        found = torch.as_tensor(fitted(model, features, outputs[row], weights[row])).flatten()
         if found.numel() != features.shape[1]:
             raise ValueError(
                 f"interpretable_model must return {features.shape[1]} coefficients, "
@@ -179,3 +186,25 @@ def fit_custom(model: Any, design: Tensor, outputs: Tensor, weights: Tensor) -> 
             )
         coefficients.append(found.double())
     return torch.stack(coefficients).to(outputs.device)
+
+
+def fitted(model: Any, features: Tensor, outputs: Tensor, weights: Tensor) -> Any:
+    """Fit the user's model to samples, in one batch, and return what it says of itself."""
+    data = torch.utils.data.TensorDataset(features.float(), outputs.float(), weights.float())
+    model.fit(torch.utils.data.DataLoader(data, batch_size=len(data)))
+    return model.representation()
+
+
+def check_model_of_samples(model: Any) -> None:
+    """Raise ``TypeError`` unless a model can be fitted and says what it found, as captum's do."""
+    if not (hasattr(model, "fit") and hasattr(model, "representation")):
+        raise TypeError(
+            f"interpretable_model must have fit and representation, got {describe(model)}"
+        )
+
+
+def check_functions(**functions: Any) -> None:
+    """Raise ``TypeError`` for what is neither None nor callable."""
+    for name, value in functions.items():
+        if value is not None and not callable(value):
+            raise TypeError(f"{name} must be callable, got {describe(value)}")
