@@ -308,6 +308,19 @@ class TestQueue:
         assert tree.join_steps.unique().tolist() == [0]
         assert [node.members for node in tree.nodes[9:]] == [tuple(range(k)) for k in range(2, 10)]
 
+    def test_groups_without_names(self):
+        def scorer(inputs, groups, target, arguments):
+            return groups.flatten(2).sum(2).float()
+
+        [tree] = ACD(None, scorer=scorer).agglomerate(words(3))
+        assert [tree.label(node) for node in range(5)] == [
+            *("unit 0", "unit 1", "unit 2", "2 units", "3 units"),
+        ]
+        [tree] = ACD(None, scorer=scorer).agglomerate(picture(2, 2), layout="image")
+        shown = str(tree).splitlines()[1:]
+        assert "4 units" in shown[0]
+        assert not any("unit 0" in line for line in shown)  # of pictures, groups alone
+
 
 class TestAsking:
     def test_each_group_is_asked_for_once_and_all_of_an_iteration_together(self):

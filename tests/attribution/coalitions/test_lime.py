@@ -86,6 +86,23 @@ def test_captum_models_weights_and_masks_are_honoured():
         torch.testing.assert_close(plain[row : row + 1], alone.double(), atol=2e-4, rtol=1e-2)
 
 
+def test_a_weight_may_be_0():
+    """The samples of weight 0 say nothing: the others, given alone, say the same."""
+    net, x = mlp(4), rows(1, 4)
+    table = torch.rand(40, 4, generator=torch.Generator().manual_seed(3)) < 0.5
+
+    def explained(kept, similarity):
+        def masks(original, **options):
+            yield from (mask[None].long() for mask in table[kept])
+
+        made = Lime(net, similarity_func=similarity, perturb_func=masks)
+        return made.attribute(x, n_samples=int(kept.sum()))
+
+    everything = torch.ones(40, dtype=torch.bool)
+    found = explained(everything, lambda original, perturbed, mask, **_: float(mask[0, 0]))
+    torch.testing.assert_close(found, explained(table[:, 0], lambda *_, **__: 1.0))
+
+
 def test_default_weights_are_those_of_captum():
     from captum.attr._core.lime import get_exp_kernel_similarity_function
 

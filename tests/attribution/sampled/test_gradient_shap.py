@@ -115,6 +115,24 @@ def test_delta_of_each_draw(multiply):
     torch.testing.assert_close(ragged[7:14], alone)
 
 
+@pytest.mark.parametrize("stdevs", [(0.0, 0.5), (0.5, 0.0), (0.0, 0.0), (0.3, 0.5)])
+def test_delta_of_each_draw_where_some_inputs_have_no_noise(stdevs):
+    first, second = rows(1, 4)[0], rows(1, 3, seed=2)[0]
+
+    def linear(x, y):
+        return x @ first + y.flatten(1) @ second
+
+    given = rows(2, 4, seed=3), rows(2, 3, seed=5)[:, None]
+    background = rows(6, 4, seed=4), rows(6, 3, seed=6)[:, None]
+    options = {"n_samples": 5, "stdevs": stdevs}
+    scores, delta = GradientShap(linear).attribute(
+        given, background, return_convergence_delta=True, **options
+    )
+    assert delta.shape == (10,)
+    assert delta.abs().max() < 1e-12
+    assert scores[1].shape == (2, 1, 3)
+
+
 def test_rows_seeds_bounds_and_names():
     net, x, background = mlp(4), rows(5, 4), rows(6, 4, seed=4)
     explain = lambda z, **options: GradientShap(net).attribute(  # noqa: E731

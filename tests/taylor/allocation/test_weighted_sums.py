@@ -150,3 +150,18 @@ def test_layer_rules_that_share_out_the_change_of_a_neuron(seed, order):
     for rule in ("rescale", "neuron_shapley"):
         found = DeepLiftShap(net, rule=rule).attribute(x, b)
         same(found, "deep_shap", each, rule=rule)
+
+
+def test_rules_that_start_at_the_output_share_out_the_value_at_the_baseline_too():
+    terms = Polynomial({(0, 0): 2.0, (1, 0): 1.0, (1, 1): 3.0}).taylor_terms(
+        torch.tensor([[2.0, -1.0]], dtype=torch.float64)
+    )
+    # 2 + 2 - 6: the output is divided as the contributions are.
+    for name, expected in (
+        ("lrp_epsilon", [-2 * 1 / 4, -2 * 3 / 4]),
+        ("deep_taylor", [-2 * 1 / 4, -2 * 3 / 4]),
+    ):
+        found = attribution_from_effects(name, terms, contributions=[1.0, 3.0])
+        assert found[0].tolist() == pytest.approx(expected)
+    with pytest.raises(ValueError, match="contributions must be given for 'lrp_epsilon' when the"):
+        attribution_from_effects("lrp_epsilon", terms)
