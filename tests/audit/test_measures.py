@@ -201,6 +201,21 @@ def test_principles_of_groups(tmp_path):
         assert (table.principles_c < 1e-5).all()
 
 
+def test_groups_of_a_method_count_once_in_what_adds_up(tmp_path):
+    net, rows = make_net(), make_rows()
+    mask = torch.arange(rows.shape[1])[None] // 2
+    methods = {
+        "sums": ("integrated_gradients", {"n_steps": 60, "feature_mask": mask}),
+        "players": ("shapley_values", {"feature_mask": mask}),
+    }
+    table = audit(net, rows, methods, ["completeness", "infidelity"], tmp_path / "a").rows()
+    assert (table.completeness.abs() < 1e-4).all()
+    asked = ("infidelity", {"feature_mask": mask})
+    assert table.infidelity.equals(
+        audit(net, rows, methods, asked, tmp_path / "b").rows().infidelity
+    )
+
+
 def test_principles_of_several_inputs_are_an_error(tmp_path):
     data = (make_rows(3, 2), make_rows(3, 2))
     with pytest.raises(ValueError, match="inputs must be one tensor for principles, got 2"):

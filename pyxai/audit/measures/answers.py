@@ -57,6 +57,8 @@ def _known(function: Callable[..., Any], answer: Answer) -> dict[str, Any]:
     offered = {"target": answer.explanation.target, "seed": answer.seed}
     if answer.reference is not None:
         offered["baselines"] = answer.reference
+    if function in (metrics.completeness, metrics.infidelity):  # that add up: a group counts once
+        offered["feature_mask"] = answer.explanation.options.get("feature_mask")
     names = signature(function).parameters
     return {name: value for name, value in offered.items() if name in names}
 

@@ -16,6 +16,7 @@ from pyxai._signatures import option_parameters
 from pyxai.decomposition import ContextualDecomposition
 from pyxai.explain import explain
 from pyxai.methods import Attribution, Method
+from pyxai.metrics.attributions import shares_of_players
 from pyxai.metrics.outputs import output_of_each
 from pyxai.metrics.rows import rows_of
 from pyxai.registry import find
@@ -112,6 +113,21 @@ class Explained:
             )
         return rows_of("attributions", found)
 
+    def shares(self, inputs: tuple[Tensor, ...] | None = None) -> Tensor:
+        """Return attributions that add up, float64 [batch, features].
+
+        Where a ``feature_mask`` is among the options, each member of a group has its share.
+        """
+        found, mask = self.attributions(inputs), self.options.get("feature_mask")
+        if mask is None:
+            return found
+        sizes = [each[0].numel() for each in self.inputs]
+        parts = tuple(
+            part.view(each.shape)
+            for part, each in zip(torch.split(found, sizes, 1), self.inputs, strict=True)
+        )
+        return torch.cat(shares_of_players(parts, self.inputs, mask), 1)
+
     def group_scores(self, masks: Tensor | tuple[Tensor, ...]) -> Tensor:
         """Return scores of groups, float64 [batch, groups].
 
@@ -130,7 +146,7 @@ class Explained:
         ]
         flat = torch.cat([each.flatten(2) for each in wide], 2)  # [batch, groups, features]
         if "feature_mask" not in self.takes:
-            return (self.attributions().unsqueeze(1) * flat).sum(2)
+            return (self.shares().unsqueeze(1) * flat).sum(2)
         found = []
         for group in range(flat.shape[1]):
             owners = tuple(each[:, group].long() for each in wide)

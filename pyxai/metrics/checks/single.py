@@ -52,13 +52,13 @@ def invariants(explained: Explained, tolerance: float) -> RealityCheck:
     if float(scale) == 0:
         return missing("invariants", "the output must differ from that of the baselines")
     broken = _broken_parts(explained, outputs) if explained.splits else [
-        explained.attributions().sum(1) - change
+        explained.shares().sum(1) - change
     ]  # fmt: skip
     if not explained.splits and not explained.has_background:
         with warnings.catch_warnings():
             # That nothing changes the output is just what is asked.
             warnings.simplefilter("ignore", PyxaiWarning)
-            broken.append(explained.attributions(start).sum(1))
+            broken.append(explained.shares(start).sum(1))
     if not explained.splits and "feature_mask" in explained.takes:
         broken.append(explained.group_scores(_everything(explained))[:, 0] - change)
     value, error = mean_and_error(torch.stack(broken).abs().amax(0) / scale)

@@ -13,7 +13,7 @@ from pyxai.explanation import Explanation
 from pyxai.explanation.groups import groups_of, quantity
 from pyxai.plot.axes import as_array, one_example
 
-__all__ = ["Grid", "end_of_scale", "interpolated", "read_grid"]
+__all__ = ["Grid", "each_player_once", "end_of_scale", "interpolated", "read_grid"]
 
 
 class Grid(NamedTuple):
@@ -45,7 +45,7 @@ def read_grid(
         image = _of_batch(image, explanation.inputs, example)
         values = as_array(chosen.attributions[0], "explanation")
         if channel == "sum":
-            values = _each_player_once(values, groups_of(chosen).of_features.numpy())
+            values = values if values.ndim != 3 else each_player_once(values, chosen)
         least = 1 if image is None else 2  # its own picture is the right one, whatever the layer
         image = chosen.inputs[0] if image is None else image
         method, label = chosen.method, quantity(chosen)
@@ -68,14 +68,15 @@ def read_grid(
     return Grid(flat, image, grey, label, method)
 
 
-def _each_player_once(values: np.ndarray[Any, Any], players: Any) -> np.ndarray[Any, Any]:
-    """Keep of the channels of a pixel that belong to one player the first, set the others to 0."""
-    if values.ndim != 3:
-        return values
-    players = players.reshape(values.shape)
-    again = [(players[:at] == players[at]).any(0) for at in range(len(players))]
-    kept: np.ndarray[Any, Any] = np.where(np.stack(again), 0, values)
-    return kept
+def each_player_once(values: Any, example: Explanation, channel_axis: int = 0) -> Any:
+    """Keep of the channels of a place that are one player the first, set the others to 0.
+
+    ``values`` are those of one example of an explanation.
+    """
+    players = groups_of(example).of_features.numpy().reshape(values.shape)
+    players = np.moveaxis(players, channel_axis, 0)
+    again = np.stack([(players[:at] == players[at]).any(0) for at in range(len(players))])
+    return np.where(np.moveaxis(again, 0, channel_axis), 0, values)
 
 
 def _one_map(values: np.ndarray[Any, Any], channel: str | int, name: str) -> Any:

@@ -13,7 +13,7 @@ from pyxai.explanation import Explanation
 from pyxai.explanation.groups import quantity
 from pyxai.explanation.names import as_names
 from pyxai.plot.axes import as_array, new_axes, one_example, plain
-from pyxai.plot.maps.grid import end_of_scale
+from pyxai.plot.maps.grid import each_player_once, end_of_scale
 from pyxai.plot.maps.signs import SIGNS
 
 __all__ = ["timeseries"]
@@ -52,7 +52,8 @@ def timeseries(
         Which example of the explanation.
     method : str
         ``"overlay"``: colours behind the line of each channel; ``"combined"``: the sum over the
-        channels behind the lines of all; ``"line"``: lines in the colours, each piece in the mean
+        channels, in which a player that a ``feature_mask`` spreads over them counts once, behind
+        the lines of all; ``"line"``: lines in the colours, each piece in the mean
         of its ends.
     sign : str
         ``"all"``, ``"positive"``, ``"negative"`` or ``"absolute"`` values.
@@ -97,10 +98,11 @@ def timeseries(
     check_bool("channels_last", channels_last)
     if not 0 <= check_number("alpha", alpha) <= 1:
         raise ValueError(f"alpha must be from 0 to 1, got {alpha}")
-    values, lines, label, name = _read(explanation, data, example, channels_last)
+    together = method == "combined"
+    values, lines, label, name = _read(explanation, data, example, channels_last, together)
     places = _places(x_values, values.shape[1])
     names = _names(channel_names, len(values))
-    if method == "combined":
+    if together:
         values = values.sum(0, keepdims=True)
     choose, low, high, colours = SIGNS[sign]
     values = choose(values)
@@ -129,9 +131,12 @@ def timeseries(
 
 
 def _read(
-    explanation: Any, data: Any, example: int, channels_last: bool
+    explanation: Any, data: Any, example: int, channels_last: bool, together: bool
 ) -> tuple[Any, Any, str, str]:
-    """Return values and data, both [channels, time], what the values are, and the method."""
+    """Return values and data, both [channels, time], what the values are, and the method.
+
+    Where channels are added up, a player of several has its value in the first alone.
+    """
     label, name = "attribution", ""
     if isinstance(explanation, Explanation):
         chosen = one_example(explanation, example)
@@ -141,6 +146,8 @@ def _read(
                 f"got {describe(chosen.attributions)}; give one of its tensors"
             )
         values = as_array(chosen.attributions[0], "explanation")
+        if together and values.ndim == 2 and values.size:
+            values = each_player_once(values, chosen, -1 if channels_last else 0)
         data = chosen.inputs[0] if data is None else data
         label, name = quantity(chosen), chosen.method
     else:

@@ -113,13 +113,15 @@ def _of_explanation(
         return names, values, owners
     texts = _words(words)
     if len(texts) != len(values):  # values of the dimensions of an embedding
-        values = _of_tokens(explanation, texts)
-        owners = list(range(len(texts)))
+        values, owners = _of_tokens(explanation, texts)
     return texts, values, owners
 
 
-def _of_tokens(explanation: Explanation, texts: list[str]) -> Any:
-    """Add up what stands behind each word, such as the numbers of its embedding."""
+def _of_tokens(explanation: Explanation, texts: list[str]) -> tuple[Any, list[int]]:
+    """Add up what stands behind each word, such as the numbers of its embedding; and its player.
+
+    A player that has all numbers of a word counts once.
+    """
     found = explanation.attributions
     if isinstance(found, tuple) or found.dim() < 2 or found.shape[1] != len(texts):
         shapes = [list(part.shape[1:]) for part in (found if isinstance(found, tuple) else [found])]
@@ -127,7 +129,16 @@ def _of_tokens(explanation: Explanation, texts: list[str]) -> Any:
             f"words must be as many as the attributions of an example, of shape "
             f"{', '.join(map(str, shapes))}, got {len(texts)}"
         )
-    return as_array(found[0], "explanation").reshape(len(texts), -1).sum(1)
+    values = as_array(found[0], "explanation").reshape(len(texts), -1)
+    players = groups_of(explanation).of_features.numpy().reshape(values.shape)
+    if (players == players[:, :1]).all():
+        return values[:, 0], players[:, 0].tolist()
+    if len(np.unique(players)) < players.size:  # a player that has several numbers of a word
+        again = [
+            (players[:, :at] == players[:, at : at + 1]).any(1) for at in range(len(players.T))
+        ]
+        values = np.where(np.stack(again, 1), 0, values)
+    return values.sum(1), list(range(len(texts)))
 
 
 def _of_values(values: Any, words: Sequence[str] | None) -> tuple[list[str], Any]:

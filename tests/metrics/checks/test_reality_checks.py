@@ -173,6 +173,19 @@ class TestWhatMustPassAndFail:
         reality_checks(net, x, **call, n_seeds=5)
         assert len(traced) == 2
 
+    @pytest.mark.parametrize("method", ["integrated_gradients", "shapley_values"])
+    def test_groups_count_once(self, method):
+        torch.manual_seed(0)
+        model, x = torch.nn.Linear(5, 2).double(), torch.randn(4, 5).double()
+        mask = torch.tensor([0, 0, 1, 1, 1])
+        phrases = torch.tensor([[1, 1, 0, 0, 0], [0, 0, 1, 1, 1]], dtype=torch.bool)[None]
+        given = {"feature_mask": mask, "checks": ["invariants"], "target": 1}
+        found = reality_checks(model, x, method=method, **given)
+        assert found["invariants"].value < 1e-10
+        explained = Explained(model, x, method, 1, None, 0, {"feature_mask": mask})
+        sums = (x * model.weight[1]) @ phrases[0].T.double()
+        torch.testing.assert_close(explained.group_scores(phrases), sums.detach())
+
     def test_invariants_of_a_method_that_misses_a_known_part(self):
         # The gradient alone sums to the sum of weights, 1, and not to the output.
         model = Weighted(4.0, -3.0)

@@ -50,6 +50,17 @@ def test_channels_together_show_their_sum():
     assert ax.collections[0].get_clim() == (-2.0, 2.0)
 
 
+@pytest.mark.parametrize("last", [False, True])
+def test_a_player_of_several_channels_counts_once_in_their_sum(last):
+    values, data = (each.T if last else each for each in (VALUES, DATA))
+    halves = torch.tensor([0, 0, 1, 1])
+    mask = halves[:, None] if last else halves[None]
+    found = Explanation(values[None], data[None], method="by_hand").grouped(mask)
+    (ax,) = plot.timeseries(found, method="combined", channels_last=last)
+    sums = VALUES.sum(0).view(2, 2).sum(1)
+    np.testing.assert_allclose(bands(ax)[0], sums.repeat_interleave(2))
+
+
 def test_lines_have_the_mean_colour_of_their_ends():
     axes = plot.timeseries(VALUES, DATA, method="line", colorbar=False)
     (pieces,) = (each for each in axes[0].collections if isinstance(each, LineCollection))

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from pyxai import plot
 from pyxai.explanation import Explanation
 from pyxai.plot.colours import contrast, ink, shade
+from pyxai.plot.words.passage import read_passage
 
 WORDS = ["The", "film", "is", "not", "good", "."]
 VALUES = [0.01, 0.2, 0.0, -2.0, 1.0, float("nan")]
@@ -199,6 +200,19 @@ def test_words_of_a_group_are_one():
     ]
     named = Explanation(values, values, feature_names=list("xyz"), options=options)
     assert [each[0] for each in marked(plot.text_html(named))] == ["x", "y", "x", "z"]
+
+
+@pytest.mark.parametrize("mask", [torch.tensor([[0], [0], [1]]), torch.tensor([[0, 1, 0, 2]])])
+def test_groups_of_the_numbers_of_an_embedding_count_once(mask):
+    values = torch.arange(1.0, 13, dtype=torch.float64).view(1, 3, 4)
+    found = Explanation(values, values, method="by_hand").grouped(mask)
+    before = found.attributions.clone()
+    ax = plot.text(found, words=["un", "real", "city"], legend=False)
+    sums = [[10 + 26, 42], [15 + 18 + 21 + 24] * 3][len(mask) == 1]  # words; and all of each number
+    shown = read_passage(found, ["un", "real", "city"], 0, None, None, None, None)
+    assert [piece.value for piece in shown.pieces] == sums
+    assert len(boxes(ax)) == len(sums)
+    assert torch.equal(found.attributions, before)
 
 
 def test_embeddings_are_added_up():
