@@ -50,7 +50,7 @@ class LayerLRP(LayerAttribution):
         layer: Any,
         *,
         rule: Any = "epsilon",
-        composite: Mapping[Any, Any] | None = None,
+        composite: Mapping[Any, Any] | str | None = None,
         strict: bool = True,
     ) -> None:
         super().__init__(model, layer)

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from pyxai._checks import check_finite, check_module
+from pyxai._checks import check_choice, check_finite, check_module
 from pyxai._inputs import flat_features, format_inputs, restore_form
 from pyxai.methods.base import GradientAttribution
 from pyxai.methods.store import register
@@ -19,6 +19,7 @@ from pyxai.propagation.relevance import (
     RelevanceRule,
     ZBoxRule,
 )
+from pyxai.propagation.relevance.attention import COMPOSITES
 from pyxai.propagation.relevance.named import NAMED, as_rule
 from pyxai.propagation.relevance.table import RELEVANCE
 from pyxai.propagation.row_passes import row_passes
@@ -50,10 +51,17 @@ class LRP(GradientAttribution):
     Linear and convolutional layers follow ``rule``; residual sums, average pools and norms share
     by contribution (epsilon rule); activations pass relevance on; a max pool gives it to the
     maximum; in a product of an activation with a gate (a sigmoid or softmax: LSTM, attention) the
-    signal takes all, and other products share in halves. A batch norm is part of the layer before
-    it, also behind ops that only move values. Linear maps between real values that are made of
-    complex ones (Fourier transforms) are one layer by the epsilon rule. An op without a rule is an
-    error that names it.
+    signal takes all, and other products share in halves, those of a gated MLP too. Norms and
+    activations that a model spells out (``x * rsqrt(mean(x**2))``, ``x * (1 + tanh(x))``) follow
+    the rules of the whole. A batch norm is part of the layer before it, also behind ops that only
+    move values. Linear maps between real values that are made of complex ones (Fourier transforms)
+    are one layer by the epsilon rule. An op without a rule is an error that names it.
+
+    So attention weights are constants by default (conservative propagation [3]_). With
+    ``composite="attn_lrp"`` they are explained too, so that queries and keys take relevance [4]_:
+    every product of two factors shares it in halves, also ``A V``, ``Q K'`` and a sigmoid's
+    (propositions 3.2 and 3.3), and softmax by its first-order terms at its input, ``x_i (R_i - s_i
+    sum_j R_j)`` (proposition 3.1). Norms (proposition 3.4) and activations are as by default.
 
     Parameters
     ----------
@@ -63,9 +71,10 @@ class LRP(GradientAttribution):
         ``"epsilon"``, ``"alpha_beta"``, ``"gamma"``, ``"z_plus"``, ``"w_square"``, ``"z_box"``,
         ``"flat"``, or an object of `pyxai.propagation.relevance`. captum's way is honoured too:
         a submodule's attribute ``rule``, one of the same, decides for that layer, and stays there.
-    composite : mapping, optional
+    composite : mapping or "attn_lrp", optional
         Rules of single layers, by name or as objects: keys are names of submodules, submodules,
-        their types, or ``"first"`` for the layers that read the inputs.
+        their types, or ``"first"`` for the layers that read the inputs. Or the name of a set of
+        rules for the ops beside the linear layers, which still follow ``rule``.
     epsilon : float
         Of the epsilon rule, and of sums and pools where that is the rule.
     alpha, beta : float
@@ -89,10 +98,12 @@ class LRP(GradientAttribution):
     Notes
     -----
     With the epsilon rule, epsilon 0 and no biases, relevance is conserved: the attributions sum
-    to the output. What biases and epsilon absorb is the convergence delta. On ReLU nets the
-    epsilon rule equals input x gradient, also with biases. The arithmetic of the layers is that of
-    two forward passes and a backward one (epsilon), or of some five passes (alpha-beta, gamma),
-    besides tracing once.
+    to the output. What biases and epsilon absorb is the convergence delta, and with ``"attn_lrp"``
+    what the first order of softmax leaves unexplained, which may have either sign. What is added to
+    a layer's values behind the inputs, as position embeddings are to word embeddings, is a bias. On
+    ReLU nets the epsilon rule equals input x gradient, also with biases. The arithmetic of the
+    layers is that of two forward passes and a backward one (epsilon), or of some five passes
+    (alpha-beta, gamma), besides tracing once.
 
     References
     ----------
@@ -102,6 +113,8 @@ class LRP(GradientAttribution):
        2019, section 11.3 (signal-take-all).
     .. [3] A. Ali et al., "XAI for Transformers: Better Explanations through Conservative
        Propagation", ICML 2022.
+    .. [4] R. Achtibat et al., "AttnLRP: Attention-Aware Layer-Wise Relevance Propagation for
+       Transformers", ICML 2024, section 3.3.
     """
 
     def __init__(
@@ -109,7 +122,7 @@ class LRP(GradientAttribution):
         model: nn.Module,
         *,
         rule: str | RelevanceRule = "epsilon",
-        composite: Mapping[Any, str | RelevanceRule] | None = None,
+        composite: Mapping[Any, str | RelevanceRule] | str | None = None,
         epsilon: float = 1e-9,
         alpha: float = 2.0,
         beta: float = 1.0,
@@ -130,6 +143,9 @@ class LRP(GradientAttribution):
             "z_box": lambda: ZBoxRule(low, high),
         }
         self.rule = as_rule(rule, "rule", made)
+        if isinstance(composite, str):
+            self._table = COMPOSITES[check_choice("composite", composite, tuple(COMPOSITES))]
+            composite = None
         self.composite = {
             key: as_rule(each, "each rule of composite", made)
             for key, each in dict(composite or {}).items()

@@ -1,7 +1,8 @@
 """Relevance rules for every op of a traced graph.
 
 Linear ops follow the rule that the user chose; sums, pools and norms the epsilon rule; elementwise
-functions pass relevance on; a product with a gate gives it all to the signal.
+functions pass relevance on; a product with a gate gives it all to the signal. `attention` holds
+what attention-aware LRP changes.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pyxai.propagation.multipliers import ordered
 from pyxai.propagation.multipliers.order_statistics import RANKED
 from pyxai.propagation.multipliers.rescale import BINARY, ELEMENTWISE, FIXED, SELECTORS, gradient
 from pyxai.propagation.relevance.complex_values import ComplexRelevance
+from pyxai.propagation.relevance.gates import LOGIC, SCALES, WEIGHTS, signals
 from pyxai.propagation.relevance.layers import LINEAR, Folded, folded, moved, operand_of, share
 from pyxai.propagation.relevance.rules import stabilized_divide, times
 from pyxai.tracing import (
@@ -25,7 +27,6 @@ from pyxai.tracing import (
     LINEAR_MAPS,
     STRUCTURAL,
     Call,
-    Node,
     is_affine,
 )
 from pyxai.tracing.nodes import op_names
@@ -34,12 +35,6 @@ from pyxai.tracing.vjp import batch_norm_scale, reduce_to
 __all__ = ["RELEVANCE"]
 
 NORMS = op_names("group_norm instance_norm layer_norm rms_norm")
-# Answers yes or no; softshrink and hardshrink are made of them.
-COMPARISONS = op_names("eq ge gt le lt ne")
-# What makes a factor of a product a gate, after ops that only move values around.
-_LOGIC = op_names("bitwise_and bitwise_or bitwise_xor logical_and logical_or logical_xor")
-_ANSWERS = op_names("all any bitwise_not isfinite isinf isnan logical_not") | COMPARISONS | _LOGIC
-GATES = op_names("_softmax _safe_softmax hardsigmoid sigmoid") | _ANSWERS
 _CHOICES = op_names("masked_fill where")
 _WINNERS = op_names("fmax fmin maximum minimum")
 
@@ -141,19 +136,21 @@ def linear(call: Call, relevance: Any) -> dict[str, Any]:
 
 
 @RELEVANCE.register(*(BILINEAR - LINEAR), "lerp")
-def product(call: Call, relevance: Tensor) -> dict[str, Any]:
+def product(
+    call: Call, relevance: Tensor, gates: frozenset[str] = SCALES | WEIGHTS
+) -> dict[str, Any]:
     """Share a product: all to the signal if the other factor is a gate, else half to each."""
     if is_affine(call.node):
         return _by_contribution(call, relevance)
     names = call.dependents()
     if call.node.op == "lerp":
         return _between(call, relevance)
-    signals = [name for name in names if not _is_gate(call.node.args[name])] or list(names)
+    chosen = signals(call.node, gates)
     z = call.output().to(relevance.dtype)
-    s = stabilized_divide(relevance, z, _epsilon(call)) / len(signals)
-    parts = call.vjp(s, wrt=signals)
+    s = stabilized_divide(relevance, z, _epsilon(call)) / len(chosen)
+    parts = call.vjp(s, wrt=chosen)
     result: dict[str, Any] = dict.fromkeys(names)
-    for name in signals:
+    for name in chosen:
         result[name] = times(call[name].to(relevance.dtype), parts[name])
     return result
 
@@ -166,17 +163,6 @@ def _between(call: Call, relevance: Tensor) -> dict[str, Any]:
     parts = call.vjp(s, wrt=ends)
     found = {name: times(call[name].to(s.dtype), parts[name]) for name in ends}
     return {**dict.fromkeys(names), **found}
-
-
-def _is_gate(node: Any) -> bool:
-    while isinstance(node, Node) and node.kind == "call":
-        if node.op in GATES:
-            return True
-        if node.op not in STRUCTURAL:
-            return False
-        sources = [operand for operand in node.operands() if operand.depends]
-        node = sources[0] if len(sources) == 1 else None
-    return False
 
 
 @RELEVANCE.register(*NORMS)
@@ -223,7 +209,7 @@ def _frozen_norm(call: Call, name: str, h: Tensor, s: Tensor) -> Tensor:
     return frozen
 
 
-@RELEVANCE.register(*_LOGIC)
+@RELEVANCE.register(*LOGIC)
 def logic(call: Call, relevance: Tensor) -> dict[str, Any]:
     """Share equally between two answers."""
     names = call.dependents()
@@ -262,9 +248,9 @@ def _degree(call: Call) -> Tensor | int:
     return torch.arange(1, shape[dim] + 1, device=call["self"].device).reshape(sizes)
 
 
-@RELEVANCE.register("_softmax", "_safe_softmax", "_log_softmax", "logcumsumexp", "logsumexp")
+@RELEVANCE.register("_softmax", "_safe_softmax")
 def softmax(call: Call, relevance: Tensor) -> dict[str, Any]:
-    """Share by the first-order terms of the function at its input.
+    """Share by the first-order terms at the input: ``R_i = x_i (R_i - s_i sum_j R_j)``.
 
     Where softmax is a gate nothing arrives here; at the end of a classifier something does.
 
@@ -273,6 +259,14 @@ def softmax(call: Call, relevance: Tensor) -> dict[str, Any]:
     .. [1] R. Achtibat et al., "AttnLRP: Attention-Aware Layer-Wise Relevance Propagation for
        Transformers", ICML 2024, proposition 3.1.
     """
+    weights = call.output().to(relevance.dtype)
+    slope = relevance - weights * relevance.sum(call["dim"], keepdim=True)
+    return {"self": times(call["self"].to(relevance.dtype), slope)}
+
+
+@RELEVANCE.register("_log_softmax", "logcumsumexp", "logsumexp")
+def first_order(call: Call, relevance: Tensor) -> dict[str, Any]:
+    """Share by the first-order terms of the function at its input, as softmax does."""
     z = call.output().to(relevance.dtype)
     s = stabilized_divide(relevance, z, _epsilon(call))
     return {"self": times(call["self"].to(relevance.dtype), call.vjp(s)["self"])}
