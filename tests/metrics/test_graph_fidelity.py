@@ -103,6 +103,14 @@ def test_an_explanation_has_its_own_order():
         part.curve(fractions=[0.1, 1.0])
 
 
+def test_scores_of_ones_own_may_stand_beside_an_explanation():
+    found = select_players(a_game(), n_select=3)
+    scores = torch.arange(float(found.game.n_players))
+    own = graph_fidelity(found, scores, n_points=4)
+    assert torch.equal(own.y, graph_fidelity(found.game, scores, n_points=4).y)
+    assert own.x.tolist() != found.curve().x.tolist()  # of all players, not of those selected
+
+
 def test_nodes_that_play():
     game = a_game(players="nodes")
     curve = graph_fidelity(game, torch.arange(7.0))

@@ -16,6 +16,7 @@ from pyxai.attribution import (
     Occlusion,
     Saliency,
 )
+from pyxai.metrics.sensitivity import _takes_ids
 
 
 @pytest.fixture(scope="module")
@@ -247,3 +248,9 @@ class TestPeers:
         )
         rows = torch.stack(seen[1:])[:, 0]
         assert len(torch.unique(rows, dim=0)) == 4
+
+
+def test_functions_of_c_are_taken_to_name_no_examples():
+    assert not _takes_ids(max)  # which has no signature
+    assert not _takes_ids(lambda inputs: inputs)
+    assert _takes_ids(lambda inputs, *, example_ids=None: inputs)

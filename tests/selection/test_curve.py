@@ -4,7 +4,7 @@ import pytest
 import torch
 from linear_table import N, net
 
-from pyxai.selection import selection_curve
+from pyxai.selection import greedy_feature_selection, selection_curve
 
 GENERATOR = torch.Generator().manual_seed(0)
 X = torch.randn(60, 3, generator=GENERATOR, dtype=torch.float64)
@@ -35,6 +35,16 @@ def test_losses_are_those_of_the_fits():
     assert curve.values[-1] < 1e-20
     as_it_is = selection_curve(least_squares(torch.arange(3)), (X, Y), ORDER, **options)
     assert as_it_is.values[1] > curve.values[1] + 0.1
+
+
+def test_a_selection_stands_for_its_order():
+    model = least_squares(torch.arange(3))
+    options = {"loss": "squared_error", "baselines": 0.0}
+    found = greedy_feature_selection(model, (X, Y), n_select=2, **options)
+    curve = selection_curve(model, (X, Y), found, **options)
+    assert curve.sizes.tolist() == [0, 1, 2]
+    own = selection_curve(model, (X, Y), found.order.tolist(), **options)
+    assert torch.equal(curve.values, own.values)
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "roc_auc"])

@@ -14,6 +14,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 from torch import nn
 
 from pyxai.selection import GreedyFeatureSelector, greedy_feature_selection
+from pyxai.selection.selector import _labels
 
 
 def any_table(rows):
@@ -164,3 +165,13 @@ def test_stops_early_and_lists_candidates(table):
     expected = greedy_feature_selection(model(), data, n_select=4, **options)
     assert torch.equal(selector.selection_.order, expected.order)
     assert (expected.round_index == -1).any()
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.uint16, np.int32, np.int64, np.float32])
+def test_labels_of_any_kind_of_number(dtype):
+    found = _labels(np.array([0, 1, 1], dtype=dtype))
+    assert found.tolist() == [0, 1, 1]
+    signed = np.dtype(dtype).kind in "if"
+    assert found.dtype == (torch.from_numpy(np.zeros(1, dtype)).dtype if signed else torch.int64)
+    with pytest.raises(ValueError, match=r"^Unknown label type: .*, got dtype <U1"):
+        _labels(["a", "b"])

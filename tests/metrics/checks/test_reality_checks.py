@@ -291,6 +291,33 @@ class TestNumbers:
         call = {"checks": ["usefulness"], "method": "input_x_gradient"}
         assert reality_checks(model, x, **call)["usefulness"].value > 0.7  # 16 / 18
 
+    @pytest.mark.parametrize(
+        ("check", "model", "rows", "change", "message"),
+        [
+            ("invariants", Weighted(0.0, 0.0), 9, {}, "the output must differ from that of the"),
+            ("usefulness", Weighted(0.0, 0.0), 9, {}, "the output must not be the same for all"),
+            ("ablation", Weighted(1.0, 2.0), 7, {}, "inputs must hold 8 examples at least, or"),
+            ("ground_truth", Weighted(1.0, 2.0), 9, {"truth": None}, "truth must be given"),
+            ("phrases", Weighted(1.0, 2.0), 9, {"phrases": None}, "phrases and phrase_signs must"),
+            ("phrases", Weighted(1.0, 2.0), 9, {}, "phrase_signs must have groups for and against"),
+            ("human_study", Weighted(1.0, 2.0), 9, {"truth": None}, "answers or truth must be"),
+            ("human_study", lambda x: x.sum(1), 9, {}, "model must be an nn.Module, or answers be"),
+        ],
+    )
+    def test_what_a_check_lacks_is_said(self, check, model, rows, change, message):
+        known = {
+            "truth": torch.tensor([[True, False]]),
+            "phrases": torch.eye(2, dtype=torch.bool)[None],
+            "phrase_signs": torch.tensor([[1, 1]]),
+        }
+        given = {key: value for key, value in {**known, **change}.items() if value is not None}
+        if "phrases" not in given:
+            del given["phrase_signs"]
+        with pytest.raises(ValueError, match=message):
+            reality_checks(model, drawn(rows, 2), method=Recorded, checks=[check], **given)
+        if check == "ablation":
+            reality_checks(model, drawn(8, 2), method=Recorded, checks=[check], **given)
+
     def test_answers_of_readers(self):
         answers = torch.tensor([[1, 1, 0, 1], [1, 1, 1, 1], [0, 1, 1, 1]]).bool()
         found = reality_checks(MODEL, X, method="saliency", answers=answers, checks=["human_study"])

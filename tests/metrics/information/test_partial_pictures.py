@@ -24,3 +24,11 @@ def test_random_masks_do_not_depend_on_the_batch():
     assert masks.flatten(1).sum(1).tolist() == [60, 60, 60]
     assert (metrics.random_pixel_masks(1, 20, 30, fraction=0.1, seed=1)[0] == masks[0]).all()
     assert not (masks[0] == masks[1]).all()
+
+
+def test_a_picture_of_which_everything_is_known_stays():
+    picture = np.arange(24, dtype=np.uint8).reshape(3, 4, 2)
+    for fast in (False, True):
+        assert np.array_equal(blurred(picture, np.ones((3, 4), bool), fast=fast), picture)
+    corners = np.arange(4, dtype=np.uint8).reshape(2, 2)  # always known
+    assert np.array_equal(blurred(corners, np.zeros((2, 2), bool)), corners)
