@@ -56,7 +56,7 @@ def _is_piece(node: Node) -> bool:
         return is_affine(node)
     if node.op == "where":  # pieces chosen by a condition, which may depend on the inputs
         return True
-    if node.op == "prelu":
+    if node.op == "_prelu_kernel":
         return names == {"self"}
     if node.op == "mul":
         return len(names) == 1 or any(_is_choice(each) for each in node.operands())

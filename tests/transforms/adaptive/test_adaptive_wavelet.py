@@ -110,9 +110,36 @@ class Product(nn.Module):
         return (x[:, :12] * x[:, 12:]).sum(1, keepdim=True)
 
 
+class Masked(nn.Module):
+    def forward(self, x):
+        return (x * (x > 0.5).to(x.dtype) + x * x.sign()).sum(1, keepdim=True)
+
+
+class Sizes(nn.Module):
+    def forward(self, x):
+        return torch.fft.rfft(x).abs().sum(1, keepdim=True)
+
+
+class Parts(nn.Module):
+    def forward(self, x):
+        return torch.fft.rfft(x).real.relu().sum(1, keepdim=True)
+
+
+class Slopes(nn.Module):
+    """What multiplies below 0 depends on the input."""
+
+    def forward(self, x):
+        return nn.functional.prelu(x, x.mean().reshape(1)).sum(1, keepdim=True)
+
+
 @pytest.mark.parametrize(
     ("model", "expected"),
     [
+        (Masked(), True),
+        (Parts(), True),
+        (Sizes(), False),
+        (Slopes(), False),
+        (net(nn.Linear(24, 6), nn.PReLU(), nn.Linear(6, 1)), True),
         (mlp(nn.ReLU()), True),
         (mlp(nn.LeakyReLU()), True),
         (mlp(nn.Hardtanh()), True),
