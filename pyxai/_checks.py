@@ -81,13 +81,15 @@ def check_dtype(name: str, value: Tensor, allowed: Collection[torch.dtype]) -> N
 
 def check_shape(name: str, value: Tensor, expected: Sequence[int | None]) -> None:
     """Raise ``ValueError`` unless the shape matches; ``None`` stands for any size."""
-    shape = list(value.shape)
-    fits = len(shape) == len(expected) and all(
-        want is None or want == have for want, have in zip(expected, shape, strict=True)
-    )
-    if not fits:
-        wanted = ", ".join("*" if size is None else str(size) for size in expected)
-        raise ValueError(f"{name} must have shape [{wanted}], got {shape}")
+    shape = value.shape
+    if len(shape) == len(expected):
+        for want, have in zip(expected, shape, strict=True):
+            if want is not None and want != have:
+                break
+        else:
+            return
+    wanted = ", ".join("*" if size is None else str(size) for size in expected)
+    raise ValueError(f"{name} must have shape [{wanted}], got {list(shape)}")
 
 
 def check_device(name: str, value: Tensor, device: torch.device) -> None:
@@ -101,7 +103,7 @@ def is_finite(value: Tensor) -> bool:
     if not (value.is_floating_point() or value.is_complex()) or value.numel() == 0:
         return True
     # A sum is one read without a temporary; it is non-finite whenever an element is.
-    total = value.detach().sum().item()
+    total = (value.detach() if value.requires_grad else value).sum().item()
     if math.isfinite(total) if isinstance(total, float) else cmath.isfinite(total):
         return True
     return bool(torch.isfinite(value).all())
@@ -126,7 +128,7 @@ def check_real(name: str, value: Tensor) -> None:
 
 def check_int(name: str, value: Any, *, minimum: int | None = None) -> int:
     """Return ``value`` as an int of at least ``minimum``."""
-    if isinstance(value, bool) or not isinstance(value, Integral):
+    if type(value) is not int and (isinstance(value, bool) or not isinstance(value, Integral)):
         raise TypeError(f"{name} must be an integer, got {describe(value)}")
     if minimum is not None and value < minimum:
         raise ValueError(f"{name} must be at least {minimum}, got {value}")

@@ -90,25 +90,26 @@ def format_inputs(inputs: Any, *, gradients: bool = False) -> tuple[tuple[Tensor
         If there is no tensor, no example, no feature in any of them, a NaN or an infinity, or if
         sizes or devices differ over the tuple.
     """
-    if isinstance(inputs, Mapping):
+    is_tuple = isinstance(inputs, (tuple, list))
+    if not is_tuple and not isinstance(inputs, Tensor) and isinstance(inputs, Mapping):
         keys = ", ".join(map(str, inputs))
         raise TypeError(
             f"inputs must be a tensor or a tuple of tensors, got a mapping with the keys {keys}; "
             "give their tensors as a tuple and the model as a function or module that names them"
         )
-    is_tuple = isinstance(inputs, (tuple, list))
     given = tuple(inputs) if is_tuple else (inputs,)
     if not given:
         raise ValueError("inputs must hold at least one tensor, got an empty tuple")
     names = _names("inputs", len(given), is_tuple)
     for name, value in zip(names, given, strict=True):
         _check_input(name, check_tensor(name, value), gradients)
-        check_device(name, value, given[0].device)
-        if value.shape[0] != given[0].shape[0]:
-            raise ValueError(
-                f"{name} must have {given[0].shape[0]} examples in dimension 0 like {names[0]}, "
-                f"got shape {list(value.shape)}"
-            )
+        if value is not given[0]:
+            check_device(name, value, given[0].device)
+            if value.shape[0] != given[0].shape[0]:
+                raise ValueError(
+                    f"{name} must have {given[0].shape[0]} examples in dimension 0 like "
+                    f"{names[0]}, got shape {list(value.shape)}"
+                )
         check_finite(name, value)
     if not any(value.numel() for value in given):
         raise ValueError(

@@ -20,7 +20,7 @@ def input_gradients(runner: Runner, inputs: tuple[Tensor, ...]) -> tuple[Tensor,
 
     def build(examples: slice, _: slice) -> tuple[Tensor, ...]:
         # Copies: under no_grad a model may write into its rows, and these are the caller's.
-        return tuple(tensor[examples].clone() for tensor in inputs)
+        return tuple(rows_of(tensor, examples).clone() for tensor in inputs)
 
     def consume(_: slice, __: slice, grads: tuple[Tensor, ...]) -> None:
         parts.append(grads)
@@ -60,9 +60,9 @@ def path_attributions(
     def build(examples: slice, repeats: slice) -> tuple[Tensor, ...]:
         points = tuple(
             path_points(
-                tensor[examples],
+                rows_of(tensor, examples),
                 rows_of(baseline, examples),
-                nodes[repeats],
+                rows_of(nodes, repeats),
                 rows_of(owner, examples),
                 None if selected is None else selected[examples],
             ).flatten(0, 1)
@@ -76,16 +76,16 @@ def path_attributions(
         for tensor, baseline, owner, grad, total in zip(
             inputs, baselines, owners, grads[: len(inputs)], totals, strict=True
         ):
-            chosen = tensor[examples]
+            chosen = rows_of(tensor, examples)
             path_accumulate(
                 grad.reshape(len(grad) // len(chosen), *chosen.shape),
-                weights[repeats],
+                rows_of(weights, repeats),
                 chosen,
                 rows_of(baseline, examples),
                 rows_of(owner, examples),
                 None if selected is None else selected[examples],
                 multiply_by_inputs=multiply_by_inputs,
-                out=total[examples],
+                out=rows_of(total, examples),
             )
 
     like = inputs if cotangents is None else (*inputs, cotangents.flatten(0, 1))
@@ -97,11 +97,14 @@ def _sum_dtype(dtype: torch.dtype) -> torch.dtype:
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
-RowsT = TypeVar("RowsT", "Tensor | float", "Tensor | None")
+RowsT = TypeVar("RowsT", Tensor, "Tensor | float", "Tensor | None")
 
 
 def rows_of(value: RowsT, examples: slice) -> RowsT:
-    """Return the rows of some examples; what is one for all stays as it is."""
-    if isinstance(value, Tensor) and value.shape[0] > 1:
-        return value[examples]
-    return value
+    """Return the rows of some examples; what is one for all, or is all of them, stays as it is."""
+    if not isinstance(value, Tensor):
+        return value
+    count = value.shape[0]
+    if count <= 1 or (examples.start == 0 and examples.stop == count):
+        return value
+    return value[examples]

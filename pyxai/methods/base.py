@@ -195,7 +195,7 @@ def _answering_nothing(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _is_featureless(value: Any) -> bool:
-    return isinstance(value, Tensor) and value.dim() > 1 and len(value) > 0 == value.numel()
+    return isinstance(value, Tensor) and not value.numel() and value.dim() > 1 and len(value) > 0
 
 
 def _wide(tensor: Tensor) -> torch.dtype:

@@ -100,7 +100,7 @@ class Forward:
         # Not in inference mode: it saves 0 to 4 % of a pass (an MLP, a residual net and a
         # transformer on CPU), and tensors made in it that a model keeps where nobody looks, in a
         # cache say, would make a later training step fail.
-        with _counting(), torch.no_grad():
+        with _counting(), torch.set_grad_enabled(False):
             given = tuple(row.clone() for row in rows) if self.copy_rows else rows
             result = self._result(self._scalars(given, this))
         if self.copy_rows:
@@ -115,7 +115,7 @@ class Forward:
                     f"inputs must be floating point for gradients to be taken, got {row.dtype}"
                     f"{NO_IDS}"
                 )
-        with _counting(), torch.enable_grad():
+        with _counting(), torch.set_grad_enabled(True):
             if self.arguments:
                 # Autograd refuses to save what was made in inference mode; copied once for all
                 # passes.

@@ -231,4 +231,6 @@ class Schedule:
 
 def even(total: int, at_most: int) -> int:
     """Return the size of the next of the fewest parts of ``total``, all of nearly one size."""
+    if total <= at_most:
+        return total
     return math.ceil(total / math.ceil(total / max(1, at_most)))

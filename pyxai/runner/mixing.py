@@ -97,9 +97,9 @@ def check_rows(shape: tuple[int | None, ...], n_rows: int) -> bool:
     ValueError
         If there is not one row for each, nor one scalar in all.
     """
-    scalar = all(size == 1 for size in shape)
     if shape and shape[0] == n_rows:
         return True
+    scalar = all(size == 1 for size in shape)
     if scalar and not _copied.get():
         return False
     kind = MixedRowsError if _copied.get() else ValueError

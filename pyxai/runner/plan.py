@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -33,8 +33,7 @@ _PROBE_ROWS = (2, 4)
 _known: weakref.WeakKeyDictionary[Any, dict[Any, Any]] = weakref.WeakKeyDictionary()
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """One question to the model: rows, their number and order, gradients or not."""
 
     build: Build
@@ -249,7 +248,9 @@ def _known_of(forward_func: Any) -> tuple[dict[Any, Any], Any]:
     model that is not, says so by an attribute ``measured_as``.
     """
     owner: Any
-    owner, name = getattr(forward_func, "measured_as", (forward_func, None))
+    owner, name = forward_func, None
+    if hasattr(type(forward_func), "measured_as"):
+        owner, name = forward_func.measured_as
     if inspect.ismethod(owner):
         owner, name = owner.__self__, (owner.__name__, name)
     try:

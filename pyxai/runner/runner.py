@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from typing import Any, NamedTuple
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,8 @@ from pyxai.runner.state import Found, RandomState, open_scope, recall, remember,
 from pyxai.runner.target import Output, Target, check_output
 
 __all__ = ["Build", "Consume", "Estimate", "Runner"]
+
+Result = TypeVar("Result")
 
 
 class Estimate(NamedTuple):
@@ -234,9 +237,10 @@ class Runner:
         """
         job = Job(build, n_examples, n_repeats, _ignore if gradients else None, not gradients)
         self._check(job)
-        with self._prepared(job):
-            measure, schedule = plan(job, self._forward, self.max_rows, always_measure=True)
-            passes = [job.part(*each) for each in schedule]
+        measure, schedule = self._holding(
+            job, lambda _: plan(job, self._forward, self.max_rows, always_measure=True)
+        )
+        passes = [job.part(*each) for each in schedule]
         largest = max(each.rows for each in passes)
         peak = int(measure.constant_bytes + largest * measure.bytes_per_row)
         return Estimate(n_examples * n_repeats, len(passes), peak, largest)
@@ -246,36 +250,37 @@ class Runner:
         check_int("n_repeats", job.n_repeats, minimum=1)
         self.target.check_examples(job.n_examples, sums=True)
 
-    @contextmanager
-    def _prepared(self, job: Job) -> Iterator[_Held]:
-        """Hold the model still: no parameter needs a gradient, everything is put back."""
-        with open_scope() as opened, torch.no_grad():
+    def _holding(self, job: Job, work: Callable[[_Held], Result]) -> Result:
+        """Do work with the model held still: no parameter needs a gradient, all is put back."""
+        with open_scope() as opened, torch.set_grad_enabled(False):
             found = opened.hold(self._forward.modules)
             random = RandomState(found.devices)
-            # cudnn refuses the backward pass of a recurrent net in eval mode; torch's own code
-            # does it.
-            plain = (
-                job.consume is not None
-                and any(device.type == "cuda" for device in found.devices)
-                and any(isinstance(m, nn.RNNBase) and not m.training for m in found.modules)
-            )
             try:
-                with torch.backends.cudnn.flags(enabled=False) if plain else nullcontext():
-                    yield _Held(found, random)
+                with _backward_of_any_kind(job, found):
+                    return work(_Held(found, random))
             finally:
                 random.restore()
 
     def _run(self, job: Job) -> Tensor:
         self._check(job)
+        values, ranges = self._holding(job, partial(self._passes, job))
+        if self._unchecked is None or values.device.type == "cpu":
+            _check_numbers(values, ranges)
+        else:
+            self._unchecked.append((values, ranges))
+        return values
+
+    def _passes(self, job: Job, held: _Held) -> tuple[Tensor, list[Tensor]]:
+        """Run all rows; return the outputs, and what tells that gradients are finite."""
         values: Tensor | None = None
         ranges: list[Tensor] = []  # looked at once, since that waits for the device
-        total = job.n_examples * job.n_repeats
-        with self._prepared(job) as held, Progress(self.progress, total) as bar:
+        with Progress(self.progress, job.n_examples * job.n_repeats) as bar:
             _, schedule = plan(job, self._forward, self.max_rows)
             went = self._went.get(job.consume is None)
             if went is not None:
                 schedule.start_at(went)
-            for part in (job.part(*each) for each in schedule):
+            for each in schedule:
+                part = job.part(*each)
                 result = self._attempt(job, part, held)
                 if isinstance(result, Exception):
                     if not schedule.halve(part.rows):
@@ -285,17 +290,14 @@ class Runner:
                 found, grads = result
                 values = _stored(values, job, part, found)
                 if job.consume is not None:
-                    ranges += [end for grad in grads for end in _range_of(grad)]
+                    for grad in grads:
+                        ranges += _range_of(grad)
                     also = (_grid(part, found),) if job.with_values else ()
                     job.consume(part.examples, part.repeats, grads, *also)
                 schedule.succeeded()
                 bar.advance(part.rows)
         assert values is not None
-        if self._unchecked is None or values.device.type == "cpu":
-            _check_numbers(values, ranges)
-        else:
-            self._unchecked.append((values, ranges))
-        return values
+        return values, ranges
 
     @contextmanager
     def checked_at_the_end(self) -> Iterator[None]:
@@ -324,7 +326,7 @@ class Runner:
         try:
             rows = job.build(part.examples, part.repeats)
             try:
-                return self._watched(rows, part, job.consume is not None, held)
+                return self._watched(rows, part, job, held)
             finally:
                 held.found.restore()  # the next pass starts from it
         except Exception as error:
@@ -337,19 +339,17 @@ class Runner:
             torch.cuda.empty_cache()
         return failure
 
-    def _watched(self, rows: Rows, part: Pass, gradients: bool, held: _Held) -> tuple[Tensor, Rows]:
+    def _watched(self, rows: Rows, part: Pass, job: Job, held: _Held) -> tuple[Tensor, Rows]:
         """Run the model; the first time, see whether it draws random numbers."""
-        before = RandomState(held.found.devices) if self._watch else None
-        self._watch = False
-        held.random.is_settled = False
+        random, watch, self._watch = held.random, self._watch, False
+        random.is_settled = False
         found: tuple[Tensor, Rows]
-        if gradients:
+        if job.consume is not None:
             found = self._forward.gradients(rows, part)
         else:
             found = self._forward.values(rows, part), ()
-        if before is None or held.random.settle():
-            return found
-        if before.has_moved():  # it was not whoever made the rows
+        # If it was not whoever made the rows.
+        if watch and not random.settle() and random.moved_besides(lambda: job.build(*part[:2])):
             warn(
                 "the model draws random numbers, so results depend on the global random state and "
                 "on which rows it gets together; if this is dropout, call model.eval() first and "
@@ -363,6 +363,19 @@ class _Held(NamedTuple):
 
     found: Found
     random: RandomState
+
+
+def _backward_of_any_kind(job: Job, found: Found) -> AbstractContextManager[Any]:
+    """Return a block with torch's own recurrent nets where cudnn refuses their backward pass.
+
+    It does in eval mode.
+    """
+    refused = (
+        job.consume is not None
+        and any(device.type == "cuda" for device in found.devices)
+        and any(isinstance(m, nn.RNNBase) and not m.training for m in found.modules)
+    )
+    return torch.backends.cudnn.flags(enabled=False) if refused else nullcontext()
 
 
 def _grid(part: Pass, found: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ _MAX_ENTRIES = 1000  # of a list or dict that is looked into
 _MAX_DEPTH = 4  # of lists in lists
 _NESTS = (list, tuple, dict, set, deque)
 _MISSING = object()
+_grad = operator.attrgetter("grad")
 
 _lock = threading.RLock()  # a finaliser that runs meanwhile may explain something too
 # What threads hold at the moment: by the modules, and by the parameter whether it needed a gradient
@@ -56,29 +57,33 @@ class Found:
             self._attributes.append(attributes)
             if scripted:  # keeps flags elsewhere, and cannot swap its buffers
                 self._scripted.append((module, module.training))
+                buffers, parameters = module._buffers, module._parameters
             else:
-                self._dicts += (module._buffers, module._parameters)
-            self.parameters += [p for p in module._parameters.values() if p is not None]
-            # No forward of torch's own layers writes into them in eval mode.
-            kept = still if of_torch and not module.training else moving
-            for buffer in module._buffers.values():
-                if buffer is not None:
-                    kept.add(buffer, number)
+                buffers, parameters = attributes["_buffers"], attributes["_parameters"]
+                self._dicts += (buffers, parameters)
+            if parameters:
+                self.parameters += [p for p in parameters.values() if p is not None]
+            if buffers:
+                # No forward of torch's own layers writes into them in eval mode.
+                kept = still if of_torch and not module.training else moving
+                for buffer in buffers.values():
+                    if buffer is not None:
+                        kept.add(buffer, number)
             if not of_torch:
                 for name, value in attributes.items():
                     if type(value) not in _QUIET and name not in _STANDARD:
                         self._look_into(value, number, moving)
-            elif _writes_silently(module):
+            elif buffers and _writes_silently(module):
                 silent.add(number)
         self.devices = {parameter.device for parameter in self.parameters}
-        self._grads = [parameter.grad for parameter in self.parameters]
+        self._grads = [*map(_grad, self.parameters)]
         dicts = self._attributes + self._dicts
         self._live = [each.values() for each in dicts]
         self._names = [*chain.from_iterable(dicts)]
         self._values = [*chain.from_iterable(self._live)]
         self._sizes = [*map(len, dicts)]
-        self._moving = KeptValues(moving.tensors, moving.owners, silent)
-        self._still = KeptValues(still.tensors, still.owners)
+        self._moving = moving.kept(silent)
+        self._still = still.kept()
 
     def _look_into(self, value: Any, owner: int, kept: _Tensors, depth: int = 0) -> None:
         """Note tensors, and the lists and dicts that hold some or may come to."""
@@ -100,9 +105,10 @@ class Found:
         ``thorough`` also looks at the values of tensors in layers of torch in eval mode, which no
         forward of theirs writes.
         """
-        for parameter, grad in zip(self.parameters, self._grads, strict=True):
-            if parameter.grad is not grad:
-                parameter.grad = grad
+        if not all(map(operator.is_, map(_grad, self.parameters), self._grads)):
+            for parameter, grad in zip(self.parameters, self._grads, strict=True):
+                if parameter.grad is not grad:
+                    parameter.grad = grad
         for module, training in self._scripted:
             if module.training != training:
                 module.train(training)
@@ -112,8 +118,10 @@ class Found:
         for each, found in self._lists:
             if len(each) != len(found) or not all(map(operator.is_, each, found)):
                 _restore_list(each, found)
-        self._moving.restore(compare=True)
-        self._still.restore(compare=thorough)
+        if self._moving is not None:
+            self._moving.restore(compare=True)
+        if self._still is not None:
+            self._still.restore(compare=thorough)
 
     def _restore_entries(self) -> None:
         names, values = iter(self._names), iter(self._values)
@@ -157,6 +165,10 @@ class _Tensors:
     def add(self, tensor: Tensor, owner: int) -> None:
         self.tensors.append(tensor)
         self.owners.append(owner)
+
+    def kept(self, silent: Collection[int] = ()) -> KeptValues | None:
+        """Return what they hold, if there are any."""
+        return KeptValues(self.tensors, self.owners, silent) if self.tensors else None
 
 
 def hold(modules: tuple[nn.Module, ...]) -> Found:

@@ -30,6 +30,9 @@ def find_modules(forward_func: Any) -> tuple[nn.Module, ...]:
     entries of a list or a dict, and what all of these hold in turn.
     """
     found: dict[int, nn.Module] = {}
+    if isinstance(forward_func, nn.Module):  # it knows its parts
+        _add_parts(forward_func, found)
+        return tuple(found.values())
     for candidate in _candidates(forward_func):
         if isinstance(candidate, nn.Module):
             _add_parts(candidate, found)
@@ -64,7 +67,9 @@ def _add_parts(root: nn.Module, found: dict[int, nn.Module]) -> None:
         module = waiting.pop()
         if id(module) not in found:
             found[id(module)] = module
-            waiting += [part for part in module._modules.values() if part is not None][::-1]
+            parts = module._modules
+            if parts:
+                waiting += [part for part in parts.values() if part is not None][::-1]
 
 
 def _candidates(forward_func: Any) -> Iterator[Any]:

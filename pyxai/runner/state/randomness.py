@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -29,19 +29,40 @@ class RandomState:
     def has_moved(self) -> bool:
         """Tell whether random numbers were drawn since."""
         now = self._read()
-        with _real():
-            return not all(map(torch.equal, self._found, now))
+        if torch._C._len_torch_dispatch_stack():
+            with _disable_current_modes():
+                return not _same(self._found, now)
+        return not _same(self._found, now)
+
+    def moved_besides(self, draw: Callable[[], object]) -> bool:
+        """Tell whether the state is not where ``draw`` alone takes it, which is done again."""
+        now = RandomState(self._cuda)
+        self._put_back()
+        draw()
+        others = now.has_moved()
+        now._put_back()
+        return others
 
     def restore(self) -> None:
         """Put it back; where nobody drew, nothing is written, as other threads may draw."""
         if not self.is_settled and self.has_moved():
-            torch.set_rng_state(self._found[0])
-            for device, state in zip(self._cuda, self._found[1:], strict=True):
-                torch.cuda.set_rng_state(state, device)
+            self._put_back()
+
+    def _put_back(self) -> None:
+        torch.set_rng_state(self._found[0])
+        for device, state in zip(self._cuda, self._found[1:], strict=True):
+            torch.cuda.set_rng_state(state, device)
 
     def _read(self) -> list[Tensor]:
-        with _real():
-            return [torch.get_rng_state(), *map(torch.cuda.get_rng_state, self._cuda)]
+        # While a model is traced, tensors made within its modes hold no values.
+        if torch._C._len_torch_dispatch_stack():
+            with _disable_current_modes():
+                return self._states()
+        return self._states()
+
+    def _states(self) -> list[Tensor]:
+        own = torch.default_generator.get_state()
+        return [own, *map(torch.cuda.get_rng_state, self._cuda)] if self._cuda else [own]
 
 
 @contextmanager
@@ -54,7 +75,5 @@ def random_state_kept(devices: Iterable[torch.device] = ()) -> Iterator[None]:
         found.restore()
 
 
-def _real() -> AbstractContextManager[object]:
-    """Return a block out of dispatch modes: while a model is traced, tensors hold no values."""
-    traced = torch._C._len_torch_dispatch_stack()
-    return _disable_current_modes() if traced else nullcontext()
+def _same(left: list[Tensor], right: list[Tensor]) -> bool:
+    return all(map(torch.equal, left, right))

@@ -80,20 +80,22 @@ class Scope:
 _current: ContextVar[Scope | None] = ContextVar("pyxai_scope", default=None)
 
 
-@contextmanager
-def open_scope() -> Iterator[Scope]:
+class open_scope:  # a generator takes as long as some runs
     """Run a block in the scope that is open, or in one of its own."""
-    current = _current.get()
-    if current is not None and current.is_open:
-        yield current
-        return
-    opened = Scope()
-    token = _current.set(opened)
-    try:
-        yield opened
-    finally:
-        _current.reset(token)
-        opened.close()
+
+    def __enter__(self) -> Scope:
+        current = _current.get()
+        self._opened: Scope | None = None
+        if current is not None and current.is_open:
+            return current
+        self._opened = opened = Scope()
+        self._token = _current.set(opened)
+        return opened
+
+    def __exit__(self, *_: object) -> None:
+        if self._opened is not None:
+            _current.reset(self._token)
+            self._opened.close()
 
 
 @contextmanager
