@@ -102,8 +102,9 @@ def is_finite(value: Tensor) -> bool:
     """Tell whether ``value`` holds neither NaN nor infinity."""
     if not (value.is_floating_point() or value.is_complex()) or value.numel() == 0:
         return True
+    value = value.detach() if value.requires_grad else value
     # A sum is one read without a temporary; it is non-finite whenever an element is.
-    total = (value.detach() if value.requires_grad else value).sum().item()
+    total = (value if value.numel() == 1 else value.sum()).item()
     if math.isfinite(total) if isinstance(total, float) else cmath.isfinite(total):
         return True
     return bool(torch.isfinite(value).all())

@@ -91,13 +91,16 @@ def format_inputs(inputs: Any, *, gradients: bool = False) -> tuple[tuple[Tensor
         sizes or devices differ over the tuple.
     """
     is_tuple = isinstance(inputs, (tuple, list))
-    if not is_tuple and not isinstance(inputs, Tensor) and isinstance(inputs, Mapping):
+    if is_tuple:
+        given = tuple(inputs)
+    elif isinstance(inputs, Tensor) or not isinstance(inputs, Mapping):
+        given = (inputs,)
+    else:
         keys = ", ".join(map(str, inputs))
         raise TypeError(
             f"inputs must be a tensor or a tuple of tensors, got a mapping with the keys {keys}; "
             "give their tensors as a tuple and the model as a function or module that names them"
         )
-    given = tuple(inputs) if is_tuple else (inputs,)
     if not given:
         raise ValueError("inputs must hold at least one tensor, got an empty tuple")
     names = _names("inputs", len(given), is_tuple)
@@ -111,11 +114,11 @@ def format_inputs(inputs: Any, *, gradients: bool = False) -> tuple[tuple[Tensor
                     f"{names[0]}, got shape {list(value.shape)}"
                 )
         check_finite(name, value)
-    if not any(value.numel() for value in given):
+    if not any(map(Tensor.numel, given)):
         raise ValueError(
             f"{names[0]} must have at least one feature, got shape {list(given[0].shape)}"
         )
-    return tuple(value.detach() for value in given), is_tuple
+    return tuple([value.detach() for value in given]), is_tuple
 
 
 def format_baselines(
@@ -147,7 +150,9 @@ def format_baselines(
         If the count, a shape or a device does not fit, or a value is NaN, infinite, or out of the
         range of the input's dtype.
     """
-    given = _per_input(name, baselines, inputs, spread=(type(None), np.bool_, Real))
+    if baselines is None:
+        return (0.0,) * len(inputs)
+    given = _per_input(name, baselines, inputs, spread=(np.bool_, Real))
     names = _names(name, len(inputs), isinstance(baselines, (tuple, list)))
     return tuple(
         _format_baseline(label, value, tensor)

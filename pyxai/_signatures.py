@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["option_parameters"]
+__all__ = ["option_names", "option_parameters", "required_names"]
 
 
 def option_parameters(function: Callable[..., Any]) -> tuple[inspect.Parameter, ...]:
@@ -15,9 +15,43 @@ def option_parameters(function: Callable[..., Any]) -> tuple[inspect.Parameter, 
 
     The first is the inputs of `attribute` and the model of a constructor.
     """
+    own, start = _function_of(function)
+    return _parameters(own)[start:]
+
+
+def option_names(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the names of `option_parameters`, but for one that takes what has no name of its own.
+
+    That is the last, ``**kwargs``.
+    """
+    return _names(*_function_of(function))
+
+
+def required_names(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the names of `option_parameters` that have no default."""
+    return _required(*_function_of(function))
+
+
+def _function_of(function: Callable[..., Any]) -> tuple[Callable[..., Any], int]:
+    """Return what has the signature, and how many parameters are none of the options."""
     if inspect.ismethod(function):  # made anew at each access, and bound to its object
-        return _parameters(function.__func__)[2:]
-    return _parameters(function)[1:]
+        return function.__func__, 2
+    return function, 1
+
+
+@functools.lru_cache(maxsize=512)
+def _names(function: Callable[..., Any], start: int) -> tuple[str, ...]:
+    parameters = _parameters(function)[start:]
+    return tuple(each.name for each in parameters if each.kind is not each.VAR_KEYWORD)
+
+
+@functools.lru_cache(maxsize=512)
+def _required(function: Callable[..., Any], start: int) -> tuple[str, ...]:
+    return tuple(
+        each.name
+        for each in _parameters(function)[start:]
+        if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD) and each.default is each.empty
+    )
 
 
 @functools.lru_cache(maxsize=512)

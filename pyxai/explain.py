@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pyxai._checks import check_model, describe
 from pyxai._inputs import format_feature_mask, format_inputs
-from pyxai._signatures import option_parameters
+from pyxai._signatures import option_names, required_names
 from pyxai.explanation import Explanation
 from pyxai.explanation.names import as_names, fit_names
 from pyxai.methods import Attribution, LayerAttribution
@@ -178,7 +178,7 @@ def _make(
             f"method must be a name, an Attribution class or such an object, got {describe(method)}"
         )
     factory = method if entry is None else entry.factory
-    parameters = [parameter.name for parameter in option_parameters(factory)]
+    parameters = option_names(factory)
     first = {name: options[name] for name in parameters if name in options}
     _check_required(factory, _name(entry, method), first)
     explainer = factory(model, **first)
@@ -223,10 +223,9 @@ def _arguments(
 
 def _check_required(function: Callable[..., Any], name: str, given: dict[str, Any]) -> None:
     """Raise if an argument without a default, besides the first, is not given."""
-    for parameter in option_parameters(function):
-        named = parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        if named and parameter.default is parameter.empty and parameter.name not in given:
-            raise TypeError(f"{parameter.name} must be given as an option of {name}, got none")
+    for required in required_names(function):
+        if required not in given:
+            raise TypeError(f"{required} must be given as an option of {name}, got none")
 
 
 def _checked_names(

@@ -14,7 +14,7 @@ from torch import Tensor
 from pyxai._checks import check_model, check_shape, check_tensor, describe
 from pyxai._errors import warn
 from pyxai._inputs import flat_features, format_baselines, format_inputs
-from pyxai._signatures import option_parameters
+from pyxai._signatures import option_names
 from pyxai.methods.flags import checked_flags
 from pyxai.runner import Runner, one_scope, takes_arrays
 from pyxai.runner.mixing import per_output
@@ -74,11 +74,7 @@ class Attribution:
 
     def option_names(self) -> tuple[str, ...]:
         """Return the names of the arguments of ``attribute`` besides the inputs."""
-        return tuple(
-            parameter.name
-            for parameter in option_parameters(self.attribute)
-            if parameter.kind is not parameter.VAR_KEYWORD
-        )
+        return option_names(self.attribute)
 
     def attribute_future(self, *args: Any, **kwargs: Any) -> torch.futures.Future[Any]:
         """Refuse: this method has no form for models that return futures."""

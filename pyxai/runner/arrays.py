@@ -100,6 +100,8 @@ def as_tensors(model: Any, arguments: dict[str, Any]) -> dict[str, Any]:
         If baselines are a table with other columns than the inputs.
     """
     found = dict(arguments)
+    if _are_plain(found.values()):
+        return found
     for name in _NAMES.intersection(arguments):
         value = arguments[name]
         if is_array(value):

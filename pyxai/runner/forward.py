@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -29,6 +29,8 @@ from pyxai.runner.target import EveryOutput, Output, Target, apply_output, expan
 __all__ = ["Forward", "Pass", "Rows"]
 
 Rows = tuple[Tensor, ...]
+
+_version = operator.attrgetter("_version")
 
 NO_GRADIENTS = f"this model has no gradients: {OUTPUTS_ALONE}"
 
@@ -100,11 +102,14 @@ class Forward:
         # Not in inference mode: it saves 0 to 4 % of a pass (an MLP, a residual net and a
         # transformer on CPU), and tensors made in it that a model keeps where nobody looks, in a
         # cache say, would make a later training step fail.
-        with _counting(), torch.set_grad_enabled(False):
-            given = tuple(row.clone() for row in rows) if self.copy_rows else rows
+        if torch.is_inference_mode_enabled():
+            with torch.inference_mode(False):  # in which tensors do not count the writes to them
+                return self.values(rows, this)
+        with torch.set_grad_enabled(False):
+            given = tuple([row.clone() for row in rows]) if self.copy_rows else rows
             result = self._result(self._scalars(given, this))
-        if self.copy_rows:
-            self.wrote_rows |= any(row._version > 0 for row in given)
+        if self.copy_rows and any(map(_version, given)):
+            self.wrote_rows = True
         return result
 
     def gradients(self, rows: Rows, this: Pass) -> tuple[Tensor, Rows]:
@@ -115,7 +120,10 @@ class Forward:
                     f"inputs must be floating point for gradients to be taken, got {row.dtype}"
                     f"{NO_IDS}"
                 )
-        with _counting(), torch.set_grad_enabled(True):
+        if torch.is_inference_mode_enabled():
+            with torch.inference_mode(False):
+                return self.gradients(rows, this)
+        with torch.set_grad_enabled(True):
             if self.arguments:
                 # Autograd refuses to save what was made in inference mode; copied once for all
                 # passes.
@@ -129,20 +137,23 @@ class Forward:
             return self._gradients(rows, this)
 
     def _gradients(self, rows: Rows, this: Pass) -> tuple[Tensor, Rows]:
-        leaves = tuple(_out_of_inference(row).detach().requires_grad_() for row in rows)
-        given = tuple(leaf.clone() for leaf in leaves) if self._copy_leaves else leaves
+        leaves = tuple([_out_of_inference(row).detach().requires_grad_() for row in rows])
+        given = tuple([leaf.clone() for leaf in leaves]) if self._copy_leaves else leaves
         scalars = self._scalars(given, this)
         if not scalars.requires_grad:
             raise _disconnected(scalars)
         # Of a single number the gradient starts at 1, which torch need not be told and check.
         start = torch.ones_like(scalars) if scalars.numel() > 1 or scalars.is_complex() else None
         found = _differentiated(scalars, leaves, start)
-        if all(grad is None for grad in found):  # what needs a gradient is not the inputs
+        without = [grad is None for grad in found]
+        if all(without):  # what needs a gradient is not the inputs
             raise _disconnected(scalars)
-        grads = tuple(
-            torch.zeros_like(leaf) if grad is None else grad
-            for leaf, grad in zip(leaves, found, strict=True)
-        )
+        grads: Rows = found
+        if any(without):
+            grads = tuple(
+                torch.zeros_like(leaf) if grad is None else grad
+                for leaf, grad in zip(leaves, found, strict=True)
+            )
         if self._copy_results:
             grads = tuple(grad.clone() for grad in grads)
         return self._result(scalars.detach()), grads
@@ -156,7 +167,7 @@ class Forward:
         given = self._expanded(this)
         together = this.width == 1 and this.rows == this.n_examples
         if together and not self._knows_form:
-            if all(row.dim() == 1 for row in rows):
+            if rows[0].dim() == 1 and all(row.dim() == 1 for row in rows):
                 with left_as_found(self.modules):
                     check_form(self._call, rows, given)
             self._knows_form = True
@@ -201,15 +212,8 @@ class Forward:
 
     def _explained(self, outputs: Any, this: Pass) -> Tensor:
         """Return the explained output of each row, or of all of them."""
-        if isinstance(outputs, (int, float)) and not isinstance(outputs, bool):
-            outputs = torch.tensor(outputs, dtype=torch.float64)
-        if is_array(outputs):
-            outputs = tensor_of("model output", outputs)
         if not isinstance(outputs, Tensor):
-            raise TypeError(
-                f"model must return a tensor, got {describe(outputs)}; "
-                "pass a function that picks the tensor out of what the model returns"
-            )
+            outputs = _as_outputs(outputs)
         outputs = apply_output(self.output, outputs)
         self.joined = False
         if self.target.counts_outputs(this.n_examples):
@@ -274,17 +278,24 @@ def _disconnected(outputs: Tensor) -> ValueError:
     )
 
 
+def _as_outputs(value: Any) -> Tensor:
+    """Return what a model returned, which is no tensor, as one."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return torch.tensor(value, dtype=torch.float64)
+    if is_array(value):
+        return tensor_of("model output", value)
+    raise TypeError(
+        f"model must return a tensor, got {describe(value)}; "
+        "pass a function that picks the tensor out of what the model returns"
+    )
+
+
 def _as_result(scalars: Tensor) -> Tensor:
     if scalars.dtype in (torch.float32, torch.float64):
         return scalars
     if scalars.is_complex():
         raise TypeError(f"model output must be real, got {scalars.dtype}")
     return scalars.float()
-
-
-def _counting() -> AbstractContextManager[Any]:
-    """Return a block in which tensors count the writes to them: out of inference mode."""
-    return torch.inference_mode(False) if torch.is_inference_mode_enabled() else nullcontext()
 
 
 def _out_of_inference(value: Any) -> Any:

@@ -28,6 +28,7 @@ Consume = Callable[..., Any]
 # Fewer rows than this, each once, go through together without a measurement.
 _FEW_ROWS = 8
 _PROBE_ROWS = (2, 4)
+_NOTHING = Measure()  # is known
 
 # What was learned, by model and by the form of the rows; forgotten with the model.
 _known: weakref.WeakKeyDictionary[Any, dict[Any, Any]] = weakref.WeakKeyDictionary()
@@ -78,7 +79,7 @@ def plan(
     if few and not always_measure:
         # Nothing is known of how the model treats them; an earlier job may have been of gradients.
         forward.copy_rows = True
-        return Measure(), Schedule(job.n_examples, 1, rows)
+        return _NOTHING, Schedule(job.n_examples, 1, rows)
     form = form or _form_of(job, forward)
     measure = _measured(job, forward, max_rows, form)
     if alone == "joined":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -119,7 +119,7 @@ class Runner:
 
         def build(examples: slice, _: slice) -> Rows:
             # Copies, since the model may have learned to write into its rows since it was measured.
-            return tuple(value[examples].clone() for value in inputs)
+            return tuple([value[examples].clone() for value in inputs])
 
         return self.values(build, inputs[0].shape[0], 1, like=inputs)[:, 0]
 
@@ -254,12 +254,14 @@ class Runner:
         """Do work with the model held still: no parameter needs a gradient, all is put back."""
         with open_scope() as opened, torch.set_grad_enabled(False):
             found = opened.hold(self._forward.modules)
-            random = RandomState(found.devices)
+            held = _Held(found, RandomState(found.devices))
             try:
-                with _backward_of_any_kind(job, found):
-                    return work(_Held(found, random))
+                if _is_refused(job, held):
+                    with torch.backends.cudnn.flags(enabled=False):  # torch's own code does it
+                        return work(held)
+                return work(held)
             finally:
-                random.restore()
+                held.random.restore()
 
     def _run(self, job: Job) -> Tensor:
         self._check(job)
@@ -365,17 +367,13 @@ class _Held(NamedTuple):
     random: RandomState
 
 
-def _backward_of_any_kind(job: Job, found: Found) -> AbstractContextManager[Any]:
-    """Return a block with torch's own recurrent nets where cudnn refuses their backward pass.
-
-    It does in eval mode.
-    """
-    refused = (
-        job.consume is not None
-        and any(device.type == "cuda" for device in found.devices)
-        and any(isinstance(m, nn.RNNBase) and not m.training for m in found.modules)
+def _is_refused(job: Job, held: _Held) -> bool:
+    """Tell whether cudnn refuses the backward pass: that of recurrent nets in eval mode."""
+    return (
+        held.random.is_on_gpu
+        and job.consume is not None
+        and any(isinstance(m, nn.RNNBase) and not m.training for m in held.found.modules)
     )
-    return torch.backends.cudnn.flags(enabled=False) if refused else nullcontext()
 
 
 def _grid(part: Pass, found: Tensor) -> Tensor:
@@ -402,12 +400,13 @@ def _range_of(grad: Tensor) -> Rows:
 
 def _check_numbers(values: Tensor, ranges: list[Tensor]) -> None:
     check_finite("model output", values)
-    _check_gradients(ranges)
+    if ranges:
+        _check_gradients(ranges)
 
 
 def _check_gradients(ranges: list[Tensor]) -> None:
     """Raise unless the smallest and largest gradients of all passes are finite."""
-    if ranges and not bool(torch.stack([end.double() for end in ranges]).isfinite().all()):
+    if not bool(torch.stack([end.double() for end in ranges]).isfinite().all()):
         raise ValueError(
             "gradients of the model must be finite, got NaN or infinite ones; a root or logarithm "
             "at 0, or torch.where over a branch that is not defined, has such gradients"

@@ -107,6 +107,9 @@ class Target:
         self._fits: tuple[int, ...] | None = None  # the last output sizes that passed the check
         if target is None:
             return
+        if type(target) is int:  # as most are
+            self.shared = (target,)
+            return self._check_negative()
         if is_array(target):
             target = tensor_of("target", target)
         if isinstance(target, Tensor):
@@ -149,7 +152,7 @@ class Target:
         A model of graphs has an output for each node of the one graph that it is given: what is
         explained is the sum of what the targets choose, one in each row of the outputs.
         """
-        return n_examples == 1 and self.rows is not None and self.rows.shape[0] > 1
+        return self.rows is not None and n_examples == 1 and self.rows.shape[0] > 1
 
     def sum_over(self, outputs: Tensor) -> Tensor:
         """Return the sum of what the targets choose in the outputs of one example, ``[1]``.

@@ -11,7 +11,7 @@ from torch import Tensor
 from pyxai._checks import check_choice, check_int, check_number, describe
 from pyxai._example_ids import example_ids as name_examples
 from pyxai._inputs import format_background, format_baselines, format_inputs, restore_form
-from pyxai._signatures import option_parameters
+from pyxai._signatures import option_names
 from pyxai.explanation.rows import take_baselines, take_segments, take_target
 from pyxai.methods.base import Attribution, TensorOrTuple
 from pyxai.methods.store import get, register
@@ -113,8 +113,7 @@ class NoiseTunnel(Attribution):
         """Return the names of the options of the wrapped method, which may be one of captum's."""
         if isinstance(self.attribution_method, Attribution):
             return self.attribution_method.option_names()
-        parameters = option_parameters(self.attribution_method.attribute)
-        return tuple(each.name for each in parameters if each.kind is not each.VAR_KEYWORD)
+        return option_names(self.attribution_method.attribute)
 
     def estimates_error(self, options: Mapping[str, Any]) -> bool:
         """Tell whether standard errors can be returned: those of one copy are not known."""

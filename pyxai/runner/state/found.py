@@ -25,6 +25,7 @@ _MAX_DEPTH = 4  # of lists in lists
 _NESTS = (list, tuple, dict, set, deque)
 _MISSING = object()
 _grad = operator.attrgetter("grad")
+_values = operator.methodcaller("values")
 
 _lock = threading.RLock()  # a finaliser that runs meanwhile may explain something too
 # What threads hold at the moment: by the modules, and by the parameter whether it needed a gradient
@@ -78,7 +79,7 @@ class Found:
         self.devices = {parameter.device for parameter in self.parameters}
         self._grads = [*map(_grad, self.parameters)]
         dicts = self._attributes + self._dicts
-        self._live = [each.values() for each in dicts]
+        self._live = [*map(_values, dicts)]
         self._names = [*chain.from_iterable(dicts)]
         self._values = [*chain.from_iterable(self._live)]
         self._sizes = [*map(len, dicts)]
@@ -139,9 +140,9 @@ class Found:
         """Let no parameter need a gradient; the first to come notes the flags."""
         self._frozen = [p for p in self.parameters if p.requires_grad or id(p) in _frozen]
         for parameter in self._frozen:
-            needs = parameter.requires_grad
-            _, flag, users = _frozen.get(id(parameter), (parameter, needs, 0))
-            _frozen[id(parameter)] = parameter, flag, users + 1
+            key, needs = id(parameter), parameter.requires_grad
+            _, flag, users = _frozen.get(key, (parameter, needs, 0))
+            _frozen[key] = parameter, flag, users + 1
             if needs:
                 parameter.requires_grad_(False)
 

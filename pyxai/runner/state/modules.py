@@ -65,8 +65,9 @@ def _add_parts(root: nn.Module, found: dict[int, nn.Module]) -> None:
     waiting = [root]
     while waiting:
         module = waiting.pop()
-        if id(module) not in found:
-            found[id(module)] = module
+        key = id(module)
+        if key not in found:
+            found[key] = module
             parts = module._modules
             if parts:
                 waiting += [part for part in parts.values() if part is not None][::-1]

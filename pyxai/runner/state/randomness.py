@@ -18,6 +18,7 @@ class RandomState:
     def __init__(self, devices: Iterable[torch.device] = ()) -> None:
         self._cuda = [device for device in devices if device.type == "cuda"]
         self._found = self._read()
+        self.is_on_gpu = bool(self._cuda)
         self.is_settled = False
         """Whether it was seen that nobody drew, and nobody had a chance to since."""
 
@@ -28,11 +29,10 @@ class RandomState:
 
     def has_moved(self) -> bool:
         """Tell whether random numbers were drawn since."""
-        now = self._read()
         if torch._C._len_torch_dispatch_stack():
-            with _disable_current_modes():
-                return not _same(self._found, now)
-        return not _same(self._found, now)
+            with _disable_current_modes():  # in those of a trace, tensors hold no values
+                return self.has_moved()
+        return not all(map(torch.equal, self._found, self._read()))
 
     def moved_besides(self, draw: Callable[[], object]) -> bool:
         """Tell whether the state is not where ``draw`` alone takes it, which is done again."""
@@ -54,13 +54,9 @@ class RandomState:
             torch.cuda.set_rng_state(state, device)
 
     def _read(self) -> list[Tensor]:
-        # While a model is traced, tensors made within its modes hold no values.
         if torch._C._len_torch_dispatch_stack():
             with _disable_current_modes():
-                return self._states()
-        return self._states()
-
-    def _states(self) -> list[Tensor]:
+                return self._read()
         own = torch.default_generator.get_state()
         return [own, *map(torch.cuda.get_rng_state, self._cuda)] if self._cuda else [own]
 
@@ -73,7 +69,3 @@ def random_state_kept(devices: Iterable[torch.device] = ()) -> Iterator[None]:
         yield
     finally:
         found.restore()
-
-
-def _same(left: list[Tensor], right: list[Tensor]) -> bool:
-    return all(map(torch.equal, left, right))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import operator
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import MethodType
 from typing import Any, ParamSpec, TypeVar
 
 from torch import Tensor, nn
@@ -51,7 +51,7 @@ class Scope:
     def modules_of(self, forward_func: Any) -> tuple[nn.Module, ...]:
         """Return the modules that a callable runs, looked up once."""
         key: Any = id(forward_func)
-        if inspect.ismethod(forward_func):  # made anew at each access
+        if isinstance(forward_func, MethodType):  # made anew at each access
             key = id(forward_func.__self__), forward_func.__func__
         if key not in self._modules:
             if len(self._modules) == _MAX_CALLABLES:
