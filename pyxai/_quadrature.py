@@ -40,6 +40,7 @@ def nodes_and_weights(rule: str, n_nodes: int) -> tuple[Tensor, Tensor]:
     nodes, weights : Tensor, shape [n_nodes]
         float64. The weights sum to 1, so every rule is exact for a constant; the midpoint and the
         trapezoid are exact for polynomials of degree 1, Gauss-Legendre for degree 2 * n_nodes - 1.
+        The same tensors each time, not to be written to.
 
     Raises
     ------
@@ -52,8 +53,7 @@ def nodes_and_weights(rule: str, n_nodes: int) -> tuple[Tensor, Tensor]:
     """
     check_choice("method", rule, RULES)
     check_int("n_steps", n_nodes, minimum=2 if rule == "riemann_trapezoid" else 1)
-    nodes, weights = _computed(rule, n_nodes)
-    return nodes.clone(), weights.clone()
+    return _computed(rule, n_nodes)
 
 
 # 50 nodes of Gauss-Legendre take 0.5 ms, as long as some whole calls.

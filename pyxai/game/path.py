@@ -78,7 +78,7 @@ def path_attributions(
         ):
             chosen = rows_of(tensor, examples)
             path_accumulate(
-                grad.reshape(len(grad) // len(chosen), *chosen.shape),
+                grad.reshape(grad.shape[0] // chosen.shape[0], *chosen.shape),
                 rows_of(weights, repeats),
                 chosen,
                 rows_of(baseline, examples),

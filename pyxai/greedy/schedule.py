@@ -156,7 +156,9 @@ def path_nodes(rule: str = "midpoint", n_nodes: int = 4) -> tuple[Tensor, Tensor
     if rule == "start":
         check_int("n_steps", n_nodes, minimum=1)
         return torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
-    return nodes_and_weights("riemann_trapezoid" if rule == "trapezoid" else rule, n_nodes)
+    rule = "riemann_trapezoid" if rule == "trapezoid" else rule
+    nodes, weights = nodes_and_weights(rule, n_nodes)
+    return nodes.clone(), weights.clone()
 
 
 def _cut(sizes: list[int], total: int) -> list[int]:

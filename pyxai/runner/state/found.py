@@ -49,7 +49,8 @@ class Found:
         self._attributes: list[dict[str, Any]] = []
         self._dicts: list[dict[Any, Any]] = []
         self._lists: list[tuple[Any, tuple[Any, ...]]] = []
-        moving, still = _Tensors(), _Tensors()
+        moving: list[tuple[Tensor, int]] = []  # tensors, and the numbers of their modules
+        still: list[tuple[Tensor, int]] = []
         silent: set[int] = set()
         for number, module in enumerate(modules):
             cls: Any = type(module)
@@ -67,9 +68,7 @@ class Found:
             if buffers:
                 # No forward of torch's own layers writes into them in eval mode.
                 kept = still if of_torch and not module.training else moving
-                for buffer in buffers.values():
-                    if buffer is not None:
-                        kept.add(buffer, number)
+                kept += [(buffer, number) for buffer in buffers.values() if buffer is not None]
             if not of_torch:
                 for name, value in attributes.items():
                     if type(value) not in _QUIET and name not in _STANDARD:
@@ -83,14 +82,16 @@ class Found:
         self._names = [*chain.from_iterable(dicts)]
         self._values = [*chain.from_iterable(self._live)]
         self._sizes = [*map(len, dicts)]
-        self._moving = moving.kept(silent)
-        self._still = still.kept()
+        self._moving = KeptValues(moving, silent) if moving else None
+        self._still = KeptValues(still) if still else None
 
-    def _look_into(self, value: Any, owner: int, kept: _Tensors, depth: int = 0) -> None:
+    def _look_into(
+        self, value: Any, owner: int, kept: list[tuple[Tensor, int]], depth: int = 0
+    ) -> None:
         """Note tensors, and the lists and dicts that hold some or may come to."""
         if isinstance(value, Tensor):
             if not isinstance(value, nn.Parameter):
-                kept.add(value, owner)
+                kept.append((value, owner))
         elif isinstance(value, _NESTS) and len(value) <= _MAX_ENTRIES and depth < _MAX_DEPTH:
             if isinstance(value, dict):
                 self._dicts.append(value)
@@ -154,22 +155,6 @@ class Found:
                 _frozen[id(parameter)] = parameter, flag, users - 1
             elif parameter.requires_grad != flag:
                 parameter.requires_grad_(flag)
-
-
-class _Tensors:
-    """Tensors, and for each the number of the module that it belongs to."""
-
-    def __init__(self) -> None:
-        self.tensors: list[Tensor] = []
-        self.owners: list[int] = []
-
-    def add(self, tensor: Tensor, owner: int) -> None:
-        self.tensors.append(tensor)
-        self.owners.append(owner)
-
-    def kept(self, silent: Collection[int] = ()) -> KeptValues | None:
-        """Return what they hold, if there are any."""
-        return KeptValues(self.tensors, self.owners, silent) if self.tensors else None
 
 
 def hold(modules: tuple[nn.Module, ...]) -> Found:

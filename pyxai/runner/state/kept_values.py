@@ -28,22 +28,19 @@ class KeptValues:
 
     Parameters
     ----------
-    tensors : list of Tensor
-        May name one several times.
-    owners : list of int
-        For each a number that stands for the module that it belongs to.
+    tensors : list of (Tensor, int)
+        Each with a number that stands for the module that it belongs to; may name one several
+        times.
     silent : collection of int
         Owners that write without counting anything.
     """
 
-    def __init__(
-        self, tensors: list[Tensor], owners: list[int], silent: Collection[int] = ()
-    ) -> None:
-        kept = {id(tensor): place for place, tensor in enumerate(tensors) if not is_lazy(tensor)}
-        self._tensors = [tensors[place] for place in kept.values()]
+    def __init__(self, tensors: list[tuple[Tensor, int]], silent: Collection[int] = ()) -> None:
+        kept = {id(each[0]): each for each in tensors if not is_lazy(each[0])}
+        self._tensors = [tensor for tensor, _ in kept.values()]
         if not self._tensors:
             return
-        self._owners = [owners[place] for place in kept.values()]
+        self._owners = [owner for _, owner in kept.values()]
         self._silent = silent
         # Tensors made in inference mode count nothing.
         self._uncounted = {p for p, tensor in enumerate(self._tensors) if tensor.is_inference()}
