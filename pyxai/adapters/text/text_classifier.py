@@ -147,10 +147,10 @@ class TextClassifier:
         Explanation, or list of Explanation
             One for each text, a batch of one: ``attributions`` [1, n_units] in units of the model's
             output, ``inputs`` the ids [1, n_tokens], ``feature_names`` the units. Among the
-            ``options`` are ``text``, ``unit``, ``baseline``, the ``label`` of the target, the name
-            of the ``embedding``, and ``other_tokens``: what special tokens got, and others that
-            belong to no unit. ``convergence_delta`` is that of the units alone, so
-            ``convergence_delta + other_tokens`` is what the method misses.
+            ``options`` are ``text``, the ``spans`` of the units in it, ``unit``, ``baseline``, the
+            ``label`` of the target, the name of the ``embedding``, and ``other_tokens``: what
+            special tokens got, and others that belong to no unit. ``convergence_delta`` is that of
+            the units alone, so ``convergence_delta + other_tokens`` is what the method misses.
 
         Raises
         ------
@@ -304,6 +304,7 @@ class TextClassifier:
         baseline = question.baseline
         told = {
             "text": text.tokens.text,
+            "spans": [list(unit.span) for unit in text.units],
             "unit": text.units.kind,
             "label": self.labels.get(target),
             "embedding": self.embedding_name,

@@ -26,8 +26,8 @@ class Piece(NamedTuple):
     """Words that are shown as one."""
 
     text: str
-    value: float
-    """Of all of them together, in output units."""
+    value: float | None
+    """Of all of them together, in output units; ``None`` of what stands between words."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,8 @@ class Passage:
 
     def share(self, piece: Piece) -> float:
         """Return the place of a value on the scale from -1 to 1, 0 where there is none to see."""
+        if piece.value is None:
+            return 0.0
         share = float(np.clip(piece.value / self.limit, -1, 1))
         return share if abs(share) >= MARKED else 0.0  # of a NaN, too
 
@@ -68,23 +70,27 @@ def read_passage(
         words, explanation = explanation
     facts = what = method = ""
     unsigned = False
+    pieces = None
     if isinstance(explanation, Explanation):
         shown = single_output(one_example(explanation, example))
         texts, values, owners = _of_explanation(shown, words)
         facts, what, method = _facts(shown), quantity(shown), shown.method
         unsigned = is_unsigned(shown)
+        if words is None and groups is None and separator is None:
+            pieces = _as_written(shown.options, values)
     else:
         texts, values = _of_values(explanation, words)
         owners = list(range(len(texts)))
-    separator = _separator(separator, texts)
+    separator = "" if pieces is not None else _separator(separator, texts)
     glue = separator
     if groups is not None:
         values, owners, glue = _summed(values, groups)
-    pieces = [
+    pieces = pieces or [
         Piece(_joined([texts[at] for at in run], glue), float(values[run[0]]))
         for run in _runs(owners)
     ]
-    largest = max((abs(piece.value) for piece in pieces if np.isfinite(piece.value)), default=0.0)
+    sizes = [abs(piece.value) for piece in pieces if piece.value is not None]
+    largest = max(filter(np.isfinite, sizes), default=0.0)
     if limit is not None and not check_number("limit", limit) > 0:
         raise ValueError(f"limit must be positive, got {limit}")
     return Passage(
@@ -115,6 +121,32 @@ def _of_explanation(
     if len(texts) != len(values):  # values of the dimensions of an embedding
         values, owners = _of_tokens(explanation, texts)
     return texts, values, owners
+
+
+def _as_written(options: dict[str, Any], values: Any) -> list[Piece] | None:
+    """Return the pieces of a text that the options have, with all that stands between words.
+
+    Units of one place, such as the bytes of a letter, are one piece.
+    """
+    text, spans = options.get("text"), options.get("spans")
+    if not isinstance(text, str) or not isinstance(spans, (list, tuple)):
+        return None
+    if len(spans) != len(values):
+        return None
+    pieces: list[Piece] = []
+    at, carried = 0, 0.0  # what units without a place of their own have, for the next one's
+    for (start, end), value in zip(spans, values.tolist(), strict=True):
+        if end <= max(at, start):
+            if pieces:
+                pieces[-1] = Piece(pieces[-1].text, (pieces[-1].value or 0.0) + value)
+            else:
+                carried += value
+            continue
+        if start > at:
+            pieces.append(Piece(text[at:start], None))
+        pieces.append(Piece(text[max(at, start) : end], carried + value))
+        at, carried = end, 0.0
+    return pieces if at == len(text) else [*pieces, Piece(text[at:], None)]
 
 
 def _of_tokens(explanation: Explanation, texts: list[str]) -> tuple[Any, list[int]]:

@@ -52,7 +52,8 @@ def text(
         Attribution at the ends of the colour scale, in output units; default: the largest absolute
         one. Give the same number to compare texts.
     separator : str, optional
-        What stands between words; default: a space, or nothing where words bring spaces along.
+        What stands between words; default: what does so in the text, where the explanation has it;
+        else a space, or nothing where words bring spaces along.
     legend : bool
         Whether to say below the text what colours mean, and base value and output where the
         explanation knows them.

@@ -70,7 +70,8 @@ def text_html(
     limit : float, optional
         Attribution at the ends of the colour scale, in output units; default: the largest.
     separator : str, optional
-        What stands between words; default: a space, or nothing where words bring spaces along.
+        What stands between words; default: what does so in the text, where the explanation has it;
+        else a space, or nothing where words bring spaces along.
     legend : bool
         Whether to say what colours mean, and base value and output where they are known.
     title : str, optional
@@ -109,7 +110,10 @@ def text_html(
 
 
 def _word(passage: Passage, piece: Piece) -> str:
-    shown, value = html.escape(piece.text), passage.written(piece.value)
+    shown = html.escape(piece.text)
+    if piece.value is None:  # between words
+        return shown
+    value = passage.written(piece.value)
     return f'<span title="{value}"{_style(passage, piece)}>{shown}</span>'
 
 
@@ -136,7 +140,8 @@ def _legend(passage: Passage) -> str:
     if passage.unsigned:
         ends = [Piece(passage.quantity, passage.limit)]
     samples = " ".join(
-        f"<span{_style(passage, end)}>{end.text}</span> {towards} {passage.written(end.value)}"
+        f"<span{_style(passage, end)}>{end.text}</span> {towards} "
+        f"{passage.written(end.value or 0.0)}"
         for end, towards in zip(ends, ("up to", "down to"), strict=False)
     )
     facts = f"<br>{html.escape(passage.facts)}" if passage.facts else ""

@@ -1,5 +1,6 @@
 import html
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import jinja2
@@ -299,3 +300,41 @@ def test_what_does_not_fit_is_named():
 def test_pages_need_no_matplotlib():
     source = Path(plot.__file__).with_name("words") / "text_html.py"
     assert "matplotlib" not in source.read_text().replace("Needs neither matplotlib", "")
+
+
+def placed(text, spans, values, **options):
+    values = torch.tensor([values])
+    told = {"text": text, "spans": spans, **options}
+    names = [[text[start:end] or "-" for start, end in spans]]
+    return Explanation(values, torch.ones(1, len(spans)), options=told, feature_names=names)
+
+
+def read(explanation, **options):
+    passage = read_passage(explanation, None, 0, None, None, options.get("separator"), None)
+    return [(piece.text, piece.value) for piece in passage.pieces], passage.separator
+
+
+def test_a_text_that_is_known_is_shown_as_it_was_written():
+    found = placed("So: good,\n bad!", [(4, 8), (8, 9), (11, 14)], [1.0, -0.5, 0.25])
+    assert read(found) == (
+        [("So: ", None), ("good", 1.0), (",", -0.5), ("\n ", None), ("bad", 0.25), ("!", None)],
+        "",
+    )
+    assert read(found, separator="|") == ([("good", 1.0), (",", -0.5), ("bad", 0.25)], "|")
+    page = plot.text_html(found, legend=False, title="")
+    assert page.count("title=") == 3
+    assert "So: <span" in page
+    assert page.index("</span>\n <span") > 0
+    assert plot.text(found).texts
+
+
+def test_units_of_one_place_are_one_piece():
+    found = placed("a🙂 b", [(0, 0), (0, 1), (1, 2), (1, 2), (3, 4)], [0.5, 1.0, 2.0, 3.0, 4.0])
+    assert read(found)[0] == [("a", 1.5), ("🙂", 5.0), (" ", None), ("b", 4.0)]
+
+
+def test_places_that_do_not_fit_the_values_are_not_used():
+    found = placed("a b", [(0, 1), (2, 3)], [1.0, 2.0])
+    for options in ({"text": 3}, {"spans": [(0, 1)]}, {"spans": None}):
+        other = replace(found, options={**found.options, **options})
+        assert read(other) == ([("a", 1.0), ("b", 2.0)], " ")
