@@ -58,3 +58,11 @@ axes[1].set_title(f"A digit: why {int(image['target'])}?")
 phrase["tree"].plot(ax=axes[2])
 axes[2].set_title("A sentence: what do words say together?")
 figure.savefig(HERE / "picture.png", dpi=80)
+
+sentiment = example("sentiment")
+figure, axes = plt.subplots(2, 1, figsize=(8, 3.2), layout="constrained")
+texts = ["The plot is thin, but the acting saves it", "There is not a dull moment in it"]
+for ax, text in zip(axes, texts, strict=True):
+    result = sentiment["classifier"].explain(text, target="praise")
+    result.plot("text", title=f'"praise"? {result.options["label"]}', ax=ax)
+figure.savefig(HERE / "sentence.png", dpi=80)

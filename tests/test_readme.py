@@ -19,9 +19,24 @@ def fresh_run():
     runs.close()
 
 
+@pytest.fixture(scope="module")
+def sentiment(fresh_run, tmp_path_factory):
+    """Return the folder that the example makes, a model and its tokenizer."""
+    folder = tmp_path_factory.mktemp("sentiment")
+    status, said = fresh_run(ROOT / "examples" / "sentiment.py", folder)
+    assert status == 0, said
+    right = re.search(r"right: ([\d.]+) of 90 sentences", said)
+    assert right is not None, said
+    assert float(right[1]) > 0.7
+    assert said.count("saves +") == 3  # by each of the methods
+    return folder / "sentiment"
+
+
 @pytest.mark.parametrize("path", pages(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_code_blocks_run(path, fresh_run, tmp_path):
+def test_code_blocks_run(path, fresh_run, tmp_path, request):
     lines: list[str] = []
+    if any('from_pretrained("sentiment")' in code for _, code in python_blocks(path)):
+        (tmp_path / "sentiment").symlink_to(request.getfixturevalue("sentiment"))
     for number, code in python_blocks(path):
         lines += [""] * (number - 1 - len(lines)) + code.splitlines()
     script = tmp_path / "page.py"
