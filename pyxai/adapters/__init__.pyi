@@ -1,5 +1,6 @@
 """Where each name is defined: what type checkers read, and what is imported on first use."""
 
+from pyxai.adapters.images.image_classifier import ImageClassifier as ImageClassifier
 from pyxai.adapters.language.language_model import LanguageModel as LanguageModel
 from pyxai.adapters.language.result import LanguageExplanation as LanguageExplanation
 from pyxai.adapters.onnx import OnnxModel as OnnxModel

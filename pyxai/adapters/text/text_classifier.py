@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from pyxai._checks import describe
+from pyxai.adapters.labels import class_names, each_target, targets_of
 from pyxai.adapters.text.asking import Answer, Question, about_units, at_embeddings
 from pyxai.adapters.text.baselines import HIDDEN, Baseline, baseline_of
 from pyxai.adapters.text.batches import Batch, Text, batches, make_batch
 from pyxai.adapters.text.hierarchy import nested_units
-from pyxai.adapters.text.labels import class_names, targets_of
 from pyxai.adapters.text.text_model import TextModel, embedding_of, most_positions
 from pyxai.adapters.text.ways import AT_UNITS, OF_LENGTH, check_options, found_method, with_baseline
 from pyxai.adapters.units.tokens import read_tokens
@@ -174,7 +174,7 @@ class TextClassifier:
         check_options(options)
         question = self._question(entry, baseline, options)
         found: list[Explanation | None] = [None] * len(listed)
-        goals = _each(target, len(listed))
+        goals = each_target(target, len(listed), "texts")
         keys = [self._key(entry, text) for text in listed]
         traces = entry.needs == "module"
         for numbers in batches(listed, keys, traces):
@@ -329,15 +329,3 @@ class TextClassifier:
             outputs=None if outputs is None else outputs[rows].clone(),
             feature_names=[text.units.labels],
         )
-
-
-def _each(target: Any, rows: int) -> list[Any]:
-    """Return the target of each text as the user says it."""
-    if isinstance(target, Tensor):
-        target = target.tolist()
-    each = list(target) if isinstance(target, (list, tuple)) else [target] * rows
-    if len(each) != rows:
-        raise ValueError(
-            f"target must be one for all texts or one for each of {rows}, got {len(each)}"
-        )
-    return each

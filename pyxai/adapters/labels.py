@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pyxai._checks import describe
 
-__all__ = ["class_names", "targets_of"]
+__all__ = ["class_names", "each_target", "targets_of"]
 
 
 def class_names(labels: Any, model: Any) -> dict[int, str]:
@@ -38,13 +38,40 @@ def class_names(labels: Any, model: Any) -> dict[int, str]:
     return names
 
 
+def each_target(target: Any, count: int, what: str) -> list[Any]:
+    """Return the target of each example as the user says it.
+
+    Parameters
+    ----------
+    target : None, int, str, or list of these, or Tensor
+        One for all, or one for each.
+    count : int
+        Examples.
+    what : str
+        What they are.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many.
+    """
+    if isinstance(target, Tensor):
+        target = target.tolist()
+    each = list(target) if isinstance(target, (list, tuple)) else [target] * count
+    if len(each) != count:
+        raise ValueError(
+            f"target must be one for all {what} or one for each of {count}, got {len(each)}"
+        )
+    return each
+
+
 def targets_of(goals: Sequence[Any], outputs: Tensor, names: dict[int, str]) -> list[int]:
-    """Return the class that is explained of each text.
+    """Return the class that is explained of each example.
 
     Parameters
     ----------
     goals : sequence of None, int or str
-        One for each text; ``None``: the class of the largest output.
+        One for each example; ``None``: the class of the largest output.
     outputs : Tensor, shape [batch, classes]
     names : dict
         As `class_names` returns them.
