@@ -420,18 +420,18 @@ def _stored(values: Tensor | None, job: Job, part: Pass, found: Tensor) -> Tenso
         raise ValueError(
             f"model must return one scalar for each of {part.rows} rows, got {found.shape[0]}"
         )
+    if whole and (part.examples != slice(0, part.n_examples) or part.width != 1):
+        raise ValueError(
+            "model must return one row per input row, or one scalar for the whole batch at "
+            f"once, got one scalar for {part.rows} rows"
+        )
     examples = part.examples.stop - part.examples.start
     if values is None:
         if part.rows == job.n_examples * job.n_repeats and not whole:
             return _by_example(found, examples, part)
         rows = 1 if whole else job.n_examples
         values = found.new_empty((rows, job.n_repeats, *found.shape[1:]))
-    if values.shape[0] == 1 and part.n_examples > 1:
-        if part.examples != slice(0, part.n_examples) or part.width != 1:
-            raise ValueError(
-                "model must return one row per input row, or one scalar for the whole batch at "
-                f"once, got one scalar for {part.rows} rows"
-            )
+    if whole:
         values[:, part.repeats] = found
     else:
         values[part.examples, part.repeats] = _by_example(found, examples, part)

@@ -183,3 +183,25 @@ def test_a_model_that_starts_to_write_into_its_input_leaves_the_users_alone():
     Runner(model).outputs((x,))
     metrics.completeness(model, x, torch.zeros_like(x), baselines=torch.zeros_like(x))
     assert torch.equal(x, before)
+
+
+@pytest.mark.parametrize("n_examples", [1, 2])
+def test_a_scalar_for_a_part_of_the_rows_is_refused(n_examples):
+    """Such a model gave one output for each row of the few that were looked at first."""
+
+    def model(rows):
+        return rows.sum(1) if len(rows) <= 4 else rows.sum()
+
+    def build(examples, repeats):
+        return (
+            torch.ones(examples.stop - examples.start, repeats.stop - repeats.start, 3).flatten(
+                0, 1
+            ),
+        )
+
+    runner = Runner(model, max_rows=7)
+    with pytest.raises(ValueError, match=r"^model must return one .* row.*, got"):
+        runner.values(build, n_examples, 14)
+    if n_examples > 1:
+        with pytest.raises(ValueError, match="one scalar for the whole batch at once, got one sc"):
+            runner.values(build, n_examples, 14)
