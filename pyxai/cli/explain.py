@@ -37,6 +37,7 @@ from pyxai.cli.question import (
     read_model,
     read_rows,
 )
+from pyxai.cli.texts import TEXT, class_or_label, text_explained
 from pyxai.runner.progress import progress_to
 
 __all__ = ["add"]
@@ -48,6 +49,7 @@ examples:
   pyxai explain nets:make patients.csv --drop name,city --weights trained.safetensors --rows 1
   pyxai explain nets:Look photo.png --method occlusion --option sliding_window_shapes=3,4,4
   pyxai explain model.pt2 inputs.npy --method kernel_shap --save why.csv --json
+  pyxai explain sentiment sentence.txt --target positive --option unit=word --plot why.png
 
 `pyxai methods` lists the methods, `pyxai methods NAME` the options of one.
 
@@ -66,10 +68,14 @@ def add(verbs: Any) -> None:
     add_inputs(explain)
     explain.add_argument("--method", default="integrated_gradients", help="(default: %(default)s)")
     explain.add_argument(
-        "--target", type=int, help="output to explain, from 0 (default: each row's largest)"
+        "--target",
+        type=class_or_label,
+        help="output to explain, from 0, or of a text its label (default: each row's largest)",
     )
     explain.add_argument(
-        "--baselines", help="a number, or a file as for the inputs (default: the method's own)"
+        "--baselines",
+        help="a number, or a file as for the inputs (default: the method's own); of a text mask, "
+        "pad, unknown, zero or removed (default: mask)",
     )
     explain.add_argument(
         "--option",
@@ -108,6 +114,24 @@ def _explain(options: argparse.Namespace) -> None:
     method = registry.get(options.method)  # an unknown name fails before the files are read
     more = dict(option_of(text, options.trust) for text in options.option)
     _check_targets(options)
+    if options.inputs.suffix.lower() == TEXT:
+        explanation = text_explained(options, more)
+    else:
+        explanation = _rows_explained(options, method, more)
+    print(as_json(explanation) if options.json else explanation)
+    for name, write in _WRITERS.items():
+        path = getattr(options, name)
+        if path is not None:
+            write(explanation, path)
+            tell(f"wrote {path}", options.quiet)
+
+
+def _rows_explained(
+    options: argparse.Namespace, method: registry.Method, more: dict[str, Any]
+) -> pyxai.Explanation:
+    """Explain rows of numbers."""
+    if isinstance(options.target, str):
+        raise ValueError(f"--target must be a whole number, got {options.target!r}")
     model = read_model(options, method)
     rows = read_rows(options, model)
     inputs, names = rows
@@ -134,13 +158,8 @@ def _explain(options: argparse.Namespace) -> None:
             pyxai.explain, model, inputs, method=options.method, target=target, **more
         )
         with progress_to(None if own else progress):
-            explanation = explained(rows, model, lambda: call(feature_names=names))
-    print(as_json(explanation) if options.json else explanation)
-    for name, write in _WRITERS.items():
-        path = getattr(options, name)
-        if path is not None:
-            write(explanation, path)
-            tell(f"wrote {path}", options.quiet)
+            found: pyxai.Explanation = explained(rows, model, lambda: call(feature_names=names))
+    return found
 
 
 def _write_page(explanation: pyxai.Explanation, path: Path) -> None:

@@ -64,7 +64,7 @@ def add_inputs(parser: argparse.ArgumentParser, needed: bool = True) -> None:
         nargs=None if needed else "?",
         type=Path,
         help=f"{INPUTS}: tensors with one row per example, tables with names in the first line, "
-        "or a picture, whose channels go from 0 to 1",
+        "or a picture, whose channels go from 0 to 1; for `explain` also a text (.txt)",
     )
     parser.add_argument("--columns", metavar="A,B,...", help="columns of a table that are features")
     parser.add_argument(

@@ -15,6 +15,7 @@ import torch
 from cli_models import NETS
 from PIL import Image
 from safetensors.torch import save_file
+from text_models import classifier
 
 import pyxai.__main__
 from pyxai._errors import warn
@@ -48,6 +49,9 @@ def folder(tmp_path, monkeypatch, exported, rows):
     pixels = np.random.default_rng(0).integers(0, 255, (12, 9, 3), dtype=np.uint8)
     Image.fromarray(pixels).save("photo.png")
     np.save("background.npy", np.zeros((2, 4)))
+    for each in classifier(id2label={0: "negative", 1: "neutral", 2: "positive"}):
+        each.save_pretrained("sentiment")
+    (tmp_path / "sentence.txt").write_text("not a bad film")
     yield tmp_path
     sys.modules.pop("nets", None)
 

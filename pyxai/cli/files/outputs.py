@@ -17,6 +17,7 @@ from torch import Tensor
 from pyxai._extras import optional
 from pyxai._files import whole_file
 from pyxai.explanation import Explanation
+from pyxai.explanation.names import has_words
 from pyxai.explanation.text import feature_label
 
 __all__ = ["MOST_VALUES", "PICTURES", "SAVED", "as_json", "check_suffix", "save", "save_picture"]
@@ -45,7 +46,8 @@ def save_picture(explanation: Explanation, path: Path) -> Path:
     """Draw an explanation and write the picture in the format that the name of the file says.
 
     Pictures and what else has axes are drawn as maps; several rows of features as a swarm; one
-    row as bars, which lead from the base value to the output where the attributions add up.
+    row as bars, which lead from the base value to the output where the attributions add up; a text
+    as it was written.
     """
     axes = explanation.plot(_kind(explanation))
     figure = np.ravel(axes)[0].figure
@@ -61,6 +63,8 @@ def _kind(explanation: Explanation) -> str | None:
         return None  # what results choose themselves
     if len(explanation) > 1:
         return "beeswarm"
+    if "text" in explanation.options and has_words(explanation):
+        return "text"
     return "bar" if delta is None or delta.shape != (1,) else "waterfall"
 
 
