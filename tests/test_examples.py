@@ -53,6 +53,15 @@ def test_a_phrase(run):
     assert together > alone["not"] + alone["bad"]
 
 
+def test_a_language_model(run):
+    text, _ = run("language")
+    assert "the model writes: 'skate on the ice'" in text
+    shares = re.search(r"skate +in oslo ([-+][\d.]+), cold ([-+][\d.]+), today ([-+][\d.]+)", text)
+    place, weather, day = (float(share) for share in shares.groups())
+    assert abs(weather - 1.0986) < 0.1  # log 3: it chooses one of three things
+    assert max(abs(place), abs(day)) < 0.1
+
+
 def test_an_audit(run):
     text, folder = run("audit_digits")
     assert (folder / "audit-of-digits" / "audit.json").exists()

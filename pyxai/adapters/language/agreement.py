@@ -25,12 +25,12 @@ def all_scores(scores: Callable[[Tensor], Tensor], row: Tensor) -> Tensor:
 def scores_agree(model: CausalModel, left: Tensor, right: Tensor) -> bool:
     """Tell whether scores are the same but for rounding, or for the noise of a model in training.
 
-    A score is a sum over layers, each of which rounds: the root of the spacing of numbers leaves
-    room for that, and is far below what another context does to a score.
+    A score is a sum over layers, each of which rounds: the root of the spacing of numbers, some
+    times, leaves room for that, and is below what another context does to a score.
     """
     if model.is_noisy:
         return True
-    near = torch.finfo(model.dtype).eps ** 0.5
+    near = 4 * torch.finfo(model.dtype).eps ** 0.5
     return bool(((left - right).abs() <= near * (1 + right.abs())).all())
 
 

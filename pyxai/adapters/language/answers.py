@@ -12,11 +12,11 @@ from pyxai._checks import check_choice
 from pyxai.adapters.language.agreement import all_scores, check_rows, scores_agree
 from pyxai.adapters.language.causal_model import CausalModel
 from pyxai.adapters.language.continuations import Continuation
-from pyxai.adapters.language.hierarchy import hierarchy_of
 from pyxai.adapters.language.prefix import read_prefix
 from pyxai.adapters.language.prompts import Prompt
 from pyxai.adapters.language.removal import Removal
 from pyxai.adapters.language.scores import EmbeddingScores, UnitScores
+from pyxai.adapters.units.hierarchy import nested_units
 from pyxai.attribution.ablation.feature_ablation import FeatureAblation
 from pyxai.explain import explain
 
@@ -80,7 +80,7 @@ def answer_about_units(
         assert isinstance(drops, Tensor)
         return Answer(drops, nothing, outputs, None, None)
     if name == "partition_shap" and options.get("hierarchy") is None:
-        options = {**options, "hierarchy": hierarchy_of(prompt.units)}
+        options = {**options, "hierarchy": nested_units(prompt.tokens, prompt.units)}
     found = explain(scores, present, method=name, **options)
     assert isinstance(found.attributions, Tensor)
     delta = None if found.convergence_delta is None else found.convergence_delta[0]

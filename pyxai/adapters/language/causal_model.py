@@ -88,6 +88,7 @@ class CausalModel:
     def n_positions(self) -> int | None:
         """How many tokens the model takes at most, by its configuration."""
         config = getattr(self.forward_func, "config", None)
+        config = getattr(config, "get_text_config", lambda: config)()
         found = getattr(config, "max_position_embeddings", None)
         return found if isinstance(found, int) and found > 0 else None
 

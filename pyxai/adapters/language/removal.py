@@ -61,11 +61,7 @@ def read_removal(baseline: Any, reader: Reader, model: CausalModel, *, gradients
     if isinstance(baseline, Tensor):
         return Removal("vector", vector=_checked_vector(baseline, model, gradients))
     if isinstance(baseline, int) and not isinstance(baseline, bool):
-        limit = model.n_ids
-        if baseline < 0 or (limit is not None and baseline >= limit):
-            below = "" if limit is None else f" below {limit}, which the embedding has"
-            raise ValueError(f"baseline must be the id of a token{below}, got {baseline}")
-        return Removal(f"token {baseline}", token=baseline)
+        return Removal(f"token {baseline}", token=_checked_id(baseline, baseline, model))
     if not isinstance(baseline, str):
         raise TypeError(
             f"baseline must be a name, the id of a token or a vector, got {describe(baseline)}"
@@ -75,7 +71,18 @@ def read_removal(baseline: Any, reader: Reader, model: CausalModel, *, gradients
         return Removal(baseline, vector=vector if gradients else None)
     if baseline not in known:
         raise ValueError(_wrong(baseline, [*known, *also], gradients))
-    return Removal(baseline, token=reader.id_of(_TOKENS[baseline]))
+    token = reader.id_of(_TOKENS[baseline])
+    assert token is not None
+    return Removal(baseline, token=_checked_id(baseline, token, model))
+
+
+def _checked_id(baseline: Any, token: int, model: CausalModel) -> int:
+    limit = model.n_ids
+    if token < 0 or (limit is not None and token >= limit):
+        below = "" if limit is None else f" below {limit}, which the embedding has"
+        given = "" if token == baseline else f", the id {token}"
+        raise ValueError(f"baseline must be the id of a token{below}, got {baseline!r}{given}")
+    return token
 
 
 def _wrong(baseline: str, choices: list[str], gradients: bool) -> str:

@@ -105,7 +105,9 @@ class UnitScores:
         """Return ids with the token of the removal in place of those that are absent."""
         token = self._removal.token
         assert token is not None
-        return {"input_ids": self._with_written(torch.where(kept, self._read, token))}
+        ids = self._with_written(torch.where(kept, self._read, token))
+        # Some models look away from pad tokens where nothing is said; these are to be seen.
+        return {"input_ids": ids, **self._seen(torch.ones_like(ids))}
 
     def _shortened(self, kept: Tensor) -> dict[str, Any]:
         """Return ids and masks of prompts without those that are absent.
@@ -118,12 +120,16 @@ class UnitScores:
         ids = self._with_written(self._read[order])
         seen = torch.ones_like(ids)
         seen[:, : kept.shape[1]] = kept.gather(1, order).long()
-        positions = (seen.cumsum(1) - 1).clamp(min=0) + self._start
-        mask = torch.cat([seen.new_ones(len(seen), self._start), seen], 1)
-        given = {"input_ids": ids, "attention_mask": mask}
+        given = {"input_ids": ids, **self._seen(seen)}
         if self._model.takes("position_ids"):  # others number them by the mask
-            given["position_ids"] = positions
+            given["position_ids"] = (seen.cumsum(1) - 1).clamp(min=0) + self._start
         return given
+
+    def _seen(self, rows: Tensor) -> dict[str, Tensor]:
+        """Return the mask of what is looked at, that of the prefix as well."""
+        if not self._model.takes("attention_mask"):
+            return {}
+        return {"attention_mask": torch.cat([rows.new_ones(len(rows), self._start), rows], 1)}
 
     def _with_written(self, read: Tensor) -> Tensor:
         written = self._written[:-1].expand(len(read), -1)  # the last one is only predicted

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from pyxai.adapters.text.baselines import HIDDEN, Baseline
 from pyxai.adapters.text.batches import Batch
-from pyxai.adapters.text.hierarchy import nested_units
 from pyxai.adapters.text.text_model import UnitGame
 from pyxai.adapters.text.ways import takes
+from pyxai.adapters.units.hierarchy import nested_units
 from pyxai.attribution.layers.cuts.cut import Cut
 from pyxai.attribution.layers.cuts.from_layers import FromLayersModule
 from pyxai.explain import explain
@@ -87,7 +87,7 @@ def about_units(question: Question, batch: Batch, cut: Cut, targets: list[int] |
     if name == "occlusion":
         options.setdefault("sliding_window_shapes", (1,))
     if name == "partition_shap":
-        options.setdefault("hierarchy", nested_units(batch.texts[0]))
+        options.setdefault("hierarchy", nested_units(batch.texts[0].tokens, batch.texts[0].units))
     found = explain(
         game,
         presence,

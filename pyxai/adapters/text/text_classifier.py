@@ -13,9 +13,9 @@ from pyxai.adapters.labels import class_names, each_target, targets_of
 from pyxai.adapters.text.asking import Answer, Question, about_units, at_embeddings
 from pyxai.adapters.text.baselines import HIDDEN, Baseline, baseline_of
 from pyxai.adapters.text.batches import Batch, Text, batches, make_batch
-from pyxai.adapters.text.hierarchy import nested_units
 from pyxai.adapters.text.text_model import TextModel, embedding_of, most_positions
 from pyxai.adapters.text.ways import AT_UNITS, OF_LENGTH, check_options, found_method, with_baseline
+from pyxai.adapters.units.hierarchy import nested_units
 from pyxai.adapters.units.tokens import read_tokens
 from pyxai.attribution.layers.cuts.cut import cut_at
 from pyxai.attribution.layers.cuts.from_layers import FromLayersModule
@@ -260,7 +260,7 @@ class TextClassifier:
         """Return what texts must share to be explained together."""
         length = len(text.tokens) if self._pad is None or entry.name in OF_LENGTH else 0
         if entry.name == "partition_shap":
-            return str(nested_units(text)), length
+            return str(nested_units(text.tokens, text.units)), length
         if entry.name in AT_UNITS:
             return len(text.units), length
         # Random numbers are those of all numbers of a row, padding and all.

@@ -15,7 +15,7 @@ from language_models import (
 )
 
 from pyxai import registry
-from pyxai.adapters import LanguageModel
+from pyxai.adapters import LanguageModel, read_tokens
 from pyxai.adapters.language.methods import UNITS, VECTORS
 from pyxai.attribution import FeatureAblation
 
@@ -163,7 +163,8 @@ def test_shapley_values_are_those_of_all_prompts(shape):
             there[player] = True
             expected[:, player] += (values[tuple(there)] - before) / math.factorial(3)
     for method in ("shapley_values", "kernel_shap", "partition_shap"):
-        found = explain.explain(prompt, WRITTEN, method=method)
+        flat = {"hierarchy": [0, 1, 2]} if method == "partition_shap" else {}
+        found = explain.explain(prompt, WRITTEN, method=method, **flat)
         torch.testing.assert_close(found.attributions, expected, rtol=0, atol=1e-10)
         assert found.convergence_delta.abs().max() < 1e-10
         torch.testing.assert_close(found.total.attributions[0], expected.sum(0), rtol=0, atol=1e-10)
@@ -172,6 +173,20 @@ def test_shapley_values_are_those_of_all_prompts(shape):
     )
     miss = (sampled.attributions - expected).abs()
     assert bool((miss <= 5 * sampled.error + 1e-9).all())
+
+
+def test_partition_shap_shares_out_sentences_words_and_tokens():
+    explain = explainer("llama")
+    text = "the lazy dog sat. A fox"
+    found = explain.explain(text, WRITTEN, method="partition_shap", unit="token", baseline=7)
+    words = explain.explain(text, WRITTEN, method="partition_shap", baseline=7)
+    sentences = explain.explain(text, WRITTEN, method="shapley_values", unit="sentence", baseline=7)
+    owners = read_tokens(explain.tokenizer, text).units("word").owners[1:]
+    sums = torch.zeros_like(words.attributions)
+    sums.index_add_(1, torch.tensor(owners), found.attributions)
+    torch.testing.assert_close(sums, words.attributions, rtol=0, atol=1e-9)
+    first = words.attributions[:, :5].sum(1)  # four words and a full stop
+    torch.testing.assert_close(first, sentences.attributions[:, 0], rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -159,6 +159,11 @@ def test_a_tokenizer_of_more_tokens_than_the_model():
         explain("the cat", " sat")
     with pytest.raises(ValueError, match="tokenizer and model must have one vocabulary"):
         explain("the cat")
+    tokenizer = word_tokenizer()
+    assert tokenizer.pad_token_id == 2
+    explain = LanguageModel(language_model("gpt2", n_ids=2), tokenizer).explain
+    with pytest.raises(ValueError, match="below 2, which the embedding has, got 'pad', the id 2"):
+        explain("zebra", [1], baseline="pad")
 
 
 def test_an_error_out_of_the_model_keeps_its_kind_and_the_model_stays():

@@ -14,9 +14,8 @@ from torch import nn
 import pyxai
 from pyxai import Explanation, plot, registry
 from pyxai.adapters import TextClassifier
-from pyxai.adapters.text.batches import Text
-from pyxai.adapters.text.hierarchy import nested_units
 from pyxai.adapters.text.ways import AT_UNITS, REFUSED
+from pyxai.adapters.units.hierarchy import nested_units
 from pyxai.adapters.units.tokens import read_tokens
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")
@@ -234,7 +233,7 @@ def test_a_hierarchy_has_sentences_words_and_tokens():
     tokens = read_tokens(tokenizer, text)
 
     def nested(kind):
-        return nested_units(Text(tokens, tokens.units(kind)))
+        return nested_units(tokens, tokens.units(kind))
 
     assert tokens.units("word").labels == ["not", "good", "!", "a", "film", "was", "bad"]
     assert nested("word") == [[[0, 1], 2], [[3, 4], [5, 6]]]

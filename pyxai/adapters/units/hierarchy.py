@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-from pyxai.adapters.text.batches import Text
+from pyxai.adapters.units.tokens import Tokens
+from pyxai.adapters.units.units import Units
 
 __all__ = ["nested_units"]
 
 _MOST = 2  # children of a node: each more doubles what its coalitions cost
 
 
-def nested_units(text: Text) -> list[Any]:
+def nested_units(tokens: Tokens, units: Units) -> list[Any]:
     """Return the numbers of a text's units in lists: of sentences, of words, and of halves.
 
     Where a sentence has more than two words, or a word more than two tokens, halves are put in
@@ -21,9 +22,9 @@ def nested_units(text: Text) -> list[Any]:
     """
     keys = []
     for kind in ("sentence", "word"):
-        owners = text.tokens.units(kind).owners
-        keys.append([owners[unit.tokens[0]] for unit in text.units])
-    found = _nested(list(range(len(text.units))), keys)
+        owners = tokens.units(kind).owners
+        keys.append([owners[unit.tokens[0]] for unit in units])
+    found = _nested(list(range(len(units))), keys)
     return found if isinstance(found, list) else [found]
 
 
