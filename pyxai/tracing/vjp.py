@@ -245,9 +245,12 @@ def _cat(context: _Context, cotangent: Tensor, name: str) -> Any:
     parts: list[Tensor | None] = []
     start = 0
     for operand in context.call.node.args["tensors"]:
-        size = context.call.runs[context.run].shape(operand)[dim]
-        parts.append(cotangent.narrow(dim, start, size))
-        start += size
+        shape = context.call.runs[context.run].shape(operand)
+        if shape == (0,):  # joins whatever the others' rank is, as caches begin
+            parts.append(cotangent.new_zeros(0))
+            continue
+        parts.append(cotangent.narrow(dim, start, shape[dim]))
+        start += shape[dim]
     return parts
 
 

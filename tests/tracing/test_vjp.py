@@ -43,6 +43,7 @@ class Ops(nn.Module):
         self.row, self.column, self.cell = numbers(4), numbers(3, 1), numbers(1, 1)
         self.weight, self.bias, self.square = numbers(5, 4), numbers(5), numbers(4, 2)
         self.kernel = numbers(2, 3, 2, 2)
+        self.nothing = nn.Parameter(torch.empty(0, dtype=D))
         self.register_buffer("chosen", torch.tensor([True, False, True, False]))
 
     def forward(self, x):  # [rows, 3, 4]
@@ -58,6 +59,7 @@ class Ops(nn.Module):
             x.sum(1), x.mean(-2, keepdim=True), x.sum((0, 2)), x.mean(), x.permute(2, 0, 1),
             x.select(-1, -2), x[:, 1:, ::2], x[..., -3:-1], x.unsqueeze(1).squeeze(1),
             torch.cat([x, x[:, :1], self.column.expand(len(x), 3, 4)], -2), x.flip(1),
+            torch.cat([self.nothing, x, x[:, 1:]], 1),
             torch.where(self.chosen, x, self.row), torch.where(x > 0, self.cell, x),
             x.masked_fill(self.chosen, 2.0), F.conv2d(image, self.kernel, stride=(1, 2)),
             F.avg_pool2d(image, 2, 1, 1, count_include_pad=False), torch.stack([x, -x], 1),

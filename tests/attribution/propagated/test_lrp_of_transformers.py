@@ -49,7 +49,8 @@ class Scores(nn.Module):
         if self.name == "vit":
             return self.model(pixel_values=given).logits
         key = "inputs_embeds" if given.is_floating_point() else "input_ids"
-        options = {} if self.name == "bert" else {"use_cache": False}
+        # With a mask keys and values go through a cache, as by default.
+        options = {"use_cache": False} if mask is None else {}
         logits = self.model(**{key: given}, attention_mask=mask, **options).logits
         return logits if self.name == "bert" else logits[:, -1]
 
