@@ -260,9 +260,18 @@ def test_a_sigmoid_is_a_gate_or_a_factor():
     torch.testing.assert_close(halves, (z / 2, z / 2))
 
 
+MIXING = drawn(4, 4, seed=3)
+
+
 @BOTH
 @pytest.mark.parametrize(
-    "factor", [lambda x, y: y.tanh(), lambda x, y: x + y, lambda x, y: x.flip(1) ** 2]
+    "factor",
+    [
+        lambda x, y: y.tanh(),
+        lambda x, y: x + y,
+        lambda x, y: x.flip(1) ** 2,
+        lambda x, y: (x @ MIXING).tanh(),
+    ],
 )
 def test_other_factors_share_equally(composite, factor):
     """A function of something else is no activation spelled out."""
