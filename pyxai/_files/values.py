@@ -163,8 +163,6 @@ def _tensor(value: Tensor, name: str, tensors: dict[str, Tensor]) -> dict[str, s
 
 def _from_array(value: np.ndarray[Any, Any], name: str) -> Tensor:
     """Return an array as a tensor: of any byte order and strides, also without axes."""
-    if value.dtype.kind not in "biufc" or value.dtype.itemsize > 16:
-        raise TypeError(f"{name} must be an array of numbers to be saved, got dtype {value.dtype}")
     native = value.astype(value.dtype.newbyteorder("="), order="C", copy=True)
     try:
         return torch.from_numpy(native)
@@ -184,7 +182,6 @@ def _list(value: Any, length: int | None = None) -> list[Any]:
 def _key(value: Any) -> Hashable:
     if not isinstance(value, Hashable) or isinstance(value, Tensor):
         raise ValueError(f"a key must be plain, got {_short(value)}")
-    hash(value)  # of a tuple: that of its parts
     return value
 
 
