@@ -111,3 +111,20 @@ def test_samples_are_summed_in_blocks(monkeypatch):
     whole = weighted_lasso(design, outputs, weights, 0.01)
     monkeypatch.setattr(lasso_module, "ELEMENTS", 100)
     torch.testing.assert_close(weighted_lasso(design, outputs, weights, 0.01), whole)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_few_steps_are_needed(sign, monkeypatch):
+    """About five for each proximal point; rounding that is not known as such costs many more."""
+    solves, solve = [], torch.linalg.solve_ex
+    monkeypatch.setattr(torch.linalg, "solve_ex", lambda *given: solves.append(0) or solve(*given))
+    for seed in range(6):
+        generator = torch.Generator().manual_seed(seed)
+        design = (torch.rand(2, 25, 60, generator=generator) < 0.5).double()
+        design = design - design.mean(1, keepdim=True)
+        noise = 0.1 * torch.randn(2, 25, generator=generator).double()
+        outputs = sign * (design[..., :8].sum(2) + noise)
+        solves.clear()
+        _, gap = dual_newton.dual_newton(design, outputs, 0.5)
+        assert gap.max() < 1e-12
+        assert 5 <= len(solves) <= 5 * dual_newton.MAX_POINTS
