@@ -157,7 +157,7 @@ class DataLoaderAttribution(Attribution):
         so_far: list[Any] = [None] * len(hidden)
         modules = find_modules(self.forward_func)
         # Each pass starts from the same random numbers, so that data that are drawn are the same.
-        with left_as_found(modules) as state, random_state_kept(), torch.no_grad():
+        with left_as_found(modules) as state, torch.no_grad():
             for batch in dataloader:
                 for at, group in enumerate(hidden):
                     parts = data.perturbed(batch, group)
