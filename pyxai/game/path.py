@@ -25,7 +25,7 @@ def input_gradients(runner: Runner, inputs: tuple[Tensor, ...]) -> tuple[Tensor,
     def consume(_: slice, __: slice, grads: tuple[Tensor, ...]) -> None:
         parts.append(grads)
 
-    runner.gradients(build, inputs[0].shape[0], 1, consume, like=inputs)
+    runner.gradients(build, inputs[0].shape[0], 1, consume, like=inputs, own_rows=True)
     whole = parts[0] if len(parts) == 1 else map(torch.cat, zip(*parts, strict=True))
     return tuple(grad.to(_sum_dtype(grad.dtype)) for grad in whole)
 
@@ -89,7 +89,8 @@ def path_attributions(
             )
 
     like = inputs if cotangents is None else (*inputs, cotangents.flatten(0, 1))
-    runner.gradients(build, inputs[0].shape[0], len(nodes), consume, like=like)
+    batch, n_nodes = inputs[0].shape[0], nodes.shape[0]
+    runner.gradients(build, batch, n_nodes, consume, like=like, own_rows=True)
     return totals
 
 

@@ -8,6 +8,7 @@ bytes that live at once; `rows_for` divides a budget by that. Where memory still
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import weakref
@@ -116,11 +117,16 @@ def rows_for(measure: Measure, device: torch.device, max_rows: int | None) -> in
         room = max(1, int(free / 2 / per_row))
         rows = min(int(CUDA_BUDGET / per_row), 1 << (room.bit_length() - 1))
     else:
-        budget = CPU_BUDGET * min(torch.get_num_threads(), CPU_THREADS)
-        least = max(min(rows, int(limit / per_row)) for rows, limit in CPU_ROWS)
-        rows = max(int(budget / per_row), least)
+        rows = _rows_on_cpu(per_row, torch.get_num_threads())
     rows = min(max(rows, 1), MAXIMUM_ROWS)
     return rows if max_rows is None else min(rows, max_rows)
+
+
+@functools.lru_cache(maxsize=256)
+def _rows_on_cpu(bytes_per_row: float, threads: int) -> int:
+    budget = CPU_BUDGET * min(threads, CPU_THREADS)
+    least = max(min(rows, int(limit / bytes_per_row)) for rows, limit in CPU_ROWS)
+    return max(int(budget / bytes_per_row), least)
 
 
 def memory_of_host() -> float:

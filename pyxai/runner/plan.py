@@ -45,6 +45,8 @@ class Job(NamedTuple):
     with_values: bool = False
     like: Rows | None = None
     """Tensors whose rows have the form of those that ``build`` makes."""
+    own_rows: bool = False
+    """Whether ``build`` runs nothing of the user's, which may draw random numbers."""
 
     def part(self, examples: slice, repeats: slice) -> Pass:
         """Name the rows of these examples and repeats."""

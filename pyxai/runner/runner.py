@@ -104,6 +104,8 @@ class Runner:
         self._forward.is_noisy = warn_if_training(self._forward.modules, forward_func)
         # Whether the next pass tells if the model draws random numbers.
         self._watch = not self._forward.is_noisy
+        # Whether nobody but the modules that were found can draw any.
+        self._is_module = isinstance(forward_func, nn.Module) and not callable(output)
 
     def outputs(self, inputs: Rows) -> Tensor:
         """Return the explained output of each example.
@@ -121,7 +123,7 @@ class Runner:
             # Copies, since the model may have learned to write into its rows since it was measured.
             return tuple([value[examples].clone() for value in inputs])
 
-        return self.values(build, inputs[0].shape[0], 1, like=inputs)[:, 0]
+        return self._run(Job(build, inputs[0].shape[0], 1, like=inputs, own_rows=True))[:, 0]
 
     def keep_outputs(self, inputs: Rows, outputs: Tensor) -> None:
         """Let `known_outputs` of runners that ask the same find them in the scope that is open."""
@@ -180,6 +182,7 @@ class Runner:
         example_major: bool = False,
         with_values: bool = False,
         like: Rows | None = None,
+        own_rows: bool = False,
     ) -> Tensor:
         """Take gradients of the explained output with respect to the rows.
 
@@ -200,6 +203,8 @@ class Runner:
             ``[repeats, examples]``, or ``[examples, repeats]`` if example-major.
         like : tuple of Tensor, optional
             As for `values`.
+        own_rows : bool
+            Whether ``build`` runs nothing of the user's, which may draw random numbers.
 
         Returns
         -------
@@ -215,7 +220,7 @@ class Runner:
             the rows in a way that autograd can see.
         """
         return self._run(
-            Job(build, n_examples, n_repeats, consume, example_major, with_values, like)
+            Job(build, n_examples, n_repeats, consume, example_major, with_values, like, own_rows)
         )
 
     def estimate(
@@ -254,14 +259,22 @@ class Runner:
         """Do work with the model held still: no parameter needs a gradient, all is put back."""
         with open_scope() as opened, torch.set_grad_enabled(False):
             found = opened.hold(self._forward.modules)
-            held = _Held(found, RandomState(found.devices))
+            held = _Held(found, self._random_state(job, found))
             try:
                 if _is_refused(job, held):
                     with torch.backends.cudnn.flags(enabled=False):  # torch's own code does it
                         return work(held)
                 return work(held)
             finally:
-                held.random.restore()
+                if held.random is not None:
+                    held.random.restore()
+
+    def _random_state(self, job: Job, found: Found) -> RandomState | None:
+        """Return the random state, to be watched and put back; None where nobody draws."""
+        known = found.draws_nothing and self._is_module and job.own_rows
+        if known and not nn.modules.module._has_any_global_hook():  # type: ignore[no-untyped-call] # torch's
+            return None
+        return RandomState(found.devices)
 
     def _run(self, job: Job) -> Tensor:
         self._check(job)
@@ -343,15 +356,17 @@ class Runner:
 
     def _watched(self, rows: Rows, part: Pass, job: Job, held: _Held) -> tuple[Tensor, Rows]:
         """Run the model; the first time, see whether it draws random numbers."""
-        random, watch, self._watch = held.random, self._watch, False
-        random.is_settled = False
+        random, watch = held.random, False
+        if random is not None:
+            watch, self._watch, random.is_settled = self._watch, False, False
         found: tuple[Tensor, Rows]
         if job.consume is not None:
             found = self._forward.gradients(rows, part)
         else:
             found = self._forward.values(rows, part), ()
-        # If it was not whoever made the rows.
-        if watch and not random.settle() and random.moved_besides(lambda: job.build(*part[:2])):
+        if random is None or not watch or random.settle():
+            return found
+        if random.moved_besides(lambda: job.build(*part[:2])):  # it was not whoever made the rows
             warn(
                 "the model draws random numbers, so results depend on the global random state and "
                 "on which rows it gets together; if this is dropout, call model.eval() first and "
@@ -364,13 +379,15 @@ class _Held(NamedTuple):
     """What a run found, to be put back."""
 
     found: Found
-    random: RandomState
+    random: RandomState | None
+    """None where nobody draws."""
 
 
 def _is_refused(job: Job, held: _Held) -> bool:
     """Tell whether cudnn refuses the backward pass: that of recurrent nets in eval mode."""
     return (
-        held.random.is_on_gpu
+        held.random is not None  # as of nets with such layers it is
+        and held.random.is_on_gpu
         and job.consume is not None
         and any(isinstance(m, nn.RNNBase) and not m.training for m in held.found.modules)
     )

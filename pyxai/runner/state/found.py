@@ -27,6 +27,19 @@ _MISSING = object()
 _grad = operator.attrgetter("grad")
 _values = operator.methodcaller("values")
 
+# Layers that draw no random numbers in eval mode, and not those that are made of them.
+_DRAW_NOTHING = frozenset(
+    (
+        *(nn.Sequential, nn.Identity, nn.Flatten, nn.Linear, nn.Embedding),
+        *(nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.LayerNorm, nn.GroupNorm),
+        *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.Dropout, nn.Dropout2d),
+        *(nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh, nn.Softplus),
+        *(nn.Softmax, nn.LogSoftmax, nn.MaxPool1d, nn.MaxPool2d, nn.AvgPool1d, nn.AvgPool2d),
+        *(nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d),
+    )
+)
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
 _lock = threading.RLock()  # a finaliser that runs meanwhile may explain something too
 # What threads hold at the moment: by the modules, and by the parameter whether it needed a gradient
 # and how many use it.
@@ -52,6 +65,8 @@ class Found:
         moving: list[tuple[Tensor, int]] = []  # tensors, and the numbers of their modules
         still: list[tuple[Tensor, int]] = []
         silent: set[int] = set()
+        self.draws_nothing = bool(modules)
+        """Whether it is known that none of the modules draws random numbers."""
         for number, module in enumerate(modules):
             cls: Any = type(module)
             of_torch, scripted = _kind_of(cls)
@@ -75,6 +90,8 @@ class Found:
                         self._look_into(value, number, moving)
             elif buffers and _writes_silently(module):
                 silent.add(number)
+            if self.draws_nothing:
+                self.draws_nothing = cls in _DRAW_NOTHING and _is_plain(attributes)
         self.devices = {parameter.device for parameter in self.parameters}
         self._grads = [*map(_grad, self.parameters)]
         dicts = self._attributes + self._dicts
@@ -185,6 +202,12 @@ def release(found: Found) -> None:
 def _kind_of(cls: type[Any]) -> tuple[bool, bool]:
     """Return whether modules of a class are layers of torch's own, and whether scripted."""
     return cls.__module__.startswith("torch.nn.modules."), issubclass(cls, torch.jit.ScriptModule)
+
+
+def _is_plain(attributes: dict[str, Any]) -> bool:
+    """Whether a module runs in eval mode, and runs nothing but its own forward."""
+    hooked = any(map(attributes.__getitem__, _HOOKS))
+    return not (attributes["training"] or hooked or "forward" in attributes)
 
 
 def _writes_silently(module: nn.Module) -> bool:
