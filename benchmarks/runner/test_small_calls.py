@@ -1,11 +1,11 @@
 """What a call costs on a small model, against the loop that a user would write by hand.
 
 One row through an MLP 10-32-3, and one image through 50 residual blocks. The aims, and what is
-measured here on one thread: integrated gradients with 50 nodes 3 times the loop (3.8), `explain`,
-with outputs and delta as well, 6 times (7.2), saliency 2.5 times (3.0); on the blocks saliency 1.25
-times (1.38), integrated gradients 1.08 times the bare model on the same rows (1.06). Where single
-calls take turns with single loops, which then find caches as cold, the first three are 2.8, 5.1
-and 2.6.
+measured here on one thread: integrated gradients with 50 nodes 3 times the loop (2.96), `explain`,
+with outputs and delta as well, 6 times (5.5), saliency 2.5 times (2.4); on the blocks saliency 1.25
+times (1.18), integrated gradients 1.08 times the bare model on the same rows (1.06). Much of
+what is left is that each step finds its code and data out of the caches: in such a call the same
+forward and backward pass takes nearly twice as long as when it is repeated by itself.
 """
 
 import pytest
