@@ -106,8 +106,7 @@ class IndexedSource(Source):
         """Return examples that nobody drew for; None where one did, or may."""
         if self._draws or self._may_draw:
             return None
-        states.seed(seed, 0)
-        states.watch()
+        states.watch(seed, 0)
         found = [self._example(number) for number in numbers]
         self._may_draw = states.moved()
         return None if self._may_draw else found
@@ -124,8 +123,7 @@ class IndexedSource(Source):
         self, number: int, seed: tuple[int, int], states: OwnRandom
     ) -> tuple[Example | str, bool]:
         """Return an example, and whether random states were drawn from or seeded for it."""
-        states.seed(*seed)
-        states.watch()
+        states.watch(*seed)
         return self._example(number), states.moved()
 
     def _example(self, number: int) -> Example | str:
