@@ -58,8 +58,8 @@ def classifier_and_tokenizer():
     return model, AutoTokenizer.from_pretrained(path)
 
 
-def classifier_and_words():
-    """Return the model, word numbers [3, n_words] and which are no padding."""
+def classifier_and_words(sentences=SENTENCES):
+    """Return the model, word numbers [n_sentences, n_words] and which are no padding."""
     model, tokenizer = classifier_and_tokenizer()
     tokens = tokenizer(SENTENCES, return_tensors="pt", padding=True)
     return model, tokens["input_ids"], tokens["attention_mask"]
