@@ -14,7 +14,7 @@ from pyxai.explanation import Explanation
 from pyxai.explanation.names import as_names, fit_names
 from pyxai.methods import Attribution, LayerAttribution
 from pyxai.methods.neuron import NeuronAttribution
-from pyxai.registry import Method, find
+from pyxai.registry import Method, find, of_layer, snake_case
 from pyxai.runner import EveryOutput, Runner, as_tensors, column_names, one_scope
 
 __all__ = ["explain"]
@@ -46,7 +46,8 @@ def explain(
         arguments.
     method : str, type or Attribution
         Name of a method (`pyxai.registry.names` lists them), its class, or an object made for
-        ``model``.
+        ``model``. Methods of layers and neurons have names too (``"layer_integrated_gradients"``)
+        and take ``layer=``, those of neurons ``neuron_selector=``.
     target : int, tuple, list or Tensor, optional
         Which output: one index for all examples, or one for each; see `pyxai.runner.Target`.
         ``None`` with several outputs: all of them, by the methods that take them together
@@ -90,6 +91,8 @@ def explain(
     torch.Size([1, 3])
     """
     check_model("model", model)
+    if isinstance(method, str):
+        method = of_layer(method) or method
     entry = find(method)
     named = {"inputs": inputs, "baselines": baselines, "target": target, **options}
     columns = column_names(inputs, model) if feature_names is None else None
@@ -279,4 +282,4 @@ def _name(entry: Method | None, cls: Any) -> str:
     """Return the registry's name of a method, or that of its class in the same form."""
     if entry is not None:
         return entry.name
-    return "".join(f"_{c.lower()}" if c.isupper() else c for c in cls.__name__).lstrip("_")
+    return snake_case(cls.__name__)

@@ -152,15 +152,21 @@ def test_layers_by_name_by_module_and_through_explain_are_one(name):
     by_name = answer(name, model, x)
     assert torch.equal(by_name, answer(name, model, x, layer=model[2]))
     options = options_of(name)
-    found = pyxai.explain(
-        model,
-        x,
-        method=getattr(attribution, name),
-        target=options.pop("target", None),
-        layer="2",
-        **options,
-    )
-    assert torch.equal(found.attributions, by_name)
+    options["target"] = options.pop("target", None)
+    cls = getattr(attribution, name)
+    word = pyxai.registry.snake_case(name)
+    for method in (cls, word):
+        found = pyxai.explain(model, x, method=method, layer="2", **options)
+        assert torch.equal(found.attributions, by_name)
+        assert found.method == word
+    with pytest.raises(TypeError, match=f"layer must be given as an option of {word}"):
+        pyxai.explain(model, x, method=word, **options)
+
+
+@pytest.mark.parametrize("name", ["layer_lrb", "neuron_attribution", "layer_"])
+def test_names_of_no_method_are_answered_with_those_there_are(name):
+    with pytest.raises(ValueError, match=f"method must be one of .*, got '{name}'"):
+        pyxai.explain(net(), rows(), method=name, layer="2")
 
 
 @over_all

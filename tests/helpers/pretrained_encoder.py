@@ -61,5 +61,5 @@ def classifier_and_tokenizer():
 def classifier_and_words(sentences=SENTENCES):
     """Return the model, word numbers [n_sentences, n_words] and which are no padding."""
     model, tokenizer = classifier_and_tokenizer()
-    tokens = tokenizer(SENTENCES, return_tensors="pt", padding=True)
+    tokens = tokenizer(sentences, return_tensors="pt", padding=True)
     return model, tokens["input_ids"], tokens["attention_mask"]

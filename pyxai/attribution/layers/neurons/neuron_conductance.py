@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
@@ -13,14 +12,14 @@ from pyxai.attribution.layers.cuts.grad_kwargs import check_grad_kwargs
 from pyxai.attribution.layers.cuts.layer_on_path import layer_on_path
 from pyxai.attribution.layers.cuts.neuron_selection import Neurons, NeuronSelector
 from pyxai.attribution.layers.cuts.up_to_layer import UpToLayer
+from pyxai.attribution.layers.neurons.bases import MultipliedNeurons
 from pyxai.game.path import path_attributions
-from pyxai.methods.neuron import NeuronAttribution
 from pyxai.runner import Runner
 
 __all__ = ["NeuronConductance"]
 
 
-class NeuronConductance(NeuronAttribution):
+class NeuronConductance(MultipliedNeurons):
     """Integrated gradients through one neuron, or through several.
 
     ``a_i = (x_i - b_i) * integral over t of dF/dy * dy/dx_i at b + t (x - b)``: the chain rule
@@ -51,25 +50,10 @@ class NeuronConductance(NeuronAttribution):
     torch.Size([5, 3])
     """
 
-    def __init__(
-        self,
-        forward_func: Callable[..., Any],
-        layer: Any,
-        device_ids: list[int] | None = None,
-        multiply_by_inputs: bool = True,
-    ) -> None:
-        super().__init__(forward_func, layer, device_ids)
-        self._multiply_by_inputs = multiply_by_inputs
-
     @property
     def explains_every_output(self) -> bool:
         """False: conductance is that to one output."""
         return False
-
-    @property
-    def multiplies_by_inputs(self) -> bool:
-        """Whether attributions are in output units, rather than per unit of input."""
-        return self._multiply_by_inputs
 
     def attribute(
         self,

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from pyxai._checks import check_module
-from pyxai.attribution.layers.cuts.neuron_selection import NeuronSelector, SummedNeurons
-from pyxai.attribution.layers.cuts.up_to_layer import UpToLayerModule
+from pyxai.attribution.layers.cuts.neuron_selection import NeuronSelector
+from pyxai.attribution.layers.neurons.bases import ComparedNeurons
 from pyxai.attribution.propagated.deep_lift import DeepLift
-from pyxai.methods.neuron import NeuronAttribution
 
 __all__ = ["NeuronDeepLift"]
 
 
-class NeuronDeepLift(NeuronAttribution):
+class NeuronDeepLift(ComparedNeurons):
     """DeepLIFT of a neuron: its value instead of the model's output.
 
     Parameters
@@ -40,22 +38,6 @@ class NeuronDeepLift(NeuronAttribution):
     >>> NeuronDeepLift(net, "0").attribute(torch.ones(5, 3), 2).shape
     torch.Size([5, 3])
     """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        layer: Any,
-        multiply_by_inputs: bool = True,
-    ) -> None:
-        super().__init__(model, layer)
-        check_module("model", model)
-        self.model = model
-        self._multiply_by_inputs = multiply_by_inputs
-
-    @property
-    def multiplies_by_inputs(self) -> bool:
-        """Whether attributions are in units of the neuron, rather than per unit of input."""
-        return self._multiply_by_inputs
 
     def attribute(
         self,
@@ -98,10 +80,8 @@ class NeuronDeepLift(NeuronAttribution):
         TypeError
             If inputs or layer are not floating point.
         """
-        neuron = UpToLayerModule(
-            self.model, self.layer, attribute_to_neuron_input, SummedNeurons(neuron_selector)
-        )
-        return DeepLift(neuron, self._multiply_by_inputs).attribute(
+        neurons = self._output_of(neuron_selector, attribute_to_neuron_input)
+        return DeepLift(neurons, self._multiply_by_inputs).attribute(
             inputs,
             baselines,
             additional_forward_args=additional_forward_args,

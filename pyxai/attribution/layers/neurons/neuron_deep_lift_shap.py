@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from pyxai._checks import check_module
-from pyxai.attribution.layers.cuts.neuron_selection import NeuronSelector, SummedNeurons
-from pyxai.attribution.layers.cuts.up_to_layer import UpToLayerModule
+from pyxai.attribution.layers.cuts.neuron_selection import NeuronSelector
+from pyxai.attribution.layers.neurons.bases import ComparedNeurons
 from pyxai.attribution.propagated.deep_lift_shap import DeepLiftShap
-from pyxai.methods.neuron import NeuronAttribution
 
 __all__ = ["NeuronDeepLiftShap"]
 
 
-class NeuronDeepLiftShap(NeuronAttribution):
+class NeuronDeepLiftShap(ComparedNeurons):
     """The mean of `NeuronDeepLift` over a distribution of baselines.
 
     Parameters
@@ -40,22 +38,6 @@ class NeuronDeepLiftShap(NeuronAttribution):
     >>> NeuronDeepLiftShap(net, "0").attribute(torch.ones(5, 3), 2, torch.zeros(2, 3)).shape
     torch.Size([5, 3])
     """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        layer: Any,
-        multiply_by_inputs: bool = True,
-    ) -> None:
-        super().__init__(model, layer)
-        check_module("model", model)
-        self.model = model
-        self._multiply_by_inputs = multiply_by_inputs
-
-    @property
-    def multiplies_by_inputs(self) -> bool:
-        """Whether attributions are in units of the neuron, rather than per unit of input."""
-        return self._multiply_by_inputs
 
     def attribute(
         self,
@@ -99,10 +81,8 @@ class NeuronDeepLiftShap(NeuronAttribution):
         TypeError
             If inputs or layer are not floating point.
         """
-        neuron = UpToLayerModule(
-            self.model, self.layer, attribute_to_neuron_input, SummedNeurons(neuron_selector)
-        )
-        return DeepLiftShap(neuron, self._multiply_by_inputs).attribute(
+        neurons = self._output_of(neuron_selector, attribute_to_neuron_input)
+        return DeepLiftShap(neurons, self._multiply_by_inputs).attribute(
             inputs,
             baselines,
             additional_forward_args=additional_forward_args,

@@ -7,14 +7,13 @@ from typing import Any
 from torch import Tensor
 
 from pyxai.attribution.ablation.feature_ablation import FeatureAblation
-from pyxai.attribution.layers.cuts.neuron_selection import NeuronSelector, SummedNeurons
-from pyxai.attribution.layers.cuts.up_to_layer import UpToLayer
-from pyxai.methods.neuron import NeuronAttribution
+from pyxai.attribution.layers.cuts.neuron_selection import NeuronSelector
+from pyxai.attribution.layers.neurons.bases import NeuronsAsOutput
 
 __all__ = ["NeuronFeatureAblation"]
 
 
-class NeuronFeatureAblation(NeuronAttribution):
+class NeuronFeatureAblation(NeuronsAsOutput):
     """Fall of a neuron's value when a feature, or a group of them, is removed.
 
     Parameters
@@ -40,10 +39,7 @@ class NeuronFeatureAblation(NeuronAttribution):
     torch.Size([5, 3])
     """
 
-    @property
-    def multiplies_by_inputs(self) -> bool:
-        """True: differences are in units of the neuron."""
-        return True
+    _multiply_by_inputs = True  # differences are in units of the neuron
 
     def attribute(
         self,
@@ -90,10 +86,8 @@ class NeuronFeatureAblation(NeuronAttribution):
         TypeError
             If inputs or layer are not floating point.
         """
-        neuron = UpToLayer(
-            self.forward_func, self.layer, attribute_to_neuron_input, SummedNeurons(neuron_selector)
-        )
-        return FeatureAblation(neuron).attribute(
+        neurons = self._output_of(neuron_selector, attribute_to_neuron_input)
+        return FeatureAblation(neurons).attribute(
             inputs,
             baselines,
             additional_forward_args=additional_forward_args,

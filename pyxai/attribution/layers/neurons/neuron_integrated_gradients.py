@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
 
-from pyxai.attribution.layers.cuts.neuron_selection import NeuronSelector, SummedNeurons
-from pyxai.attribution.layers.cuts.up_to_layer import UpToLayer
+from pyxai.attribution.layers.cuts.neuron_selection import NeuronSelector
+from pyxai.attribution.layers.neurons.bases import MultipliedNeurons
 from pyxai.attribution.paths.integrated_gradients import IntegratedGradients
-from pyxai.methods.neuron import NeuronAttribution
 
 __all__ = ["NeuronIntegratedGradients"]
 
 
-class NeuronIntegratedGradients(NeuronAttribution):
+class NeuronIntegratedGradients(MultipliedNeurons):
     """Integrated gradients of a neuron: its value instead of the model's output.
 
     Parameters
@@ -42,21 +40,6 @@ class NeuronIntegratedGradients(NeuronAttribution):
     >>> NeuronIntegratedGradients(net, "0").attribute(torch.ones(5, 3), 2).shape
     torch.Size([5, 3])
     """
-
-    def __init__(
-        self,
-        forward_func: Callable[..., Any],
-        layer: Any,
-        device_ids: list[int] | None = None,
-        multiply_by_inputs: bool = True,
-    ) -> None:
-        super().__init__(forward_func, layer, device_ids)
-        self._multiply_by_inputs = multiply_by_inputs
-
-    @property
-    def multiplies_by_inputs(self) -> bool:
-        """Whether attributions are in units of the neuron, rather than per unit of input."""
-        return self._multiply_by_inputs
 
     def attribute(
         self,
@@ -109,10 +92,8 @@ class NeuronIntegratedGradients(NeuronAttribution):
         TypeError
             If inputs or layer are not floating point.
         """
-        neuron = UpToLayer(
-            self.forward_func, self.layer, attribute_to_neuron_input, SummedNeurons(neuron_selector)
-        )
-        return IntegratedGradients(neuron, self._multiply_by_inputs).attribute(
+        neurons = self._output_of(neuron_selector, attribute_to_neuron_input)
+        return IntegratedGradients(neurons, self._multiply_by_inputs).attribute(
             inputs,
             baselines,
             additional_forward_args=additional_forward_args,
