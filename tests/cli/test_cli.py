@@ -193,14 +193,15 @@ def test_inputs_that_are_not_finite_and_batches_that_a_program_refuses(
     assert "exported for batches of one size: export it with dynamic_shapes, or" in error
 
 
-def test_tensors_reach_the_method_as_files(exported, rows, model, inputs, tmp_path):
+@pytest.mark.parametrize("method", ["feature_ablation", "integrated_gradients"])
+def test_tensors_reach_the_method_as_files(method, exported, rows, model, inputs, tmp_path):
     mask, saved = tmp_path / "mask.npy", tmp_path / "new" / "folder" / "out.safetensors"
     np.save(mask, np.array([0, 1, 1, 0]))
-    arguments = ["--method", "feature_ablation", "--target", "1", "--save", str(saved)]
+    arguments = ["--method", method, "--target", "1", "--save", str(saved)]
     command = ["explain", str(exported), str(rows), *arguments, "--option", f"feature_mask={mask}"]
     assert cli.main(command) == 0
     expected = pyxai.explain(
-        model, inputs, method="feature_ablation", target=1, feature_mask=torch.tensor([0, 1, 1, 0])
+        model, inputs, method=method, target=1, feature_mask=torch.tensor([0, 1, 1, 0])
     )
     found = pyxai.Explanation.load(saved)
     torch.testing.assert_close(found.attributions, expected.attributions)

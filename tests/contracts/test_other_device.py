@@ -7,7 +7,7 @@ import pytest
 import torch
 from backends import REQUIRED
 from contract_cases import example_of, make_inputs, make_net
-from contract_runs import NAMES, makes, run
+from contract_runs import NAMES, makes, run, summing
 from faked_device import CUDA, OTHER, Faked, faked_devices, moved
 from torch import nn
 
@@ -69,11 +69,12 @@ def value_of(option, x):
 
 
 OPTIONS = ("baselines", "feature_mask", "segments", "labels", "attributions")
+SUMMING = [name for name in summing(images=True) if name not in ("grad_cam", "layer_grad_cam")]
 WITH_OPTIONS = [
     (name, option)
     for name in NAMES
     for option in (*OPTIONS, "tolerance", "return_error")
-    if option in makes(name).option_names()
+    if (option in makes(name).option_names() or (option == "feature_mask" and name in SUMMING))
     and (option, registry.get(name).baselines) != ("baselines", "distribution")
 ]
 
