@@ -148,8 +148,10 @@ def test_players_of_a_layer_count_once():
         method=attribution.LayerFeatureAblation,
         layer=net[0],
         target=0,
-        layer_mask=torch.tensor([0, 0, 1, 1]),
+        layer_mask=torch.tensor([[0, 0, 1, 1], [0, 1, 1, 1]]),
         feature_names=["a", "b"],
     )
     assert found.group_scores().shape == (2, 2)
-    assert {name for name, _ in found.top()} == {"a", "b"}
+    assert torch.equal(found[1].group_scores(), found.attributions[1:, [0, 1]])
+    assert found[1].options["layer_mask"].tolist() == [[0, 1, 1, 1]]
+    assert {name for name, _ in found[1].top()} == {"a", "b"}

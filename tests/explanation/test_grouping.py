@@ -79,6 +79,22 @@ def test_errors_of_sums_are_bounded_and_those_that_are_unknown_stay_so():
     assert torch.equal(found, torch.tensor(expected, dtype=D))
 
 
+def test_groups_of_groups_count_each_once():
+    once = made(error=VALUES.abs()).grouped(WORDS)
+    again = once.grouped(WORDS)
+    assert torch.equal(again.attributions, once.attributions)
+    assert torch.equal(again.error, once.error)
+    rows = once.grouped(torch.zeros(1, 4))
+    assert torch.equal(rows.group_scores()[:, 0], VALUES.sum(1))
+    assert torch.equal(rows.error[:, 0], VALUES.abs().sum(1))
+
+
+def test_a_mask_by_which_nothing_was_explained_makes_no_groups():
+    found = made(options={"feature_mask": WORDS})
+    assert torch.equal(found.group_scores(), VALUES)
+    assert torch.equal(found.grouped(WORDS).group_scores(), SUMS)
+
+
 def test_the_error_of_a_sum_is_not_above_the_bound():
     x = torch.tensor([[1.0, -2.0, 0.5]], dtype=D)
     background = torch.randn(40, 3, generator=torch.Generator().manual_seed(0), dtype=D)
@@ -104,6 +120,18 @@ def test_all_outputs_are_grouped_at_once():
     torch.testing.assert_close(by_groups.group_scores(), expected)
     again = pyxai.explain(net, VALUES, method="shapley_values", feature_mask=mask)
     torch.testing.assert_close(again.group_scores(), expected)  # the model is linear
+
+
+def test_all_outputs_of_two_inputs_are_grouped_at_once():
+    weight = torch.tensor([[1.0, 2], [3, 4], [5, 6], [7, 8]], dtype=D)
+    call = {"method": "shapley_values"}
+    pair = (VALUES[:, :1], VALUES[:, 1:])
+    found = pyxai.explain(lambda a, b: torch.cat([a, b], 1) @ weight, pair, **call)
+    by_groups = found.grouped((torch.tensor([0]), torch.tensor([1, 0, 1])))
+    parts = VALUES[:, None] * weight.T  # [3, 2, 4]
+    expected = torch.stack([parts[..., [0, 2]].sum(2), parts[..., [1, 3]].sum(2)], 2)
+    torch.testing.assert_close(by_groups.group_scores(), expected)
+    assert [part.shape for part in by_groups.attributions] == [(3, 2, 1), (3, 2, 3)]
 
 
 def test_groups_of_equal_features_are_summed_and_not_taken_for_players():
