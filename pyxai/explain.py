@@ -62,7 +62,7 @@ def explain(
         Further arguments of the method's constructor or of its ``attribute``. Each method that
         scores features by gradients or relevance also takes ``feature_mask=``: the sum over a
         group, of words, patches or columns, is what each feature of it gets; see
-        `Explanation.grouped`.
+        `pyxai.Explanation.grouped`.
 
     Returns
     -------

@@ -188,10 +188,10 @@ class Explanation:
     ) -> Explanation:
         """Return an explanation by groups: each feature gets what its group sums to.
 
-        This is what `explain` makes of a ``feature_mask`` for methods that score single features.
-        Of integrated gradients, DeepLIFT and their like it is the attribution of a word, a patch
-        or a category, and what added up goes on adding up, with the same convergence delta. Of
-        absolute values, as Saliency gives them, and of squares it is the sum of these.
+        This is what `pyxai.explain` makes of a ``feature_mask`` where a method scores single
+        features. Of integrated gradients, DeepLIFT and their like it is the attribution of a word,
+        a patch or a category, and what added up goes on adding up, with the same convergence delta.
+        Of absolute values, as Saliency gives them, and of squares it is the sum of these.
 
         Parameters
         ----------

@@ -48,7 +48,7 @@ class Attribution:
 
     attribute: Callable[..., Any]
     sums_groups: bool = False
-    """Whether `explain` takes a ``feature_mask`` for it, and sums its attributions over groups.
+    """Whether `pyxai.explain` takes a ``feature_mask`` for it, and sums over groups in the end.
 
     So it does for methods that ask for gradients, unless ``attribute`` has groups of its own.
     """
