@@ -125,9 +125,10 @@ class CoverageMap:
 
     def start(self, files: list[str], sources: Path) -> Path:
         """Make the folder for a run of test files on sources that were copied."""
-        name = hashlib.sha256(json.dumps([[each, self.now[each]] for each in files]).encode())
-        made = self.folder / name.hexdigest()[:16]
+        named = json.dumps([sources.name, *([each, self.now[each]] for each in files)]).encode()
+        made = self.folder / hashlib.sha256(named).hexdigest()[:16]
         shutil.rmtree(made, ignore_errors=True)
+        self.runs = [run for run in self.runs if run.folder != made]
         self.broken = [path for path in self.broken if path != made]
         made.mkdir()
         (made / "sources").symlink_to(os.path.relpath(sources, made))
@@ -137,7 +138,7 @@ class CoverageMap:
         """Take a run into the map, but for test files that changed meanwhile."""
         same = {one: self.now[one] for one in files if digest(self.root / one) == self.now[one]}
         (made / "digests.json").write_text(json.dumps(same))
-        self.runs = [*(run for run in self.runs if run.folder != made), Run(made)]
+        self.runs.append(Run(made))
 
     def sweep(self) -> None:
         """Delete runs of which nothing is used any more, those that broke off, and their sources.

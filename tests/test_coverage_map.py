@@ -78,6 +78,28 @@ def test_what_is_no_longer_used_is_swept(module, tree):
     assert len(list((tree / "map").iterdir())) == 2
 
 
+def test_what_broke_off_is_swept_and_what_another_process_makes_is_not(module, tree):
+    (tree / "map" / "broken").mkdir(parents=True)
+    made = module.CoverageMap(tree, tree / "map")
+    sources = made.copy_sources()
+    other = made.folder / "of another"
+    other.mkdir()
+    (other / "sources").symlink_to(sources)
+    made.sweep()
+    assert {path.name for path in made.folder.iterdir()} == {"sources", "of another"}
+    assert list((made.folder / "sources").iterdir()) == [sources]
+
+
+def test_a_run_that_breaks_off_leaves_the_one_before(module, tree):
+    complete(module, tree)
+    (tree / "pyxai" / "code.py").write_text(AFTER)
+    again = module.CoverageMap(tree, tree / "map")
+    again.start(["tests/test_first.py", "tests/test_second.py"], again.copy_sources())
+    later = module.CoverageMap(tree, tree / "map")
+    assert later.lacking() == []
+    assert later.tests("pyxai/code.py", 9, 9) == [TWO]
+
+
 def test_a_run_of_the_suite_tells_what_fails_without_coverage(module, tree, capsys):
     write_test(tree, "first", "assert sys.gettrace() is None")
     assert complete(module, tree)[0]
