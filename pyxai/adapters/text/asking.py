@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyxai.adapters.text.baselines import HIDDEN, Baseline
+from pyxai.adapters.text.baselines import Baseline, hides
 from pyxai.adapters.text.batches import Batch
 from pyxai.adapters.text.text_model import UnitGame
 from pyxai.adapters.text.ways import takes
@@ -75,12 +75,12 @@ class Answer:
         return own - self.others.to(own)
 
 
-def about_units(question: Question, batch: Batch, cut: Cut, targets: list[int] | None) -> Answer:
+def about_units(question: Question, batch: Batch, cut: Cut, targets: list[int | None]) -> Answer:
     """Ask about units that are present or absent; all texts of the batch have as many."""
     assert question.baseline is not None
     [values] = cut.values
     absent = question.baseline.values(batch, cut)
-    game = UnitGame(question.rest, question.baseline.given is HIDDEN)
+    game = UnitGame(question.rest, hides(question.baseline.given))
     presence = torch.ones(len(values), batch.n_units, dtype=values.dtype, device=values.device)
     options = dict(question.options)
     name = question.entry.name
@@ -92,7 +92,7 @@ def about_units(question: Question, batch: Batch, cut: Cut, targets: list[int] |
         game,
         presence,
         method=question.entry.name,
-        target=targets,
+        target=_target(targets),
         baselines=torch.zeros_like(presence[:1]),
         additional_forward_args=(values, absent, batch.owners, batch.ids, batch.mask),
         **options,
@@ -103,7 +103,7 @@ def about_units(question: Question, batch: Batch, cut: Cut, targets: list[int] |
     return Answer(scores, scores.new_zeros(len(scores)), found, error)
 
 
-def at_embeddings(question: Question, batch: Batch, cut: Cut, targets: list[int] | None) -> Answer:
+def at_embeddings(question: Question, batch: Batch, cut: Cut, targets: list[int | None]) -> Answer:
     """Ask about the vectors of tokens, and add up what belongs to a unit."""
     [values] = cut.values
     options = dict(question.options)
@@ -119,7 +119,7 @@ def at_embeddings(question: Question, batch: Batch, cut: Cut, targets: list[int]
         question.rest,
         values,
         method=question.entry.name,
-        target=targets,
+        target=_target(targets),
         additional_forward_args=(batch.ids, batch.mask),
         **options,
     )
@@ -132,6 +132,11 @@ def at_embeddings(question: Question, batch: Batch, cut: Cut, targets: list[int]
         sums = _sums(scores, groups)
     others = sums[:, batch.n_units :].sum(1)  # no column where all tokens belong to units
     return Answer(sums[:, : batch.n_units], others, found)
+
+
+def _target(targets: list[int | None]) -> Any:
+    """Return the targets as methods take them: a model with one output has none."""
+    return None if targets[0] is None else targets
 
 
 def _sums(scores: Tensor, groups: Tensor) -> Tensor:

@@ -12,9 +12,9 @@ from pyxai._checks import check_tensor
 from pyxai.adapters.text.batches import Batch
 from pyxai.attribution.layers.cuts.cut import Cut
 
-__all__ = ["HIDDEN", "Baseline", "baseline_of"]
+__all__ = ["Baseline", "baseline_of", "hides"]
 
-HIDDEN = "removed"
+_HIDDEN = "removed"
 _TOKENS = {"mask": "mask_token_id", "pad": "pad_token_id", "unknown": "unk_token_id"}
 
 
@@ -79,15 +79,20 @@ def baseline_of(baseline: Any, tokenizer: Any) -> Baseline:
         return Baseline(baseline, vector=vector.detach())
     if baseline == "zero":
         return Baseline(baseline, vector=torch.zeros(()))
-    if baseline == HIDDEN:
+    if baseline == _HIDDEN:
         return Baseline(baseline)
     token = getattr(tokenizer, _TOKENS.get(baseline, ""), None)
     if token is None:
         there = [
             name for name, each in _TOKENS.items() if getattr(tokenizer, each, None) is not None
         ]
-        known = ", ".join(map(repr, (*there, "zero", HIDDEN)))
+        known = ", ".join(map(repr, (*there, "zero", _HIDDEN)))
         lacking = f", as the tokenizer has no such token: {baseline!r}"
         got = lacking if baseline in _TOKENS else f": {baseline!r}"
         raise ValueError(f"baseline must be one of {known} or a vector, got another{got}")
     return Baseline(baseline, token=int(token))
+
+
+def hides(baseline: Any) -> bool:
+    """Tell whether absent tokens are hidden from attention."""
+    return isinstance(baseline, str) and baseline == _HIDDEN

@@ -10,15 +10,17 @@ from torch import Tensor, nn
 
 from pyxai._checks import describe
 from pyxai.adapters.labels import class_names, each_target, targets_of
+from pyxai.adapters.text.agglomeration import hierarchy_of
 from pyxai.adapters.text.asking import Answer, Question, about_units, at_embeddings
-from pyxai.adapters.text.baselines import HIDDEN, Baseline, baseline_of
+from pyxai.adapters.text.baselines import Baseline, baseline_of, hides
 from pyxai.adapters.text.batches import Batch, Text, batches, make_batch
 from pyxai.adapters.text.text_model import TextModel, embedding_of, most_positions
 from pyxai.adapters.text.ways import AT_UNITS, OF_LENGTH, check_options, found_method, with_baseline
 from pyxai.adapters.units.hierarchy import nested_units
 from pyxai.adapters.units.tokens import read_tokens
-from pyxai.attribution.layers.cuts.cut import cut_at
+from pyxai.attribution.layers.cuts.cut import Cut, cut_at
 from pyxai.attribution.layers.cuts.from_layers import FromLayersModule
+from pyxai.decomposition import Hierarchy
 from pyxai.explanation import Explanation
 from pyxai.methods.store import Method
 from pyxai.runner import EveryOutput, Runner, one_scope
@@ -187,6 +189,62 @@ class TextClassifier:
         results = [one for one in found if one is not None]
         return results if several else results[0]
 
+    @overload
+    def agglomerate(self, texts: str, **options: Any) -> Hierarchy: ...
+    @overload
+    def agglomerate(self, texts: Sequence[str], **options: Any) -> list[Hierarchy]: ...
+
+    @one_scope
+    def agglomerate(
+        self,
+        texts: str | Sequence[str],
+        *,
+        target: Any = None,
+        unit: Any = "word",
+        baseline: Any = "zero",
+        **options: Any,
+    ) -> Hierarchy | list[Hierarchy]:
+        """Build the hierarchy of phrases of texts, by contextual decomposition of the model.
+
+        Parameters
+        ----------
+        texts : str or sequence of str
+        target, unit : optional
+            As of `explain`.
+        baseline : "mask", "pad", "zero", "unknown" or Tensor, shape [hidden]
+            What of a token is no part of its unit. Special tokens and positions belong to none:
+            they are shared out as biases are, so that the whole text scores the output.
+        **options
+            Arguments of `pyxai.decomposition.AgglomerativeDecomposition`, such as ``scorer``.
+
+        Returns
+        -------
+        Hierarchy, or list of Hierarchy
+            One for each text, whose leaves are its units.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument does not fit.
+        UnsupportedOperationError
+            If an op of the model has no rule; it is named.
+
+        Notes
+        -----
+        Takes texts one by one, and traces the model for each number of units.
+        """
+        listed = self._read(texts, unit)
+        taken = baseline_of(baseline, self.tokenizer)
+        if hides(baseline):
+            raise ValueError(f"baseline must be a token or a vector here, got {baseline!r}")
+        self._follow_mode()
+        found = []
+        for text, goal in zip(listed, each_target(target, len(listed), "texts"), strict=True):
+            batch = make_batch([text], self._pad, self.device, self._traced_width([text]))
+            [goal], cut = self._cut(batch, [goal])
+            found.append(hierarchy_of(self._rest, taken, batch, cut, goal, options))
+        return found[0] if isinstance(texts, str) else found
+
     def _read(self, texts: Any, unit: Any) -> list[Text]:
         """Return texts as tokens and units, checked."""
         listed = [texts] if isinstance(texts, str) else texts
@@ -237,14 +295,17 @@ class TextClassifier:
     def _pad(self) -> int | None:
         return getattr(self.tokenizer, "pad_token_id", None)
 
+    def _follow_mode(self) -> None:
+        """Let what is put around the model be in its mode."""
+        self._rest.training = self._text_model.training = self.model.training
+
     def _question(self, entry: Method, baseline: Any, options: dict[str, Any]) -> Question:
         """Return what is asked; a baseline only of methods that take one."""
-        self._rest.training = self._text_model.training = self.model.training
+        self._follow_mode()
         taken: Baseline | None = None
         if with_baseline(entry, options):
             taken = baseline_of(baseline, self.tokenizer)
-            hides = isinstance(baseline, str) and baseline == HIDDEN
-            if hides and (entry.name not in AT_UNITS or entry.name == "greedy_pig"):
+            if hides(baseline) and (entry.name not in AT_UNITS or entry.name == "greedy_pig"):
                 raise ValueError(
                     f"baseline must be a token or a vector for {entry.name}, which takes "
                     f"gradients on the way to it, got {baseline!r}"
@@ -267,10 +328,9 @@ class TextClassifier:
         alone = entry.stochastic or entry.baselines == "distribution"
         return id(text) if alone else length
 
-    def _batch(self, question: Question, batch: Batch, goals: list[Any]) -> list[Explanation]:
-        """Explain the texts of a batch."""
-        runner = Runner(self._text_model, target=EveryOutput())
-        outputs = runner.outputs((batch.ids, batch.mask))
+    def _cut(self, batch: Batch, goals: list[Any]) -> tuple[list[int | None], Cut]:
+        """Return the class of each text, None where there is but one, and the vectors of tokens."""
+        outputs = Runner(self._text_model, target=EveryOutput()).outputs((batch.ids, batch.mask))
         single = outputs.dim() == 1
         targets = targets_of(goals, outputs[:, None] if single else outputs, self.labels)
         cut = cut_at(self._text_model, (self._embedding,), False, batch.ids, (batch.mask,))
@@ -280,11 +340,16 @@ class TextClassifier:
                 f"embedding must give a vector for each of the tokens {list(batch.ids.shape)}, "
                 f"got {shapes}"
             )
+        return [None if single else target for target in targets], cut
+
+    def _batch(self, question: Question, batch: Batch, goals: list[Any]) -> list[Explanation]:
+        """Explain the texts of a batch."""
+        targets, cut = self._cut(batch, goals)
         ask = about_units if question.entry.name in AT_UNITS else at_embeddings
-        answer = ask(question, batch, cut, None if single else targets)
+        answer = ask(question, batch, cut, targets)
         ids = None if question.baseline is None else question.baseline.ids(batch)
         return [
-            self._result(question, batch, answer, row, target, ids)
+            self._result(question, batch, answer, row, target or 0, ids)
             for row, target in enumerate(targets)
         ]
 

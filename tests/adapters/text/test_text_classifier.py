@@ -170,6 +170,35 @@ def test_units_of_a_linear_model_get_what_their_tokens_add(name):
                 assert float(found.convergence_delta) == pytest.approx(-float(others), abs=1e-5)
 
 
+def test_phrases_of_a_linear_model_score_what_their_words_add():
+    _, tokenizer = classifier()
+    model = Words(len(tokenizer)).eval()
+    with torch.no_grad():
+        model.table.weight[2:4] = 0.0  # special tokens, which are shared out as a bias is
+    made = TextClassifier(model, tokenizer, labels=["no", "yes"])
+    scores = model.heads(model.table.weight).detach()[:, 1]
+    found = made.agglomerate(TEXTS[0], target="yes")
+    tokens = read_tokens(tokenizer, TEXTS[0])
+    units = tokens.units("word")
+    words = [scores[[tokens.ids[at] for at in unit.tokens]].sum().item() for unit in units]
+    assert found.names == tuple(units.labels)
+    for node in found.nodes:
+        assert float(node.score) == pytest.approx(sum(words[at] for at in node.members), abs=1e-6)
+
+
+def test_phrases_of_a_transformer_add_up_to_its_output(made):
+    with torch.no_grad():
+        scores = made.model(**made.tokenizer("not good", return_tensors="pt")).logits[0]
+    [found] = made.agglomerate(["not good"], target="good")
+    assert found.names == ("not", "good")
+    whole = max(found.nodes, key=lambda node: len(node.members))
+    assert float(whole.score) == pytest.approx(float(scores[2]), abs=1e-4)
+    with pytest.raises(
+        ValueError, match="baseline must be a token or a vector here, got 'removed'"
+    ):
+        made.agglomerate("good", baseline="removed")
+
+
 def test_baselines_are_what_they_say():
     _, tokenizer = classifier()
     model = Words(len(tokenizer)).eval()
