@@ -311,3 +311,12 @@ def test_bad_targets_are_named(case):
 def test_target_is_read_once():
     assert Target(torch.tensor([1, 3])).rows.device.type == "cpu"
     assert repr(Target(3)) == "(3,)"
+
+
+def test_owners_stand_side_by_side_for_all_inputs():
+    one, two = torch.zeros(2, 3), torch.zeros(2, 2, 2)
+    assert format_feature_mask(None, (one,)).owners.tolist() == [[0, 1, 2]]
+    assert format_feature_mask(None, (one, two)).owners.tolist() == [[0, 1, 2, 3, 4, 5, 6]]
+    masks = (torch.tensor([7, 7, 2]), torch.tensor([[[0], [2]], [[7], [2]]]))
+    owners = format_feature_mask(masks, (one, two)).owners
+    assert owners.tolist() == [[2, 2, 1, 0, 0, 1, 1], [2, 2, 1, 2, 2, 1, 1]]
