@@ -74,7 +74,7 @@ class LRP(GradientAttribution):
     composite : mapping or "attn_lrp", optional
         Rules of single layers, by name or as objects: keys are names of submodules, submodules,
         their types, or ``"first"`` for the layers that read the inputs. Or the name of a set of
-        rules for the ops beside the linear layers, which still follow ``rule``.
+        rules for the ops beside the linear layers, which follow ``rule`` or their module's own.
     epsilon : float
         Of the epsilon rule, and of sums and pools where that is the rule.
     alpha, beta : float
