@@ -80,6 +80,12 @@ def about_units(question: Question, batch: Batch, cut: Cut, targets: list[int | 
     assert question.baseline is not None
     [values] = cut.values
     absent = question.baseline.values(batch, cut)
+    stays = (~batch.owned & (batch.mask > 0)).any(1)
+    if hides(question.baseline.given) and not bool(stays.all()):
+        raise ValueError(
+            "baseline must be a token or a vector for a text whose tokens all belong to units, as "
+            f"attention would have none left, got {question.baseline.given!r}"
+        )
     game = UnitGame(question.rest, hides(question.baseline.given))
     presence = torch.ones(len(values), batch.n_units, dtype=values.dtype, device=values.device)
     options = dict(question.options)

@@ -284,12 +284,14 @@ class TextClassifier:
             )
 
     def _traced_width(self, texts: list[Text]) -> int:
-        """Return how many tokens a batch gets, so that few lengths are traced, each once."""
-        if self._pad is None:
+        """Return how many tokens a batch gets, so that few lengths are traced, each once.
+
+        Where it is not known how many positions the model has, it may have none beyond the text.
+        """
+        if self._pad is None or self._most is None:
             return 0
         width = max(len(text.tokens) for text in texts)
-        width += -width % _TRACED
-        return width if self._most is None else min(width, self._most)
+        return min(width + -width % _TRACED, self._most)
 
     @property
     def _pad(self) -> int | None:

@@ -446,6 +446,43 @@ def test_arguments_that_do_not_fit(made, changes, error, match):
     same(before, state(made.model))
 
 
+class FewPositions(Words):
+    """Embeds positions too, of which there are just enough."""
+
+    def __init__(self, count, positions):
+        super().__init__(count)
+        self.places = nn.Embedding(positions, 4, dtype=torch.float64)
+
+    def forward(self, ids, mask):
+        values = self.table(ids) + self.places(torch.arange(ids.shape[1]))
+        return self.heads((values * mask[..., None]).sum(1))
+
+
+def test_padding_asks_for_no_position_that_no_text_has():
+    _, tokenizer = classifier()
+    width = max(len(read_tokens(tokenizer, text)) for text in TEXTS)
+    model = FewPositions(len(tokenizer), width).eval()
+    made = TextClassifier(model, tokenizer, embedding="table")
+    for found in made.explain(TEXTS, method="lrp", target=0):
+        total = float(found.attributions.sum()) + found.options["other_tokens"]
+        delta = float(found.convergence_delta) + found.options["other_tokens"]
+        assert total - delta == pytest.approx(float(found.outputs), abs=1e-6)
+
+
+def test_attention_must_have_a_token_left():
+    model, tokenizer = classifier()
+
+    def bare(text):
+        return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    made = TextClassifier(model, bare, pieces=tokenizer.convert_ids_to_tokens)
+    given = {"method": "feature_ablation", "baseline": "removed"}
+    with pytest.raises(ValueError, match="baseline must be a token or a vector for a text whose"):
+        made.explain("good film", **given)
+    found = made.explain("good film", unit=re.compile("film"), **given)
+    assert found.attributions.shape == (1, 1)
+
+
 def test_a_tokenizer_without_a_mask_says_which_baselines_there_are():
     model, tokenizer = classifier()
     tokenizer.mask_token = None
