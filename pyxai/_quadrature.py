@@ -16,6 +16,7 @@ from pyxai._checks import check_choice, check_int
 __all__ = ["RULES", "legendre", "nodes_and_weights"]
 
 RULES = (
+    "clenshawcurtis",
     "gausslegendre",
     "midpoint",
     "riemann_left",
@@ -23,6 +24,7 @@ RULES = (
     "riemann_right",
     "riemann_trapezoid",
 )
+_CLOSED = ("clenshawcurtis", "riemann_trapezoid")  # both ends are nodes
 
 
 def nodes_and_weights(rule: str, n_nodes: int) -> tuple[Tensor, Tensor]:
@@ -33,13 +35,15 @@ def nodes_and_weights(rule: str, n_nodes: int) -> tuple[Tensor, Tensor]:
     rule : str
         One of `RULES`. ``"midpoint"`` is ``"riemann_middle"``.
     n_nodes : int
-        At least 1; at least 2 for the trapezoid.
+        At least 1; at least 2 for the trapezoid and Clenshaw-Curtis.
 
     Returns
     -------
     nodes, weights : Tensor, shape [n_nodes]
         float64. The weights sum to 1, so every rule is exact for a constant; the midpoint and the
-        trapezoid are exact for polynomials of degree 1, Gauss-Legendre for degree 2 * n_nodes - 1.
+        trapezoid are exact for polynomials of degree 1, Gauss-Legendre for degree 2 * n_nodes - 1,
+        Clenshaw-Curtis, whose nodes are among those of the rule of 2 * n_nodes - 1, for degree
+        n_nodes - 1.
         The same tensors each time, not to be written to.
 
     Raises
@@ -52,7 +56,7 @@ def nodes_and_weights(rule: str, n_nodes: int) -> tuple[Tensor, Tensor]:
     Cost: linear in ``n_nodes``.
     """
     check_choice("method", rule, RULES)
-    check_int("n_steps", n_nodes, minimum=2 if rule == "riemann_trapezoid" else 1)
+    check_int("n_steps", n_nodes, minimum=2 if rule in _CLOSED else 1)
     return _computed(rule, n_nodes)
 
 
@@ -62,6 +66,8 @@ def _computed(rule: str, n_nodes: int) -> tuple[Tensor, Tensor]:
     if rule == "gausslegendre":
         places, shares = legendre(n_nodes)
         return torch.from_numpy(places), torch.from_numpy(shares)
+    if rule == "clenshawcurtis":
+        return _clenshaw_curtis(n_nodes)
     steps = torch.arange(n_nodes, dtype=torch.float64)
     weights = torch.full((n_nodes,), 1 / n_nodes, dtype=torch.float64)
     if rule == "riemann_left":
@@ -76,6 +82,30 @@ def _computed(rule: str, n_nodes: int) -> tuple[Tensor, Tensor]:
         weights[-1] /= 2
         return steps / (n_nodes - 1), weights
     return (steps + 0.5) / n_nodes, weights
+
+
+def _clenshaw_curtis(n_nodes: int) -> tuple[Tensor, Tensor]:
+    """Return the rule that integrates the polynomial through the extrema of a Chebyshev polynomial.
+
+    The weights are a cosine series in the node [1]_. Nodes are squared sines, so those that two
+    rules share are the same to the last bit, and the upper half mirrors the lower.
+
+    References
+    ----------
+    .. [1] J. Waldvogel, "Fast construction of the Fejer and Clenshaw-Curtis quadrature rules",
+       BIT 46(1), 2006, section 2.
+    """
+    last = n_nodes - 1
+    order = np.arange(n_nodes)
+    angles = (math.pi / last) * np.minimum(order, last - order)
+    low = np.sin(angles / 2) ** 2
+    nodes = np.where(2 * order <= last, low, 1 - low)
+    terms = np.arange(1, last // 2 + 1)
+    factors = np.where(2 * terms == last, 1.0, 2.0) / (4.0 * terms**2 - 1)
+    series = 1 - np.cos(2 * np.outer(angles, terms)) @ factors
+    weights = series / last
+    weights[[0, -1]] /= 2
+    return torch.from_numpy(nodes), torch.from_numpy(weights)
 
 
 Array = NDArray[Any]  # float64

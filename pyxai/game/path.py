@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 import torch
@@ -11,7 +12,13 @@ from pyxai.ops.path_accumulate import path_accumulate
 from pyxai.ops.path_points import path_points
 from pyxai.runner import Runner
 
-__all__ = ["input_gradients", "path_attributions", "rows_of"]
+__all__ = [
+    "add_path_attributions",
+    "input_gradients",
+    "path_attributions",
+    "path_totals",
+    "rows_of",
+]
 
 
 def input_gradients(runner: Runner, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -51,11 +58,46 @@ def path_attributions(
     Features of players that are ``selected`` sit at the input all along and get 0. ``cotangents``
     are given to the model after the inputs, a row for each point.
     """
-    owners = players or (None,) * len(inputs)
-    totals = tuple(
+    totals = path_totals(inputs)
+    add_path_attributions(
+        runner,
+        inputs,
+        baselines,
+        nodes,
+        [(weights, totals)],
+        multiply_by_inputs=multiply_by_inputs,
+        players=players,
+        selected=selected,
+        cotangents=cotangents,
+    )
+    return totals
+
+
+def path_totals(inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Return zeros to which what is on a path is added."""
+    return tuple(
         torch.zeros(tensor.shape, dtype=_sum_dtype(tensor.dtype), device=tensor.device)
         for tensor in inputs
     )
+
+
+def add_path_attributions(
+    runner: Runner,
+    inputs: tuple[Tensor, ...],
+    baselines: tuple[Tensor | float, ...],
+    nodes: Tensor,
+    rules: Sequence[tuple[Tensor, tuple[Tensor, ...]]],  # weights [n_nodes], and totals
+    *,
+    multiply_by_inputs: bool,
+    players: tuple[Tensor | None, ...] | None = None,
+    selected: Tensor | None = None,
+    cotangents: Tensor | None = None,
+) -> None:
+    """Add what several rules make of the same gradients to the totals of each.
+
+    The arguments are those of `path_attributions`.
+    """
+    owners = players or (None,) * len(inputs)
 
     def build(examples: slice, repeats: slice) -> tuple[Tensor, ...]:
         points = tuple(
@@ -73,25 +115,25 @@ def path_attributions(
         return (*points, cotangents[repeats, examples].flatten(0, 1))
 
     def consume(examples: slice, repeats: slice, grads: tuple[Tensor, ...]) -> None:
-        for tensor, baseline, owner, grad, total in zip(
-            inputs, baselines, owners, grads[: len(inputs)], totals, strict=True
-        ):
-            chosen = rows_of(tensor, examples)
-            path_accumulate(
-                grad.reshape(grad.shape[0] // chosen.shape[0], *chosen.shape),
-                rows_of(weights, repeats),
-                chosen,
-                rows_of(baseline, examples),
-                rows_of(owner, examples),
-                None if selected is None else selected[examples],
-                multiply_by_inputs=multiply_by_inputs,
-                out=rows_of(total, examples),
-            )
+        for weights, totals in rules:
+            for tensor, baseline, owner, grad, total in zip(
+                inputs, baselines, owners, grads[: len(inputs)], totals, strict=True
+            ):
+                chosen = rows_of(tensor, examples)
+                path_accumulate(
+                    grad.reshape(grad.shape[0] // chosen.shape[0], *chosen.shape),
+                    rows_of(weights, repeats),
+                    chosen,
+                    rows_of(baseline, examples),
+                    rows_of(owner, examples),
+                    None if selected is None else selected[examples],
+                    multiply_by_inputs=multiply_by_inputs,
+                    out=rows_of(total, examples),
+                )
 
     like = inputs if cotangents is None else (*inputs, cotangents.flatten(0, 1))
     batch, n_nodes = inputs[0].shape[0], nodes.shape[0]
     runner.gradients(build, batch, n_nodes, consume, like=like, own_rows=True)
-    return totals
 
 
 def _sum_dtype(dtype: torch.dtype) -> torch.dtype:

@@ -4,8 +4,10 @@ The bare model runs forward and backward on ``batch * n_steps`` rows at its best
 claim is at most 1.15 times its time: processor time of one thread, and wall time of two.
 """
 
+import statistics
 import warnings
 
+import _digits
 import captum.attr
 import pytest
 import torch
@@ -45,3 +47,33 @@ def test_integrated_gradients(benchmark, threads):
             },
             rounds=9,
         )
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("output", ["logit", "probability"])
+def test_adaptive_steps(benchmark, output, seed):
+    """Rows of the model for an example until its gap is 1 %, against the 50 of a fixed rule."""
+    net, x, target = _digits.trained(seed, n_images=200)[:3]
+    model = net if output == "logit" else torch.nn.Sequential(net, torch.nn.Softmax(1))
+    rows = [0]
+    model.register_forward_hook(lambda _, given, __: rows.append(rows.pop() + len(given[0])))
+    method, taken, shares = IntegratedGradients(model), [], []
+
+    def run():
+        for each, label in zip(x.split(1), target.tolist(), strict=True):
+            rows[0] = 0
+            _, delta = method.attribute(
+                each, target=label, n_steps="auto", return_convergence_delta=True
+            )
+            taken.append(rows[0])
+            with torch.no_grad():
+                moved = model(each) - model(torch.zeros_like(each))
+            shares.append(float(delta.abs() / moved[0, label].abs()))
+
+    method.attribute(x[:1], target=0, n_steps="auto")  # which measures the model
+    benchmark.pedantic(run, rounds=1)
+    benchmark.extra_info |= {
+        "rows, median": statistics.median(taken),
+        "rows, mean": statistics.mean(taken),
+        "largest gap": max(shares),
+    }

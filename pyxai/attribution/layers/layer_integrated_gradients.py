@@ -83,7 +83,7 @@ class LayerIntegratedGradients(LayerAttribution):
         baselines: Any = None,
         target: Any = None,
         additional_forward_args: Any = None,
-        n_steps: int = 50,
+        n_steps: int | str = 50,
         method: str = "gausslegendre",
         internal_batch_size: int | None = None,
         return_convergence_delta: bool = False,
@@ -91,6 +91,8 @@ class LayerIntegratedGradients(LayerAttribution):
         grad_kwargs: dict[str, Any] | None = None,
         *,
         rule: str | None = None,
+        tolerance: float | None = None,
+        max_steps: int = 1600,
     ) -> Any:
         """Attribute the output to the values of the layer.
 
@@ -106,8 +108,8 @@ class LayerIntegratedGradients(LayerAttribution):
             Further arguments of the model, the same for inputs and baselines. A tensor whose first
             size is that of the batch is taken to hold a row for each example; `pyxai.Shared` says
             that all rows share it.
-        n_steps : int
-            Number of nodes of the rule.
+        n_steps : int or "auto"
+            Number of nodes of the rule, or as many as each example needs.
         method : str
             A rule, as of `IntegratedGradients.attribute`.
         internal_batch_size : int, optional
@@ -120,6 +122,9 @@ class LayerIntegratedGradients(LayerAttribution):
             captum's arguments for ``torch.autograd.grad``; those that change results are refused.
         rule : str, optional
             The same as ``method``, for callers such as `pyxai.explain`.
+        tolerance : float, optional
+        max_steps : int
+            As of `IntegratedGradients.attribute`.
 
         Returns
         -------
@@ -157,6 +162,8 @@ class LayerIntegratedGradients(LayerAttribution):
             rule or method,
             internal_batch_size,
             return_convergence_delta,
+            tolerance=tolerance,
+            max_steps=max_steps,
         )
         parts, *delta = found if return_convergence_delta else (found,)
         result = cut.regrouped(parts, isinstance(self.layer, list))

@@ -11,12 +11,11 @@ from pyxai._checks import check_int, check_number
 from pyxai._errors import warn
 from pyxai._inputs import format_baselines, format_inputs, restore_form
 from pyxai._quadrature import nodes_and_weights
-from pyxai.explanation.rows import take_baselines, take_target
+from pyxai.attribution.paths.adaptive_path import PathCall, integrate_adaptively
 from pyxai.game.path import path_attributions
 from pyxai.methods.base import GradientAttribution, TensorOrTuple, convergence_delta
 from pyxai.methods.store import AXIOMS, register
 from pyxai.runner import Runner
-from pyxai.runner.arguments import take_arguments
 
 __all__ = ["IntegratedGradients"]
 
@@ -84,7 +83,7 @@ class IntegratedGradients(GradientAttribution):
         baselines: Any = None,
         target: Any = None,
         additional_forward_args: Any = None,
-        n_steps: int = 50,
+        n_steps: int | str = 50,
         method: str = "gausslegendre",
         internal_batch_size: int | None = None,
         return_convergence_delta: bool = False,
@@ -106,11 +105,15 @@ class IntegratedGradients(GradientAttribution):
         additional_forward_args : any, optional
             Further arguments of the model. A tensor whose first size is that of the batch is taken
             to hold a row for each example; `pyxai.Shared` says that all rows share it.
-        n_steps : int
-            Number of nodes of the rule, each costs one gradient per example.
+        n_steps : int or "auto"
+            Number of nodes of the rule, each costs one gradient per example. With ``"auto"`` each
+            example gets as many as it needs: 5, 9, 17, 33, ... nodes of Clenshaw-Curtis, each rule
+            with all gradients of the one before, until ``tolerance`` is met.
         method : str
-            ``"gausslegendre"``, ``"midpoint"`` (also called ``"riemann_middle"``),
-            ``"riemann_left"``, ``"riemann_right"`` or ``"riemann_trapezoid"``.
+            ``"gausslegendre"``, ``"clenshawcurtis"``, ``"midpoint"`` (also called
+            ``"riemann_middle"``), ``"riemann_left"``, ``"riemann_right"`` or
+            ``"riemann_trapezoid"``. With ``n_steps="auto"`` the default, or
+            ``"clenshawcurtis"``.
         internal_batch_size : int, optional
             Upper bound of the rows in one call of the model; default: chosen from its memory.
         return_convergence_delta : bool
@@ -119,8 +122,11 @@ class IntegratedGradients(GradientAttribution):
             The same as ``method``, for callers such as `pyxai.explain` that use that word for
             something else.
         tolerance : float, optional
-            Repeat with twice the nodes for those examples whose ``|delta|`` is above this number of
-            output units, until none is or ``max_steps`` is reached.
+            With a number of steps: repeat with twice the nodes for those examples whose ``|delta|``
+            is above this number of output units, until none is or ``max_steps`` is reached. With
+            ``n_steps="auto"``, where the default is 0.01: the largest ``|delta|`` as a share of
+            ``|f(inputs) - f(baselines)|``; besides, half the difference from the rule before, in
+            sums of absolute values, must be at most three times this share of the attributions.
         max_steps : int
             Largest number of nodes that ``tolerance`` may lead to.
 
@@ -146,32 +152,67 @@ class IntegratedGradients(GradientAttribution):
 
         Notes
         -----
-        Cost: ``batch * n_steps`` gradients; memory does not grow with ``n_steps``. The same call
-        gives the same bits.
+        Cost: ``batch * n_steps`` gradients; memory does not grow with ``n_steps``. With ``"auto"``
+        at most six times the attributions are held. The same call gives the same bits.
         """
         tensors, is_tuple = format_inputs(inputs, gradients=True)
         if internal_batch_size is not None:
             check_int("internal_batch_size", internal_batch_size, minimum=1)
-        call = _Call(tensors, format_baselines(baselines, tensors), target, additional_forward_args)
+        rule = rule or method
+        call = PathCall(
+            tensors, format_baselines(baselines, tensors), target, additional_forward_args
+        )
+        if isinstance(n_steps, str):
+            attributions, delta = self._adapted(
+                call, n_steps, rule, tolerance, max_steps, internal_batch_size
+            )
+            result = restore_form(attributions, is_tuple)
+            return (result, delta.to(attributions[0].dtype)) if return_convergence_delta else result
 
-        def integrate(call: _Call, n_nodes: int) -> _Integral:
-            return self._integrate(call, rule or method, n_nodes, internal_batch_size)
+        def integrate(call: PathCall, n_nodes: int) -> _Integral:
+            return self._integrate(call, rule, n_nodes, internal_batch_size)
 
         integral = integrate(call, n_steps)
         if tolerance is not None:
-            self._check_tolerance(tolerance, max_steps, n_steps)
+            self._check_tolerance(tolerance)
+            check_int("max_steps", max_steps, minimum=n_steps)
             _refine(integrate, call, integral, n_steps, tolerance, max_steps)
         result = restore_form(integral.attributions, is_tuple)
         return (result, integral.delta()) if return_convergence_delta else result
 
-    def _integrate(self, call: _Call, rule: str, n_nodes: int, max_rows: int | None) -> _Integral:
-        nodes, weights = nodes_and_weights(rule, n_nodes)
-        runner = Runner(
+    def _adapted(
+        self,
+        call: PathCall,
+        n_steps: str,
+        rule: str,
+        tolerance: float | None,
+        max_steps: int,
+        max_rows: int | None,
+    ) -> tuple[tuple[Tensor, ...], Tensor]:
+        if n_steps != "auto":
+            raise ValueError(f"n_steps must be a number or 'auto', got {n_steps!r}")
+        if rule not in ("gausslegendre", "clenshawcurtis"):
+            raise ValueError(f"method must be left out where n_steps is 'auto', got {rule!r}")
+        share = 0.01 if tolerance is None else tolerance
+        self._check_tolerance(share)
+        check_int("max_steps", max_steps, minimum=5)
+        return integrate_adaptively(
+            lambda mine: self._runner(mine, max_rows), call, share, max_steps
+        )
+
+    def _runner(self, call: PathCall, max_rows: int | None) -> Runner:
+        return Runner(
             self.forward_func,
             target=call.target,
             additional_forward_args=call.arguments,
             max_rows=max_rows,
         )
+
+    def _integrate(
+        self, call: PathCall, rule: str, n_nodes: int, max_rows: int | None
+    ) -> _Integral:
+        nodes, weights = nodes_and_weights(rule, n_nodes)
+        runner = self._runner(call, max_rows)
         attributions = path_attributions(
             runner,
             call.inputs,
@@ -182,7 +223,7 @@ class IntegratedGradients(GradientAttribution):
         )
         return _Integral(runner, call, attributions)
 
-    def _check_tolerance(self, tolerance: float, max_steps: int, n_steps: int) -> None:
+    def _check_tolerance(self, tolerance: float) -> None:
         if not self.multiplies_by_inputs:
             raise ValueError(
                 "tolerance must be None when multiply_by_inputs is False, as the result is not "
@@ -190,32 +231,13 @@ class IntegratedGradients(GradientAttribution):
             )
         if check_number("tolerance", tolerance) <= 0:
             raise ValueError(f"tolerance must be positive, got {tolerance!r}")
-        check_int("max_steps", max_steps, minimum=n_steps)
-
-
-class _Call(NamedTuple):
-    """The arguments that have one row for each example."""
-
-    inputs: tuple[Tensor, ...]
-    baselines: tuple[Tensor | float, ...]
-    target: Any
-    arguments: Any
-
-    def take(self, rows: Tensor) -> _Call:
-        batch = len(self.inputs[0])
-        return _Call(
-            tuple(tensor[rows] for tensor in self.inputs),
-            take_baselines(self.baselines, self.inputs, rows),
-            take_target(self.target, rows, batch),
-            take_arguments(self.arguments, rows, batch),
-        )
 
 
 class _Integral(NamedTuple):
     """A result, and what it takes to know how complete it is."""
 
     runner: Runner
-    call: _Call
+    call: PathCall
     attributions: tuple[Tensor, ...]
 
     def delta(self) -> Tensor:
@@ -225,8 +247,8 @@ class _Integral(NamedTuple):
 
 
 def _refine(
-    integrate: Callable[[_Call, int], _Integral],
-    call: _Call,
+    integrate: Callable[[PathCall, int], _Integral],
+    call: PathCall,
     integral: _Integral,
     n_nodes: int,
     tolerance: float,

@@ -11,7 +11,8 @@ from pyxai._quadrature import RULES, nodes_and_weights
 from pyxai.attribution import IntegratedGradients
 
 # The weights of captum's trapezoid sum to (n - 1) / n; ours to 1, see nodes_and_weights.
-CAPTUM_RULES = [rule for rule in RULES if rule not in ("midpoint", "riemann_trapezoid")]
+_NOT_CAPTUMS = ("clenshawcurtis", "midpoint", "riemann_trapezoid")
+CAPTUM_RULES = [rule for rule in RULES if rule not in _NOT_CAPTUMS]
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=lambda case: case.name)
@@ -112,11 +113,25 @@ def test_rules_are_exact_to_their_degree():
         assert float(weights.sum()) == pytest.approx(1, abs=1e-15)
         assert nodes.min() >= 0
         assert nodes.max() <= 1
-        degree = {"gausslegendre": 9, "riemann_left": 0, "riemann_right": 0}.get(rule, 1)
+        degrees = {"clenshawcurtis": 5, "gausslegendre": 9, "riemann_left": 0, "riemann_right": 0}
+        degree = degrees.get(rule, 1)
         for power in range(degree + 1):
             exact = 1 / (power + 1)
             assert float(weights @ nodes**power) == pytest.approx(exact, abs=1e-15)
         assert float(weights @ nodes ** (degree + 1)) != pytest.approx(1 / (degree + 2), abs=1e-6)
+
+
+@pytest.mark.parametrize("n_nodes", [2, 3, 4, 5, 8, 9, 33, 1025])
+def test_clenshaw_curtis_is_exact_to_its_degree_and_nested(n_nodes):
+    nodes, weights = nodes_and_weights("clenshawcurtis", n_nodes)
+    assert (weights > 0).all()
+    # Chebyshev polynomials, as powers of so high degree differ by rounding alone.
+    angles = torch.arccos(2 * nodes - 1)
+    for degree in {0, 1, n_nodes // 2, n_nodes - 1}:
+        exact = 0.0 if degree % 2 else 1 / (1 - degree**2)
+        assert float(weights @ torch.cos(degree * angles)) == pytest.approx(exact, abs=1e-13)
+    finer, _ = nodes_and_weights("clenshawcurtis", 2 * n_nodes - 1)
+    assert torch.equal(finer[::2], nodes)
 
 
 @settings(max_examples=25, deadline=None)
@@ -211,7 +226,9 @@ def test_rule_is_another_word_for_method():
 
 def test_bad_arguments_are_named():
     method, x = IntegratedGradients(mlp()), rows(2, 6)
-    with pytest.raises(ValueError, match=r"method must be one of 'gausslegendre', .*got 'simpson'"):
+    with pytest.raises(
+        ValueError, match=r"method must be one of 'clenshawcurtis', .*got 'simpson'"
+    ):
         method.attribute(x, target=0, method="simpson")
     with pytest.raises(ValueError, match="n_steps must be at least 1, got 0"):
         method.attribute(x, target=0, n_steps=0)
