@@ -15,7 +15,7 @@ from pyxai.explanation.names import as_names, fit_names
 from pyxai.methods import Attribution, LayerAttribution
 from pyxai.methods.neuron import NeuronAttribution
 from pyxai.registry import Method, find, of_layer, snake_case
-from pyxai.runner import EveryOutput, Runner, as_tensors, column_names, one_scope
+from pyxai.runner import BlackBox, EveryOutput, Runner, as_tensors, column_names, one_scope
 
 __all__ = ["explain"]
 
@@ -96,6 +96,7 @@ def explain(
     entry = find(method)
     named = {"inputs": inputs, "baselines": baselines, "target": target, **options}
     columns = column_names(inputs, model) if feature_names is None else None
+    shown = model.display_values(inputs) if isinstance(model, BlackBox) else None
     named = as_tensors(model, named)
     inputs, baselines, target = (named.pop(name) for name in ("inputs", "baselines", "target"))
     options = named
@@ -160,6 +161,7 @@ def explain(
         outputs=outputs,
         feature_names=names if mask is None else None,
         shared_baselines=_draws_baselines(entry, options),
+        display_values=shown,
     )
     return found if mask is None else found.grouped(mask, names)
 

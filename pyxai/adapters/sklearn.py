@@ -122,6 +122,11 @@ class SklearnModel(BlackBox):
         """
         return None if self.columns is None else self.columns.encode(name, table)
 
+    def display_values(self, table: Any) -> Any:
+        """Return the table where some of its columns are held as codes; see `BlackBox`."""
+        has_codes = self.columns is not None and bool(self.columns.categories)
+        return table if has_codes and hasattr(table, "columns") else None
+
     def decode(self, rows: Tensor) -> Any:
         """Return rows as the table that the estimator is given, with categories for codes.
 

@@ -65,6 +65,10 @@ class BlackBox(ABC):
         """Return a table as the tensor that the model takes; ``None``: as any other model."""
         return None
 
+    def display_values(self, table: Any) -> Any:
+        """Return what pictures show of a table in place of its codes; ``None``: the numbers."""
+        return None
+
     @abstractmethod
     def facts(self) -> Iterator[str]:
         """Yield texts that tell this model from any other, the same in every process."""

@@ -157,6 +157,7 @@ def test_a_table_to_attributions_by_name(pipeline):
     rows, base = FRAME[:2], FRAME[7:8]
     found = pyxai.explain(model, rows, method="shapley_values", target=1, baselines=base)
     assert found.feature_names == list(FRAME.columns)
+    assert [shown[1] for shown in found.display_values] == rows.city.tolist()  # not its code
 
     def value(row, columns):
         mixed = base.copy().reset_index(drop=True)
