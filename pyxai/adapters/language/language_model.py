@@ -171,9 +171,10 @@ class LanguageModel:
         Notes
         -----
         Cost: the rows of the method for one example (``n_units + 1`` for feature ablation), each of
-        prompt and continuation; three to five rows to score the whole prompt and to see that the
-        model takes it as said here; and one for each token that the model writes. Methods that take
-        gradients go back once for each token: rows times ``n_tokens + 1``.
+        prompt and continuation; two to five to score the whole prompt and to see that the model
+        takes it as said here, and ten more when lengths are new, to see what memory a row takes;
+        and one for each token that the model writes. Methods that take gradients go back once for
+        each token: rows times ``n_tokens + 1``.
         """
         name = read_method(method)
         check_options(name, options)
@@ -192,7 +193,7 @@ class LanguageModel:
         else:
             answer = answer_about_vectors(name, question, removal, options)
         told = {
-            "unit": read.units.kind if unit != "slot" else "slot",
+            "unit": "slot" if isinstance(unit, str) and unit == "slot" else read.units.kind,
             "baseline": None if removal is None else removal.name,
             "output": output,
             **options,

@@ -9,6 +9,7 @@ import numpy as np
 
 from pyxai.explanation import Explanation
 from pyxai.explanation.groups import flat_attributions, groups_of
+from pyxai.explanation.names import has_words
 from pyxai.explanation.numbers import shortened
 from pyxai.explanation.text import group_label
 from pyxai.plot.axes import as_array, as_explanation, plain
@@ -75,8 +76,13 @@ def flat(value: Any) -> np.ndarray[Any, Any]:
 
 
 def _values(explanation: Explanation, n_features: int) -> list[str] | None:
-    """Return the text of each feature's value at the first example."""
+    """Return the text of each feature's value at the first example.
+
+    The numbers behind words, ids or ones for those that are present, say nothing to a reader.
+    """
     shown = explanation.display_values
+    if shown is None and has_words(explanation):
+        return None
     if shown is not None:
         found = [_written(value) for value in shown[0]]
     else:

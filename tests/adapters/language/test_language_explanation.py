@@ -73,7 +73,8 @@ def test_it_draws_the_matrix(found):
     )
     assert found.total.plot("text") is not None
     assert plot.token_matrix(found, output_tokens=found.tokens).get_title() == ax.get_title()
-    assert found[0].plot("bar") is not None
+    labels = [label.get_text() for label in found[0].plot("bar").get_yticklabels()]
+    assert sorted(labels) == sorted(found.units)  # words, without the ones that stand for them
 
 
 def test_a_file_keeps_all_of_it(found, tmp_path):
