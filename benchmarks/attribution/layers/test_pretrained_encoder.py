@@ -5,7 +5,8 @@ and backward from the same embeddings, padded to the longest sentence, on as man
 batch size: the claim is at most 1.15 times its time. captum's loop is that of its tutorial, one
 sentence after the other, without padding and with the delta. Half of the words of the batch are
 padding; sentences of like lengths side by side, as `pyxai.adapters.TextClassifier` puts them,
-leave little of it.
+leave little of it. On a CPU 50 rows of one sentence fill a pass: the loop takes no longer than the
+bare model on its words, and the batch pays for its padding.
 """
 
 import captum.attr

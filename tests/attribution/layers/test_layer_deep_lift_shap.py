@@ -4,6 +4,7 @@ import captum.attr as captum
 import pytest
 import torch
 from layer_cases import LAYERS, assert_same, make, on_float_layers
+from torch import nn
 
 import pyxai
 from pyxai.attribution import LayerDeepLift, LayerDeepLiftShap
@@ -67,6 +68,30 @@ def test_arguments_of_the_rows_go_with_the_baselines_too():
         torch.testing.assert_close(sums, ends[row] - before.mean())
     assert_same(found, torch.cat(each))
     assert delta.abs().max() < 1e-5
+
+
+class Beside(nn.Module):
+    """Two layers, with a row of weights for each example on the way to both."""
+
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.act, self.head = nn.Linear(6, 5), nn.ReLU(), nn.Linear(8, 2)
+
+    def forward(self, x, weights):
+        inner = self.act(self.hidden(torch.cat([x, weights], 1)))
+        return self.head(torch.cat([inner, weights], 1))
+
+
+@pytest.mark.parametrize("layer", ["hidden", "act"])
+def test_arguments_of_the_rows_equal_captum(layer):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net, x, weights, background = Beside().eval(), *map(torch.randn, [(4, 3)] * 3)
+    given = (x, background[:2], torch.tensor([0, 1, 1, 0]), (weights,), True)
+    ours, delta = LayerDeepLiftShap(net, layer).attribute(*given)
+    theirs, their_delta = captum.LayerDeepLiftShap(net, getattr(net, layer)).attribute(*given)
+    assert_same(ours, theirs)
+    assert_same(delta, their_delta)
 
 
 def test_an_argument_that_all_share_is_given_to_the_baselines_as_it_is():

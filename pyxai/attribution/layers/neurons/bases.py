@@ -91,7 +91,7 @@ def attribute_gradient(
     neuron_selector : int, tuple of int and slice, or callable
         An index for each dimension of the layer after the examples; neurons that slices choose
         are added up. A function takes the layer's tensor (or the tuple of its tensors) and
-        returns a number for each example.
+        returns a number for each example, or the sum of these.
     additional_forward_args : any, optional
         Further arguments of the model. A tensor whose first size is that of the batch is taken
         to hold a row for each example; `pyxai.Shared` says that all rows share it.

@@ -57,7 +57,7 @@ class NeuronDeepLift(ComparedNeurons):
         neuron_selector : int, tuple of int and slice, or callable
             An index for each dimension of the layer after the examples; neurons that slices choose
             are added up. A function takes the layer's tensor (or the tuple of its tensors) and
-            returns a number for each example.
+            returns a number for each example, or the sum of these.
         baselines : float, Tensor, or tuple of those, shape [*features] or [1 or batch, *features]
             Inputs that the model is compared with, in input units; default 0.
         additional_forward_args : any, optional

@@ -60,7 +60,7 @@ class NeuronFeatureAblation(NeuronsAsOutput):
         neuron_selector : int, tuple of int and slice, or callable
             An index for each dimension of the layer after the examples; neurons that slices choose
             are added up. A function takes the layer's tensor (or the tuple of its tensors) and
-            returns a number for each example.
+            returns a number for each example, or the sum of these.
         baselines : float, Tensor, or tuple of those, shape [*features] or [1 or batch, *features]
             What replaces a feature, in input units; default 0.
         additional_forward_args : any, optional
@@ -77,7 +77,8 @@ class NeuronFeatureAblation(NeuronsAsOutput):
         Returns
         -------
         Tensor or tuple of Tensor, shape [batch, *features]
-            In the form of ``inputs``, in units of the neuron.
+            In the form of ``inputs``, in units of the neuron. Of a sum over the examples it has one
+            row, of a feature that all of them lose.
 
         Raises
         ------

@@ -65,7 +65,7 @@ class NeuronGradientShap(MultipliedNeurons):
         neuron_selector : int, tuple of int and slice, or callable
             An index for each dimension of the layer after the examples; neurons that slices choose
             are added up. A function takes the layer's tensor (or the tuple of its tensors) and
-            returns a number for each example.
+            returns a number for each example, or the sum of these.
         baselines : Tensor, tuple of Tensor, or callable, shape [n_baselines, *features]
             Rows to draw from or to compare with; a callable is given the inputs (or nothing) and
             returns them.

@@ -63,7 +63,7 @@ class NeuronIntegratedGradients(MultipliedNeurons):
         neuron_selector : int, tuple of int and slice, or callable
             An index for each dimension of the layer after the examples; neurons that slices choose
             are added up. A function takes the layer's tensor (or the tuple of its tensors) and
-            returns a number for each example.
+            returns a number for each example, or the sum of these.
         baselines : float, Tensor, or tuple of those, shape [*features] or [1 or batch, *features]
             Where the path starts, in input units; default 0.
         additional_forward_args : any, optional
