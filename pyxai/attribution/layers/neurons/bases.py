@@ -17,7 +17,7 @@ __all__ = [
     "InsideNeurons",
     "MultipliedNeurons",
     "NeuronsAsOutput",
-    "attribute_gradient",
+    "OneGradient",
 ]
 
 
@@ -34,10 +34,6 @@ class NeuronsAsOutput(NeuronAttribution):
     def _output_of(self, neuron_selector: NeuronSelector, at_input: bool) -> Any:
         """Return the model up to its layer, with the sum of the neurons as its output."""
         return UpToLayer(self.forward_func, self.layer, at_input, SummedNeurons(neuron_selector))
-
-    def _gradient(self, neurons: Any, inputs: Any, additional_forward_args: Any) -> Any:
-        """Return the gradient that `attribute_gradient` is asked for."""
-        raise NotImplementedError
 
 
 class MultipliedNeurons(NeuronsAsOutput):
@@ -74,41 +70,46 @@ class ComparedNeurons(InsideNeurons):
         self._multiply_by_inputs = multiply_by_inputs
 
 
-# A function, which is an attribute of each class: pages of a class list what is its own.
-def attribute_gradient(
-    self: NeuronsAsOutput,
-    inputs: Tensor | tuple[Tensor, ...],
-    neuron_selector: NeuronSelector,
-    additional_forward_args: Any = None,
-    attribute_to_neuron_input: bool = False,
-) -> Any:
-    """Attribute the neurons to the inputs.
+class OneGradient:
+    """Holds what is the `attribute` of each method that takes one gradient.
 
-    Parameters
-    ----------
-    inputs : Tensor or tuple of Tensor, shape [batch, *features]
-        What to explain, of a floating dtype.
-    neuron_selector : int, tuple of int and slice, or callable
-        An index for each dimension of the layer after the examples; neurons that slices choose
-        are added up. A function takes the layer's tensor (or the tuple of its tensors) and
-        returns a number for each example, or the sum of these.
-    additional_forward_args : any, optional
-        Further arguments of the model. A tensor whose first size is that of the batch is taken
-        to hold a row for each example; `pyxai.Shared` says that all rows share it.
-    attribute_to_neuron_input : bool
-        Whether the neurons are those of the layer's input instead of its output.
-
-    Returns
-    -------
-    Tensor or tuple of Tensor, shape [batch, *features]
-        In the form of ``inputs``, in units of the neuron per unit of input.
-
-    Raises
-    ------
-    ValueError
-        If an argument does not fit, or the model does not run the layer exactly once.
-    TypeError
-        If inputs or layer are not floating point.
+    No base, for the page of a class lists what is its own.
     """
-    neurons = self._output_of(neuron_selector, attribute_to_neuron_input)
-    return self._gradient(neurons, inputs, additional_forward_args)
+
+    def attribute(
+        self: Any,
+        inputs: Tensor | tuple[Tensor, ...],
+        neuron_selector: NeuronSelector,
+        additional_forward_args: Any = None,
+        attribute_to_neuron_input: bool = False,
+    ) -> Any:
+        """Attribute the neurons to the inputs.
+
+        Parameters
+        ----------
+        inputs : Tensor or tuple of Tensor, shape [batch, *features]
+            What to explain, of a floating dtype.
+        neuron_selector : int, tuple of int and slice, or callable
+            An index for each dimension of the layer after the examples; neurons that slices choose
+            are added up. A function takes the layer's tensor (or the tuple of its tensors) and
+            returns a number for each example, or the sum of these.
+        additional_forward_args : any, optional
+            Further arguments of the model. A tensor whose first size is that of the batch is taken
+            to hold a row for each example; `pyxai.Shared` says that all rows share it.
+        attribute_to_neuron_input : bool
+            Whether the neurons are those of the layer's input instead of its output.
+
+        Returns
+        -------
+        Tensor or tuple of Tensor, shape [batch, *features]
+            In the form of ``inputs``, in units of the neuron per unit of input.
+
+        Raises
+        ------
+        ValueError
+            If an argument does not fit, or the model does not run the layer exactly once.
+        TypeError
+            If inputs or layer are not floating point.
+        """
+        neurons = self._output_of(neuron_selector, attribute_to_neuron_input)
+        return self._gradient(neurons, inputs, additional_forward_args)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pyxai.attribution.gradients.saliency import Saliency
-from pyxai.attribution.layers.neurons.bases import NeuronsAsOutput, attribute_gradient
+from pyxai.attribution.layers.neurons.bases import NeuronsAsOutput, OneGradient
 
 __all__ = ["NeuronGradient"]
 
@@ -36,7 +36,7 @@ class NeuronGradient(NeuronsAsOutput):
     torch.Size([5, 3])
     """
 
-    attribute = attribute_gradient
+    attribute = OneGradient.attribute
 
     def _gradient(self, neurons: Any, inputs: Any, additional_forward_args: Any) -> Any:
         return Saliency(neurons).attribute(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pyxai.attribution.gradients.guided_backprop import GuidedBackprop
-from pyxai.attribution.layers.neurons.bases import InsideNeurons, attribute_gradient
+from pyxai.attribution.layers.neurons.bases import InsideNeurons, OneGradient
 
 __all__ = ["NeuronGuidedBackprop"]
 
@@ -36,7 +36,7 @@ class NeuronGuidedBackprop(InsideNeurons):
     torch.Size([5, 3])
     """
 
-    attribute = attribute_gradient
+    attribute = OneGradient.attribute
 
     def _gradient(self, neurons: Any, inputs: Any, additional_forward_args: Any) -> Any:
         return GuidedBackprop(neurons).attribute(
