@@ -14,8 +14,9 @@ continuation that is given. `LanguageModel` is compared with
 Then a template of which the first 128 tokens are fixed and the next 32 are not, with 16 tokens of
 continuation: with keys and values of the start computed once, and without.
 
-Results must agree. Candidates take turns in one process, and the least seconds of each count, by the
-clock and of the processor. It prints a line for each case and writes them to `benchmarks/results/`.
+Results must agree. Candidates take turns in one process, and the least seconds of each count, by
+the clock and of the processor. It prints a line for each case and writes them to
+`benchmarks/results/`.
 """
 
 from __future__ import annotations

@@ -61,7 +61,9 @@ def read_continuation(reader: Reader, prompt: Prompt, continuation: Any) -> Cont
     length = len(prompt.tokens)
     if joint.ids[:length] != prompt.tokens.ids:
         raise ValueError(_merged(prompt.tokens, joint, continuation))
-    stop = max(at for at, span in enumerate(joint.spans) if span is not None) + 1
+    stop = len(joint)
+    if reader.special:  # one that ends the text may have been added
+        stop = max(at for at, span in enumerate(joint.spans) if span is not None) + 1
     if stop <= length:
         raise ValueError(
             f"continuation must have at least one token, got none for {continuation!r} behind the "

@@ -74,7 +74,9 @@ def read_prompt(
         parts = _checked_spans(text, spans)
     if not text.strip():
         raise ValueError(f"prompt must have a character that is no space, got {text!r}")
-    tokens = _without_end(reader.read(text))
+    tokens = reader.read(text)
+    if reader.special:
+        tokens = _without_end(tokens)
     fixed = _written_special(reader, tokens)
     if isinstance(unit, str) and unit == "slot":
         if parts is None:

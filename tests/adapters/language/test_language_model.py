@@ -341,6 +341,9 @@ def test_special_tokens_are_no_units():
     found = explain.explain("<begin>the cat<end> sat", " on", special_tokens=False)
     assert found.units == ["the", "cat", "sat"]
     assert found.fixed_tokens == ("<begin>", "<end>")
+    found = explain.explain("<begin>the cat<end>", " sat<end>", special_tokens=False)
+    assert found.fixed_tokens == ("<begin>", "<end>")
+    assert found.tokens[-1] == "<end>"
     # An unknown word has a special id, and is a word; what ends a text is not in its middle.
     tokenizer = word_tokenizer()
     model = language_model("llama", n_ids=len(tokenizer))
