@@ -18,6 +18,7 @@ from pyxai.attribution.sampled.gradient_shap import rows_to_draw_from
 from pyxai.explanation.rows import take_target
 from pyxai.methods.layer import LayerAttribution
 from pyxai.runner.mixing import per_output
+from pyxai.runner.target import Target
 
 __all__ = ["LayerDeepLiftShap"]
 
@@ -135,6 +136,7 @@ class LayerDeepLiftShap(LayerAttribution):
         if custom is not None:
             custom = on_first(custom, len(cut.values))
         if cut.arguments_follow and batch > 1:
+            Target(target).check_examples(batch)
             # What the layer gives for a baseline differs from example to example.
             parts, pairs = _joined(
                 self._compare(

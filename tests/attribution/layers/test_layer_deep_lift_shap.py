@@ -94,6 +94,14 @@ def test_arguments_of_the_rows_equal_captum(layer):
     assert_same(delta, their_delta)
 
 
+def test_targets_that_do_not_fit_are_counted_for_the_whole_batch():
+    case = make("bag")
+    with pytest.raises(ValueError, match="target must have one entry per example, 4, got 3"):
+        LayerDeepLiftShap(case.model, "hidden").attribute(
+            case.inputs, case.background, [0, 1, 0], case.arguments
+        )
+
+
 def test_an_argument_that_all_share_is_given_to_the_baselines_as_it_is():
     case = make("bag")
     method = LayerDeepLiftShap(case.model, "hidden")
