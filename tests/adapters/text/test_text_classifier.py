@@ -116,9 +116,12 @@ def test_ablation_is_the_loop_that_one_would_write(kind):
 @pytest.mark.parametrize("kind", ["distilbert", "roberta"])
 def test_padding_changes_nothing(kind):
     made = TextClassifier(*classifier(kind))
+    texts = [*TEXTS, "the film was surprisingly not good"]
+    lengths = sorted(len(read_tokens(made.tokenizer, text)) for text in texts)
+    assert lengths[-2] < lengths[-1] < 1.4 * lengths[-2]  # these share a batch
     for name in ("integrated_gradients", "shapley_values", "saliency"):
-        together = made.explain(TEXTS, method=name, baseline="mask")
-        for text, found in zip(TEXTS, together, strict=True):
+        together = made.explain(texts, method=name, baseline="mask")
+        for text, found in zip(texts, together, strict=True):
             alone = made.explain(text, method=name, baseline="mask")
             assert alone.attributions.abs().max() > 1e-3
             torch.testing.assert_close(found.attributions, alone.attributions, rtol=1e-4, atol=1e-5)
