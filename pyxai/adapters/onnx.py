@@ -135,7 +135,7 @@ class OnnxModel(BlackBox):
             )
 
     def outputs(self, rows: tuple[Tensor, ...]) -> Tensor:
-        """Return the outputs of rows on the CPU; see `BlackBox`."""
+        """Return the outputs of rows on the CPU; see `pyxai.runner.BlackBox`."""
         if len(rows) != len(self.input_names):
             raise TypeError(
                 f"{self.path.name} must be given {len(self.input_names)} tensor(s), "
@@ -161,7 +161,7 @@ class OnnxModel(BlackBox):
         return torch.cat(parts)[:n_rows]
 
     def facts(self) -> Iterator[str]:
-        """Yield what is in the file, and what is explained; see `BlackBox`."""
+        """Yield what is in the file, and what is explained; see `pyxai.runner.BlackBox`."""
         yield self._digest
         yield self.output
 

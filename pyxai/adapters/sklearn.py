@@ -123,7 +123,7 @@ class SklearnModel(BlackBox):
         return None if self.columns is None else self.columns.encode(name, table)
 
     def display_values(self, table: Any) -> Any:
-        """Return the table where some of its columns are held as codes; see `BlackBox`."""
+        """Return the table where some columns are held as codes; see `pyxai.runner.BlackBox`."""
         has_codes = self.columns is not None and bool(self.columns.categories)
         return table if has_codes and hasattr(table, "columns") else None
 
@@ -148,7 +148,7 @@ class SklearnModel(BlackBox):
         return self.columns.decode("rows", rows.detach().cpu())
 
     def outputs(self, rows: tuple[Tensor, ...]) -> Tensor:
-        """Return the outputs of one tensor of rows on the CPU; see `BlackBox`."""
+        """Return the outputs of one tensor of rows on the CPU; see `pyxai.runner.BlackBox`."""
         if len(rows) != 1:
             raise TypeError(f"{self!r} must be given one tensor, got {len(rows)}")
         flat = flat_features(rows[0])
@@ -167,7 +167,7 @@ class SklearnModel(BlackBox):
         return _as_tensor(getattr(self.estimator, self.output)(given), self)
 
     def facts(self) -> Iterator[str]:
-        """Yield what the estimator was fitted to, by its numbers; see `BlackBox`."""
+        """Yield what the estimator was fitted to, by its numbers; see `pyxai.runner.BlackBox`."""
         with optional("the name of an estimator needs", "scikit-learn>=1.6", "sklearn"):
             joblib = importlib.import_module("joblib")
         yield repr(self)

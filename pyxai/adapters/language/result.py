@@ -22,9 +22,9 @@ _FIELDS = tuple(Explanation.__dataclass_fields__)
 class LanguageExplanation(Explanation):
     """What each token of a continuation owes to the units of a prompt.
 
-    An `Explanation` whose rows are the tokens of the continuation: ``attributions`` has the shape
-    [tokens, units], ``outputs`` are the scores of the tokens, and ``explanation[2]`` is the third
-    token's `Explanation`. ``inputs`` are ones: every unit is present.
+    A `pyxai.Explanation` whose rows are the tokens of the continuation: ``attributions`` has the
+    shape [tokens, units], ``outputs`` are the scores of the tokens, and ``explanation[2]`` is the
+    third token's `pyxai.Explanation`. ``inputs`` are ones: every unit is present.
 
     Attributes
     ----------
