@@ -451,10 +451,13 @@ def public_methods():
 @pytest.mark.parametrize("cls", public_methods(), ids=lambda cls: cls.__name__)
 def test_the_model_is_called_as_its_argument_is(cls):
     first, *others = inspect.signature(cls).parameters.values()
-    layer = {"layer": nn.Identity()} if "layer" in {each.name for each in others} else {}
+    needed = [each for each in others if each.default is each.empty]
+    needed = [each for each in needed if each.kind is not each.VAR_KEYWORD]
+    # A layer, or what may be called.
+    given = {each.name: each.annotation == "bool" or nn.Identity() for each in needed}
     for wrong in (None, 3):
         with pytest.raises(TypeError, match=f"^{first.name} must be .*, got {wrong}"):
-            cls(wrong, **layer)
+            cls(wrong, **given)
 
 
 # 6. The model is left as found.
