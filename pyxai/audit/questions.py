@@ -18,7 +18,14 @@ from pyxai.methods.base import baseline_rows
 from pyxai.registry import find
 from pyxai.runner import EveryOutput, Runner
 
-__all__ = ["MethodAsked", "check_labels", "listed", "methods_asked", "outputs_at_baselines"]
+__all__ = [
+    "MethodAsked",
+    "check_labels",
+    "listed",
+    "methods_asked",
+    "outputs_at_baselines",
+    "outputs_seen",
+]
 
 # What an audit gives to every method itself.
 _OWN = ("target", "seed", "example_ids")
@@ -82,8 +89,13 @@ def methods_asked(methods: Any) -> tuple[MethodAsked, ...]:
     return asked
 
 
+def outputs_seen(target: Any) -> Any:
+    """Return which outputs are asked for: all, but for one among several dimensions that alone."""
+    return target if isinstance(target, tuple) and len(target) > 1 else EveryOutput()
+
+
 def outputs_at_baselines(
-    model: Callable[..., Any], method: MethodAsked, found: Explanation
+    model: Callable[..., Any], method: MethodAsked, found: Explanation, target: Any
 ) -> Tensor | None:
     """Return a model's outputs at the baselines of an explanation, [1, *outputs], on the CPU.
 
@@ -102,7 +114,8 @@ def outputs_at_baselines(
         first = tuple(part[:1] for part in inputs)
         starts = format_baselines(found.baselines, first)
         rows = tuple(map(baseline_rows, starts, first))
-    return Runner(model, target=EveryOutput()).outputs(rows).cpu().double().mean(0, keepdim=True)
+    outputs = Runner(model, target=outputs_seen(target)).outputs(rows)
+    return outputs.cpu().double().mean(0, keepdim=True)
 
 
 def listed(name: str, given: Any) -> list[tuple[str | None, Any, dict[str, Any]]]:

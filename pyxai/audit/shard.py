@@ -18,10 +18,10 @@ from pyxai.audit.data import Batch
 from pyxai.audit.data.source import reason_of
 from pyxai.audit.job import Job
 from pyxai.audit.maps import MapShard
-from pyxai.audit.questions import MethodAsked, outputs_at_baselines
+from pyxai.audit.questions import MethodAsked, outputs_at_baselines, outputs_seen
 from pyxai.audit.rows import NOTHING, Rows
 from pyxai.explanation import Explanation
-from pyxai.runner import EveryOutput, Runner, is_out_of_memory
+from pyxai.runner import Runner, is_out_of_memory
 
 __all__ = ["rehearse", "run_shard", "run_shards"]
 
@@ -178,7 +178,8 @@ class _Work:
 
     def _predict(self, batch: Batch) -> None:
         """Note outputs, predictions and targets."""
-        outputs = Runner(self.job.model, target=EveryOutput()).outputs(batch.inputs).cpu()
+        seen = outputs_seen(self.job.target)
+        outputs = Runner(self.job.model, target=seen).outputs(batch.inputs).cpu()
         if len(outputs) != len(batch.ids):
             raise ValueError(
                 f"model must return one row for each of {len(batch.ids)} example(s), got "
@@ -244,7 +245,9 @@ class _Work:
     def _change(self, rows: Any, method: MethodAsked, found: Explanation) -> Any:
         """Return how much the output changes from the baselines, NaN where that says nothing."""
         if method.label not in self.at_baselines:
-            self.at_baselines[method.label] = outputs_at_baselines(self.job.model, method, found)
+            self.at_baselines[method.label] = outputs_at_baselines(
+                self.job.model, method, found, self.job.target
+            )
         start = self.at_baselines[method.label]
         if start is None:
             return np.nan
@@ -276,8 +279,8 @@ def _explained(outputs: Tensor, targets: Any, asked: Any) -> Any:
         if odd.any():
             raise ValueError(f"target must be less than {outputs.shape[1]}, got {targets[odd][0]}")
         return outputs.gather(1, torch.from_numpy(targets % outputs.shape[1])[:, None])[:, 0]
-    if isinstance(asked, tuple) and outputs.dim() == len(asked) + 1:
-        return outputs[(slice(None), *asked)]
+    if isinstance(asked, tuple) and outputs.dim() == 2:
+        return outputs[:, asked[0]]
     return outputs.reshape(-1) if outputs.numel() == len(outputs) else np.nan
 
 

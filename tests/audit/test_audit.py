@@ -356,3 +356,31 @@ def test_a_refused_call_leaves_what_another_has_planned(net, tmp_path):
     with pytest.raises(ValueError, match="'abz'"):
         audit(net, make_rows(), [("saliency", {"abz": 1})], out=tmp_path)
     assert (tmp_path / "audit.json").is_file()
+
+
+def test_outputs_of_several_dimensions_are_those_of_their_target(tmp_path):
+    net, rows = make_net(), make_rows(5)
+
+    def two(x):  # [batch, 3, 2]
+        return torch.stack([net(x), 2 * net(x)], 2)
+
+    methods = [IG, "saliency"]
+    found = audit(two, rows, methods, out=tmp_path, target=(2, 1), on_error="raise").rows()
+    expected = np.repeat(2 * net(rows)[:, 2].detach().double().numpy(), 2)
+    np.testing.assert_allclose(found.output, expected, rtol=1e-6)
+    assert found.prediction.isna().all()  # which of the six there is no name for
+    start = 2 * net(torch.zeros(1, 6))[0, 2].item()
+    gaps = found[found.method == IG[0]]
+    np.testing.assert_allclose(
+        gaps.relative_gap, (gaps.gap / (gaps.output - start)).abs(), rtol=1e-5
+    )
+
+
+def test_one_index_may_stand_in_a_tuple(net, tmp_path):
+    rows = make_rows(4)
+    found = [
+        audit(net, rows, "saliency", out=tmp_path / name, target=target).rows()
+        for name, target in (("tuple", (2,)), ("number", 2))
+    ]
+    assert found[0].output.equals(found[1].output)
+    assert found[0].prediction.equals(found[1].prediction)

@@ -226,6 +226,24 @@ def test_an_iterable_that_draws_is_the_same_each_time():
     assert torch.get_rng_state().equal(state)
 
 
+def test_an_iterable_is_gone_through_once_where_it_is_read_in_order():
+    begun = []
+
+    class Counted(Stream):
+        def __iter__(self):
+            begun.append(len(begun))
+            return iter(self.rows)
+
+    source = open_source(Counted(ROWS), None, LIKE)
+    source.read(0, 4, 1)  # which also finds the form of a row
+    begun.clear()
+    found = [source.read(at, at + 3, 1).inputs[0] for at in (4, 7)]
+    assert not begun
+    assert torch.cat(found).equal(ROWS[4:10])
+    source.read(2, 3, 1)
+    assert len(begun) == 1
+
+
 def test_rows_with_gaps_are_bad(tmp_path):
     table = frame()
     table.loc[4, "c"] = np.nan

@@ -206,13 +206,14 @@ def test_values_are_those_before_a_module_writes_into_them(name, at_input):
 
 
 @over_all
-def test_units_are_those_of_captum(name):
+def test_units_and_whether_there_is_a_delta_are_as_in_captum(name):
     ours, theirs = (
         getattr(package, name)(model, model[2])
         for package, model in ((attribution, net()), (captum.attr, net()))
     )
     expected = getattr(theirs, "multiplies_by_inputs", ours.multiplies_by_inputs)
     assert ours.multiplies_by_inputs == expected
+    assert ours.has_convergence_delta() == theirs.has_convergence_delta()
 
 
 class Unused(nn.Module):

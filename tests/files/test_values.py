@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 import pyxai
 from pyxai import Explanation
-from pyxai._files import write_tensors
+from pyxai._files import values, write_tensors
 from pyxai.decomposition import ACD, Hierarchy
 from pyxai.metrics import RealityChecks
 
@@ -369,3 +369,23 @@ def test_no_pickle_is_read(tmp_path):
     (tmp_path / "e").write_bytes(pickle.dumps(X))
     with pytest.raises(ValueError, match="path must hold a safetensors file"):
         Explanation.load(tmp_path / "e")
+
+
+@pytest.mark.parametrize("wrong", [[1], ["tuple"], [], {}, {"tuple": [], "list": []}])
+def test_what_is_no_encoded_value_is_refused(wrong):
+    def other(kind, content):
+        raise AssertionError("nothing of another kind was written")
+
+    with pytest.raises(ValueError, match="a value must be plain or have one kind, got"):
+        values.decode(wrong, {}, other)
+
+
+@pytest.mark.parametrize("length", range(8))
+def test_what_follows_the_header_stands_at_a_multiple_of_eight(tmp_path, length):
+    # As the format asks for, so that readers may map a file as numbers of any width.
+    path = tmp_path / "e"
+    write_tensors(path, {"x": torch.ones(1)}, kind="test", header="a" * length)
+    raw = path.read_bytes()
+    size = int.from_bytes(raw[:8], "little")
+    assert size % 8 == 0
+    assert np.frombuffer(raw[8 + size :], np.float32).tolist() == [1.0]

@@ -218,6 +218,15 @@ def test_metrics_take_the_imputer(case):
         assert found.auc.isfinite().all()
 
 
+def test_conditional_draws_need_masks(case):
+    imputer = case.make()
+    if not imputer.conditional:
+        return
+    ids = torch.arange(len(case.inputs[0]))
+    with pytest.raises(TypeError, match="masks must be"):
+        imputer.draw(case.inputs, None, seed=0, example_ids=ids)
+
+
 def test_it_does_not_fit_other_shapes(case):
     if case.anything:
         return

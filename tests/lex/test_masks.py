@@ -115,6 +115,8 @@ def test_probabilities_of_subsets_are_those_of_drawing_without_replacement():
         )
         chances = law.log_prob(scores, masks[None]).exp()[0]
         torch.testing.assert_close(chances, wanted, rtol=1e-9, atol=1e-12)
+    with pytest.raises(ValueError, match=r"sets must be at most \d+ to enumerate, got 155117520"):
+        Subset(15).support(30, scores)
     law = Subset(2)
     masks = law.support(5, scores)[None]
     (slope,) = torch.autograd.grad(law.log_prob(scores, masks)[0, 3], scores)
