@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pyxai._checks import describe
 from pyxai.adapters.text.baselines import Baseline, hides
 from pyxai.adapters.text.batches import Batch
 from pyxai.adapters.text.text_model import UnitGame
@@ -115,8 +116,13 @@ def at_embeddings(question: Question, batch: Batch, cut: Cut, targets: list[int 
     options = dict(question.options)
     if question.baseline is not None:
         options["baselines"] = question.baseline.values(batch, cut)
-    if takes(question.entry, "return_error"):
-        options["return_error"] = False  # errors of numbers that are added up do not add up
+    # Left out, `explain` would ask for them.
+    if takes(question.entry, "return_error") and options.setdefault("return_error", False):
+        raise ValueError(
+            f"return_error must be left out for {question.entry.name} of a text, as errors of "
+            "the numbers that a unit adds up do not add up, got "
+            f"{describe(options['return_error'])}"
+        )
     groups = batch.owners.reshape(*batch.owners.shape, *[1] * (values.dim() - 2))
     grouped = question.entry.name == "contextual_decomposition"
     if grouped:

@@ -436,6 +436,11 @@ def test_a_tokenizer_and_a_model_that_do_not_fit(made):
         ),
         ({"baselines": 0}, TypeError, "options must not hold baselines: baseline says"),
         (
+            {"method": "noise_tunnel", "return_error": True},
+            ValueError,
+            "return_error must be left out for noise_tunnel of a text, .* got True",
+        ),
+        (
             {"n_stepz": 3},
             TypeError,
             "options of integrated_gradients must be among .* got 'n_stepz'",
