@@ -14,7 +14,8 @@ from pyxai.explanation import Explanation
 from pyxai.explanation.names import as_names, fit_names
 from pyxai.methods import Attribution, LayerAttribution
 from pyxai.methods.neuron import NeuronAttribution
-from pyxai.registry import Method, find, of_layer, snake_case
+from pyxai.methods.store import snake_case
+from pyxai.registry import Method, find, of_layer
 from pyxai.runner import BlackBox, EveryOutput, Runner, as_tensors, column_names, one_scope
 
 __all__ = ["explain"]

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-import re
 from pathlib import Path
 from typing import Any
 
-from pyxai.methods.store import AXIOMS, Method, find, get, load_with, names, register
+from pyxai.methods.store import AXIOMS, Method, find, get, load_with, names, register, snake_case
 
-__all__ = ["AXIOMS", "Method", "find", "get", "names", "register"]
+__all__ = ["AXIOMS", "Method", "find", "get", "names", "of_layer", "register"]
 
 # What a person touches stands above the methods and holds none.
 _ABOVE = frozenset({"adapters", "audit", "cli", "demo", "plot", "report"})
@@ -40,10 +39,20 @@ load_with(_load)
 
 
 def of_layer(name: str) -> type[Any] | None:
-    """Return the class of a method of layers or neurons by its name, ``None`` if it is none.
+    """Return the class of a method of layers or neurons.
 
     They are not among `names`: what they attribute to is not the inputs, or not of an output, which
     is what an entry promises.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``"layer_integrated_gradients"``.
+
+    Returns
+    -------
+    type or None
+        ``None`` if it is the name of no such method.
     """
     if not name.startswith(("layer_", "neuron_", "internal_")):
         return None
@@ -51,8 +60,3 @@ def of_layer(name: str) -> type[Any] | None:
     methods = (each for each in room.__all__ if not each.endswith("Attribution"))
     found = next((each for each in methods if snake_case(each) == name), None)
     return None if found is None else getattr(room, found)
-
-
-def snake_case(name: str) -> str:
-    """Return the name of a class in the form of the registry's: LayerLRP is layer_lrp."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

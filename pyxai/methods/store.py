@@ -15,13 +15,14 @@ A method enters where it is defined::
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
 from pyxai._checks import check_choice, describe
 
-__all__ = ["AXIOMS", "Method", "find", "get", "load_with", "names", "register"]
+__all__ = ["AXIOMS", "Method", "find", "get", "load_with", "names", "register", "snake_case"]
 
 AXIOMS = (
     "completeness",  # the attributions sum to f(inputs) - f(baselines)
@@ -244,3 +245,8 @@ def find(method: Any) -> Method | None:
         return get(method)
     cls = method if isinstance(method, type) else type(method)
     return next((known for known in _METHODS.values() if known.cls is cls), None)
+
+
+def snake_case(name: str) -> str:
+    """Return the name of a class in the form of the registry's: LayerLRP is layer_lrp."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
