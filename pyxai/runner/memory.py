@@ -39,7 +39,7 @@ CPU_THREADS = 16
 CUDA_BUDGET = 2 * 2**30
 # Fewer rows than this make convolutions slow and passes many, so rows outweigh the caches as long
 # as all of them together need no more than the limit beside them.
-CPU_ROWS = ((512, 32 * 2**20), (32, 2**30))
+CPU_ROWS = ((512, 32 * 2**20), (64, 256 * 2**20), (32, 2**30))
 # Attention kernels of torch make a block of threads for each row along an axis of the launch grid
 # that ends at 65 535.
 MAXIMUM_ROWS = 2**15

@@ -461,6 +461,8 @@ def test_rows_follow_the_memory(monkeypatch):
     assert rows_for(Measure(1024.0), cpu, 17) == 17
     assert rows_for(Measure(5e4), cpu, None) == 512  # more than the caches, for convolutions
     assert rows_for(Measure(2.0**18), cpu, None) == 128  # 32 MiB
+    assert rows_for(Measure(2.0**21), cpu, None) == 64
+    assert rows_for(Measure(2.0**23), cpu, None) == 32  # 256 MiB
     assert rows_for(Measure(1e7), cpu, None) == 32
     assert rows_for(Measure(2e8), cpu, None) == 5  # 1 GiB
     assert rows_for(Measure(1e12), cpu, None) == 1
