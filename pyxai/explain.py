@@ -16,7 +16,16 @@ from pyxai.methods import Attribution, LayerAttribution
 from pyxai.methods.neuron import NeuronAttribution
 from pyxai.methods.store import snake_case
 from pyxai.registry import Method, find, of_layer
-from pyxai.runner import BlackBox, EveryOutput, Runner, as_tensors, column_names, one_scope
+from pyxai.runner import (
+    DIRECT,
+    BlackBox,
+    EveryOutput,
+    Runner,
+    as_tensors,
+    column_names,
+    one_scope,
+    path_noted,
+)
 
 __all__ = ["explain"]
 
@@ -137,9 +146,9 @@ def explain(
         1 if isinstance(explainer, NeuronAttribution) else outputs.shape[1:].numel(),
         options.get("feature_mask"),
     )
-    attributions, delta, error = _parts(
-        explainer.attribute(inputs, **arguments), asked, bool(arguments.get("return_error"))
-    )
+    with path_noted() as paths:
+        result = explainer.attribute(inputs, **arguments)
+    attributions, delta, error = _parts(result, asked, bool(arguments.get("return_error")))
     if isinstance(delta, Tensor) and explainer.delta_is_remainder:
         delta = -delta  # an explanation has one sign for all methods
     if isinstance(explainer, (LayerAttribution, NeuronAttribution)):
@@ -163,6 +172,7 @@ def explain(
         feature_names=names if mask is None else None,
         shared_baselines=_draws_baselines(entry, options),
         display_values=shown,
+        path=", ".join(paths) or DIRECT,
     )
     return found if mask is None else found.grouped(mask, names)
 

@@ -76,8 +76,10 @@ def _check_error(error: Any, attributions: Any) -> None:
 
 
 def _check_kinds(explanation: Explanation) -> None:
-    if not isinstance(explanation.method, str):
-        raise TypeError(f"method must be a name, got {describe(explanation.method)}")
+    for name in ("method", "path"):
+        value = getattr(explanation, name)
+        if not isinstance(value, str):
+            raise TypeError(f"{name} must be a name, got {describe(value)}")
     options = explanation.options
     if not isinstance(options, dict) or not all(isinstance(name, str) for name in options):
         raise TypeError(f"options must be a dict with names as keys, got {describe(options)}")

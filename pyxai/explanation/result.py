@@ -23,7 +23,7 @@ from pyxai.explanation.grouping import group_scores, grouped
 from pyxai.explanation.groups import mask_of, masked_form
 from pyxai.explanation.names import as_names, fit_names, names_of_row, take_names
 from pyxai.explanation.rows import row_numbers, take_baselines, take_options, take_rows, take_target
-from pyxai.runner import takes_arrays
+from pyxai.runner import DIRECT, takes_arrays
 from pyxai.runner.arguments import Shared
 
 __all__ = ["Explanation"]
@@ -72,6 +72,10 @@ class Explanation:
         feature of each example: numbers as they were before they were standardised, or words. Any
         table or array of that shape serves, or a tuple of one for each input. To add them:
         ``dataclasses.replace(explanation, display_values=table)``.
+    path : str
+        How the model was evaluated: ``"direct"``, every row through all of it, or the names of the
+        exact fast paths that were taken. ``fast_path=False`` among a method's options asks for the
+        direct way.
 
     Raises
     ------
@@ -102,6 +106,7 @@ class Explanation:
     feature_names: Sequence[str] | Sequence[Sequence[str]] | None = None
     shared_baselines: bool = False
     display_values: Any = None
+    path: str = DIRECT
 
     def __post_init__(self) -> None:
         """Check that the parts fit together; names become strings."""
@@ -320,6 +325,8 @@ class Explanation:
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
         if self.display_values is None:  # files without them are as they were before there were any
             del fields["display_values"]
+        if self.path == DIRECT:
+            del fields["path"]
         return file.save(fields, Path(path))
 
     @classmethod
@@ -335,7 +342,7 @@ class Explanation:
         """
 
         def build(fields: dict[str, Any]) -> Explanation:
-            unknown = {"display_values", *fields} ^ set(cls.__dataclass_fields__)
+            unknown = {"display_values", "path", *fields} ^ set(cls.__dataclass_fields__)
             if unknown:
                 raise ValueError(f"its fields must be those of {cls.__name__}, got {unknown}")
             return cls(**fields)

@@ -19,6 +19,7 @@ from pyxai.explanation.groups import (
 )
 from pyxai.explanation.names import names_of_row
 from pyxai.explanation.numbers import number, rounding, shortened
+from pyxai.runner import DIRECT
 
 if TYPE_CHECKING:
     from pyxai.explanation.result import Explanation
@@ -71,6 +72,8 @@ def facts(explanation: Explanation) -> Iterator[tuple[str, str]]:
     for name, value in explanation.options.items():
         yield name, _value(value)
     yield "attributions", _shape(explanation.attributions)
+    if explanation.path != DIRECT:
+        yield "path", explanation.path
     if explanation.outputs is not None:
         yield "outputs", _value(explanation.outputs)
     delta = explanation.convergence_delta

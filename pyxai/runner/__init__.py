@@ -22,6 +22,7 @@ arguments of a method are brought to one form by `pyxai._inputs` before.
 
 `one_scope` marks a public function whose runs share what is looked up and held of a model,
 `outside_scope` a block of it that writes to one.
+`note_path` says that rows took a fast path, `path_noted` listens.
 `execution` switches `torch.compile` and CUDA graphs on for all models that run in a block.
 
 May import `pyxai.ops` and what is below it. Start with `runner`.
@@ -38,10 +39,11 @@ from pyxai.runner.mixing import in_rounds
 from pyxai.runner.plan import Build, Consume
 from pyxai.runner.progress import ProgressOption
 from pyxai.runner.runner import Estimate, Runner
-from pyxai.runner.state import one_scope, outside_scope
+from pyxai.runner.state import DIRECT, note_path, one_scope, outside_scope, path_noted
 from pyxai.runner.target import EveryOutput, Output, Target
 
 __all__ = [
+    "DIRECT",
     "BlackBox",
     "Build",
     "Consume",
@@ -58,7 +60,9 @@ __all__ = [
     "execution",
     "in_rounds",
     "is_out_of_memory",
+    "note_path",
     "one_scope",
     "outside_scope",
+    "path_noted",
     "takes_arrays",
 ]
