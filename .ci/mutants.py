@@ -33,6 +33,8 @@ from mutations import Mutation, find_mutations
 WORK = ROOT / "build" / "mutants"
 LEFT_OUT = ("demo", "plot", "report")  # what they draw is looked at
 FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
+OPEN = ("survived", "unfinished")
+LATE = "Failed: Timeout (>"  # what pytest-timeout says
 # They read what a module says of itself when it is imported, or its text.
 PINS = [f"tests/contracts/test_{name}.py" for name in ("frozen", "signatures", "traits")]
 READERS = {"optional": ["tests/test_extras.py"]}  # by what is called
@@ -44,9 +46,10 @@ FILES = 6  # and files of which nobody knows what they run
 @dataclass(frozen=True)
 class Outcome:
     mutation: Mutation
-    verdict: str  # killed, survived, or unfinished: the time was up and no test had failed
+    verdict: str  # killed, or OPEN: unfinished where the time was up and no test had failed
     test: str
     seconds: float
+    late: bool  # the test failed by taking too long, which a busy machine does as well
 
 
 def draw(count: int, seed: int, only: str) -> list[Mutation]:
@@ -104,7 +107,7 @@ def judge(tree: Path, mutation: Mutation, tests: list[list[str]], limit: float) 
         for part in tests:
             (tree / "chosen").write_text("\n".join(part))
             left = limit - (time.monotonic() - start)
-            status, output = run_tests(tree, ["@chosen"], left)
+            status, output = run_tests(tree, ["@chosen"], left, COLUMNS="1000")
             if status not in (0, NO_TESTS):
                 break
     finally:
@@ -115,7 +118,8 @@ def judge(tree: Path, mutation: Mutation, tests: list[list[str]], limit: float) 
     verdict = {0: "survived", NO_TESTS: "survived", None: "unfinished"}.get(unknown, "killed")
     failed = FAILURE.findall(output) if verdict == "killed" else []
     test = failed[0] if failed else f"exit status {status}" if verdict == "killed" else ""
-    return Outcome(mutation, verdict, test, time.monotonic() - start)
+    late = verdict == "killed" and LATE in output
+    return Outcome(mutation, verdict, test, time.monotonic() - start, late)
 
 
 def false_alarms(tree: Path, outcomes: list[Outcome], limit: float) -> set[str]:
@@ -136,9 +140,10 @@ def report(outcomes: list[Outcome], alarms: set[str]) -> None:
         group = [one for one in counted if kind in ("", one.mutation.kind)]
         killed = sum(one.verdict == "killed" for one in group)
         print(f"{kind or 'all':12} {killed:6} {len(group):2}  {killed / len(group):.0%}")
-    for verdict in ("survived", "unfinished"):
-        group = [one for one in counted if one.verdict == verdict]
-        print(f"\n{verdict}: {len(group)}", *(f"  {one.mutation}" for one in group), sep="\n")
+    listed = {verdict: [one for one in counted if one.verdict == verdict] for verdict in OPEN}
+    listed["killed by a test that took too long"] = [one for one in counted if one.late]
+    for name, group in listed.items():
+        print(f"\n{name}: {len(group)}", *(f"  {one.mutation}" for one in group), sep="\n")
     for test in sorted(alarms):
         print(f"not counted: {test} fails without any change too")
 

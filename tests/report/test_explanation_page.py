@@ -60,6 +60,18 @@ def test_sizes_have_bars_from_the_left_and_signed_values_from_the_middle(method,
     assert f'<span class="{"bar" if kind == "signed" else "signed"}">' not in text
 
 
+@pytest.mark.parametrize("values", [[-4.0, 2.0], [-2.0, -4.0], [4.0, -2.0]])
+def test_bars_are_shares_of_the_largest_size(values):
+    values = torch.tensor([values])
+    text = page(Explanation(values, values, method="by_hand")).to_html()
+    bars = re.findall(r'<span class="(plus|minus)" style="width:([\d.]+)%">', text)
+    order = values[0].abs().argsort(descending=True)
+    wanted = [
+        ("plus" if one > 0 else "minus", f"{12.5 * abs(one):.1f}") for one in values[0][order]
+    ]
+    assert bars == 2 * wanted  # what leads, and the row: of half a cell
+
+
 def test_maps_are_pictures_and_many_rows_are_counted():
     values = torch.rand(3, 1, 4, 4)
     reader = Reader(page(Explanation(values, values, method="by_hand"), shown=2).to_html())

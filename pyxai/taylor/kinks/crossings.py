@@ -174,7 +174,7 @@ def _search(line: _Line, positions: list[float]) -> LineKinks:
                 open_intervals += [(left, middle, False), (middle, right, False)]
     else:
         found.resolved = False
-    found.pieces.sort(key=lambda piece: piece[0])
+    found.pieces.sort(key=lambda piece: piece[:2])  # an empty one comes first
     found.jumps.sort(key=lambda jump: jump[0])
     return found
 

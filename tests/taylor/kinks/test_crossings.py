@@ -35,6 +35,13 @@ class Surfaces:
 CASES = {
     "apart": Surfaces([[1.0, 2.0], [-1.0, 1.0]], [0.3, -0.8], [1.5, -2.0], (0.5, -1.0)),
     "in one cell": Surfaces([[1.0, 0.3]] * 3, [0.5001, 0.5023, 0.5071], [1.0, -3.0, 1.0]),
+    # The middle of a cell lies on one tangent alone: two kinks hide between it and the other end.
+    "in the middle": Surfaces(
+        [[1.0, 0.0]] * 2 + [[-1.0, 0.0]], [0.502, 0.505, -0.5078125], [-3.0, 3.0, -0.5]
+    ),
+    "in the middle, back": Surfaces(
+        [[-1.0, 0.0]] * 2 + [[1.0, 0.0]], [-0.498, -0.495, 0.4921875], [-3.0, 3.0, -0.5]
+    ),
     "steep": Surfaces([[1.0, 2.0]], [0.4], [1e-2], (-1e3, -1e3)),
     "very steep": Surfaces([[1.0, 2.0]], [0.4], [1e-2], (-1e6, -1e6)),
     "steeply broken": Surfaces([[1.0, 2.0]], [0.4], [-1e6], (-1.0, -1.0)),
