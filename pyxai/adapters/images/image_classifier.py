@@ -14,6 +14,7 @@ from pyxai._inputs import format_baselines
 from pyxai._signatures import option_parameters
 from pyxai.adapters.images.pixels import Processor, read_images
 from pyxai.adapters.labels import class_names, each_target, targets_of
+from pyxai.adapters.layers import with_own_layers
 from pyxai.explain import explain
 from pyxai.explanation import Explanation
 from pyxai.masks import patches, superpixels
@@ -140,8 +141,8 @@ class ImageClassifier:
         n_segments : int
             About how many segments an image gets (needs scikit-image, the extra ``regions``).
         **options
-            Further arguments of the method; ``layer`` may be a name among the model's
-            ``named_modules()``.
+            Further arguments of the method; ``layer``, and layers of ``composite``, may be names
+            among the model's ``named_modules()``.
 
         Returns
         -------
@@ -172,6 +173,8 @@ class ImageClassifier:
                 raise TypeError(f"options must not hold {name}: {_RESERVED[name]}")
         if isinstance(options.get("layer"), str):
             options["layer"] = find_layer(self.model, options["layer"])
+        options = with_own_layers(options, self.model)
+        self._pixels.training = self.model.training
         goals = each_target(target, len(listed), "images")
         seen = [self._processor(image).to(self.device, self._dtype) for image in listed]
         found: list[Explanation | None] = [None] * len(seen)

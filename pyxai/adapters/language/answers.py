@@ -19,6 +19,8 @@ from pyxai.adapters.language.scores import EmbeddingScores, UnitScores
 from pyxai.adapters.units.hierarchy import nested_units
 from pyxai.attribution.ablation.feature_ablation import FeatureAblation
 from pyxai.explain import explain
+from pyxai.masks import sum_groups
+from pyxai.runner import EveryOutput, Runner, Shared
 
 __all__ = ["Answer", "Question", "answer_about_units", "answer_about_vectors"]
 
@@ -30,7 +32,8 @@ class Answer(NamedTuple):
     """Values for each token of a continuation and, in the last row, for the whole of it."""
 
     attributions: Tensor  # [tokens + 1, n_units]
-    fixed: Tensor  # [tokens + 1], what tokens of no unit got
+    fixed: Tensor  # [tokens + 1], what tokens of the prompt got that belong to no unit
+    earlier: Tensor  # [tokens + 1], what the continuation's own tokens got
     outputs: Tensor  # [tokens + 1], scores at the prompt
     delta: Tensor | None  # [tokens + 1]
     error: Tensor | None  # like attributions
@@ -78,51 +81,80 @@ def answer_about_units(
             check_choice(f"options of {name}", option, ("perturbations_per_eval", "show_progress"))
         drops = FeatureAblation(scores).attribute(present, **options)
         assert isinstance(drops, Tensor)
-        return Answer(drops, nothing, outputs, None, None)
+        return Answer(drops, nothing, nothing, outputs, None, None)
     if name == "partition_shap" and options.get("hierarchy") is None:
         options = {**options, "hierarchy": nested_units(prompt.tokens, prompt.units)}
     found = explain(scores, present, method=name, **options)
     assert isinstance(found.attributions, Tensor)
     delta = None if found.convergence_delta is None else found.convergence_delta[0]
     error = found.error[0] if isinstance(found.error, Tensor) else None
-    return Answer(found.attributions[0], nothing, outputs, delta, error)
+    return Answer(found.attributions[0], nothing, nothing, outputs, delta, error)
 
 
 def answer_about_vectors(
-    name: str, question: Question, removal: Removal | None, options: dict[str, Any]
+    name: str,
+    question: Question,
+    scores: EmbeddingScores,
+    removal: Removal | None,
+    options: dict[str, Any],
 ) -> Answer:
-    """Ask a method that takes gradients at the embedding.
+    """Ask a method about the vectors of the embedding, by gradients or by rules.
 
     Each score is an example of its own, so that rows of different scores share passes.
     """
     model, prompt, continuation = question.model, question.prompt, question.continuation
     ids = torch.tensor([prompt.tokens.ids + continuation.ids[:-1]], device=model.device)
-    lengths = [len(prompt.tokens), len(continuation.ids) - 1]
-    vectors, written = torch.split(model.embedded(ids), lengths, 1)
-    scores = EmbeddingScores(model, written, continuation, question.output)
+    vectors = model.embedded(ids)
     by_ids = question.scores(_ALL_PRESENT)
     outputs = all_scores(by_ids, question.present)
     check_rows(model, prompt, continuation, by_ids, outputs, _ALL_PRESENT)
-    if not scores_agree(model, all_scores(scores, vectors), outputs):
+    scores.follow_mode()
+    written = Shared(torch.tensor(continuation.ids, device=model.device))
+    arguments = (written, question.output)
+    by_vectors = Runner(scores, target=EveryOutput(), additional_forward_args=arguments)
+    if not scores_agree(model, by_vectors.outputs((vectors,))[0], outputs):
         raise ValueError(
             "model must score vectors of the embedding as it scores their ids for methods that "
-            "take gradients, got other scores for inputs_embeds"
+            "ask at the embedding, got other scores for inputs_embeds"
         )
-    owners = torch.tensor(prompt.units.owners, device=model.device)
+    adds_up = name == "lrp"  # to the whole, whose logits may cancel and leave nothing to share
+    n_rows = len(continuation.ids) + (not adds_up)
+    others = [-1] * (len(continuation.ids) - 1)
+    owners = torch.tensor([*prompt.units.owners, *others], device=model.device)
     found = explain(
         scores,
-        vectors.expand(scores.n_scores, -1, -1),
+        vectors.expand(n_rows, -1, -1),
         method=name,
-        target=torch.arange(scores.n_scores, device=model.device),
+        target=torch.arange(n_rows, device=model.device),
         baselines=None if removal is None else _start(model, vectors, owners, removal),
+        additional_forward_args=arguments,
         **options,
     )
     assert isinstance(found.attributions, Tensor)
     assert found.outputs is not None
-    tokens = found.attributions.sum(2)  # [scores, tokens]
-    players = owners.where(owners >= 0, len(prompt.units))
-    totals = tokens.new_zeros(len(tokens), len(prompt.units) + 1).index_add_(1, players, tokens)
-    return Answer(totals[:, :-1], totals[:, -1], found.outputs, found.convergence_delta, None)
+    tokens, delta = found.attributions.sum(2), found.convergence_delta  # [n_rows, tokens]
+    length, n_units = len(prompt.tokens), len(prompt.units)
+    sums = sum_groups(
+        tokens[:, :length],
+        owners[:length].where(owners[:length] >= 0, n_units),
+        return_input_shape=False,
+    )
+    assert isinstance(sums, Tensor)
+    units, fixed = sums[:, :n_units], sums[:, n_units:].sum(1)
+    answer = Answer(units, fixed, tokens[:, length:].sum(1), found.outputs, delta, None)
+    return _with_whole(answer) if adds_up else answer
+
+
+def _with_whole(answer: Answer) -> Answer:
+    """Return what tokens got with its sum behind it, for the whole continuation."""
+    parts = answer._asdict().items()
+    return answer._replace(
+        **{
+            name: torch.cat([part, part.sum(0, keepdim=True)])
+            for name, part in parts
+            if part is not None
+        }
+    )
 
 
 def _start(model: CausalModel, vectors: Tensor, owners: Tensor, removal: Removal) -> Tensor:

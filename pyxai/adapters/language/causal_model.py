@@ -97,11 +97,11 @@ class CausalModel:
         if self.embedding is None:
             raise ValueError(
                 "model must say which layer its embedding is, by get_input_embeddings(), for "
-                f"methods that take gradients, got {describe(self.forward_func)}"
+                f"methods that ask at the embedding, got {describe(self.forward_func)}"
             )
         if not self.takes("inputs_embeds"):
             raise ValueError(
-                "model must take inputs_embeds for methods that take gradients, got "
+                "model must take inputs_embeds for methods that ask at the embedding, got "
                 f"{describe(self.forward_func)}, which takes none"
             )
         vectors = Runner(self.embedding, target=EveryOutput()).outputs((ids,))
@@ -119,7 +119,7 @@ class CausalModel:
         named = {name: value for name, value in given.items() if value is not None}
         logits = _logits_of(self.forward_func(**named))
         rows = named["inputs_embeds" if "inputs_embeds" in named else "input_ids"]
-        if logits.dim() != 3 or len(logits) != len(rows) or logits.shape[1] < n_last:
+        if logits.dim() != 3 or logits.shape[0] != rows.shape[0] or logits.shape[1] < n_last:
             raise ValueError(
                 "model must return logits of shape [rows, tokens, vocabulary], got "
                 f"{list(logits.shape)} for {list(rows.shape[:2])} rows and tokens; it must be a "

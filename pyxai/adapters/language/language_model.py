@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from pyxai._checks import check_bool, check_choice, check_int, describe
+from pyxai._checks import check_bool, check_int, check_module, describe
 from pyxai.adapters.language.answers import (
     Answer,
     Question,
@@ -22,12 +22,20 @@ from pyxai.adapters.language.continuations import (
     greedy_continuation,
     read_continuation,
 )
-from pyxai.adapters.language.methods import UNITS, check_options, read_method
+from pyxai.adapters.language.methods import (
+    TRACED,
+    UNITS,
+    WITH_BASELINE,
+    check_options,
+    read_method,
+    read_output,
+)
 from pyxai.adapters.language.prompts import Prompt, read_prompt
 from pyxai.adapters.language.reader import Reader
 from pyxai.adapters.language.removal import Removal, check_removal, read_removal
 from pyxai.adapters.language.result import LanguageExplanation
-from pyxai.adapters.language.scores import OUTPUTS
+from pyxai.adapters.language.scores import EmbeddingScores
+from pyxai.adapters.layers import with_own_layers
 from pyxai.runner import one_scope
 
 __all__ = ["LanguageModel"]
@@ -94,6 +102,7 @@ class LanguageModel:
         self.tokenizer = tokenizer
         self.pieces = pieces
         self._model = CausalModel(model)
+        self._scores = EmbeddingScores(self._model)  # kept, so that what is traced is traced once
         Reader(tokenizer, pieces)  # or an error
 
     @one_scope
@@ -106,7 +115,7 @@ class LanguageModel:
         method: Any = "feature_ablation",
         unit: Any = "word",
         baseline: Any = None,
-        output: str = "log_probability",
+        output: str | None = None,
         values: Mapping[str, str] | None = None,
         spans: Sequence[tuple[int, int]] | None = None,
         special_tokens: bool = True,
@@ -127,8 +136,9 @@ class LanguageModel:
         method : str or type
             A method that takes units away: ``"feature_ablation"``, ``"shapley_values"``,
             ``"shapley_value_sampling"``, ``"kernel_shap"``, ``"lime"``, ``"partition_shap"``; or
-            one that takes gradients at the embedding: ``"saliency"``, ``"input_x_gradient"``,
-            ``"integrated_gradients"``, whose values are summed over the vectors of a unit's tokens.
+            one that asks at the embedding, whose values are summed over the vectors of a unit's
+            tokens: by gradients, ``"saliency"``, ``"input_x_gradient"``,
+            ``"integrated_gradients"``, or by rules on the traced model, ``"lrp"``, ``"deep_lift"``.
         unit : str, re.Pattern, callable, or sequence of (int, int)
             What is present or absent as a whole: ``"word"``, ``"token"``, ``"sentence"``; with
             values or spans ``"slot"``, each of them; an expression, whose matches are the units; a
@@ -137,11 +147,11 @@ class LanguageModel:
             What stands where a unit is absent: ``"mask"``, ``"pad"``, ``"unknown"``, the
             tokenizer's token of that name, or the id of a token. For methods that take units away
             also ``"remove"``, their default: the row is that of the prompt without those tokens,
-            which closes up. For integrated gradients also a vector [width] of the embedding, and
-            ``"zero"``, its default.
-        output : str
-            What is explained of each token: ``"log_probability"``, ``"probability"`` or
-            ``"logit"``.
+            which closes up. For integrated gradients and DeepLIFT also a vector [width] of the
+            embedding, and ``"zero"``, their default.
+        output : str, optional
+            What is explained of each token: ``"log_probability"``, the default, ``"probability"``
+            or ``"logit"``, which is all that LRP can share out, and its default.
         values : mapping of str to str, optional
             What stands in the slots of the template. Only these have units: fixed parts are always
             present.
@@ -151,7 +161,8 @@ class LanguageModel:
             Whether the tokenizer adds its special tokens; False for a prompt that has them already,
             as chat templates write them. Special tokens are never units.
         **options
-            Further arguments of the method, such as ``n_samples``, ``seed`` or ``n_steps``.
+            Further arguments of the method, such as ``n_samples``, ``n_steps`` or
+            ``composite="attn_lrp"``.
 
         Returns
         -------
@@ -166,19 +177,26 @@ class LanguageModel:
             within a token, unit, method, baseline or output is not known or does not fit, the
             tokenizer has tokens that the model has not, or the model is not causal.
         TypeError
-            If an argument is not of its type, or an option not one of the method's.
+            If an argument is not of its type, an option not one of the method's, or the model no
+            module for a method that traces it.
+        UnsupportedOperationError
+            If LRP or DeepLIFT has no rule for an op of the model; it is named.
 
         Notes
         -----
         Cost: the rows of the method for one example (``n_units + 1`` for feature ablation), each of
         prompt and continuation; two to five to score the whole prompt and to see that the model
         takes it as said here, and ten more when lengths are new, to see what memory a row takes;
-        and one for each token that the model writes. Methods that take gradients go back once for
-        each token: rows times ``n_tokens + 1``.
+        and one for each token that the model writes. Methods that ask at the embedding go back once
+        for each token: rows times ``n_tokens + 1``. Those that trace the model do so once for each
+        pair of lengths, of prompt and continuation.
         """
         name = read_method(method)
         check_options(name, options)
-        check_choice("output", output, OUTPUTS)
+        output = read_output(name, output)
+        if name in TRACED:
+            check_module("model", self.model)
+        asked = with_own_layers(options, self.model)
         reader = Reader(self.tokenizer, self.pieces, check_bool("special_tokens", special_tokens))
         removal = self._removal(name, reader, baseline)
         read = read_prompt(reader, prompt, unit, values=values, spans=spans)
@@ -189,9 +207,9 @@ class LanguageModel:
         question = Question(self._model, read, written, output)
         if name in UNITS:
             assert removal is not None
-            answer = answer_about_units(name, question, removal, options)
+            answer = answer_about_units(name, question, removal, asked)
         else:
-            answer = answer_about_vectors(name, question, removal, options)
+            answer = answer_about_vectors(name, question, self._scores, removal, asked)
         told = {
             "unit": "slot" if isinstance(unit, str) and unit == "slot" else read.units.kind,
             "baseline": None if removal is None else removal.name,
@@ -201,7 +219,7 @@ class LanguageModel:
         return _result(name, question, answer, told)
 
     def _removal(self, name: str, reader: Reader, baseline: Any) -> Removal | None:
-        if name in UNITS or name == "integrated_gradients":
+        if name in UNITS or name in WITH_BASELINE:
             gradients = name not in UNITS
             return read_removal(baseline, reader, self._model, gradients=gradients)
         if baseline is not None:
@@ -235,6 +253,7 @@ def _result(
         "attributions": answer.attributions,
         "outputs": answer.outputs,
         "fixed": answer.fixed,
+        "earlier": answer.earlier,
         "convergence_delta": answer.delta,
         "error": answer.error,
     }

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyxai._checks import describe
+from pyxai._checks import check_choice, describe
+from pyxai.adapters.language.scores import OUTPUTS
 from pyxai.methods import Attribution
 from pyxai.registry import find
 
-__all__ = ["UNITS", "VECTORS", "check_options", "read_method"]
+__all__ = [
+    "TRACED",
+    "UNITS",
+    "VECTORS",
+    "WITH_BASELINE",
+    "check_options",
+    "read_method",
+    "read_output",
+]
 
 UNITS = (
     "feature_ablation",
@@ -18,19 +27,19 @@ UNITS = (
     "shapley_value_sampling",
     "shapley_values",
 )
-VECTORS = ("input_x_gradient", "integrated_gradients", "saliency")
+VECTORS = ("deep_lift", "input_x_gradient", "integrated_gradients", "lrp", "saliency")
+TRACED = ("deep_lift", "lrp")  # of them
+WITH_BASELINE = ("deep_lift", "integrated_gradients")  # of them
 
 _IMAGES = "reads maps of an image"
-_TRACED = "follows rules through a traced model, which this class does not trace for each token"
 _BACKGROUND = "needs other examples of the same form, and a prompt is one of a kind"
 _RELUS = "changes the gradients of ReLUs, and such models have others"
 _WHY = {
     "blur_ig": _IMAGES,
-    "contextual_decomposition": _TRACED,
+    "contextual_decomposition": "scores phrases of classifiers; see TextClassifier",
     "deconvolution": _RELUS,
-    "deep_lift": _TRACED,
-    "deep_lift_shap": _TRACED,
-    "deep_taylor": _TRACED,
+    "deep_lift_shap": _BACKGROUND,
+    "deep_taylor": "starts from a positive output of a net of ReLUs, and these are neither",
     "expected_gradients": _BACKGROUND,
     "feature_permutation": _BACKGROUND,
     "grad_cam": _IMAGES,
@@ -40,7 +49,6 @@ _WHY = {
     "guided_grad_cam": _IMAGES,
     "idgi": "gives a share to fixed parts too, which are no players",
     "layer_grad_cam": _IMAGES,
-    "lrp": _TRACED,
     "noise_tunnel": "wraps another method, which is given its name alone here",
     "occlusion": "slides windows; give larger units to feature_ablation",
     "prediction_difference": _BACKGROUND,
@@ -91,3 +99,22 @@ def check_options(name: str, options: dict[str, Any]) -> None:
                 f"options of {name} must not hold {option!r} here, got {describe(options[option])};"
                 f" {_SET_HERE[option]}"
             )
+
+
+def read_output(name: str, output: str | None) -> str:
+    """Return what is explained of each token by a method.
+
+    Raises
+    ------
+    ValueError
+        If it is not known, or the method has nothing to say of it.
+    """
+    if output is None:
+        return "logit" if name == "lrp" else "log_probability"
+    check_choice("output", output, OUTPUTS)
+    if name == "lrp" and output != "logit":
+        raise ValueError(
+            "output must be 'logit' for lrp, as no rule shares out a softmax or its logarithm so "
+            f"that the shares add up to it, got {output!r}"
+        )
+    return output

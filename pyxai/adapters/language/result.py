@@ -33,10 +33,12 @@ class LanguageExplanation(Explanation):
     fixed : Tensor, shape [tokens]
         What special tokens and fixed parts of the prompt got, which are no units: 0 where the
         method leaves them as they are, else to be added where rows are to be complete.
+    earlier : Tensor, shape [tokens]
+        What those tokens of the continuation got that stand before each: as ``fixed``.
     whole : dict of str to Tensor
         What the method says of the whole continuation, as `total` returns it: ``attributions``
-        [1, units], ``outputs`` and ``fixed`` [1] and, where there are such, ``convergence_delta``
-        and ``error``.
+        [1, units], ``outputs``, ``fixed`` and ``earlier`` [1] and, where there are such,
+        ``convergence_delta`` and ``error``.
     prompt, continuation : str
         The texts.
     fixed_tokens : tuple of str
@@ -45,6 +47,7 @@ class LanguageExplanation(Explanation):
 
     tokens: tuple[str, ...] = ()
     fixed: Tensor | None = None
+    earlier: Tensor | None = None
     whole: dict[str, Tensor] = field(default_factory=dict)
     prompt: str = ""
     continuation: str = ""
@@ -72,7 +75,7 @@ class LanguageExplanation(Explanation):
 
         Its score is the sum of those of the tokens, for probabilities their product.
         """
-        parts = {name: value for name, value in self.whole.items() if name != "fixed"}
+        parts = {name: value for name, value in self.whole.items() if name in _FIELDS}
         assert isinstance(self.inputs, Tensor)
         return Explanation(
             inputs=self.inputs[:1],
@@ -90,7 +93,8 @@ class LanguageExplanation(Explanation):
         """Return a copy whose tensors are on ``device``."""
         rows = self._rows().to(device)
         moved: dict[str, Any] = {name: getattr(rows, name) for name in _FIELDS}
-        moved["fixed"] = None if self.fixed is None else self.fixed.to(device)
+        for name, value in (("fixed", self.fixed), ("earlier", self.earlier)):
+            moved[name] = None if value is None else value.to(device)
         moved["whole"] = {name: value.to(device) for name, value in self.whole.items()}
         return replace(self, **moved)
 
@@ -173,6 +177,11 @@ class LanguageExplanation(Explanation):
             lines.append(
                 f"  {'no units':<13} {len(self.fixed_tokens)} special and fixed tokens, "
                 f"which got {got:.3g}"
+            )
+        if float(self.whole.get("earlier", torch.zeros(1))[0]):
+            lines.append(
+                f"  {'earlier':<13} tokens of the continuation, "
+                f"which got {float(self.whole['earlier'][0]):.3g}"
             )
         lines.append("  top units by attribution to all tokens together")
         best = [(shortened(name), value) for name, value in whole.top(5)]

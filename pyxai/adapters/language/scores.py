@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pyxai.adapters.language.causal_model import CausalModel
 from pyxai.adapters.language.continuations import Continuation
@@ -40,7 +40,7 @@ def score_tokens(logits: Tensor, ids: Tensor, output: str) -> Tensor:
     """
     if logits.dtype in (torch.float16, torch.bfloat16):
         logits = logits.float()
-    index = ids.to(logits.device).expand(len(logits), -1)[..., None]
+    index = ids.to(logits.device).expand(logits.shape[0], -1)[..., None]
     scores = logits.gather(2, index)[..., 0]
     if output != "logit":
         scores = scores - logits.logsumexp(2)
@@ -136,37 +136,30 @@ class UnitScores:
         return torch.cat([read, written], 1)
 
 
-class EmbeddingScores:
-    """Scores as a function of the vectors of the prompt's tokens.
+class EmbeddingScores(nn.Module):
+    """Scores as a function of the vectors of all tokens: those of the prompt, then the others.
+
+    A module, so that methods can trace it. Ids and output are arguments, so that what is learned or
+    traced of it serves every continuation of a length.
 
     Parameters
     ----------
     model : CausalModel
-    written : Tensor, shape [1, tokens - 1, width]
-        Vectors of the continuation's tokens but the last.
-    continuation : Continuation
-    output : str
-        As of `score_tokens`.
     """
 
-    def __init__(
-        self, model: CausalModel, written: Tensor, continuation: Continuation, output: str
-    ) -> None:
-        self._model, self._written, self._output = model, written, output
-        self._ids = torch.tensor(continuation.ids, device=model.device)
+    def __init__(self, model: CausalModel) -> None:
+        super().__init__()
+        self.model = model.forward_func
+        self._called = model
 
-    @property
-    def measured_as(self) -> tuple[Any, tuple[Any, ...]]:
-        """What lives as long as the memory that it takes is known, and a name for it there."""
-        return self._model.forward_func, (EmbeddingScores, self._output, len(self._ids))
+    def follow_mode(self) -> None:
+        """Be in the mode of the model."""
+        self.training = self._called.is_noisy
 
-    @property
-    def n_scores(self) -> int:
-        """How many scores a row has: one for each token, and one for all together."""
-        return len(self._ids) + 1
+    def forward(self, rows: Tensor, ids: Tensor, output: str) -> Tensor:
+        """Return scores: [rows, tokens that are read, width] -> [rows, tokens + 1].
 
-    def __call__(self, read: Tensor) -> Tensor:
-        """Return scores: [rows, tokens of the prompt, width] -> [rows, tokens + 1]."""
-        rows = torch.cat([read, self._written.expand(len(read), -1, -1)], 1)
-        logits = self._model.logits(len(self._ids), inputs_embeds=rows)
-        return score_tokens(logits, self._ids, self._output)
+        ``ids``, int64 [tokens], are those of the continuation, of which the last one is not read.
+        """
+        logits = self._called.logits(ids.shape[0], inputs_embeds=rows)
+        return score_tokens(logits, ids, output)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from pyxai._checks import describe
 from pyxai.adapters.labels import class_names, each_target, targets_of
+from pyxai.adapters.layers import with_own_layers
 from pyxai.adapters.text.agglomeration import hierarchy_of
 from pyxai.adapters.text.asking import Answer, Question, about_units, at_embeddings
 from pyxai.adapters.text.baselines import Baseline, baseline_of, hides
@@ -174,6 +175,7 @@ class TextClassifier:
         listed = self._read(texts, unit)
         entry = found_method(method)
         check_options(options)
+        options = with_own_layers(options, self.model)
         question = self._question(entry, baseline, options)
         found: list[Explanation | None] = [None] * len(listed)
         goals = each_target(target, len(listed), "texts")

@@ -104,7 +104,7 @@ def embedding_of(model: nn.Module, embedding: Any) -> tuple[nn.Module, str]:
     """
     check_module("model", model)
     if embedding is not None:
-        layer = find_layer(model, embedding)
+        layer = find_layer(model, embedding, "embedding")
         return layer, name_of_layer(model, layer)
     try:
         found = model.get_input_embeddings()  # type: ignore[operator] # of transformers

@@ -393,7 +393,7 @@ def test_the_model_is_left_as_found():
     model = explain.model
     found = {name: value.clone() for name, value in model.state_dict().items()}
     flags = [parameter.requires_grad for parameter in model.parameters()]
-    for method in ("feature_ablation", "integrated_gradients"):
+    for method in ("feature_ablation", "integrated_gradients", "lrp"):
         explain.explain(PROMPT, method=method, max_new_tokens=2)
     assert [parameter.requires_grad for parameter in model.parameters()] == flags
     assert not model.training
