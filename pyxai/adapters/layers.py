@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pyxai.methods.layer import find_layer
+from pyxai.methods.layer import LayerAttribution, find_layer
+from pyxai.methods.neuron import NeuronAttribution
+from pyxai.registry import find, of_layer
 
-__all__ = ["with_own_layers"]
+__all__ = ["refuse_layers", "with_own_layers"]
 
 
 def with_own_layers(options: dict[str, Any], model: Callable[..., Any]) -> dict[str, Any]:
@@ -28,3 +30,18 @@ def with_own_layers(options: dict[str, Any], model: Callable[..., Any]) -> dict[
         for key, one in composite.items()
     }
     return {**options, "composite": layers}
+
+
+def refuse_layers(method: Any) -> None:
+    """Raise ValueError if a method, by name or class, attributes to a layer or explains a neuron.
+
+    What a layer has belongs to no unit; those that bring it back to the input are in the registry.
+    """
+    found = of_layer(method) if isinstance(method, str) else method
+    kinds = (LayerAttribution, NeuronAttribution)
+    if isinstance(found, type) and issubclass(found, kinds) and find(found) is None:
+        name = method if isinstance(method, str) else found.__name__
+        raise ValueError(
+            f"method must attribute an output to units, got {name!r}, which attributes to a layer "
+            "or explains a neuron; pyxai.explain takes it, with the model itself"
+        )

@@ -75,7 +75,7 @@ def add(verbs: Any) -> None:
     explain.add_argument(
         "--baselines",
         help="a number, or a file as for the inputs (default: the method's own); of a text mask, "
-        "pad, unknown, zero or removed (default: mask)",
+        "pad, unknown, zero or unattended (default: mask)",
     )
     explain.add_argument(
         "--option",

@@ -179,8 +179,8 @@ def find_layer(forward_func: Callable[..., Any], layer: Any, argument: str = "la
     )
 
 
-def name_of_layer(model: nn.Module, layer: nn.Module) -> str:
-    """Return the name of a layer in a model.
+def name_of_layer(model: nn.Module, layer: nn.Module, argument: str = "layer") -> str:
+    """Return the name of a layer in a model; ``argument`` is what the caller calls it.
 
     Raises
     ------
@@ -195,7 +195,7 @@ def name_of_layer(model: nn.Module, layer: nn.Module) -> str:
         if module is layer:
             return name
     raise ValueError(
-        f"layer must be a module of the model, got a {type(layer).__name__} that is none of "
+        f"{argument} must be a module of the model, got {describe(layer)} that is none of "
         f"{type(model).__name__}"
     )
 

@@ -61,7 +61,7 @@ def test_units_and_json(folder, capsys):
         ([], {"model": "empty"}, "it has no config.json"),
         ([], {"text": "no.txt"}, "No such file"),
         ([], {"text": "bytes.txt"}, "inputs must be a text in UTF-8"),
-        ([], {"text": "blank.txt"}, "text must have a character that is no space"),
+        ([], {"text": "blank.txt"}, "texts must have a character that is no space"),
         (["--rows", "3"], {}, "--rows must be left out for a text"),
         (["--target", "god"], {}, "target must be a label of the model, got 'god'; did you mean"),
         (["--baselines", "0"], {}, "baseline must be one of 'mask', 'pad', 'unknown', 'zero'"),

@@ -14,7 +14,7 @@ from pyxai._inputs import format_baselines
 from pyxai._signatures import option_parameters
 from pyxai.adapters.images.pixels import Processor, read_images
 from pyxai.adapters.labels import class_names, each_target, targets_of
-from pyxai.adapters.layers import with_own_layers
+from pyxai.adapters.layers import refuse_layers, with_own_layers
 from pyxai.explain import explain
 from pyxai.explanation import Explanation
 from pyxai.masks import patches, superpixels
@@ -165,6 +165,7 @@ class ImageClassifier:
         Images that the model sees in one size share a batch, and each gets what it gets alone.
         """
         listed, several = read_images(images, self._processor.channels)
+        refuse_layers(method)
         entry = find(method) if isinstance(method, (str, type)) else None
         if entry is None:
             raise TypeError(f"method must be a name or a registered class, got {describe(method)}")

@@ -100,15 +100,17 @@ def greedy_continuation(
     return _labelled(reader, written)
 
 
-def check_ids(model: CausalModel, ids: Sequence[int]) -> None:
-    """Raise unless the embedding has a vector for every id."""
+def check_ids(model: CausalModel, ids: Sequence[int], argument: str | None = None) -> None:
+    """Raise unless the embedding has a vector for every id, of the tokenizer or of an argument."""
     limit = model.n_ids
     wrong = [each for each in ids if each < 0 or (limit is not None and each >= limit)]
-    if wrong:
-        raise ValueError(
-            f"tokenizer and model must have one vocabulary, got the id {wrong[0]} for an embedding "
-            f"of {limit} tokens"
-        )
+    if not wrong:
+        return
+    holder = "" if limit is None else f" for an embedding of {limit} tokens"
+    what = "tokenizer and model must have one vocabulary"
+    if argument is not None:
+        what = f"{argument} must hold ids of tokens that the model has"
+    raise ValueError(f"{what}, got the id {wrong[0]}{holder}")
 
 
 def check_positions(model: CausalModel, n_prompt: int, n_written: int, argument: str) -> None:
@@ -155,8 +157,13 @@ def _checked_ids(ids: Any) -> list[int]:
         if ids.dim() != 1 or ids.is_floating_point() or ids.dtype == torch.bool:
             raise ValueError(f"continuation must be ids of shape [tokens], got {describe(ids)}")
         ids = ids.tolist()
-    if not isinstance(ids, Sequence) or not all(type(each) is int for each in ids):
+    if not isinstance(ids, Sequence):
         raise TypeError(f"continuation must be text or ids of tokens, got {describe(ids)}")
+    for each in ids:
+        if type(each) is not int:
+            raise TypeError(
+                f"continuation must be text or ids of tokens, got {describe(each)} among them"
+            )
     if not ids:
         raise ValueError("continuation must have at least one token, got no id")
     return list(ids)

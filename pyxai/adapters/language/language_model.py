@@ -239,7 +239,7 @@ class LanguageModel:
             check_positions(model, length, max_new_tokens, "max_new_tokens")
             return greedy_continuation(reader, model, read, max_new_tokens)
         written = read_continuation(reader, read, continuation)
-        check_ids(model, written.ids)
+        check_ids(model, written.ids, None if isinstance(continuation, str) else "continuation")
         check_positions(model, length, len(written.ids), "continuation")
         return written
 

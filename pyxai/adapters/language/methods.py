@@ -6,6 +6,7 @@ from typing import Any
 
 from pyxai._checks import check_choice, describe
 from pyxai.adapters.language.scores import OUTPUTS
+from pyxai.adapters.layers import refuse_layers
 from pyxai.methods import Attribution
 from pyxai.registry import find
 
@@ -76,6 +77,7 @@ def read_method(method: Any) -> str:
     TypeError
         If it is neither a name nor a class of the registry.
     """
+    refuse_layers(method)
     entry = None if isinstance(method, Attribution) else find(method)
     if entry is None:
         raise TypeError(

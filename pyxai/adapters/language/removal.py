@@ -90,7 +90,9 @@ def _wrong(baseline: str, choices: list[str], gradients: bool) -> str:
     if baseline in _TOKENS:
         why = f"; the tokenizer has no {_TOKENS[baseline]}_token"
     elif baseline == "remove" and gradients:
-        why = "; a method that takes gradients walks from one vector to another"
+        why = "; a method that asks at the embedding goes from one vector to another"
+    elif baseline in ("removed", "unattended"):
+        why = "; 'remove' leaves tokens out, for methods that take units away"
     elif baseline == "zero":
         why = "; a method that takes units away gives the model ids, and zero is no id"
     listed = ", ".join(map(repr, choices))

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_tensor
+from pyxai._checks import check_tensor, describe
 from pyxai.adapters.text.batches import Batch
 from pyxai.attribution.layers.cuts.cut import Cut
 
 __all__ = ["Baseline", "baseline_of", "hides"]
 
-_HIDDEN = "removed"
+_HIDDEN = "unattended"
 _TOKENS = {"mask": "mask_token_id", "pad": "pad_token_id", "unknown": "unk_token_id"}
 
 
@@ -70,7 +70,11 @@ def baseline_of(baseline: Any, tokenizer: Any) -> Baseline:
     TypeError
         If it is neither a name nor a tensor of a floating dtype.
     """
-    if not isinstance(baseline, str):
+    if not isinstance(baseline, (str, Tensor)):
+        raise TypeError(
+            f"baseline must be one of {_known(tokenizer)} or a vector, got {describe(baseline)}"
+        )
+    if isinstance(baseline, Tensor):
         vector = check_tensor("baseline", baseline)
         if not vector.is_floating_point():
             raise TypeError(f"baseline must be of a floating dtype, got {vector.dtype}")
@@ -83,14 +87,24 @@ def baseline_of(baseline: Any, tokenizer: Any) -> Baseline:
         return Baseline(baseline)
     token = getattr(tokenizer, _TOKENS.get(baseline, ""), None)
     if token is None:
-        there = [
-            name for name, each in _TOKENS.items() if getattr(tokenizer, each, None) is not None
-        ]
-        known = ", ".join(map(repr, (*there, "zero", _HIDDEN)))
-        lacking = f", as the tokenizer has no such token: {baseline!r}"
-        got = lacking if baseline in _TOKENS else f": {baseline!r}"
-        raise ValueError(f"baseline must be one of {known} or a vector, got another{got}")
+        raise ValueError(_wrong(baseline, tokenizer))
     return Baseline(baseline, token=int(token))
+
+
+def _known(tokenizer: Any) -> str:
+    """List the names of baselines with a tokenizer."""
+    own = [name for name, each in _TOKENS.items() if getattr(tokenizer, each, None) is not None]
+    return ", ".join(map(repr, (*own, "zero", _HIDDEN)))
+
+
+def _wrong(baseline: str, tokenizer: Any) -> str:
+    why = ""
+    if baseline in _TOKENS:
+        why = f"; the tokenizer has no {_TOKENS[baseline].removesuffix('_id')}"
+    elif baseline in ("remove", "removed"):
+        why = f"; {_HIDDEN!r} hides tokens from attention, and leaves the others where they are"
+    known = _known(tokenizer)
+    return f"baseline must be one of {known} or a vector, got {baseline!r}{why}"
 
 
 def hides(baseline: Any) -> bool:

@@ -18,7 +18,7 @@ from pyxai.adapters.text.batches import Batch, Text, batches, make_batch
 from pyxai.adapters.text.text_model import TextModel, embedding_of, most_positions
 from pyxai.adapters.text.ways import AT_UNITS, OF_LENGTH, check_options, found_method, with_baseline
 from pyxai.adapters.units.hierarchy import nested_units
-from pyxai.adapters.units.tokens import read_tokens
+from pyxai.adapters.units.tokens import Tokens, read_tokens
 from pyxai.attribution.layers.cuts.cut import Cut, cut_at
 from pyxai.attribution.layers.cuts.from_layers import FromLayersModule
 from pyxai.decomposition import Hierarchy
@@ -138,10 +138,10 @@ class TextClassifier:
             that the model predicts.
         unit : "token", "word", "sentence", re.Pattern, callable, or sequence of (int, int)
             What is a player, see `text_units`.
-        baseline : "mask", "pad", "zero", "unknown", "removed" or Tensor, shape [hidden]
+        baseline : "mask", "pad", "zero", "unknown", "unattended" or Tensor, shape [hidden]
             What stands for the tokens of absent units: a token, nothing but zeros at the embedding,
-            or a vector; ``"removed"`` hides them from attention, for methods that ask about units.
-            Special tokens stay.
+            or a vector; ``"unattended"`` hides them from attention, for methods that ask about
+            units. Special tokens stay, and so do positions.
         **options
             Further arguments of the method.
 
@@ -255,24 +255,29 @@ class TextClassifier:
         if not listed:
             raise ValueError("texts must hold at least one text, got none")
         found = []
-        for text in listed:
+        for number, text in enumerate(listed):
+            name = "texts" if isinstance(texts, str) else f"texts[{number}]"
             if not isinstance(text, str):
-                raise TypeError(f"texts must be strings, got {describe(text)}")
+                raise TypeError(f"{name} must be a string, got {describe(text)}")
+            if not text.strip():
+                raise ValueError(f"{name} must have a character that is no space, got {text!r}")
             tokens = read_tokens(self.tokenizer, text, pieces=self._pieces)
             if self._most is not None and len(tokens) > self._most:
                 raise ValueError(
-                    f"texts must have at most {self._most} tokens for the positions of the model, "
+                    f"{name} must have at most {self._most} tokens for the positions of the model, "
                     f"got {len(tokens)}"
                 )
-            if self._n_vectors is not None and not 0 <= min(tokens.ids) <= max(tokens.ids) < (
-                self._n_vectors
-            ):
-                raise ValueError(
-                    f"tokenizer must give ids below {self._n_vectors}, as many as the embedding "
-                    f"has vectors, got {max(tokens.ids)}"
-                )
+            self._check_ids(tokens)
             found.append(Text(tokens, tokens.units(unit)))
         return found
+
+    def _check_ids(self, tokens: Tokens) -> None:
+        for number, piece in zip(tokens.ids, tokens.pieces, strict=True):
+            if self._n_vectors is not None and not 0 <= number < self._n_vectors:
+                raise ValueError(
+                    f"tokenizer must give ids from 0 to {self._n_vectors - 1}, for which the "
+                    f"embedding has vectors, got {number} for {piece!r}"
+                )
 
     def _check_vocabulary(self) -> None:
         try:
@@ -338,7 +343,8 @@ class TextClassifier:
         single = outputs.dim() == 1
         targets = targets_of(goals, outputs[:, None] if single else outputs, self.labels)
         cut = cut_at(self._text_model, (self._embedding,), False, batch.ids, (batch.mask,))
-        if len(cut.values) != 1 or cut.values[0].shape[:2] != batch.ids.shape:
+        first = cut.values[0]
+        if len(cut.values) != 1 or first.dim() < 3 or first.shape[:2] != batch.ids.shape:
             shapes = ", ".join(str(list(part.shape)) for part in cut.values)
             raise ValueError(
                 f"embedding must give a vector for each of the tokens {list(batch.ids.shape)}, "

@@ -105,16 +105,19 @@ def embedding_of(model: nn.Module, embedding: Any) -> tuple[nn.Module, str]:
     check_module("model", model)
     if embedding is not None:
         layer = find_layer(model, embedding, "embedding")
-        return layer, name_of_layer(model, layer)
+        return layer, name_of_layer(model, layer, "embedding")
     try:
         found = model.get_input_embeddings()  # type: ignore[operator] # of transformers
     except (AttributeError, NotImplementedError):
-        tables = [each for each in model.modules() if isinstance(each, nn.Embedding)]
-        found = tables[0] if len(tables) == 1 else None
+        found = None
+    tables = {name: one for name, one in model.named_modules() if isinstance(one, nn.Embedding)}
+    if not isinstance(found, nn.Module) and len(tables) == 1:
+        [found] = tables.values()
     if not isinstance(found, nn.Module):
+        several = f"; it has {', '.join(map(repr, tables))}" if tables else ""
         raise ValueError(
             "embedding must be given, a module or its name, where the model does not say which "
-            "layer embeds its tokens, got None"
+            f"layer embeds its tokens, got None{several}"
         )
     return found, name_of_layer(model, found)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from pyxai._checks import describe
 from pyxai._signatures import option_parameters
+from pyxai.adapters.layers import refuse_layers
 from pyxai.methods.store import Method
 from pyxai.registry import find
 
@@ -63,6 +64,7 @@ def found_method(method: Any) -> Method:
     TypeError
         If it is neither a name nor a registered class.
     """
+    refuse_layers(method)
     entry = find(method) if isinstance(method, (str, type)) else None
     if entry is None:
         raise TypeError(f"method must be a name or a registered class, got {describe(method)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
@@ -92,9 +93,11 @@ def spans_of(text: str, unit: Any) -> list[Span]:
     if isinstance(unit, str):
         if unit not in named:
             known = ", ".join(map(repr, UNITS))
+            close = difflib.get_close_matches(unit, UNITS, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
             raise ValueError(
                 f"unit must be one of {known}, an expression, a function or a list of spans, "
-                f"got {unit!r}"
+                f"got {unit!r}{hint}"
             )
         return named[unit](text)
     if isinstance(unit, re.Pattern):

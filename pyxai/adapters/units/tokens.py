@@ -113,9 +113,9 @@ def read_tokens(
         raise ValueError(f"text must give at least one token, got none for {text!r}")
     if pieces is None and not known:
         raise TypeError(
-            "tokenizer must say the offsets of its tokens, as fast ones of transformers do, or "
-            "pieces must be given, a function from ids to pieces of text, got "
-            f"{describe(tokenizer)} and None"
+            "pieces must be given, a function from ids to pieces of text, for a tokenizer that "
+            "does not say where its tokens stand, as fast ones of transformers do, got None for "
+            f"{describe(tokenizer)}"
         )
     written = [""] * len(ids) if pieces is None else [str(each) for each in pieces(ids)]
     if not known:

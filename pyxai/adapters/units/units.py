@@ -138,7 +138,11 @@ def text_units(
         found = _grouped(text, spans, shown, [*_free_parts(text, spans_of(text, unit), free)])
     kind = unit if isinstance(unit, str) else "own"
     if not found:
-        raise ValueError(f"text must have at least one {kind} that is no fixed part, got {text!r}")
+        own = "span" if kind == "own" else kind
+        raise ValueError(
+            f"unit must have at least one {own} in the text, outside of fixed parts and special "
+            f"tokens, got none in {text!r}"
+        )
     return Units(text, kind, tuple(found), len(spans))
 
 

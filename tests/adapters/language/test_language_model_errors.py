@@ -25,7 +25,7 @@ def explain():
         (("the cat", []), "continuation must have at least one token, got no id"),
         (("the ca", "t sat"), r"border of tokens, got 't sat' .*\['Ġ', 'c', 'a'\].*\['Ġcat'\]"),
         (("the cat ", "sat"), "the space belongs to the token behind it"),
-        (("the cat", [400]), "one vocabulary, got the id 400 for an embedding of 300 tokens"),
+        (("the cat", [400]), "continuation must hold ids .* the id 400 for an embedding of 300"),
         (("the cat", [3] * 70), "at most 65 tokens together, as the model has 64 positions"),
     ],
 )
@@ -39,6 +39,9 @@ def test_texts_that_do_not_fit(explain, arguments, message):
     [
         ({"baseline": "pad"}, "'mask', 'remove', or the id of a token, got 'pad'; .* no pad_token"),
         ({"baseline": "zero"}, "got 'zero'; .* zero is no id"),
+        ({"baseline": "removed"}, "got 'removed'; 'remove' leaves tokens out"),
+        ({"method": "layer_activation"}, "got 'layer_activation', which attributes to a layer"),
+        ({"unit": "words"}, "got 'words'; did you mean 'word'?"),
         ({"baseline": "nothing"}, "baseline must be one of 'mask', 'remove'"),
         ({"baseline": 300}, "baseline must be the id of a token below 300"),
         ({"baseline": torch.zeros(32)}, "baseline must be a name or the id"),
@@ -83,6 +86,7 @@ def test_braces_are_text_without_values(explain):
     [
         ((3, " on"), {}, "prompt must be a string, got 3"),
         (("the cat", 3.5), {}, "continuation must be text or ids"),
+        (("the cat", [5, True]), {}, "continuation must be text or ids of tokens, got True among"),
         (("the cat", " on"), {"baseline": 0.5}, "baseline must be a name, the id"),
         (("the cat", " on"), {"method": Saliency(torch.nn.Identity())}, "method must be the name"),
         (("the cat", " on"), {"feature_mask": torch.zeros(2)}, "'feature_mask' here.*use unit"),
