@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-__all__ = ["Execution", "execution", "prepare"]
+__all__ = ["Execution", "execution", "is_plain", "prepare"]
 
 
 class Execution(NamedTuple):
@@ -79,6 +79,11 @@ def execution(
         yield _CURRENT.get()
     finally:
         _CURRENT.reset(token)
+
+
+def is_plain() -> bool:
+    """Whether models run as they are, not compiled."""
+    return not _CURRENT.get().compile
 
 
 def prepare(forward_func: Callable[..., Any]) -> tuple[Callable[..., Any], bool]:

@@ -17,9 +17,11 @@ from pyxai._inputs import (
     restore_form,
 )
 from pyxai.attribution.ablation.output_drops import changed_players, output_drops
+from pyxai.attribution.ablation.patched_drops import patched_drops, patches_of_players
 from pyxai.methods.base import PerturbationAttribution, TensorOrTuple
 from pyxai.methods.store import register
 from pyxai.ops import pack_masks
+from pyxai.propagation.windows import windowed_model
 from pyxai.runner import Runner
 from pyxai.runner.target import explained_together
 
@@ -73,6 +75,8 @@ class FeatureAblation(PerturbationAttribution):
         feature_mask: TensorOrTuple | None = None,
         perturbations_per_eval: int = 1,
         show_progress: bool = False,
+        *,
+        fast_path: bool = True,
     ) -> TensorOrTuple:
         """Return the fall of the output for each example and feature.
 
@@ -96,6 +100,10 @@ class FeatureAblation(PerturbationAttribution):
             perturbations of every example in one call.
         show_progress : bool
             Whether to show a bar if it takes longer than two seconds; needs tqdm.
+        fast_path : bool
+            Whether a conv net may compute only what a feature or group reaches, where that is the
+            model and less work; equal but for rounding. `pyxai.explain` then says
+            ``path="incremental"``.
 
         Returns
         -------
@@ -119,18 +127,31 @@ class FeatureAblation(PerturbationAttribution):
         tensors, is_tuple = format_inputs(inputs)
         starts = format_baselines(baselines, tensors)
         players = format_feature_mask(feature_mask, tensors)
+        changed = changed_players(tensors, starts, players.maps, players.n_players)
+        moved = changed.nonzero()[:, 0]
+        windowed = None
+        if fast_path and (players.maps[0] is None or len(players.maps[0]) == 1):
+            windowed = windowed_model(
+                self.forward_func,
+                tensors,
+                starts,
+                additional_forward_args,
+                len(moved),
+                lambda: patches_of_players(players.maps[0], tensors[0], moved),
+            )
         runner = perturbation_runner(
-            self.forward_func,
+            self.forward_func if windowed is None else windowed,
             target,
             additional_forward_args,
             perturbations_per_eval,
             len(tensors[0]),
             show_progress,
         )
-        changed = changed_players(tensors, starts, players.maps, players.n_players)
-        moved = changed.nonzero()[:, 0]
-        masks = _all_but_one(moved, players.n_players)
-        drops = output_drops(runner, tensors, starts, players.maps, masks, len(moved))
+        if windowed is None:
+            masks = _all_but_one(moved, players.n_players)
+            drops = output_drops(runner, tensors, starts, players.maps, masks, len(moved))
+        else:
+            drops = patched_drops(runner, windowed)
         scores = drops.new_zeros(len(drops), players.n_players)
         scores[:, moved] = drops
         return restore_form(

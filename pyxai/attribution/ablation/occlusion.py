@@ -11,10 +11,12 @@ from torch import Tensor
 from pyxai._inputs import format_baselines, format_inputs, restore_form
 from pyxai.attribution.ablation.feature_ablation import perturbation_runner
 from pyxai.attribution.ablation.output_drops import changed_players, output_drops
+from pyxai.attribution.ablation.patched_drops import patched_drops, patches_of_windows
 from pyxai.attribution.ablation.windows import Windows, per_input
 from pyxai.methods.base import PerturbationAttribution, TensorOrTuple
 from pyxai.methods.store import register
 from pyxai.ops import pack_masks
+from pyxai.propagation.windows import windowed_model
 
 __all__ = ["Occlusion"]
 
@@ -67,6 +69,8 @@ class Occlusion(PerturbationAttribution):
         additional_forward_args: Any = None,
         perturbations_per_eval: int = 1,
         show_progress: bool = False,
+        *,
+        fast_path: bool = True,
     ) -> TensorOrTuple:
         """Return the mean fall of the output for each example and feature.
 
@@ -92,6 +96,9 @@ class Occlusion(PerturbationAttribution):
             windows of every example in one call.
         show_progress : bool
             Whether to show a bar if it takes longer than two seconds; needs tqdm.
+        fast_path : bool
+            Whether a conv net may compute only what a window reaches, where that is the model and
+            less work; equal but for rounding. `pyxai.explain` then says ``path="incremental"``.
 
         Returns
         -------
@@ -110,19 +117,11 @@ class Occlusion(PerturbationAttribution):
         Notes
         -----
         Cost: one row for each example, and one more for each window in which any example differs
-        from its baseline.
+        from its baseline. On the fast path a window costs the share of each map that it reaches.
         """
         tensors, is_tuple = format_inputs(inputs)
         starts = format_baselines(baselines, tensors)
         windows = _windows(tensors, is_tuple, sliding_window_shapes, strides)
-        runner = perturbation_runner(
-            self.forward_func,
-            target,
-            additional_forward_args,
-            perturbations_per_eval,
-            len(tensors[0]),
-            show_progress,
-        )
         sizes = [each.n_cells for each in windows]
         first = torch.tensor([0, *sizes]).cumsum(0).tolist()
         maps = tuple(each.features + at for each, at in zip(windows, first, strict=False))
@@ -131,8 +130,29 @@ class Occlusion(PerturbationAttribution):
             each.touching(cells)
             for each, cells in zip(windows, torch.split(changed, sizes), strict=True)
         ]
-        masks = _all_but_window(windows, touched, first)
-        drops = output_drops(runner, tensors, starts, maps, masks, sum(map(len, touched)))
+        windowed = None
+        if fast_path:
+            windowed = windowed_model(
+                self.forward_func,
+                tensors,
+                starts,
+                additional_forward_args,
+                len(touched[0]),
+                lambda: patches_of_windows(windows[0], touched[0]),
+            )
+        runner = perturbation_runner(
+            self.forward_func if windowed is None else windowed,
+            target,
+            additional_forward_args,
+            perturbations_per_eval,
+            len(tensors[0]),
+            show_progress,
+        )
+        if windowed is None:
+            masks = _all_but_window(windows, touched, first)
+            drops = output_drops(runner, tensors, starts, maps, masks, sum(map(len, touched)))
+        else:
+            drops = patched_drops(runner, windowed)
         return restore_form(_averages(windows, touched, drops), is_tuple)
 
 

@@ -14,7 +14,7 @@ from pyxai.game.players import check_one_mask
 from pyxai.ops import masked_perturb
 from pyxai.runner import Runner
 
-__all__ = ["changed_players", "output_drops"]
+__all__ = ["changed_players", "drops_of", "output_drops"]
 
 # Bits are copied as they are, so integers travel as floats of the same width.
 _CARRIERS = {8: torch.float64, 4: torch.float32, 2: torch.float16}
@@ -60,6 +60,11 @@ def output_drops(
     # Row 0 of every example is the whole input, so it needs no pass of its own.
     values = runner.values(build, inputs[0].shape[0], n_masks + 1, like=inputs)
     check_one_mask(maps, len(values))
+    return drops_of(values)
+
+
+def drops_of(values: Tensor) -> Tensor:
+    """Return by how much the other values fall below the first, a row for each output."""
     drops = values[:, :1] - values[:, 1:]
     return drops if drops.dim() == 2 else drops.transpose(1, 2).flatten(0, 1)
 

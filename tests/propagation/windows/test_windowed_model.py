@@ -1,0 +1,323 @@
+"""Windows of conv nets: what is computed in them is what the whole model computes."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from deep_nets import Function, build
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+import pyxai
+from pyxai.attribution import FeatureAblation, Occlusion
+from pyxai.propagation.windows import arithmetic, model
+from pyxai.runner.memory import LiveBytes
+
+EXACT = {"rtol": 1e-10, "atol": 1e-11}
+
+
+@pytest.fixture(autouse=True)
+def windows_always(monkeypatch):
+    """Take windows also where nets are too small for them to be worth it."""
+    monkeypatch.setattr(arithmetic, "TRACED", 0.0)
+    monkeypatch.setattr(arithmetic, "STEP", 0.0)
+    monkeypatch.setattr(model, "_GAIN", 100.0)
+
+
+def both_ways(net, x, method="occlusion", **options):
+    """Explain by windows and directly; the first must say that it did."""
+    fast = pyxai.explain(net, x, method=method, **options)
+    slow = pyxai.explain(net, x, method=method, fast_path=False, **options)
+    assert (fast.path, slow.path) == ("incremental", "direct")
+    return fast.attributions, slow.attributions
+
+
+KINDS = ["conv", "conv", "conv", "max", "average", "norm", "pad", "joined", "joined"]
+
+
+class Residual(nn.Module):
+    def __init__(self, inner, join):
+        super().__init__()
+        self.inner, self.join = inner, join
+
+    def forward(self, x):
+        return self.join(x, self.inner(x))
+
+
+def joined(draw, channels):
+    spread = draw(st.integers(1, 2))
+    inner = nn.Conv2d(channels, channels, 3, padding=spread, dilation=spread)
+    if draw(st.booleans()):
+        inner = nn.Sequential(inner, nn.GELU(), nn.Conv2d(channels, channels, 1))
+    joins = (torch.add, torch.mul, torch.maximum, lambda a, b: torch.cat([a, b], 1))
+    return Residual(inner, draw(st.sampled_from(joins)))
+
+
+def drawn_layer(draw, channels):
+    kernel, stride = ((draw(st.integers(1, most)), draw(st.integers(1, most))) for most in (3, 2))
+    kind = draw(st.sampled_from(KINDS))
+    if kind == "conv":
+        groups = draw(st.sampled_from([1, channels]))
+        return nn.Conv2d(
+            channels,
+            2 * channels if groups == 1 else channels,
+            kernel,
+            stride,
+            (draw(st.integers(0, 2)), draw(st.integers(0, 2))),
+            draw(st.integers(1, 2)),
+            groups,
+            bias=draw(st.booleans()),
+        )
+    padding = tuple(draw(st.integers(0, size // 2)) for size in kernel)
+    if kind == "max":
+        return nn.MaxPool2d(
+            kernel, stride, padding, draw(st.integers(1, 2)), ceil_mode=draw(st.booleans())
+        )
+    if kind == "average":
+        return nn.AvgPool2d(kernel, stride, padding, draw(st.booleans()), draw(st.booleans()))
+    if kind == "norm":
+        norm = nn.BatchNorm2d(channels)
+        norm.running_mean.uniform_(-1, 1)
+        return nn.Sequential(
+            norm, draw(st.sampled_from([nn.ReLU(), nn.SiLU(), nn.PReLU(channels)]))
+        )
+    if kind == "pad":
+        return nn.ConstantPad2d(tuple(draw(st.integers(0, 2)) for _ in range(4)), 0.5)
+    return joined(draw, channels)
+
+
+@st.composite
+def nets(draw):
+    """A conv net in float64 and images, not square, that it runs on."""
+    torch.manual_seed(draw(st.integers(0, 10)))
+    x = torch.randn(draw(st.integers(1, 2)), 2, draw(st.integers(7, 16)), draw(st.integers(7, 16)))
+    layers, value = [], x
+    for _ in range(draw(st.integers(1, 5))):
+        layer = drawn_layer(draw, value.shape[1]).eval()
+        try:
+            value = layer(value)
+        except RuntimeError:  # larger than its map
+            continue
+        layers.append(layer)
+    head = draw(st.sampled_from(["flat", "pooled", "maps"]))
+    if head == "flat":
+        layers += [nn.Flatten(), nn.Linear(value[0].numel(), 3)]
+    if head == "pooled":
+        layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(value.shape[1], 3)]
+    target = (0, value.shape[2] // 2, value.shape[3] - 1) if head == "maps" else 1
+    return nn.Sequential(*layers).double().eval(), x.double(), target
+
+
+@settings(deadline=None, max_examples=12, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_drawn_nets_have_the_windows_of_the_whole_model(data):
+    net, x, target = data.draw(nets())
+    window = tuple(data.draw(st.integers(1, size)) for size in x.shape[1:])
+    strides = tuple(data.draw(st.integers(max(1, size - 2), size)) for size in window)
+    base = data.draw(st.sampled_from([0.3, torch.ones_like(x[:1]), 0.5 * x.flip(2)]))
+    options = {"sliding_window_shapes": window, "strides": strides, "baselines": base}
+    if window == x.shape[1:]:
+        options["sliding_window_shapes"] = (1, *window[1:])  # a single window is no case for this
+    torch.testing.assert_close(*both_ways(net, x, target=target, **options), **EXACT)
+
+
+@pytest.mark.parametrize(("name", "window"), [("vgg", (3, 5, 4)), ("resnet18", (2, 9, 30))])
+def test_deep_nets_have_the_windows_of_the_whole_model(name, window):
+    net, x, base = build(name, batch=2)
+    strides = (1, window[1], window[2] - 1)  # the last windows stand over the edge
+    fast, slow = both_ways(
+        net, x, target=[1, 4], baselines=base, sliding_window_shapes=window, strides=strides
+    )
+    torch.testing.assert_close(fast, slow, **EXACT)
+
+
+def test_float32_is_equal_to_rounding():
+    net, x, base = build("resnet18", dtype=torch.float32)
+    options = {"sliding_window_shapes": (3, 8, 8), "strides": (3, 8, 8), "baselines": base}
+    fast, slow = both_ways(net, x, target=0, **options)
+    scale = net(x).abs().max()
+    assert (fast - slow).abs().max() <= 1e-5 * scale
+
+
+def test_superpixels_and_single_features():
+    net, x, base = build("vgg", batch=2)
+    rows, columns = torch.meshgrid(torch.arange(32), torch.arange(32), indexing="ij")
+    blobs = ((rows // 5) * 7 + (columns + rows) // 6).expand(3, -1, -1).clone()
+    blobs[1] += 3 * (rows > 20)  # channels need not have the same groups, nor groups be boxes
+    fast, slow = both_ways(
+        net, x, "feature_ablation", target=1, feature_mask=blobs[None], baselines=base
+    )
+    torch.testing.assert_close(fast, slow, **EXACT)
+    small = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 4 * 4, 2))
+    fast, slow = both_ways(small.double().eval(), x[:, :, :6, :6], "feature_ablation", target=0)
+    torch.testing.assert_close(fast, slow, **EXACT)
+
+
+def test_groups_of_each_example_go_the_direct_way():
+    net, x, _ = build("vgg", batch=2)
+    mask = torch.arange(32).div(8, rounding_mode="floor").expand(2, 3, 32, 32).clone()
+    mask[1] = mask[1].flip(-1)
+    found = pyxai.explain(net, x, method="feature_ablation", target=0, feature_mask=mask)
+    assert found.path == "direct"
+
+
+def test_rows_alone_are_as_in_the_batch():
+    net, x, base = build("resnet18")
+    options = {"sliding_window_shapes": (3, 10, 10), "strides": (3, 10, 10), "target": 1}
+    whole = Occlusion(net).attribute(x, baselines=base, **options)
+    for row in (0, 2):
+        one = slice(row, row + 1)
+        alone = Occlusion(net).attribute(x[one], baselines=base[one], **options)
+        torch.testing.assert_close(whole[one], alone, **EXACT)
+    few = Occlusion(net).attribute(x, baselines=base, perturbations_per_eval=2, **options)
+    torch.testing.assert_close(whole, few, **EXACT)
+
+
+def test_all_outputs_at_once():
+    net, x, base = build("vgg", batch=2)
+    options = {"sliding_window_shapes": (3, 16, 16), "strides": (3, 16, 16), "baselines": base}
+    fast = Occlusion(net).attribute(x, **options)
+    slow = Occlusion(net).attribute(x, fast_path=False, **options)
+    assert len(fast) == 10
+    torch.testing.assert_close(fast, slow, **EXACT)
+
+
+def attention(parts, x):
+    tokens = parts[0](x).flatten(2).transpose(1, 2)
+    return parts[2](F.scaled_dot_product_attention(tokens, parts[1](tokens), tokens).mean(1))
+
+
+def upsampling(parts, x):
+    small = F.relu(parts[0](x))
+    large = F.interpolate(small, scale_factor=2.0, mode="bilinear")
+    return parts[1](large + parts[2](large)).mean((2, 3))
+
+
+def gated(parts, x):
+    maps = F.relu(parts[0](x))
+    return (maps * torch.sigmoid(parts[1](maps.mean((2, 3), keepdim=True)))).amax((2, 3))
+
+
+def positions(parts, x):
+    maps = parts[0](x) + parts[1].weight.view(1, 1, 4, 4) * torch.linspace(0, 1, 4).double()
+    return torch.where(maps > 0, maps, torch.zeros_like(maps)).flatten(1)[:, ::3]
+
+
+WHOLE = {
+    "attention": (attention, nn.Conv2d(3, 4, 4, 4), nn.Linear(4, 4), nn.Linear(4, 2)),
+    "upsampling": (
+        upsampling, nn.Conv2d(3, 4, 3), nn.Conv2d(4, 2, 3), nn.Conv2d(4, 4, 3, padding=1)
+    ),
+    "a gate of each channel": (gated, nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 1)),
+    "numbers for each place": (positions, nn.Conv2d(3, 4, 4, 4), nn.Linear(4, 4)),
+    "normalised groups": (
+        lambda parts, x: F.relu(parts[1](parts[0](x))).flatten(1)[:, :7],
+        nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4),
+    ),
+    "transposed": (
+        lambda parts, x: parts[1](parts[0](x)).mean((2, 3)),
+        nn.Conv2d(3, 4, 3), nn.ConvTranspose2d(4, 2, 3, 2),
+    ),
+    "where the largest is": (
+        lambda parts, x: parts[1](*parts[2](parts[0](x))).sum((2, 3)),
+        nn.Conv2d(3, 4, 3), nn.MaxUnpool2d(2), nn.MaxPool2d(2, return_indices=True),
+    ),
+    "shapes": (
+        lambda parts, x: parts[0](x).view(x.size(0), -1).reshape(x.shape[0], 4, -1).sum(2)
+        + torch.zeros_like(parts[0](x)).sum((2, 3)),
+        nn.Conv2d(3, 4, 3),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_whole_maps_go_on_where_no_window_is_known(name):
+    function, *parts = WHOLE[name]
+    torch.manual_seed(0)
+    net, x = Function(function, *parts).double().eval(), torch.randn(2, 3, 16, 16).double()
+    fast, slow = both_ways(net, x, target=1, sliding_window_shapes=(3, 4, 4), strides=(3, 4, 4))
+    torch.testing.assert_close(fast, slow, **EXACT)
+
+
+def test_what_is_not_exactly_the_graph_goes_the_direct_way():
+    net, x, _ = build("vgg", batch=2)
+    options = {"sliding_window_shapes": (3, 16, 16), "strides": (3, 16, 16), "target": 0}
+
+    def path(explained, inputs=x, **further):
+        return pyxai.explain(explained, inputs, method="occlusion", **options, **further).path
+
+    assert path(net) == "incremental"
+    assert path(net.forward) == "direct"
+    assert path(lambda rows: net(rows)) == "direct"
+    assert path(net, fast_path=False) == "direct"
+    seen = []
+    hook = net[2].register_forward_hook(lambda *given: seen.append(given[2].shape))
+    assert path(net) == "direct"
+    assert seen
+    hook.remove()
+    assert path(net) == "incremental"
+    mixed = Function(
+        lambda parts, rows: parts[0](rows.float()).double(), build("vgg", dtype=torch.float32)[0]
+    )
+    assert path(mixed.eval()) == "direct"
+    shifted = Function(lambda parts, rows, by: parts[0](rows + by), net).eval()
+    assert path(shifted, additional_forward_args=0.5) == "direct"
+
+
+def test_training_mode_goes_the_direct_way():
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 2)).train()
+    options = {"sliding_window_shapes": (1, 4, 4), "strides": (1, 4, 4), "target": 0}
+    x = torch.randn(1, 1, 8, 8)
+    assert pyxai.explain(net, x, method="occlusion", **options).path == "direct"
+    assert net.training
+
+
+def test_weights_are_read_anew():
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 2))
+    net, x = net.double().eval(), torch.randn(1, 1, 8, 8).double()
+    options = {"sliding_window_shapes": (1, 4, 4), "strides": (1, 4, 4), "target": 0}
+    both_ways(net, x, **options)
+    with torch.no_grad():
+        net[0].weight.mul_(-2.0)
+    torch.testing.assert_close(*both_ways(net, x, **options), **EXACT)
+    net[0] = nn.Conv2d(1, 2, 3, padding_mode="circular").double().eval()
+    torch.testing.assert_close(*both_ways(net, x, **options), **EXACT)
+
+
+def test_small_calls_go_the_direct_way(monkeypatch):
+    monkeypatch.undo()
+    net, x, _ = build("vgg", batch=2)
+    options = {"sliding_window_shapes": (3, 16, 16), "strides": (3, 16, 16), "target": 0}
+    assert pyxai.explain(net, x, method="occlusion", **options).path == "direct"
+
+
+def test_no_more_lives_at_once_than_was_counted():
+    net, x, _ = build("resnet18", batch=1, dtype=torch.float32)
+    x = torch.cat([x, x], 3)
+    windows = Occlusion(net)
+    captured = []
+    original = model.WindowedModel.__call__
+
+    def watched(self, index):
+        with LiveBytes() as live:
+            found = original(self, index)
+        captured.append((live.peak, self))
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model.WindowedModel, "__call__", watched)
+        windows.attribute(x, (3, 8, 8), (3, 8, 8), target=0)
+    peak, windowed = max(captured, key=lambda pair: pair[0])
+    most = max(
+        min(part.rows_at_once, len(part.numbers)) * part.plan.elements for part in windowed.parts
+    )
+    assert 0.1 * most * 4 < peak <= most * 4
+
+
+def test_errors_are_those_of_the_direct_way():
+    net, x, _ = build("vgg", batch=2)
+    options = {"sliding_window_shapes": (3, 16, 16), "strides": (3, 16, 16)}
+    with pytest.raises(ValueError, match=r"target must be in 0 \.\. 4"):
+        Occlusion(net).attribute(x, target=5, **options)
+    with pytest.raises(ValueError, match="target must have one entry per example, 2"):
+        FeatureAblation(net).attribute(x, target=[1, 2, 3], feature_mask=x[:1].long().abs())
