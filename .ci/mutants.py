@@ -38,6 +38,7 @@ LATE = "Failed: Timeout (>"  # what pytest-timeout says
 # They read what a module says of itself when it is imported, or its text.
 PINS = [f"tests/contracts/test_{name}.py" for name in ("frozen", "signatures", "traits")]
 READERS = {"optional": ["tests/test_extras.py"]}  # by what is called
+STARTED = {"pyxai/__main__.py": ["tests/cli/test_cli.py"]}  # in a process that no map knows
 NO_TESTS = 5  # what pytest exits with
 NEAREST = 60  # tests that are collected first
 FILES = 6  # and files of which nobody knows what they run
@@ -78,6 +79,7 @@ def tests_of(mutation: Mutation, chosen: CoverageMap) -> list[list[str]]:
     tests = chosen.tests(mutation.path, mutation.line, end)
     pins = PINS if mutation.kind in ("default", "flag") else []
     pins = pins + READERS.get(mutation.old.partition("(")[0], [])
+    pins = pins + STARTED.get(mutation.path, [])
     words = words_of(mutation.path)
     files = sorted(chosen.lacking(), key=lambda file: -common_words(file, words))
     parts = [pins, tests[:NEAREST], files[:FILES], tests[NEAREST:], files[FILES:]]

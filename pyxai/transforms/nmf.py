@@ -95,7 +95,7 @@ def _weights(gram: Tensor, products: Tensor) -> Tensor:
 def _free_weights(gram: Tensor, products: Tensor) -> Tensor:
     """Return which weights are not held at 0 in the minimum, bool [rows, n_components]."""
     n_components = len(gram)
-    scale = products.abs().amax(1, keepdim=True)
+    scale = products.amax(1, keepdim=True)  # none is below 0
     slack = 1e3 * torch.finfo(products.dtype).eps * scale
     free = torch.zeros_like(products, dtype=torch.bool)
     fewest = products.new_full((len(products), 1), n_components + 1)

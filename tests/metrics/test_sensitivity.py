@@ -31,6 +31,9 @@ def sample(batch):
     return torch.randn(batch, 4, generator=generator, dtype=torch.float64)
 
 
+SHAPES = r"perturb_func must return rows of shapes \[\[\d+, 4\]\], got"
+
+
 class TestNoise:
     @pytest.mark.parametrize("limit", [None, 3, 7, 9])
     def test_a_row_gets_what_it_gets_alone(self, net, limit):
@@ -193,6 +196,9 @@ class TestNumbers:
         ({"perturb_radius": float("inf")}, ValueError, "perturb_radius must be .*, got inf"),
         ({"example_ids": [1]}, ValueError, r"example_ids must have shape \[2\], got \[1\]"),
         ({"perturb_func": 3}, TypeError, "perturb_func must be callable, got 3"),
+        ({"perturb_func": lambda rows: rows[:1]}, ValueError, SHAPES),
+        ({"perturb_func": lambda rows: rows[:, :1]}, ValueError, SHAPES),
+        ({"perturb_func": lambda rows: (rows, rows)}, ValueError, SHAPES),
     ],
 )
 def test_arguments_are_checked(net, change, error, message):

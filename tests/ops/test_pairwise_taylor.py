@@ -126,7 +126,7 @@ def test_sizes_around_a_block(backend, device, features):
     n_rows = min(2, features)
     actual = pairwise_taylor_hessian(matrix[:, :n_rows], delta, backend=backend)
     expected = pairwise_taylor_hessian_reference(matrix[:, :n_rows].cpu(), delta.cpu())
-    plain = torch.zeros_like(expected)
+    plain = torch.zeros_like(expected, dtype=torch.float32)
     plain[:, :n_rows] = (matrix[:, :n_rows] * delta[:, :n_rows, None] * delta[:, None]).cpu()
     assert_as_exact_as_torch(actual, expected, plain)
 

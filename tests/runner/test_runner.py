@@ -10,6 +10,7 @@ from torch import nn
 
 import pyxai
 from pyxai import PyxaiWarning
+from pyxai.attribution import Saliency
 from pyxai.runner import Runner, execution
 from pyxai.runner.execution import prepare
 from pyxai.runner.memory import LiveBytes, Measure, Schedule, is_out_of_memory, rows_for
@@ -657,6 +658,34 @@ def test_execution_ends_with_its_block_after_an_exception():
     with pytest.raises(KeyError), execution(compile=True, backend="eager"):
         raise KeyError
     assert prepare(torch.sin) == (torch.sin, False)
+
+
+class Replayed(torch.autograd.Function):
+    """Sums of squares, whose results lie where those of the last call lay, as of a CUDA graph."""
+
+    outputs, gradients = torch.zeros(2), torch.zeros(2, 1)
+
+    @staticmethod
+    def forward(ctx, rows):
+        ctx.save_for_backward(rows)
+        ctx.set_materialize_grads(False)
+        return Replayed.outputs.copy_(rows.square().sum(1)).detach()
+
+    @staticmethod
+    def backward(ctx, grad):
+        return Replayed.gradients.copy_(2 * ctx.saved_tensors[0] * grad[:, None])
+
+
+def test_results_that_the_next_call_overwrites_are_copied(monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda function, mode: Replayed.apply)
+    monkeypatch.setattr(torch.compiler, "cudagraph_mark_step_begin", lambda: None)
+    x = torch.arange(4.0)[:, None]
+    with execution(compile=True, cuda_graphs=True):
+        method = Saliency(lambda rows: rows.square().sum(1))
+        found = [method.attribute(part, abs=False) for part in x.split(2)]
+        outputs = [Runner(method.forward_func).outputs((part,)) for part in x.split(2)]
+    assert torch.cat(found).tolist() == [[0.0], [2.0], [4.0], [6.0]]
+    assert torch.cat(outputs).tolist() == [0.0, 1.0, 4.0, 9.0]
 
 
 @pytest.mark.parametrize(

@@ -119,9 +119,10 @@ class PrinciplesTable:
 
 
 def _cell(value: float | None) -> str:
+    """Return a share or an error, which has no sign, in few digits."""
     if value is None:
         return ""
-    return "0" if abs(value) < 1e-12 else f"{value:.3g}"
+    return "0" if value < 1e-12 else f"{value:.3g}"
 
 
 @takes_arrays

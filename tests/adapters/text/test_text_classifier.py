@@ -129,6 +129,13 @@ def test_padding_changes_nothing(kind):
             assert found.target == alone.target
 
 
+def test_texts_whose_sentences_differ_get_what_they_get_alone(made):
+    texts = ["not good! bad day film", "not good bad! day film", "not good bad day! film"]
+    for text, found in zip(texts, made.explain(texts, method="partition_shap"), strict=True):
+        alone = made.explain(text, method="partition_shap")
+        torch.testing.assert_close(found.attributions, alone.attributions, rtol=1e-4, atol=1e-5)
+
+
 def test_a_reordered_batch_gives_reordered_results(made):
     first = made.explain(TEXTS)
     second = made.explain(TEXTS[::-1])

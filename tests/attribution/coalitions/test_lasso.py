@@ -1,5 +1,7 @@
 """The Lasso: its conditions, and its solutions against scikit-learn where samples are few."""
 
+import itertools
+
 import pytest
 import torch
 from sklearn.linear_model import Lasso, LinearRegression
@@ -103,6 +105,16 @@ def test_the_best_that_was_found_comes_with_a_warning(n_samples, n_features, mon
     with pytest.warns(PyxaiWarning, match=r"alpha=0\.1 is not at its optimum for 1 row"):
         found = weighted_lasso(design, outputs, weights, 0.1)
     assert found.isfinite().all()
+
+
+def test_columns_that_are_independent_take_gradient_steps_alone(monkeypatch):
+    monkeypatch.setattr(lasso_module, "dual_newton", None)
+    design = torch.tensor(list(itertools.product([0, 1], repeat=3)), dtype=torch.float64)
+    outputs = design @ torch.tensor([[2.0, -2.0, -0.2]], dtype=torch.float64).T
+    found = weighted_lasso(design, outputs.T, torch.ones(1, 8, dtype=torch.float64), 0.1)
+    # The variance of a column is 1/4: each is shrunk by .1 / .25.
+    wanted = torch.tensor([[1.6, -1.6, 0.0]], dtype=torch.float64)
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-9)
 
 
 def test_samples_are_summed_in_blocks(monkeypatch):

@@ -6,6 +6,7 @@ import torch
 from layer_cases import assert_same, make, on_layers
 from torch import nn
 
+import pyxai
 from pyxai.attribution import LRP, LayerLRP
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:captum")
@@ -63,3 +64,13 @@ def test_at_the_input_of_the_first_layer_it_is_lrp():
             case.inputs, 1, attribute_to_layer_input=True
         )
         assert_same(ours, LRP(case.model, rule=rule).attribute(case.inputs, 1))
+
+
+@pytest.mark.parametrize(("method", "options"), [("lrp", {}), ("layer_lrp", {"layer": "0"})])
+def test_the_delta_of_an_explanation_is_what_relevance_has_too_much(method, options):
+    """As of all methods, where the methods themselves give what is left, as captum's do."""
+    case = make("mlp")
+    found = pyxai.explain(case.model, case.inputs, method=method, target=1, **options)
+    missed = found.attributions.flatten(1).sum(1) - case.model(case.inputs)[:, 1].detach()
+    assert missed.abs().max() > 1e-3
+    torch.testing.assert_close(found.convergence_delta.to(missed), missed, rtol=0, atol=1e-5)

@@ -254,6 +254,8 @@ def test_names_and_errors():
         same("magic")
     with pytest.raises(ValueError, match=r"alpha - beta must be 1, got alpha=2\.0 and beta=0\.5"):
         same("lrp_alpha_beta", signs=(1, 1), beta=0.5)
+    with pytest.raises(ValueError, match=r"alpha - beta must be 1, got alpha=2\.0 and beta=1\.5"):
+        same("lrp_alpha_beta", signs=(1, 1), beta=1.5)
     assert allocation_weights("lrp_alpha_beta", [1, 1], (1, -1), alpha=2.2, beta=1.2).shape == (2,)
     with pytest.raises(ValueError, match="signs must be given for 'deep_taylor'"):
         allocation_weights("deep_taylor", (1, 1))
