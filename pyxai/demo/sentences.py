@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-__all__ = ["Sentence", "labelled_sentences", "words_of"]
+__all__ = ["WORDS", "Sentence", "labelled_sentences", "words_of"]
+
+WORDS = re.compile(r"[a-z']+|,")  # in lower case, and commas
 
 
 class Sentence(NamedTuple):
@@ -231,4 +233,4 @@ def words_of(text: str) -> list[str]:
     list of str
         For example ``["not", "bad", ",", "really"]``.
     """
-    return re.findall(r"[a-z']+|,", text.lower())
+    return WORDS.findall(text.lower())

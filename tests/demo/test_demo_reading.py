@@ -18,8 +18,12 @@ WORTH = {"?": 0.0, "not": -3.0, "good": 2.0, "a": 0.5, "bad": -2.0, "film": 1.0}
 class Sum(nn.Module):
     """Praise is the sum of what the words are worth, complaint is 0."""
 
+    def __init__(self):
+        super().__init__()
+        self.worth = nn.Embedding.from_pretrained(torch.tensor(list(WORTH.values()))[:, None])
+
     def forward(self, words):
-        praise = torch.tensor(list(WORTH.values()))[words].sum(1)
+        praise = self.worth(words)[..., 0].sum(1)
         return torch.stack([torch.zeros_like(praise), praise], 1)
 
 

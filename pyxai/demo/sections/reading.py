@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from markupsafe import Markup
 from torch import Tensor
@@ -11,7 +11,6 @@ from pyxai import plot
 from pyxai.demo.sections.sentiment import Sentiment
 from pyxai.demo.sentences import Sentence, words_of
 from pyxai.demo.words import listed, percent
-from pyxai.explain import explain
 from pyxai.explanation import Explanation
 from pyxai.report import Report, format_number
 
@@ -50,8 +49,10 @@ class Read:
     @property
     def values(self) -> dict[str, float]:
         """Value of each word; of a word that comes twice, the last."""
-        values: Tensor = self.explanation.attributions[0]
-        return dict(zip(words_of(self.sentence.text), values.tolist(), strict=True))
+        names, values = self.explanation.feature_names, self.explanation.attributions
+        assert names is not None
+        assert isinstance(values, Tensor)
+        return dict(zip(names[0], values[0].tolist(), strict=True))
 
     @property
     def said(self) -> str:
@@ -92,7 +93,8 @@ class MeasuredReading:
 
 def _negation(read: Read) -> float:
     """Return the largest absolute value of a word that negates."""
-    return max((abs(value) for word, value in read.values.items() if word in NEGATIONS), default=0)
+    values = read.values.items()
+    return max((abs(value) for word, value in values if word.lower() in NEGATIONS), default=0)
 
 
 def _span(read: Read) -> float:
@@ -112,22 +114,12 @@ def measure_reading(reader: Sentiment) -> MeasuredReading:
     -------
     MeasuredReading
     """
-
-    def margin(words: Tensor) -> Tensor:
-        complaint, praise = reader.model(words).T
-        found: Tensor = praise - complaint
-        return found
-
-    read = []
-    for sentence in reader.unseen:
-        names = words_of(sentence.text)
-        if len(names) <= LONGEST:
-            # A word that is taken away is read as one that the training did not show.
-            found = explain(
-                margin, reader.encode(sentence.text), method="shapley_values", baselines=0
-            )
-            read.append(Read(sentence, replace(found, feature_names=names)))
-    return MeasuredReading(reader, tuple(read))
+    short = [each for each in reader.unseen if len(words_of(each.text)) <= LONGEST]
+    # A word that is taken away is read as one that the training did not show.
+    found = reader.classifier.explain(
+        [each.text for each in short], method="shapley_values", baseline="unknown"
+    )
+    return MeasuredReading(reader, tuple(map(Read, short, found)))
 
 
 def section(report: Report, measured: MeasuredReading) -> None:
@@ -147,14 +139,14 @@ def section(report: Report, measured: MeasuredReading) -> None:
         f"in {percent(reader.accuracy)} of {len(reader.unseen)} others. Each word gets its Shapley "
         "value: what it adds to praise over complaint, in logits, averaged over all orders in "
         "which the words could come; those that are not there yet are read as unknown ones. Red "
-        "praises, blue complains."
+        "praises, blue complains. pyxai.adapters.TextClassifier goes from the sentence as it is "
+        "written to these pictures."
     )
     limit = max((abs(v) for each in measured.shown for v in each.values.values()), default=1.0)
     for each in measured.shown:
         truth = "" if each.right else ", which it is not"
         text = plot.text_html(
             each.explanation,
-            words=words_of(each.sentence.text),
             limit=limit,
             legend=each is measured.shown[-1],
             title=f"Read as {each.said}{truth}: margin {format_number(each.margin)}",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from pyxai.demo.sentences import Sentence, labelled_sentences, words_of
+from pyxai.adapters import TextClassifier
+from pyxai.demo.sentences import WORDS, Sentence, labelled_sentences, words_of
 from pyxai.demo.tasks import one_thread
 
 __all__ = ["Sentiment", "train_reader"]
@@ -31,6 +33,24 @@ class _Reader(nn.Module):
         states, _ = self.lstm(self.drop(self.words(words)))
         logits: Tensor = self.head(self.drop(states[:, -1]))
         return logits
+
+
+class _Tokenizer:
+    """Words as a fast tokenizer of transformers gives them, with the places where they stand."""
+
+    is_fast = True
+    unk_token_id = UNKNOWN
+
+    def __init__(self, vocabulary: dict[str, int]) -> None:
+        self._vocabulary = vocabulary
+
+    def __call__(self, text: str, **_: Any) -> dict[str, list[Any]]:
+        words = list(WORDS.finditer(text.lower()))
+        return {
+            "input_ids": [self._vocabulary.get(word[0], UNKNOWN) for word in words],
+            "offset_mapping": [word.span() for word in words],
+            "special_tokens_mask": [0] * len(words),
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,13 +79,23 @@ class Sentiment:
 
     def encode(self, text: str) -> Tensor:
         """Return the numbers of the words of a sentence, int64 [1, n_words]."""
-        return torch.tensor([[self.vocabulary.get(word, UNKNOWN) for word in words_of(text)]])
+        return torch.tensor([_Tokenizer(self.vocabulary)(text)["input_ids"]])
 
     def margin(self, text: str) -> float:
         """Return by how much the logit of praise is above that of complaint."""
         with torch.no_grad():
-            complaint, praise = self.model(self.encode(text))[0].tolist()
-        return float(praise - complaint)
+            return float(self._margins(self.encode(text))[0])
+
+    @property
+    def classifier(self) -> TextClassifier:
+        """The reader as it is explained: one score, the margin; its sentences need no padding."""
+        tokenizer = _Tokenizer(self.vocabulary)
+        return TextClassifier(self.model, tokenizer, forward=lambda ids, _: self._margins(ids))
+
+    def _margins(self, words: Tensor) -> Tensor:
+        complaint, praise = self.model(words).T
+        margins: Tensor = praise - complaint
+        return margins
 
 
 def train_reader(seed: int, *, epochs: int = 24) -> Sentiment:
