@@ -7,6 +7,7 @@ Everything public accepts what captum accepts and turns it, once and here, into
 * `format_background`: one tensor ``[n_background, *feat]`` per input, a distribution of baselines;
 * `format_feature_mask`: the player of every feature, numbered 0 .. n_players - 1 over the tuple;
 * `flat_features`: from there to one dimension of features;
+* `sums_at`, `add_at`: from values of features to those of players, always in the same order;
 * `restore_form`: back from the tuple to what the caller gave.
 """
 
@@ -26,6 +27,7 @@ from pyxai._checks import check_device, check_finite, check_real, check_tensor, 
 __all__ = [
     "NO_IDS",
     "Players",
+    "add_at",
     "as_dtype",
     "flat_features",
     "format_background",
@@ -33,6 +35,7 @@ __all__ = [
     "format_feature_mask",
     "format_inputs",
     "restore_form",
+    "sums_at",
 ]
 
 
@@ -445,3 +448,47 @@ def _format_map(name: str, value: Any, tensor: Tensor) -> Tensor:
     if ids.numel() and int(ids.min()) < 0:
         raise ValueError(f"{name} must hold ids of at least 0, got {int(ids.min())}")
     return ids
+
+
+def add_at(total: Tensor, index: Tensor, values: Tensor) -> Tensor:
+    """Add ``values[i]`` to ``total[index[i]]``, in place, and return ``total``.
+
+    Parameters
+    ----------
+    total : Tensor, shape [n, ...]
+        Floating point.
+    index : Tensor, shape [m]
+        int64, on the device of ``total``.
+    values : Tensor, shape [m, ...]
+
+    Notes
+    -----
+    ``index_add_`` and ``scatter_add_`` add by atomic operations on a GPU, in another order on each
+    call; ``index_put_`` sorts there. Where whole numbers are added, order does not matter.
+    """
+    if values.is_cuda:
+        return total.index_put_((index,), values, accumulate=True)
+    return total.index_add_(0, index, values)
+
+
+def sums_at(index: Tensor, values: Tensor, count: int) -> Tensor:
+    """Sum the values of each row that have the same number.
+
+    Parameters
+    ----------
+    index : Tensor, shape [rows, m]
+        int64, below ``count``, on the device of ``values``.
+    values : Tensor, shape [rows, m]
+        Floating point.
+    count : int
+
+    Returns
+    -------
+    Tensor, shape [rows, count]
+        0 where a row has no such number.
+    """
+    total = values.new_zeros(len(values), count)
+    if not values.is_cuda:
+        return total.scatter_add_(1, index, values)
+    rows = torch.arange(len(values), device=values.device)[:, None].expand_as(index)
+    return total.index_put_((rows, index), values, accumulate=True)

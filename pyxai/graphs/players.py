@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_bool, check_choice, check_int, check_tensor
+from pyxai._inputs import sums_at
 
 __all__ = ["GraphPlayers", "check_edge_index", "graph_players"]
 
@@ -72,7 +73,7 @@ class GraphPlayers:
         """Return the mean score of each player's entries or nodes, [batch, n_players], float64."""
         values = scores.double()
         index = self.owners.expand(len(values), -1)
-        sums = values.new_zeros(len(values), self.n_players + 1).scatter_add_(1, index, values)
+        sums = sums_at(index, values, self.n_players + 1)
         count = torch.bincount(self.owners, minlength=self.n_players + 1)
         return sums[:, :-1] / count[:-1]
 

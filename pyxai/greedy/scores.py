@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_choice
+from pyxai._inputs import sums_at
 from pyxai.greedy.result import GreedyRounds
 
 __all__ = ["selection_scores"]
@@ -66,7 +67,7 @@ def _shared_gains(result: GreedyRounds) -> Tensor:
     raw = result.raw.double().masked_fill(~reached, 0)
 
     def per_round(shares: Tensor) -> Tensor:
-        return torch.zeros_like(gains).scatter_add_(1, index, shares)
+        return sums_at(index, shares, gains.shape[1])
 
     totals, sizes = per_round(raw), per_round(reached.double())
     # Scores that cancel tell nothing about shares: 1e-6 of their size is what float32 leaves.

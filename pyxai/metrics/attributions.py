@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_finite, check_real, check_tensor, describe
-from pyxai._inputs import Players, flat_features, format_feature_mask
+from pyxai._inputs import Players, flat_features, format_feature_mask, sums_at
 
 __all__ = ["format_attributions", "player_scores", "rank_players", "shares_of_players"]
 
@@ -125,7 +125,7 @@ def player_scores(
         return values, None
     players = format_feature_mask(feature_mask, inputs)
     owners = players.owners.expand(len(values), -1)
-    sums = values.new_zeros(len(values), players.n_players).scatter_add_(1, owners, values)
+    sums = sums_at(owners, values, players.n_players)
     counts = _counts(players, owners)
     return (sums / counts).masked_fill(counts == 0, -torch.inf), feature_mask
 

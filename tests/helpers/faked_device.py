@@ -38,6 +38,10 @@ _ACROSS = {"aten::copy_", "aten::_copy_from"}
 _INDEXED = {"aten::index", "aten::index_put", "aten::index_put_", "aten::_index_put_impl_"}
 # They take a value of no dimension from the CPU, as those do that are marked pointwise.
 _SCALARS = {"aten::masked_fill", "aten::masked_fill_", "aten::fill_", "aten::fill", "aten::where"}
+# They add by atomic operations, in another order on each call.
+_UNORDERED = {
+    f"aten::{name}{end}" for name in ("index_add", "scatter_add") for end in ("", "_", ".out")
+}
 _WAITING = {"aten::_local_scalar_dense", "aten::nonzero", "aten::_unique2", "aten::masked_select"}
 
 
@@ -68,6 +72,8 @@ class Faked(Tensor):
         place = _common_place(func, args, kwargs)
         if cls.waits is not None and func._schema.name in _WAITING:
             Faked.waits.append(func._schema.name)
+        if func._schema.name in _UNORDERED:
+            _check_order(func, args)
         with no_dispatch():
             result = func(*args, **kwargs)
         return pytree.tree_map(lambda value: _placed(value, place), result)
@@ -107,6 +113,22 @@ class Faked(Tensor):
 def _waited(name: str) -> None:
     if Faked.waits is not None:
         Faked.waits.append(name)
+
+
+def _check_order(func: Any, args: tuple[Any, ...]) -> None:
+    """Raise where what is added to one place depends on an order that a GPU does not keep.
+
+    Sums of whole and half numbers do not; those within a backward pass are torch's own.
+    """
+    _, dim, index, values = args[:4]
+    if torch._C._current_autograd_node() is not None or not values.is_floating_point():
+        return
+    places, added = plain(index), 2 * plain(values)
+    if places.dim() < 2:
+        dim = 0
+    ordered = places.sort(dim)[0]
+    if bool((ordered.diff(dim=dim) == 0).any()) and not torch.equal(added, added.round()):
+        raise AssertionError(f"{func} adds in no fixed order on a GPU: use pyxai._inputs")
 
 
 def _placed(value: Any, place: torch.device) -> Any:

@@ -16,6 +16,7 @@ from pyxai._inputs import (
     format_feature_mask,
     format_inputs,
     restore_form,
+    sums_at,
 )
 
 __all__ = [
@@ -79,8 +80,8 @@ class LimeInputs:
             self.batch, self.n_players, dtype=torch.float64, device=self.tensors[0].device
         )
         for first, second, owners in zip(left, right, self.owners, strict=True):
-            product = first.double() * second.double()
-            total.scatter_add_(1, flat_features(owners), flat_features(product))
+            product = flat_features(first.double() * second.double())
+            total += sums_at(flat_features(owners), product, self.n_players)
         return total
 
 

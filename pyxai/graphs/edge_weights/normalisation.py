@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pyxai._inputs import add_at
 from pyxai.graphs.edge_weights.sparse import Pattern
 
 __all__ = ["Normalisation", "normalisation"]
@@ -63,12 +64,12 @@ class Normalisation:
         """Return the matrix [n_nodes, n_nodes]; several entries of one place add up."""
         flat = values.new_zeros(self.n_nodes * self.n_nodes)
         source, target = self.edge_index
-        flat = flat.index_add(0, target * self.n_nodes + source, values)
+        flat = add_at(flat, target * self.n_nodes + source, values)
         return flat.view(self.n_nodes, self.n_nodes)
 
     def summed(self, values: Tensor) -> Tensor:
         """Return the number at each place of the pattern, [n_places]."""
-        return values.new_zeros(len(self.pattern.order)).index_add(0, self.places, values)
+        return add_at(values.new_zeros(len(self.pattern.order)), self.places, values)
 
     def sparse(self, values: Tensor) -> Tensor:
         """Return the matrix as a coalesced COO tensor, without sorting it anew."""
@@ -106,7 +107,7 @@ def normalisation(
 def degree_scale(edge_index: Tensor, weights: Tensor, n_nodes: int, normalise: str) -> Tensor:
     """Return what each entry is multiplied by, given the weights that degrees are summed from."""
     source, target = edge_index
-    sums = weights.new_zeros(n_nodes).index_add(0, target, weights)
+    sums = add_at(weights.new_zeros(n_nodes), target, weights)
     alone = sums == 0  # nothing arrives: the scale is 0, and so is its gradient
     power = sums.masked_fill(alone, 1.0).pow(-0.5 if normalise == "symmetric" else -1.0)
     power = power.masked_fill(alone, 0.0)

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from pyxai._inputs import add_at
+
 __all__ = ["fit_logistics", "level_log_probabilities"]
 
 _MOMENT = math.sqrt(3) / math.pi  # scale of a logistic distribution of standard deviation 1
@@ -75,7 +77,7 @@ def fit_logistics(
     means, log_scales : Tensor, shape [n_components, features]
     """
     counts = owners.bincount(minlength=len(centres)).double()
-    squares = torch.zeros_like(centres).index_add_(0, owners, (rows - centres[owners]).square())
+    squares = add_at(torch.zeros_like(centres), owners, (rows - centres[owners]).square())
     deviations = (squares / counts.clamp(min=1)[:, None]).sqrt().clamp(min=1 / (levels - 1))
     logits = (counts + 1).log().float()
     parameters = [logits, centres.clone(), (deviations * _MOMENT).log().float()]

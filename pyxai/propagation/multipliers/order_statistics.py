@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from pyxai._errors import UnsupportedOperationError
+from pyxai._inputs import sums_at
 from pyxai.propagation.multipliers.secant import pair
 from pyxai.tracing import Call, Node
 
@@ -112,7 +113,7 @@ def _to_elements(
         winner = distance.argmin(2)
         step = x.gather(1, winner) - b.gather(1, winner)
         share = _share(y_x[:, part] - y_b[:, part], step)
-        found.scatter_add_(1, winner, given[:, part] * share)
+        found += sums_at(winner, given[:, part] * share, n)
     return found
 
 

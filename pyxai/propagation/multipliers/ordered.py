@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pyxai._inputs import sums_at
 from pyxai.propagation.multipliers.secant import pair
 from pyxai.tracing import Call
 
@@ -49,7 +50,7 @@ def _spread(
     """Scatter multipliers of windows [rows, windows] to elements [rows, elements]."""
     y_x, y_b = x.gather(1, indices[0]), b.gather(1, indices[1])
     winner, share = _shared_winner(x, b, y_x, y_b, *indices, lowest)
-    return torch.zeros_like(x).scatter_add_(1, winner, multiplier * share)
+    return sums_at(winner, multiplier * share, x.shape[1])
 
 
 def max_pool(call: Call, multiplier: Any) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from pyxai._inputs import add_at
 from pyxai.attribution.coalitions.owen.tree import Tree
 from pyxai.ops import pack_masks, unpack_masks
 
@@ -231,7 +232,7 @@ class Division:
         single = self._n_children[shares.node] == 0
         done = shares.take(single.nonzero()[:, 0])
         place = done.row * (self._n_players + 1) + self._start[done.node]
-        self._leaves.index_add_(0, place.to(self._device), self._gains(done))
+        add_at(self._leaves, place.to(self._device), self._gains(done))
         return shares.take((~single).nonzero()[:, 0])
 
     def _result(self, shares: _Shares) -> tuple[Tensor, Tensor]:
@@ -240,10 +241,10 @@ class Division:
         start, stop = self._start[shares.node], self._stop[shares.node]
         each = gains / (stop - start)[:, None].to(gains)
         row = shares.row * (self._n_players + 1)
-        self._steps.index_add_(0, (row + start).to(self._device), each)
-        self._steps.index_add_(0, (row + stop).to(self._device), -each)
+        add_at(self._steps, (row + start).to(self._device), each)
+        add_at(self._steps, (row + stop).to(self._device), -each)
         undivided = gains.new_zeros(self._n_rows, gains.shape[1])
-        undivided.index_add_(0, shares.row.to(self._device), gains.abs())
+        add_at(undivided, shares.row.to(self._device), gains.abs())
         table = self._leaves.view(self._n_rows, self._n_players + 1, -1)
         if shares.row.numel():
             table = table + self._steps.view_as(table).cumsum(1)

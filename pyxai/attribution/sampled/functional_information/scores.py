@@ -13,6 +13,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from pyxai._inputs import sums_at
 from pyxai.covariance import Covariance
 
 __all__ = [
@@ -59,8 +60,9 @@ class Groups:
 
     def sums(self, values: Tensor) -> Tensor:
         """Sum over the members of each group; [..., features] to [..., n_groups]."""
-        result = values.new_zeros(*values.shape[:-1], self.n_groups)
-        return result.index_add_(-1, self.owner, values)
+        rows = values.reshape(-1, values.shape[-1])
+        sums = sums_at(self.owner.expand_as(rows), rows, self.n_groups)
+        return sums.view(*values.shape[:-1], self.n_groups)
 
     @cached_property
     def by_size(self) -> list[tuple[Tensor, Tensor]]:
