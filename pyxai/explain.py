@@ -15,7 +15,7 @@ from pyxai.explanation.names import as_names, fit_names
 from pyxai.methods import Attribution, LayerAttribution
 from pyxai.methods.neuron import NeuronAttribution
 from pyxai.methods.store import snake_case
-from pyxai.registry import Method, find, of_layer
+from pyxai.registry import Method, find
 from pyxai.runner import (
     DIRECT,
     BlackBox,
@@ -56,8 +56,8 @@ def explain(
         arguments.
     method : str, type or Attribution
         Name of a method (`pyxai.registry.names` lists them), its class, or an object made for
-        ``model``. Methods of layers and neurons have names too (``"layer_integrated_gradients"``)
-        and take ``layer=``, those of neurons ``neuron_selector=``.
+        ``model``. Those of a layer and of neurons (``names(of="layer")``, ``names(of="neuron")``)
+        take ``layer=``, those of neurons ``neuron_selector=``.
     target : int, tuple, list or Tensor, optional
         Which output: one index for all examples, or one for each; see `pyxai.runner.Target`.
         ``None`` with several outputs: all of them, by the methods that take them together
@@ -101,8 +101,6 @@ def explain(
     torch.Size([1, 3])
     """
     check_model("model", model)
-    if isinstance(method, str):
-        method = of_layer(method) or method
     entry = find(method)
     named = {"inputs": inputs, "baselines": baselines, "target": target, **options}
     columns = column_names(inputs, model) if feature_names is None else None
@@ -173,6 +171,7 @@ def explain(
         shared_baselines=_draws_baselines(entry, options),
         display_values=shown,
         path=", ".join(paths) or DIRECT,
+        of_layer=isinstance(explainer, LayerAttribution),
     )
     return found if mask is None else found.grouped(mask, names)
 

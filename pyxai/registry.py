@@ -9,11 +9,10 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from pathlib import Path
-from typing import Any
 
-from pyxai.methods.store import AXIOMS, Method, find, get, load_with, names, register, snake_case
+from pyxai.methods.store import ABOUT, AXIOMS, Method, find, get, load_with, names, register
 
-__all__ = ["AXIOMS", "Method", "find", "get", "names", "of_layer", "register"]
+__all__ = ["ABOUT", "AXIOMS", "Method", "find", "get", "names", "register"]
 
 # What a person touches stands above the methods and holds none.
 _ABOVE = frozenset({"adapters", "audit", "cli", "demo", "plot", "report"})
@@ -36,27 +35,3 @@ def _load(name: str | None) -> None:
 
 
 load_with(_load)
-
-
-def of_layer(name: str) -> type[Any] | None:
-    """Return the class of a method of layers or neurons.
-
-    They are not among `names`: what they attribute to is not the inputs, or not of an output, which
-    is what an entry promises.
-
-    Parameters
-    ----------
-    name : str
-        Such as ``"layer_integrated_gradients"``.
-
-    Returns
-    -------
-    type or None
-        ``None`` if it is the name of no such method.
-    """
-    if not name.startswith(("layer_", "neuron_", "internal_")):
-        return None
-    room = importlib.import_module("pyxai.attribution")
-    methods = (each for each in room.__all__ if not each.endswith("Attribution"))
-    found = next((each for each in methods if snake_case(each) == name), None)
-    return None if found is None else getattr(room, found)

@@ -7,7 +7,7 @@ from typing import Any
 
 from pyxai.methods.layer import LayerAttribution, find_layer
 from pyxai.methods.neuron import NeuronAttribution
-from pyxai.registry import find, of_layer
+from pyxai.registry import find
 
 __all__ = ["refuse_layers", "with_own_layers"]
 
@@ -35,12 +35,16 @@ def with_own_layers(options: dict[str, Any], model: Callable[..., Any]) -> dict[
 def refuse_layers(method: Any) -> None:
     """Raise ValueError if a method, by name or class, attributes to a layer or explains a neuron.
 
-    What a layer has belongs to no unit; those that bring it back to the input are in the registry.
+    What a layer has belongs to no unit; maps of a layer that lie over the input may be taken.
     """
-    found = of_layer(method) if isinstance(method, str) else method
-    kinds = (LayerAttribution, NeuronAttribution)
-    if isinstance(found, type) and issubclass(found, kinds) and find(found) is None:
-        name = method if isinstance(method, str) else found.__name__
+    entry = find(method) if isinstance(method, (str, type)) else None
+    if entry is not None:
+        inside = entry.of != "inputs"
+    else:
+        kinds = (LayerAttribution, NeuronAttribution)
+        inside = isinstance(method, type) and issubclass(method, kinds)
+    if inside:
+        name = method if isinstance(method, str) else method.__name__
         raise ValueError(
             f"method must attribute an output to units, got {name!r}, which attributes to a layer "
             "or explains a neuron; pyxai.explain takes it, with the model itself"

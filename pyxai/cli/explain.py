@@ -28,16 +28,20 @@ from pyxai.cli.notes import progress_shown, tell
 from pyxai.cli.page import page
 from pyxai.cli.question import (
     add_inputs,
+    add_inside,
     add_model,
+    check_inside,
     explained,
+    inside,
     largest_output,
-    layer_named,
     option_of,
     read_baselines,
     read_model,
     read_rows,
 )
 from pyxai.cli.texts import TEXT, class_or_label, text_explained
+from pyxai.methods import LayerAttribution
+from pyxai.methods.store import takes_target
 from pyxai.runner.progress import progress_to
 
 __all__ = ["add"]
@@ -49,6 +53,8 @@ examples:
   pyxai explain nets:make patients.csv --drop name,city --weights trained.safetensors --rows 1
   pyxai explain nets:Look photo.png --method occlusion --option sliding_window_shapes=3,4,4
   pyxai explain model.pt2 inputs.npy --method kernel_shap --save why.csv --json
+  pyxai explain nets:Look photo.png --method layer_grad_cam --layer conv --plot where.png
+  pyxai explain nets:make inputs.npy --method neuron_integrated_gradients --layer 0 --neuron 3
   pyxai explain sentiment sentence.txt --target positive --option unit=word --plot why.png
 
 `pyxai methods` lists the methods, `pyxai methods NAME` the options of one.
@@ -67,6 +73,7 @@ def add(verbs: Any) -> None:
     add_model(explain)
     add_inputs(explain)
     explain.add_argument("--method", default="integrated_gradients", help="(default: %(default)s)")
+    add_inside(explain)
     explain.add_argument(
         "--target",
         type=class_or_label,
@@ -82,8 +89,8 @@ def add(verbs: Any) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="argument of the method, its value in JSON, a file with a tensor or the name of a "
-        "layer: n_steps=20, sliding_window_shapes=1,3,3, feature_mask=patches.npy, layer=conv2",
+        help="argument of the method, its value in JSON or a file with a tensor: n_steps=20, "
+        "sliding_window_shapes=1,3,3, feature_mask=patches.npy",
     )
     explain.add_argument(
         "--feature-names", metavar="A,B,...", help="(default: the columns of a table)"
@@ -113,6 +120,7 @@ def add(verbs: Any) -> None:
 def _explain(options: argparse.Namespace) -> None:
     method = registry.get(options.method)  # an unknown name fails before the files are read
     more = dict(option_of(text, options.trust) for text in options.option)
+    check_inside(options, method)
     _check_targets(options)
     if options.inputs.suffix.lower() == TEXT:
         explanation = text_explained(options, more)
@@ -140,14 +148,15 @@ def _rows_explained(
             f"--json must be of at most {MOST_VALUES} values, got {inputs.numel()}: take fewer "
             "--rows, or --save a file"
         )
+    if issubclass(method.cls, LayerAttribution):
+        names = None  # the columns are the model's inputs, not what is attributed to
     if options.feature_names is not None:
         names = options.feature_names.split(",")
     if options.baselines is not None:
         more["baselines"] = read_baselines(options, model, rows)
-    if "layer" in more:
-        more["layer"] = layer_named(model, str(more["layer"]))
+    more |= inside(options, model)
     target = options.target
-    if target is None:
+    if target is None and takes_target(method.cls):
         target = explained(rows, model, lambda: largest_output(model, rows))
     with progress_shown(f"pyxai {options.command}", options.quiet) as progress:
         known = {each.name for each in option_parameters(method.cls.attribute)}

@@ -14,6 +14,7 @@ from typing import Any
 from pyxai import registry
 from pyxai._signatures import option_parameters
 from pyxai.cli.docstrings import parameters_of, sources_of
+from pyxai.methods.store import takes_target
 from pyxai.registry import Method
 
 __all__ = ["add"]
@@ -23,14 +24,22 @@ _EPILOG = """\
 examples:
   pyxai methods
   pyxai methods --family coalitions
+  pyxai methods --family neurons
   pyxai methods integrated_gradients
   pyxai methods kernel_shap --json
 
 An output is a forward pass of one row, a gradient a forward and a backward pass. Names in a cost
-are options of the method, but for n_features (features, or groups of a feature_mask) and
-n_background (rows of the baselines). Traced methods run a graph, which is made once per model and
-input shape.
+are options of the method, but for n_features (features, or groups of a feature_mask), n_units
+(values of the layer, or groups of a layer_mask) and n_background (rows of the baselines). Traced
+methods run a graph, which is made once per model and input shape.
+
+The families layers and neurons look inside a model: --layer says where, --neuron which one.
 """
+_OF = {
+    "inputs": "an output, by the inputs or places of them",
+    "layer": "an output, by the values of a layer",
+    "neuron": "neurons of a layer, by the inputs",
+}
 _BASELINES = {
     "none": "takes none",
     "optional": "0 where none are given",
@@ -39,8 +48,12 @@ _BASELINES = {
 }
 _COMMANDS = {"distribution": " --baselines background.npy", "required": " --baselines 0"}
 # For examples: what must be given to some methods.
-_SHELL = {"layer": "0", "sliding_window_shapes": "2,"}
-_PYTHON = {"layer": "model[0]", "sliding_window_shapes": "(2,)"}
+_SHELL = {
+    "layer": "--layer 0",
+    "neuron_selector": "--neuron 0",
+    "sliding_window_shapes": "--option sliding_window_shapes=2,",
+}
+_PYTHON = {"layer": '"0"', "neuron_selector": "0", "sliding_window_shapes": "(2,)"}
 # Arguments that the command line gives in other ways, or that only Python can.
 _GIVEN = frozenset(
     (
@@ -77,7 +90,7 @@ def _methods(options: argparse.Namespace) -> None:
 
 def _named(name: str) -> Method:
     """Return a method, or name those that may be meant."""
-    known = registry.names()
+    known = _names()
     if name in known:
         return registry.get(name)
     word = name.lower().replace("-", "_")
@@ -89,8 +102,12 @@ def _named(name: str) -> Method:
     raise ValueError(f"name must be one of those that `pyxai methods` lists, got {name!r}{hint}")
 
 
+def _names() -> list[str]:
+    return [name for of in registry.ABOUT for name in registry.names(of)]
+
+
 def _of_family(family: str | None) -> list[Method]:
-    entries = sorted(map(registry.get, registry.names()), key=lambda each: (each.family, each.name))
+    entries = sorted(map(registry.get, _names()), key=lambda each: (each.family, each.name))
     families = sorted({each.family for each in entries})
     if family is not None and family not in families:
         raise ValueError(f"--family must be one of {', '.join(families)}, got {family!r}")
@@ -104,7 +121,7 @@ def _table(entries: list[Method]) -> Iterator[str]:
         if entry.family != family:
             family = entry.family
             yield f"{family}:"
-        yield f"  {entry.name:<26}{entry.cost}"
+        yield from _wrapped(entry.cost, width, " " * 31, f"  {entry.name:<29}")
         yield from _wrapped(entry.summary, width, "      ")
         yield from _wrapped(f"use: {entry.use}", width, "      ")
     yield "pyxai methods NAME tells the options, axioms and source of one."
@@ -116,10 +133,13 @@ def _page(entry: Method) -> Iterator[str]:
     yield from _wrapped(entry.summary, width, "  ")
     axioms = ", ".join(entry.axioms).replace("_", " ") or "none"
     whole = "an nn.Module that can be traced: module:function or .pt2, no TorchScript"
+    adds_up = "yes, to the output less that of the baselines"
+    adds_up += ", if all of the model passes the layer" if entry.of == "layer" else ""
     facts = {
+        "of": _OF[entry.of],
         "use": entry.use,
         "cost": entry.cost,
-        "adds up": "yes, to the output less that of the baselines" if entry.complete else "no",
+        "adds up": adds_up if entry.complete else "no",
         "axioms": axioms,
         "baselines": _BASELINES[entry.baselines],
         "random": "yes, by seed" if entry.stochastic else "no",
@@ -129,7 +149,7 @@ def _page(entry: Method) -> Iterator[str]:
         yield from _wrapped(text, width, " " * 13, f"  {name:<11}")
     for source in sources_of(entry.cls):
         yield from _wrapped(source, width, " " * 13, "  source     ")
-    yield "  options, for --option NAME=VALUE:"
+    yield "  options, for --option NAME=VALUE (layer: --layer, neuron_selector: --neuron):"
     for name, (default, text) in _options(entry).items():
         shown = name if default is inspect.Parameter.empty else f"{name}={default}"
         yield from _wrapped(f"{shown}: {text}" if text else shown, width, " " * 8, "    ")
@@ -141,13 +161,16 @@ def _examples(entry: Method) -> Iterator[str]:
     """Yield a call for the shell and one for Python, with what must be given."""
     empty = inspect.Parameter.empty
     needed = [name for name, (default, _) in _options(entry).items() if default is empty]
-    model = "nets:make" if entry.family == "layers" else "model.pt2"  # which has no layers
-    words = "".join(f" --option {name}={_SHELL.get(name, '...')}" for name in needed)
-    more = words + _COMMANDS.get(entry.baselines, "")
-    yield f"    pyxai explain {model} inputs.npy --method {entry.name} --target 0{more}"
-    named = "".join(f", {name}={_PYTHON.get(name, '...')}" for name in needed)
+    inside = entry.family in ("layers", "neurons")
+    model = "nets:make" if inside else "model.pt2"  # which has no layers
+    more = " --target 0" if takes_target(entry.cls) else ""
+    more += "".join(f" {_SHELL.get(name, f'--option {name}=...')}" for name in needed)
+    more += _COMMANDS.get(entry.baselines, "")
+    yield f"    pyxai explain {model} inputs.npy --method {entry.name}{more}"
+    named = ", target=0" if takes_target(entry.cls) else ""
+    named += "".join(f", {name}={_PYTHON.get(name, '...')}" for name in needed)
     named += ", baselines=background" if entry.baselines == "distribution" else ""
-    yield f'    pyxai.explain(model, inputs, method="{entry.name}", target=0{named})'
+    yield f'    pyxai.explain(model, inputs, method="{entry.name}"{named})'
 
 
 def _options(entry: Method) -> dict[str, tuple[Any, str]]:
@@ -175,6 +198,7 @@ def _facts(entry: Method) -> dict[str, Any]:
         "name": entry.name,
         "class": f"{entry.cls.__module__}.{entry.cls.__qualname__}",
         "family": entry.family,
+        "of": entry.of,
         "summary": entry.summary,
         "cost": entry.cost,
         "use": entry.use,

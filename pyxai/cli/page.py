@@ -83,6 +83,8 @@ def _table(section: Section, one: Explanation) -> None:
 
 def _known(one: Explanation, n_features: int) -> Sequence[object] | None:
     """Return a value for each feature of an example, where it is they that were attributed to."""
+    if one.of_layer:
+        return None
     if one.display_values is not None:
         shown: Sequence[object] = one.display_values[0]
         return shown if len(shown) == n_features else None

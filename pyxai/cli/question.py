@@ -13,16 +13,21 @@ from torch import Tensor, nn
 
 from pyxai import registry
 from pyxai._checks import describe
+from pyxai._signatures import option_names, required_names
 from pyxai.cli.files.inputs import INPUTS, TENSOR_FILES, Reading, Rows, load_rows, load_tensor
 from pyxai.cli.files.models import MODELS, first_layer, load_model, sizes_taken
 from pyxai.cli.files.tables import Columns
 from pyxai.cli.notes import FIXED_SIZE
+from pyxai.methods.layer import find_layer
 from pyxai.runner import BlackBox, EveryOutput, Runner
 
 __all__ = [
     "add_inputs",
+    "add_inside",
     "add_model",
+    "check_inside",
     "explained",
+    "inside",
     "largest_output",
     "layer_named",
     "named_options",
@@ -40,6 +45,8 @@ _OWN_OPTIONS = {
     "target": "--target",
     "baselines": "--baselines",
     "feature_names": "--feature-names",
+    "layer": "--layer",
+    "neuron_selector": "--neuron",
 }
 
 
@@ -176,16 +183,52 @@ def explained(rows: Rows, model: Any, call: Callable[[], Any]) -> Any:
         ) from error
 
 
-def layer_named(model: Any, name: str) -> nn.Module:
+def add_inside(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say where inside the model."""
+    parser.add_argument(
+        "--layer", metavar="NAME", help="of methods of a layer or of neurons: encoder.0, as in code"
+    )
+    parser.add_argument(
+        "--neuron",
+        type=_neuron,
+        metavar="N,...",
+        help="of methods of neurons: its place in the layer, 3, or 1,2,2 of several dimensions",
+    )
+
+
+def check_inside(options: argparse.Namespace, method: registry.Method) -> None:
+    """Raise unless layer and neuron are given to methods that need them, and to no others."""
+    for flag, name, function in (
+        ("layer", "layer", method.factory),
+        ("neuron", "neuron_selector", method.cls.attribute),
+    ):
+        given = getattr(options, flag)
+        if given is None and name in required_names(function):
+            raise ValueError(f"--{flag} must be given for {method.name}, got none")
+        if given is not None and name not in option_names(function):
+            raise ValueError(
+                f"--{flag} must be left out for {method.name}, which takes none, got {given!r}"
+            )
+
+
+def inside(options: argparse.Namespace, model: Any) -> dict[str, Any]:
+    """Return layer and neuron as arguments of a method."""
+    found: dict[str, Any] = {}
+    if options.layer is not None:
+        found["layer"] = layer_named(model, options.layer, "--layer")
+    if options.neuron is not None:
+        found["neuron_selector"] = options.neuron
+    return found
+
+
+def layer_named(model: Any, name: str, argument: str = "layer") -> nn.Module:
     """Return a layer of a module by its name."""
-    known: dict[str, nn.Module] = {}
-    if isinstance(model, nn.Module):
-        known = dict(model.named_modules())
-    if isinstance(model, torch.fx.GraphModule) or name not in known:
-        kept = ", ".join(each for each in known if each) or "none"
-        kept = "none, being an exported program" if sizes_taken(model) is not None else kept
-        raise ValueError(f"layer must name a layer of the model, got {name!r}; it has {kept}")
-    return known[name]
+    if isinstance(model, torch.fx.GraphModule) or sizes_taken(model) is not None:
+        raise ValueError(
+            f"{argument} must name a layer of the model, got {name!r}; an exported program has "
+            "none: give module:function"
+        )
+    return find_layer(model, name, argument)
 
 
 def named_options(flag: str, text: str) -> tuple[str, dict[str, Any]]:
@@ -242,6 +285,11 @@ def _check_finite(rows: Rows, path: Path, name: str = "inputs") -> None:
             f"{name} must be finite, got NaN or infinity in {str(path)!r}: {int(bad.sum())} "
             f"value(s), the first in row {first[0]} (from 0){column}; fill them, or leave them out"
         )
+
+
+def _neuron(text: str) -> int | tuple[int, ...]:
+    places = tuple(map(int, text.split(",")))
+    return places if len(places) > 1 else places[0]
 
 
 def _count(text: str) -> int:

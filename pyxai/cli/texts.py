@@ -42,6 +42,8 @@ def text_explained(options: argparse.Namespace, more: dict[str, Any]) -> Explana
                 f"--{name.replace('_', '-')} must be left out for a text, which has no columns or "
                 f"rows, got {getattr(options, name)!r}"
             )
+    if options.layer is not None:  # of Grad-CAM, say; its method is refused below
+        raise ValueError(f"--layer must be left out for a text, got {options.layer!r}")
     folder, path = Path(options.model), options.inputs
     if not (folder / "config.json").is_file():
         why = "it has no config.json" if folder.is_dir() else "no such folder"

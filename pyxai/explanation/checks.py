@@ -84,6 +84,7 @@ def _check_kinds(explanation: Explanation) -> None:
     if not isinstance(options, dict) or not all(isinstance(name, str) for name in options):
         raise TypeError(f"options must be a dict with names as keys, got {describe(options)}")
     check_bool("shared_baselines", explanation.shared_baselines)
+    check_bool("of_layer", explanation.of_layer)
 
 
 def _check_rest(name: str, value: Any, kinds: tuple[type, ...]) -> None:

@@ -76,6 +76,9 @@ class Explanation:
         How the model was evaluated: ``"direct"``, every row through all of it, or the names of the
         exact fast paths that were taken. ``fast_path=False`` among a method's options asks for the
         direct way.
+    of_layer : bool
+        Whether the attributions are to the values of a layer, which have a form of their own, so
+        that pictures and tables do not take the inputs for these.
 
     Raises
     ------
@@ -107,6 +110,7 @@ class Explanation:
     shared_baselines: bool = False
     display_values: Any = None
     path: str = DIRECT
+    of_layer: bool = False
 
     def __post_init__(self) -> None:
         """Check that the parts fit together; names become strings."""
@@ -342,7 +346,8 @@ class Explanation:
         """
 
         def build(fields: dict[str, Any]) -> Explanation:
-            unknown = {"display_values", "path", *fields} ^ set(cls.__dataclass_fields__)
+            later = {"display_values", "path", "of_layer"}  # than the first files
+            unknown = {*later, *fields} ^ set(cls.__dataclass_fields__)
             if unknown:
                 raise ValueError(f"its fields must be those of {cls.__name__}, got {unknown}")
             return cls(**fields)

@@ -108,7 +108,7 @@ def _features(explanation: Explanation, what: str) -> tuple[list[str], Any]:
         explanation, attributions=explanation.inputs, error=None, options={}, feature_names=None
     )
     columns = names_of_row(_named_alike(of_each_output(explanation)[0], 0))
-    if columns is None or len(columns) != flat.shape[1]:
+    if columns is None or explanation.of_layer or len(columns) != flat.shape[1]:
         columns = [feature_label(alone, index) for index in range(flat.shape[1])]
     return columns, explanation.display_values if what == "display_values" else flat.numpy()
 

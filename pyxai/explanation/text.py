@@ -55,7 +55,8 @@ def summary(explanation: Explanation) -> str:
         what = quantity(explanation)
         best = [(shortened(name), value) for name, value in top_features(explanation, 5)]
         by = what if rows == 1 else f"mean |{what}| over {rows} examples"
-        lines.append(f"  top {len(best)} features by {by}")
+        what = "units" if explanation.of_layer else "features"
+        lines.append(f"  top {len(best)} {what} by {by}")
         width = max((len(name) for name, _ in best), default=0)
         # Sizes have no sign; and what rounding leaves of a zero is one.
         form = "+.4g" if rows == 1 and not is_unsigned(explanation) else ".4g"
@@ -173,4 +174,5 @@ def feature_label(explanation: Explanation, index: int) -> str:
     sizes = tuple(parts[number].shape[1:]) or (1,)
     place = [int(axis) for axis in np.unravel_index(index, sizes)]
     prefix = f"input {number} " if len(parts) > 1 else ""
-    return f"{prefix}feature {place[0] if len(place) == 1 else place}"
+    noun = "unit" if explanation.of_layer else "feature"
+    return f"{prefix}{noun} {place[0] if len(place) == 1 else place}"

@@ -15,6 +15,7 @@ from pyxai.runner import BlackBox, Runner, one_scope, takes_arrays
 from pyxai.runner.state import find_modules
 
 TensorOrTuple = Tensor | tuple[Tensor, ...]
+_NAMED = 6  # layers, where none is near what was asked for
 
 __all__ = ["LayerAttribution", "find_layer", "name_of_layer"]
 
@@ -173,7 +174,10 @@ def find_layer(forward_func: Callable[..., Any], layer: Any, argument: str = "la
             known.append(name)
         break  # the others are parts of the first, which names them in full
     close = difflib.get_close_matches(layer, filter(None, known), n=3)
-    hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
+    some = ", ".join(map(repr, filter(None, known[: _NAMED + 1])))
+    more = ", ..." if len(known) > _NAMED + 1 else ""
+    hint = f"; it has {some}{more}" if some else ""
+    hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else hint
     raise ValueError(
         f"{argument} must be a name among those of the model's named_modules(), got {layer!r}{hint}"
     )

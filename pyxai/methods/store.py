@@ -21,8 +21,26 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
 from pyxai._checks import check_choice, describe
+from pyxai._signatures import option_parameters, required_names
 
-__all__ = ["AXIOMS", "Method", "find", "get", "load_with", "names", "register", "snake_case"]
+__all__ = [
+    "ABOUT",
+    "AXIOMS",
+    "Method",
+    "find",
+    "get",
+    "load_with",
+    "names",
+    "register",
+    "snake_case",
+    "takes_target",
+]
+
+ABOUT = (
+    "inputs",  # what the inputs, or the places of an image, say of an output
+    "layer",  # what the values of a layer say of an output
+    "neuron",  # what the inputs say of neurons of a layer, or of an output through them
+)
 
 AXIOMS = (
     "completeness",  # the attributions sum to f(inputs) - f(baselines)
@@ -45,7 +63,7 @@ class Method:
         Its class.
     complete : bool
         Whether the attributions sum to ``f(inputs) - f(baselines)``, so that a convergence delta
-        is reported.
+        is reported; those to a layer where the whole model passes through it.
     baselines : str
         ``"none"``: takes none; ``"optional"``: 0 when not given; ``"required"``: one per example or
         for all must be given; ``"distribution"``: the rows are a background set.
@@ -71,6 +89,9 @@ class Method:
         made once per model and input shape.
     use : str
         When to use it, and after a semicolon when not, or what to know then.
+    of : str
+        One of `ABOUT`: whose values are explained, or explain. The others than ``"inputs"`` take a
+        ``layer``, those of neurons a ``neuron_selector``.
     """
 
     name: str
@@ -85,12 +106,31 @@ class Method:
     summary: str = ""
     cost: str = ""
     use: str = ""
+    of: str = "inputs"
 
     @property
     def family(self) -> str:
         """The folder that it is defined in: gradients, paths, coalitions; of others the module."""
+        if self.of == "neuron":
+            return "neurons"
         place = self.cls.__module__.split(".")
         return place[2] if place[:2] == ["pyxai", "attribution"] else place[:2][-1]
+
+    def made_alone(self, model: Callable[..., Any], argument: str) -> Any:
+        """Return the method made for a model without any option; ``argument`` is what named it.
+
+        Raises
+        ------
+        ValueError
+            If it cannot be made so, as those of a layer cannot.
+        """
+        needed = required_names(self.factory)
+        if needed:
+            raise ValueError(
+                f"{argument} must name a method that is made from the model alone, got "
+                f"{self.name!r}, which takes {' and '.join(needed)}; give the object"
+            )
+        return self.factory(model)
 
     def __post_init__(self) -> None:
         """Raise ValueError if a trait is not one of those that exist."""
@@ -98,6 +138,7 @@ class Method:
         if unknown:
             raise ValueError(f"axioms must be among {', '.join(AXIOMS)}, got {', '.join(unknown)}")
         check_choice("baselines", self.baselines, ("none", "optional", "required", "distribution"))
+        check_choice("of", self.of, ABOUT)
         if self.needs not in ("callable", "module"):
             raise ValueError(f"needs must be 'callable' or 'module', got {self.needs!r}")
 
@@ -131,6 +172,7 @@ def register(
     summary: str = "",
     cost: str = "",
     use: str = "",
+    of: str = "inputs",
 ) -> Callable[[Cls], Cls]: ...
 
 
@@ -149,6 +191,7 @@ def register(
     summary: str = "",
     cost: str = "",
     use: str = "",
+    of: str = "inputs",
 ) -> Method: ...
 
 
@@ -166,6 +209,7 @@ def register(
     summary: str = "",
     cost: str = "",
     use: str = "",
+    of: str = "inputs",
 ) -> Any:
     """Make a method known by name, with what it promises: see `Method`.
 
@@ -199,6 +243,7 @@ def register(
             summary,
             cost,
             use,
+            of,
         )
         return _METHODS[name]
 
@@ -208,11 +253,25 @@ def register(
     return decorate if cls is None else enter(cls)
 
 
-def names() -> tuple[str, ...]:
-    """Return the names of all methods, sorted."""
+def names(of: str = "inputs") -> tuple[str, ...]:
+    """Return the names of all methods of a kind, sorted.
+
+    Parameters
+    ----------
+    of : str
+        ``"inputs"``: those that say what the inputs, or the places of an image, add to an output.
+        ``"layer"``: what the values of a layer do. ``"neuron"``: what the inputs add to neurons of
+        a layer, or to an output through them.
+
+    Raises
+    ------
+    ValueError
+        If ``of`` is another word.
+    """
+    check_choice("of", of, ABOUT)
     for load in _loaders:
         load(None)
-    return tuple(sorted(_METHODS))
+    return tuple(sorted(name for name, method in _METHODS.items() if method.of == of))
 
 
 def get(name: str) -> Method:
@@ -223,7 +282,8 @@ def get(name: str) -> Method:
     TypeError
         If ``name`` is not a string.
     ValueError
-        If there is no such method; the message lists those that there are.
+        If there is no such method; the message lists those of inputs, and names the nearest of
+        all.
     """
     if not isinstance(name, str):
         raise TypeError(f"method must be a name, got {describe(name)}")
@@ -233,9 +293,12 @@ def get(name: str) -> Method:
     if name not in _METHODS:
         known = names()  # from all rooms
     if name not in _METHODS:
-        close = difflib.get_close_matches(name.lower().replace("-", "_"), known, n=1)
+        close = difflib.get_close_matches(name.lower().replace("-", "_"), _METHODS, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"method must be one of {', '.join(known)}, got {name!r}{hint}")
+        raise ValueError(
+            f"method must be one of {', '.join(known)}, or one of a layer or of neurons, got "
+            f"{name!r}{hint}"
+        )
     return _METHODS[name]
 
 
@@ -245,6 +308,12 @@ def find(method: Any) -> Method | None:
         return get(method)
     cls = method if isinstance(method, type) else type(method)
     return next((known for known in _METHODS.values() if known.cls is cls), None)
+
+
+def takes_target(cls: type[Any]) -> bool:
+    """Tell whether a method is told which output; values of a layer and neurons are of none."""
+    own = option_parameters(cls.attribute)
+    return any(each.name == "target" or each.kind is each.VAR_KEYWORD for each in own)
 
 
 def snake_case(name: str) -> str:

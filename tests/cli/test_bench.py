@@ -30,6 +30,23 @@ def folder(tmp_path, monkeypatch, rows, exported):
     sys.modules.pop("nets", None)
 
 
+def test_methods_of_a_layer_and_of_neurons_are_timed_or_what_they_lack_is_named(folder, capsys):
+    words = ["bench", "nets:make", "inputs.npy", *QUICK, "--json", "--against", "captum"]
+    for name in ('layer_conductance {"layer": "0"}', 'layer_activation {"layer": "0"}'):
+        words += ["--method", name]
+    neuron = 'neuron_gradient {"layer": "0", "neuron_selector": 1}'
+    assert main([*words, "--method", neuron]) == 0
+    conductance, activation, gradient = json.loads(capsys.readouterr().out)["methods"]
+    assert conductance["gradients"] == 5 * 51
+    for each in (activation, gradient):  # the second up to the layer, so that none comes back
+        assert each["gradients"] == 0
+        assert each["outputs"] >= 5
+    assert activation["of_peer"]
+    assert gradient["of_peer"]
+    assert main([*words, "--method", "layer_lrp"]) == 1
+    assert "options of layer_lrp must have layer, got none" in capsys.readouterr().err
+
+
 def test_rows_are_those_that_the_method_asks_for(folder, capsys):
     words = ["bench", "nets:make", "inputs.npy", *QUICK, "--json", "--baselines", "0"]
     for each in ('integrated_gradients {"n_steps": 7}', "feature_ablation", "saliency", "lrp"):

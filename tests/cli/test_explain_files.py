@@ -13,45 +13,15 @@ import numpy as np
 import pandas
 import pytest
 import torch
-from cli_models import NETS
 from PIL import Image
 from safetensors.torch import save_file
 
 import pyxai
-from pyxai.cli import main
 from pyxai.cli.files.inputs import load_inputs
 from pyxai.cli.files.models import load_model
 from pyxai.cli.files.outputs import as_json
 
 TABLE = "name,age,height,weight,pulse\nAnn,3,1.5,-2,0.5\nBob,1,0.5,2,1.5\n"
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """An empty folder with a module of models, in which the commands run."""
-    (tmp_path / "nets.py").write_text(NETS)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [each for each in sys.path if each])
-    sys.modules.pop("nets", None)
-    yield tmp_path
-    sys.modules.pop("nets", None)
-
-
-@pytest.fixture
-def said(capsys):
-    """Run a command and return what it prints, or the one line in which it fails."""
-
-    def run(*words, status=0):
-        capsys.readouterr()
-        found = main(["explain", *map(str, words)])
-        printed = capsys.readouterr()
-        assert found == status, printed.err
-        if status:
-            assert printed.err.count("\n") == 1
-            assert not printed.out
-        return printed.err if status else printed.out
-
-    return run
 
 
 def made():
@@ -384,14 +354,6 @@ def test_json_says_all_and_nothing_else_is_printed(folder, said, capsys):
     np.save("big.npy", np.ones((1001, 100), dtype=np.float32))
     text = said("nets:make", "big.npy", "--json", status=1)
     assert "--json must be of at most 100000 values, got 100100: take fewer --rows" in text
-
-
-def test_a_layer_is_given_by_name(folder, said):
-    Image.fromarray(pixels(8, 6, 3)).save("photo.png")
-    words = ("nets:Bright", "photo.png", "--method", "layer_grad_cam", "--option")
-    assert "attributions float32 [1, 1, 8, 6]" in said(*words, "layer=conv")
-    text = said(*words, "layer=conv9", status=1)
-    assert "layer must name a layer of the model, got 'conv9'; it has conv" in text
 
 
 def test_places_that_make_no_model(folder, said):

@@ -18,6 +18,7 @@ from pyxai import registry
 from pyxai.cli import main
 from pyxai.cli.docstrings import parameters_of, sources_of
 
+NAMES = [name for of in registry.ABOUT for name in registry.names(of)]
 OPTIONS = {  # beside what the printed example has, for methods whose defaults need large images
     "xrai": ["segments=segments.npy", "min_pixels=1"],
     "deep_taylor": ["on_negative=clamp"],
@@ -44,25 +45,27 @@ def test_all_are_listed_with_what_they_are_for(printed, monkeypatch):
     monkeypatch.setenv("COLUMNS", "70")
     text = printed()
     assert max(map(len, text.splitlines())) <= 80
-    for name in registry.names():
+    for name in NAMES:
         method = registry.get(name)
-        assert re.search(rf"^  {name} +{re.escape(method.cost)}$", text, re.MULTILINE)
-        assert method.summary in squeezed(text)
+        assert f"{name} {method.cost} {method.summary}" in squeezed(text)
         assert f"use: {method.use}" in squeezed(text)
 
 
-def test_a_family_is_listed_alone(printed):
-    text = printed("--family", "ablation")
-    assert text.startswith("ablation:\n")
+@pytest.mark.parametrize("family", ["ablation", "layers", "neurons"])
+def test_a_family_is_listed_alone(family, printed):
+    text = printed("--family", family)
+    assert text.startswith(f"{family}:\n")
     found = re.findall(r"^  (\w+)  ", text, re.MULTILINE)
-    names = [name for name in registry.names() if registry.get(name).family == "ablation"]
-    assert found == names
+    assert found == sorted(name for name in NAMES if registry.get(name).family == family)
+
+
+def test_an_unknown_family_is_answered_with_those_there_are(printed):
     assert "--family must be one of ablation, coalitions" in printed("--family", "x", status=1)
 
 
 def test_json_holds_the_same(printed):
     entries = json.loads(printed("--json"))
-    assert sorted(entry["name"] for entry in entries) == sorted(registry.names())
+    assert sorted(entry["name"] for entry in entries) == sorted(NAMES)
     one = json.loads(printed("kernel_shap", "--json"))
     assert one in entries
     method = registry.get("kernel_shap")
@@ -75,15 +78,17 @@ def test_json_holds_the_same(printed):
     assert "inputs" not in options
     layer = json.loads(printed("layer_grad_cam", "--json"))["options"][0]
     assert (layer["name"], layer["required"], layer["default"]) == ("layer", True, None)
+    of = {entry["name"]: entry["of"] for entry in entries}
+    assert {of["saliency"], of["layer_lrp"], of["neuron_gradient"]} == {*registry.ABOUT}
 
 
-@pytest.mark.parametrize("name", registry.names())
+@pytest.mark.parametrize("name", NAMES)
 def test_one_is_told_with_all_its_options(name, printed):
     text, method = printed(name), registry.get(name)
     assert text.startswith(f"{name} (pyxai.")
     assert all(axiom.replace("_", " ") in squeezed(text) for axiom in method.axioms)
     facts = json.loads(printed(name, "--json"))
-    assert facts["sources"] or name in ("deconvolution",)
+    assert facts["sources"] or name in ("deconvolution", "layer_activation")
     for option in facts["options"]:
         assert option["meaning"], f"{name}: nothing is said of {option['name']}"
         assert re.search(rf"^    {option['name']}\b", text, re.MULTILINE)
@@ -96,16 +101,22 @@ def test_one_is_told_with_all_its_options(name, printed):
         ("integrated", "integrated_gradients"),
         ("SHAP", "deep_lift_shap, gradient_shap, kernel_shap"),
         ("salliency", "saliency"),
+        ("conductance", "layer_conductance, neuron_conductance"),
     ],
 )
 def test_an_unknown_name_gets_those_near_it(word, nearest, printed):
     assert f"got {word!r}; nearest: {nearest}" in printed(word, status=1)
 
 
-def make():
+def image():
     torch.manual_seed(0)
     layers = [nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3)]
     return nn.Sequential(*layers).eval()
+
+
+def table():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3)).eval()
 
 
 @pytest.fixture(scope="module")
@@ -113,10 +124,8 @@ def folder(tmp_path_factory):
     """What the printed examples read: a model, its inputs and a background."""
     made = tmp_path_factory.mktemp("examples")
     draw = np.random.default_rng(0).normal
-    for name, model, shape in (
-        ("table", nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3)).eval(), (6,)),
-        ("image", make(), (1, 6, 6)),
-    ):
+    for make, shape in ((table, (6,)), (image, (1, 6, 6))):
+        name, model = make.__name__, make()
         (made / name).mkdir()
         rows = draw(size=(3, *shape)).astype(np.float32)
         batch = {0: torch.export.Dim("batch")}
@@ -126,11 +135,14 @@ def folder(tmp_path_factory):
         np.save(made / name / "background.npy", draw(size=(2, *shape)))
         np.save(made / name / "segments.npy", np.arange(36).reshape(6, 6) // 4)
         code = inspect.getsource(make)
-        (made / name / "nets.py").write_text(f"import torch\nfrom torch import nn\n{code}")
+        (made / name / "nets.py").write_text(
+            f"import torch\nfrom torch import nn\n{code}make = {name}\n"
+        )
     return made
 
 
-@pytest.mark.parametrize("name", registry.names())
+@pytest.mark.filterwarnings("ignore:.*the model has none")  # ReLUs, before the layer
+@pytest.mark.parametrize("name", NAMES)
 def test_the_printed_example_runs(name, printed, folder, monkeypatch, capsys):
     monkeypatch.delitem(sys.modules, "nets", raising=False)
     monkeypatch.chdir(folder / ("image" if example_of(name).image else "table"))

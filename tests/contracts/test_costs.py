@@ -14,47 +14,13 @@ import pytest
 import torch
 from contract_cases import N_FEATURES, example_of, make_background, make_inputs, make_net
 from contract_runs import NAMES, having, method_of
+from counted import Arithmetic, Counting, one_more
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 from pyxai import registry
 
 TERM = re.compile(r"(.+?) (output|gradient|backward passe|runs of the other method)s?")
 OTHER = "1 gradient"  # of the method that a noise tunnel wraps by default
-
-
-class Counting(nn.Module):
-    """A model that counts the rows that come through it, forward and backward."""
-
-    def __init__(self, net):
-        super().__init__()
-        self.net = net
-        self.forwards = self.backwards = 0
-
-    def forward(self, x):
-        self.forwards += len(x)
-        out = self.net(x)
-        if out.requires_grad:
-            out.register_hook(self._back)
-        return out
-
-    def _back(self, gradient):
-        self.backwards += len(gradient)
-
-
-class Arithmetic(TorchDispatchMode):
-    """Counts the arithmetic of linear layers and convolutions, forward and backward."""
-
-    total = 0
-
-    def __torch_dispatch__(self, function, types, given=(), named=None):
-        out = function(*given, **(named or {}))
-        if function._overloadpacket in flop_registry:
-            self.total += flop_registry[function._overloadpacket](
-                *given, **(named or {}), out_val=out
-            )
-        return out
 
 
 def deep_net(example):
@@ -63,11 +29,6 @@ def deep_net(example):
     hidden = [part for _ in range(6) for part in (nn.Linear(12, 12), example.activation())]
     first, last = nn.Linear(N_FEATURES, 12), nn.Linear(12, 3)
     return nn.Sequential(first, example.activation(), *hidden, last).double().eval()
-
-
-def one_more(measure):
-    """Return what an example costs beyond what the call costs, given the cost of a batch."""
-    return (measure(16) - measure(8)) / 8
 
 
 def claimed(name):

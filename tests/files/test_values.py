@@ -185,6 +185,7 @@ MALFORMED = {
     "attributions": {"tensor": "none"},
     "inputs": {"tuple": []},
     "shared_baselines": "yes",
+    "of_layer": 1,
     "baselines": {"dict": []},
     "target": {"text": 3},
     "unknown": 1,

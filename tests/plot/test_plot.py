@@ -1,3 +1,5 @@
+import dataclasses
+
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -105,6 +107,42 @@ def test_maps_of_layers_are_brought_to_the_size_of_the_image():
     np.testing.assert_allclose(pixels[..., :3], expected, atol=1 / 128)
     plain = plot.heatmap(Explanation(values, x), overlay=False).images[0].get_array()
     assert plain.shape[:2] == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("of_inputs", "of_units", "shared"),
+    [
+        ((3, 11, 13), (4, 5, 6), True),
+        ((11, 13), (4, 11, 13), True),
+        ((3, 11, 13), (4, 20, 20), False),  # larger than the picture
+        ((3, 20, 20), (17, 12), False),  # tokens
+        ((5, 3), (5, 3), False),  # units of each step, whatever the input there
+        ((2, 9), (4, 7), False),
+    ],
+)
+def test_maps_of_layers_lie_over_the_input_where_they_have_its_places_alone(
+    of_inputs, of_units, shared
+):
+    values = torch.linspace(-1, 1, torch.Size(of_units).numel()).view(1, *of_units)
+    x = torch.linspace(0, 1, torch.Size(of_inputs).numel()).view(1, *of_inputs)
+    made = Explanation(values, x, options={"layer": "body"}, of_layer=True)
+    pixels = plot.heatmap(made).images[0].get_array()
+    plain = plot.heatmap(made, overlay=False).images[0].get_array()
+    if shared:
+        assert pixels.shape[:2] == of_inputs[-2:]
+    else:
+        np.testing.assert_array_equal(pixels, plain)
+
+
+def test_units_of_a_layer_have_no_values_of_inputs_beside_them():
+    x, values = torch.tensor([[5.0, 7.0]]), torch.tensor([[1.0, 2.0]])
+    for of_layer, said in ((False, "feature 1 = 7"), (True, "unit 1")):
+        made = Explanation(values, x, options={"layer": "body"}, of_layer=of_layer)
+        labels = [each.get_text() for each in plot.bar(made).get_yticklabels()]
+        assert said in labels
+    two = Explanation(values.repeat(3, 1), torch.rand(3, 2), of_layer=True)
+    assert len(plot.beeswarm(two).figure.axes) == 1  # no scale of values
+    assert len(plot.beeswarm(dataclasses.replace(two, of_layer=False)).figure.axes) == 2
 
 
 def test_a_percentile_bounds_the_scale_and_the_bar_says_so():

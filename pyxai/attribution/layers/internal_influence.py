@@ -12,10 +12,22 @@ from pyxai.attribution.layers.cuts.cut import one_or_tuple
 from pyxai.attribution.layers.cuts.grad_kwargs import check_grad_kwargs
 from pyxai.attribution.layers.cuts.layer_on_path import layer_on_path
 from pyxai.methods.layer import LayerAttribution
+from pyxai.methods.store import register
 
 __all__ = ["InternalInfluence"]
 
 
+@register(
+    "internal_influence",
+    summary="gradient by the values of a layer, averaged while the inputs leave the baseline",
+    cost="n_steps gradients",
+    use=(
+        "what a layer passes on over a whole path; output per unit of the layer, so no "
+        "amounts, and no sum"
+    ),
+    of="layer",
+    baselines="optional",
+)
 class InternalInfluence(LayerAttribution):
     """Average the gradients with respect to a layer while the inputs move along their path.
 

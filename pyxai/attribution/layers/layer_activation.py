@@ -10,11 +10,19 @@ from pyxai._inputs import format_inputs
 from pyxai.attribution.layers.cuts.cut import one_or_tuple
 from pyxai.attribution.layers.cuts.up_to_layer import layer_values
 from pyxai.methods.layer import LayerAttribution
+from pyxai.methods.store import register
 from pyxai.runner.arguments import as_arguments
 
 __all__ = ["LayerActivation"]
 
 
+@register(
+    "layer_activation",
+    summary="values of a layer",
+    cost="1 output",
+    use="to look at a layer, or to have its shape; says nothing of an output",
+    of="layer",
+)
 class LayerActivation(LayerAttribution):
     """Return what a layer gives for each example, whatever the output is.
 

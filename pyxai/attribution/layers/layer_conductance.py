@@ -13,10 +13,22 @@ from pyxai.attribution.layers.cuts.cut import one_or_tuple
 from pyxai.attribution.layers.cuts.grad_kwargs import check_grad_kwargs
 from pyxai.attribution.layers.cuts.layer_on_path import layer_on_path
 from pyxai.methods.layer import LayerAttribution
+from pyxai.methods.store import register
 
 __all__ = ["LayerConductance"]
 
 
+@register(
+    "layer_conductance",
+    summary="gradient times change of a layer's values, summed while the inputs leave the baseline",
+    cost="n_steps + 1 gradients",
+    use=(
+        "how much of the output passes each unit; adds up only as steps grow, integrated "
+        "gradients sooner"
+    ),
+    of="layer",
+    baselines="optional",
+)
 class LayerConductance(LayerAttribution):
     """Add up gradients of the output times changes of a layer's units, along the inputs' path.
 

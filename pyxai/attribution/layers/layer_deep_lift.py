@@ -14,11 +14,22 @@ from pyxai.attribution.layers.cuts.grad_kwargs import check_grad_kwargs
 from pyxai.attribution.layers.cuts.traced_cut import TracedCuts, beside
 from pyxai.attribution.propagated.deep_lift import Custom, DeepLift
 from pyxai.methods.layer import LayerAttribution
+from pyxai.methods.store import register
 from pyxai.runner.mixing import per_output
 
 __all__ = ["LayerDeepLift"]
 
 
+@register(
+    "layer_deep_lift",
+    summary="DeepLIFT of the values of a layer",
+    cost="1 output + 1 output from the layer + 1 gradient from the layer, traced",
+    use="saturated nets, in one pass and adding up; needs a module all of whose ops have rules",
+    of="layer",
+    complete=True,
+    baselines="optional",
+    needs="module",
+)
 class LayerDeepLift(LayerAttribution):
     """DeepLIFT from the output back to a layer: ``a_j = (z_j(x) - z_j(b)) M_j``.
 

@@ -17,12 +17,25 @@ from pyxai.attribution.propagated.deep_lift_shap import DeepLiftShap
 from pyxai.attribution.sampled.gradient_shap import rows_to_draw_from
 from pyxai.explanation.rows import take_target
 from pyxai.methods.layer import LayerAttribution
+from pyxai.methods.store import register
 from pyxai.runner.mixing import per_output
 from pyxai.runner.target import Target
 
 __all__ = ["LayerDeepLiftShap"]
 
 
+@register(
+    "layer_deep_lift_shap",
+    summary="DeepLIFT of the values of a layer, averaged over a background set",
+    cost=(
+        "1 output + 1 output from the layer + n_background backward passes from the layer, traced"
+    ),
+    use="units of a deep net against typical rows; not the Shapley values of the whole model",
+    of="layer",
+    complete=True,
+    baselines="distribution",
+    needs="module",
+)
 class LayerDeepLiftShap(LayerAttribution):
     """The mean of `LayerDeepLift` over a distribution of baselines.
 

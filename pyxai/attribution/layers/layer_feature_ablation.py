@@ -10,10 +10,18 @@ from pyxai._inputs import format_baselines, format_feature_mask
 from pyxai.attribution.ablation.feature_ablation import FeatureAblation
 from pyxai.attribution.layers.cuts.cut import cut_at, one_or_tuple
 from pyxai.methods.layer import LayerAttribution
+from pyxai.methods.store import register
 
 __all__ = ["LayerFeatureAblation"]
 
 
+@register(
+    "layer_feature_ablation",
+    summary="fall of the output when a value of a layer, or a group, is replaced",
+    cost="n_units + 2 outputs",
+    use="small layers, or layer_mask by channels; misses units that stand in for one another",
+    of="layer",
+)
 class LayerFeatureAblation(LayerAttribution):
     """Replace the values of a layer, one or one group at a time: ``F(z) - F(z without j)``.
 

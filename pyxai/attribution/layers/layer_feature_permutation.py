@@ -10,10 +10,20 @@ from pyxai._inputs import format_feature_mask
 from pyxai.attribution.ablation.feature_permutation import FeaturePermutation
 from pyxai.attribution.layers.cuts.cut import cut_at, one_or_tuple
 from pyxai.methods.layer import LayerAttribution
+from pyxai.methods.store import register
 
 __all__ = ["LayerFeaturePermutation"]
 
 
+@register(
+    "layer_feature_permutation",
+    summary="fall of the output when a value of a layer is shuffled over the batch",
+    cost="n_samples * n_units + 2 outputs",
+    use="what a model relies on over many rows; the others of the batch are what is drawn from",
+    of="layer",
+    stochastic=True,
+    whole_batch=True,
+)
 class LayerFeaturePermutation(LayerAttribution):
     """Give each example another one's value of a unit of a layer: ``F(z) - F(z shuffled in j)``.
 

@@ -15,12 +15,22 @@ from pyxai.attribution.layers.cuts.layer_runs import Values
 from pyxai.attribution.sampled.gradient_shap import format_stdevs, rows_to_draw_from
 from pyxai.attribution.sampled.sampled_gradients import SampledGradients
 from pyxai.methods.layer import LayerAttribution
+from pyxai.methods.store import register
 from pyxai.runner import Runner
 from pyxai.runner.mixing import per_output
 
 __all__ = ["LayerGradientShap"]
 
 
+@register(
+    "layer_gradient_shap",
+    summary="gradients at random points between values of a layer at inputs and at a background",
+    cost="n_samples gradients + n_samples + 1 outputs",
+    use="a cheap, noisy estimate against many baselines; its error falls with n_samples",
+    of="layer",
+    baselines="distribution",
+    stochastic=True,
+)
 class LayerGradientShap(LayerAttribution):
     """Average gradients between a layer's values at drawn baselines and at the (noisy) inputs.
 

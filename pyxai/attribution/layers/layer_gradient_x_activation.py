@@ -14,12 +14,23 @@ from pyxai.attribution.layers.cuts.cut import one_or_tuple
 from pyxai.attribution.layers.cuts.grad_kwargs import check_grad_kwargs
 from pyxai.attribution.layers.cuts.layer_probe import LayerProbe
 from pyxai.methods.layer import LayerAttribution
+from pyxai.methods.store import register
 from pyxai.runner import Runner
 from pyxai.runner.arguments import as_arguments
 
 __all__ = ["LayerGradientXActivation"]
 
 
+@register(
+    "layer_gradient_x_activation",
+    summary="gradient times value, of a layer",
+    cost="1 gradient",
+    use=(
+        "quick contributions of units, or of words at their embedding; exact where the rest "
+        "is linear"
+    ),
+    of="layer",
+)
 class LayerGradientXActivation(LayerAttribution):
     """Multiply a layer's values by the gradients with respect to them: ``z * dF/dz``.
 

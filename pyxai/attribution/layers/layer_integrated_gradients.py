@@ -11,10 +11,20 @@ from pyxai.attribution.layers.cuts.cut import cut_at
 from pyxai.attribution.layers.cuts.grad_kwargs import check_grad_kwargs
 from pyxai.attribution.paths.integrated_gradients import IntegratedGradients
 from pyxai.methods.layer import LayerAttribution
+from pyxai.methods.store import register
 
 __all__ = ["LayerIntegratedGradients"]
 
 
+@register(
+    "layer_integrated_gradients",
+    summary="integrated gradients by the values of a layer, on the straight path between them",
+    cost="n_steps gradients + 1 output",
+    use="words at their embedding, and units where what is attributed must add up",
+    of="layer",
+    complete=True,
+    baselines="optional",
+)
 class LayerIntegratedGradients(LayerAttribution):
     """Integrate gradients on the straight path between a layer's values at baseline and input.
 
@@ -123,8 +133,9 @@ class LayerIntegratedGradients(LayerAttribution):
         rule : str, optional
             The same as ``method``, for callers such as `pyxai.explain`.
         tolerance : float, optional
+            Bound of the delta, as of `IntegratedGradients.attribute`.
         max_steps : int
-            As of `IntegratedGradients.attribute`.
+            Largest number of nodes that ``tolerance`` may lead to.
 
         Returns
         -------

@@ -11,10 +11,19 @@ from pyxai.attribution.layers.cuts.cut import one_or_tuple
 from pyxai.attribution.layers.cuts.traced_cut import TracedCuts
 from pyxai.attribution.propagated.lrp import LRP
 from pyxai.methods.layer import LayerAttribution
+from pyxai.methods.store import register
 
 __all__ = ["LayerLRP"]
 
 
+@register(
+    "layer_lrp",
+    summary="relevance that arrives at a layer",
+    cost="1 output + 1 output from the layer + 1 gradient from the layer, traced",
+    use="one pass with a rule for each kind of layer; the rules are part of the answer",
+    of="layer",
+    needs="module",
+)
 class LayerLRP(LayerAttribution):
     """Layer-wise relevance propagation from the output back to a layer.
 

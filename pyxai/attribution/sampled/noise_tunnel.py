@@ -33,7 +33,7 @@ def _of_method(
 ) -> NoiseTunnel:
     """Wrap a method given by name, by class or ready made."""
     if isinstance(attribution_method, str):
-        attribution_method = get(attribution_method).factory(model)
+        attribution_method = get(attribution_method).made_alone(model, "attribution_method")
     elif isinstance(attribution_method, type):
         attribution_method = attribution_method(model)
     return NoiseTunnel(attribution_method)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pyxai import registry
-from pyxai._signatures import option_parameters
+from pyxai._signatures import option_parameters, required_names
 from pyxai._timing import (
     Candidate,
     bare_gradients,
@@ -22,6 +22,7 @@ from pyxai._timing import (
     median_ratio,
     time_call,
 )
+from pyxai.methods.store import takes_target
 
 __all__ = ["Case", "Measured", "measure"]
 
@@ -54,17 +55,29 @@ class Case:
         target: Any,
         given: dict[str, Any],
     ) -> Case:
-        """Divide options among constructor and `attribute`."""
+        """Divide options among constructor and `attribute`.
+
+        Raises
+        ------
+        ValueError
+            If the method needs what is not given, such as a layer.
+        """
         method = registry.get(name)
         known = {each.name for each in option_parameters(method.factory)}
         first = {key: value for key, value in given.items() if key in known}
         rest = {key: value for key, value in given.items() if key not in known}
+        for needed in required_names(method.factory):
+            if needed not in first:
+                raise ValueError(f"options of {name} must have {needed}, got none")
         return cls(model, inputs, method, target, first, rest)
 
     def call(self, model: Callable[..., Any] | None = None) -> Candidate:
         """Return a call that explains the inputs."""
         explainer = self.method.factory(model or self.model, **self.first)
-        return lambda: explainer.attribute(self.inputs, target=self.target, **self.options)
+        options = self.options
+        if takes_target(self.method.cls):
+            options = {"target": self.target, **options}
+        return lambda: explainer.attribute(self.inputs, **options)
 
 
 @dataclass(frozen=True)

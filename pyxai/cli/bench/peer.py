@@ -14,6 +14,7 @@ from torch import Tensor
 from pyxai._extras import optional
 from pyxai._timing import Candidate, best_size
 from pyxai.cli.bench.measure import Case
+from pyxai.methods.store import takes_target
 
 __all__ = ["captum_calls"]
 
@@ -49,11 +50,9 @@ def captum_calls(case: Case) -> tuple[dict[str, Candidate], str]:
 
     def make(size: int | None = None) -> Candidate:
         options = case.options if size is None or limit is None else {**case.options, limit: size}
-        return _quiet(
-            lambda: cls(case.model, **case.first).attribute(
-                case.inputs, target=case.target, **options
-            )
-        )
+        if takes_target(case.method.cls):
+            options = {"target": case.target, **options}
+        return _quiet(lambda: cls(case.model, **case.first).attribute(case.inputs, **options))
 
     default = make()
     try:

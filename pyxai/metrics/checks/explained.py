@@ -50,6 +50,11 @@ class Explained:
         self.baselines, self.options = baselines, dict(options)
         self.entry = find(method)
         self.cls = _class_of(method, self.entry)
+        if self.entry is not None and self.entry.of != "inputs":
+            raise ValueError(
+                "method must explain an output by the inputs, got "
+                f"{self.entry.name!r}, which is of a {self.entry.of}"
+            )
         self.takes = _options_of(self.cls)
         if self.entry is not None and self.entry.stochastic and "seed" in self.takes:
             self.options.setdefault("seed", seed)

@@ -95,7 +95,7 @@ def _colours(explanation: Explanation, order: Any) -> Any:
     """Return the place of each feature's value between its low and high ones, or NaN."""
     groups, inputs = groups_of(explanation), flat(explanation.inputs)
     found = np.full((len(inputs), len(order)), np.nan)
-    if inputs.shape[1] != len(groups.of_features):  # those of a layer are not known
+    if explanation.of_layer or inputs.shape[1] != len(groups.of_features):  # are not known
         return found
     for column, player in enumerate(order.tolist()):
         values = inputs[:, groups.first[player]]

@@ -81,7 +81,7 @@ def _values(explanation: Explanation, n_features: int) -> list[str] | None:
     The numbers behind words, ids or ones for those that are present, say nothing to a reader.
     """
     shown = explanation.display_values
-    if shown is None and has_words(explanation):
+    if explanation.of_layer or (shown is None and has_words(explanation)):
         return None
     if shown is not None:
         found = [_written(value) for value in shown[0]]

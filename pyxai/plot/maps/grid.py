@@ -47,7 +47,7 @@ def read_grid(
         if channel == "sum":
             values = values if values.ndim != 3 else each_player_once(values, chosen)
         least = 1 if image is None else 2  # its own picture is the right one, whatever the layer
-        image = chosen.inputs[0] if image is None else image
+        image = _own_image(chosen, values) if image is None else image
         method, label = chosen.method, quantity(chosen)
     else:
         values = as_array(explanation, "explanation")
@@ -66,6 +66,19 @@ def read_grid(
             f"or at least twice of both, got {list(grey.shape)}"
         )
     return Grid(flat, image, grey, label, method)
+
+
+def _own_image(example: Explanation, values: np.ndarray[Any, Any]) -> Any:
+    """Return the input of an example, where the map of it can lie over that, else nothing.
+
+    That of a layer can where the layer has channels and keeps places, as convolutions do: those of
+    tokens or of units have no place on the picture, and larger ones would have to shrink.
+    """
+    own = example.inputs[0]
+    if not example.of_layer:
+        return own
+    places = own.dim() in (2, 3) and values.ndim == 3
+    return own if places and not any(np.less(own.shape[-2:], values.shape[-2:])) else None
 
 
 def each_player_once(values: Any, example: Explanation, channel_axis: int = 0) -> Any:

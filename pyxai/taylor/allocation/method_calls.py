@@ -68,8 +68,10 @@ def bind_method(
     TypeError
         If ``method`` is none of these, or does not return a tensor.
     """
-    factory = get(method).factory if isinstance(method, str) else method
-    bound = factory(model) if is_factory(method) else method
+    if isinstance(method, str):
+        bound: Any = get(method).made_alone(model, "method")
+    else:
+        bound = method(model) if is_factory(method) else method
     attribute = getattr(bound, "attribute", None)
     if attribute is None and not callable(bound):
         raise TypeError(

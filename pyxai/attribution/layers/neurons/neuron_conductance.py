@@ -14,11 +14,20 @@ from pyxai.attribution.layers.cuts.neuron_selection import Neurons, NeuronSelect
 from pyxai.attribution.layers.cuts.up_to_layer import UpToLayer
 from pyxai.attribution.layers.neurons.bases import MultipliedNeurons
 from pyxai.game.path import path_attributions
+from pyxai.methods.store import register
 from pyxai.runner import Runner
 
 __all__ = ["NeuronConductance"]
 
 
+@register(
+    "neuron_conductance",
+    summary="integrated gradients of an output through chosen neurons alone",
+    cost="n_steps gradients + n_steps gradients up to the layer",
+    use="which inputs an output owes to one unit; over all units it sums to integrated gradients",
+    of="neuron",
+    baselines="optional",
+)
 class NeuronConductance(MultipliedNeurons):
     """Integrated gradients through one neuron, or through several.
 

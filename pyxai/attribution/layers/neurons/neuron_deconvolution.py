@@ -6,10 +6,19 @@ from typing import Any
 
 from pyxai.attribution.gradients.deconvolution import Deconvolution
 from pyxai.attribution.layers.neurons.bases import InsideNeurons, OneGradient
+from pyxai.methods.store import register
 
 __all__ = ["NeuronDeconvolution"]
 
 
+@register(
+    "neuron_deconvolution",
+    summary="gradient of a neuron in which ReLUs act on gradients instead of activations",
+    cost="1 gradient up to the layer",
+    use="to compare with older work; shows edges of the picture rather than the neuron",
+    of="neuron",
+    needs="module",
+)
 class NeuronDeconvolution(InsideNeurons):
     """Gradient of a neuron in which ReLUs act on gradients instead of activations.
 

@@ -9,10 +9,20 @@ from torch import Tensor
 from pyxai.attribution.layers.cuts.neuron_selection import NeuronSelector
 from pyxai.attribution.layers.neurons.bases import ComparedNeurons
 from pyxai.attribution.propagated.deep_lift import DeepLift
+from pyxai.methods.store import register
 
 __all__ = ["NeuronDeepLift"]
 
 
+@register(
+    "neuron_deep_lift",
+    summary="DeepLIFT of the value of a neuron",
+    cost="1 output + 1 output up to the layer + 1 gradient up to the layer, traced",
+    use="saturated neurons, in one pass and adding up; needs a module all of whose ops have rules",
+    of="neuron",
+    baselines="optional",
+    needs="module",
+)
 class NeuronDeepLift(ComparedNeurons):
     """DeepLIFT of a neuron: its value instead of the model's output.
 

@@ -9,10 +9,23 @@ from torch import Tensor
 from pyxai.attribution.layers.cuts.neuron_selection import NeuronSelector
 from pyxai.attribution.layers.neurons.bases import ComparedNeurons
 from pyxai.attribution.propagated.deep_lift_shap import DeepLiftShap
+from pyxai.methods.store import register
 
 __all__ = ["NeuronDeepLiftShap"]
 
 
+@register(
+    "neuron_deep_lift_shap",
+    summary="DeepLIFT of the value of a neuron, averaged over a background set",
+    cost=(
+        "1 output + n_background outputs up to the layer + n_background gradients up to the layer, "
+        "traced"
+    ),
+    use="what sets a neuron apart from typical rows",
+    of="neuron",
+    baselines="distribution",
+    needs="module",
+)
 class NeuronDeepLiftShap(ComparedNeurons):
     """The mean of `NeuronDeepLift` over a distribution of baselines.
 

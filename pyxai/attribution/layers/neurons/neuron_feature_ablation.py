@@ -9,10 +9,19 @@ from torch import Tensor
 from pyxai.attribution.ablation.feature_ablation import FeatureAblation
 from pyxai.attribution.layers.cuts.neuron_selection import NeuronSelector
 from pyxai.attribution.layers.neurons.bases import NeuronsAsOutput
+from pyxai.methods.store import register
 
 __all__ = ["NeuronFeatureAblation"]
 
 
+@register(
+    "neuron_feature_ablation",
+    summary="fall of the value of a neuron when one feature, or group, is removed",
+    cost="n_features + 1 outputs up to the layer",
+    use="any model, no gradient needed; misses features that stand in for one another",
+    of="neuron",
+    baselines="optional",
+)
 class NeuronFeatureAblation(NeuronsAsOutput):
     """Fall of a neuron's value when a feature, or a group of them, is removed.
 

@@ -6,10 +6,18 @@ from typing import Any
 
 from pyxai.attribution.gradients.saliency import Saliency
 from pyxai.attribution.layers.neurons.bases import NeuronsAsOutput, OneGradient
+from pyxai.methods.store import register
 
 __all__ = ["NeuronGradient"]
 
 
+@register(
+    "neuron_gradient",
+    summary="gradient of a neuron by the inputs",
+    cost="1 gradient up to the layer",
+    use="a first look at what a unit reacts to; not for amounts",
+    of="neuron",
+)
 class NeuronGradient(NeuronsAsOutput):
     """Gradient of a neuron with respect to the inputs.
 

@@ -9,10 +9,20 @@ from torch import Tensor
 from pyxai.attribution.layers.cuts.neuron_selection import NeuronSelector
 from pyxai.attribution.layers.neurons.bases import MultipliedNeurons
 from pyxai.attribution.sampled.gradient_shap import GradientShap
+from pyxai.methods.store import register
 
 __all__ = ["NeuronGradientShap"]
 
 
+@register(
+    "neuron_gradient_shap",
+    summary="gradients of a neuron at random points between inputs and a background",
+    cost="n_samples gradients up to the layer",
+    use="a cheap, noisy estimate against many baselines; its error falls with n_samples",
+    of="neuron",
+    baselines="distribution",
+    stochastic=True,
+)
 class NeuronGradientShap(MultipliedNeurons):
     """Gradient SHAP of a neuron: its value instead of the model's output.
 

@@ -6,10 +6,19 @@ from typing import Any
 
 from pyxai.attribution.gradients.guided_backprop import GuidedBackprop
 from pyxai.attribution.layers.neurons.bases import InsideNeurons, OneGradient
+from pyxai.methods.store import register
 
 __all__ = ["NeuronGuidedBackprop"]
 
 
+@register(
+    "neuron_guided_backprop",
+    summary="gradient of a neuron in which ReLUs pass positive gradients only",
+    cost="1 gradient up to the layer",
+    use="sharp pictures of what a unit of a ReLU net sees; no amounts",
+    of="neuron",
+    needs="module",
+)
 class NeuronGuidedBackprop(InsideNeurons):
     """Gradient of a neuron in which ReLUs pass positive gradients only.
 

@@ -9,10 +9,19 @@ from torch import Tensor
 from pyxai.attribution.layers.cuts.neuron_selection import NeuronSelector
 from pyxai.attribution.layers.neurons.bases import MultipliedNeurons
 from pyxai.attribution.paths.integrated_gradients import IntegratedGradients
+from pyxai.methods.store import register
 
 __all__ = ["NeuronIntegratedGradients"]
 
 
+@register(
+    "neuron_integrated_gradients",
+    summary="integrated gradients of the value of a neuron",
+    cost="n_steps gradients up to the layer",
+    use="which inputs raise a unit above its value at the baseline; they add up to the difference",
+    of="neuron",
+    baselines="optional",
+)
 class NeuronIntegratedGradients(MultipliedNeurons):
     """Integrated gradients of a neuron: its value instead of the model's output.
 
