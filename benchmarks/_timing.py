@@ -6,9 +6,9 @@ import statistics
 from collections.abc import Callable
 from typing import Any
 
-from pyxai._timing import interleave, median_ratio
+from pyxai._timing import Taken, interleave, median_ratio
 
-__all__ = ["compare"]
+__all__ = ["compare", "notes"]
 
 Candidate = Callable[[], Any]
 
@@ -41,19 +41,24 @@ def compare(
         For each peer how many times its time ours takes (below 1: ours is faster).
     """
     times = interleave({"ours": ours, **peers}, rounds=rounds, device=device)
+    benchmark.extra_info |= notes(times, processor=device == "cpu")
     wall = {name: [taken.wall for taken in row] for name, row in times.items()}
-    processor = {name: [taken.processor for taken in row] for name, row in times.items()}
-    middle = {name: statistics.median(row) for name, row in wall.items()}
-    ratios = {name: median_ratio(wall["ours"], wall[name]) for name in peers}
-    for name in peers:
-        benchmark.extra_info[f"ours / {name}"] = round(ratios[name], 3)
-        if device == "cpu":
-            spent = median_ratio(processor["ours"], processor[name])
-            benchmark.extra_info[f"processor time, ours / {name}"] = round(spent, 3)
-    for name, seconds in middle.items():
-        benchmark.extra_info[f"ms {name}"] = round(1e3 * seconds, 3)
     if moved_bytes is not None:
-        benchmark.extra_info["GB/s"] = round(moved_bytes / middle["ours"] / 1e9, 1)
+        benchmark.extra_info["GB/s"] = round(moved_bytes / statistics.median(wall["ours"]) / 1e9, 1)
     # For the table of pytest-benchmark itself; the ratios come from the turns above.
     benchmark.pedantic(ours, rounds=5, iterations=1)
-    return ratios
+    return {name: median_ratio(wall["ours"], wall[name]) for name in peers}
+
+
+def notes(times: dict[str, list[Taken]], *, processor: bool = True) -> dict[str, float]:
+    """Return what is kept of the times of "ours" and its peers: ratios and milliseconds."""
+    own, found = times["ours"], {}
+    for name, row in times.items():
+        if name != "ours":
+            ratio = median_ratio([a.wall for a in own], [b.wall for b in row])
+            found[f"ours / {name}"] = round(ratio, 3)
+            if processor:
+                spent = median_ratio([a.processor for a in own], [b.processor for b in row])
+                found[f"processor time, ours / {name}"] = round(spent, 3)
+        found[f"ms {name}"] = round(1e3 * statistics.median(taken.wall for taken in row), 3)
+    return found

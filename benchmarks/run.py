@@ -1,7 +1,7 @@
-"""Run the benchmarks, print one table of ratios, write the numbers: `make bench`.
+"""Run the benchmarks, print one table of ratios, write the numbers: `make bench-claims`.
 
-Arguments go to pytest (`make bench PYTEST_ARGS="-k path"`). Every benchmark asserts that results
-are equal before it times them; one that fails makes the whole run fail.
+Arguments go to pytest (`make bench-claims PYTEST_ARGS="-k path"`). Every benchmark asserts that
+results are equal before it times them; one that fails makes the whole run fail.
 """
 
 from __future__ import annotations

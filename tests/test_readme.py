@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -97,6 +98,45 @@ def test_the_table_of_methods_is_the_registry():
     table = text.split("<!-- methods")[1].split("<!-- end of methods")[0]
     rows = [line for line in table.splitlines() if line.startswith("| `")]
     assert rows == table_of_methods(), "python tests/test_readme.py prints the rows"
+
+
+def test_the_tables_of_times_are_those_of_the_files(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import readme
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert text == readme.renewed(text), "python benchmarks/readme.py --write renews them"
+
+
+def test_tables_of_times_say_what_a_file_says(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import readme
+
+    def write(*rows):
+        record = {"rows": [{"benchmark": b, "ms": 2.0, "peer_ms": {"p": ms}} for b, ms in rows]}
+        (tmp_path / "cpu-amd-epyc-day.json").write_text(json.dumps(record))
+        readme.rows_of.cache_clear()
+
+    row = readme.Speed("what", "instead", "day", "test_a[[]*", ("p",))
+    monkeypatch.setattr(readme, "PEERS", (row,))
+    monkeypatch.setattr(readme, "FLOORS", (row,))
+    write(("x.py::test_a[1]", 3.0), ("x.py::test_a[2]", 42.0), ("x.py::test_ab[2]", 1e9))
+    assert readme.peer_table(tmp_path)[2:] == ["| what | instead | 1.5 to 21 | `test_a` | day |"]
+    assert readme.floor_table(tmp_path)[2:] == [
+        "| what | instead | 0.05 to 0.67 | `test_a` | day |"
+    ]
+    write(("x.py::test_a[1]", 1.0))
+    assert readme.peer_table(tmp_path)[2] == (
+        "| what | instead | **0.50: we lose** | `test_a` | day |"
+    )
+    text = "a\n<!-- times: peers -->\nold\n<!-- end of times -->\nb\n<!-- times: floors -->\n"
+    renewed = readme.renewed(f"{text}<!-- end of times -->c", tmp_path)
+    assert "old" not in renewed
+    assert [renewed.startswith("a\n"), renewed.endswith("-->c")] == [True, True]
+    assert renewed == readme.renewed(renewed, tmp_path)
+    write(("x.py::test_b", 1.0))
+    with pytest.raises(ValueError, match=r"cpu-amd-epyc-day.json has no test_a"):
+        readme.peer_table(tmp_path)
 
 
 def test_links_between_pages_lead_somewhere():

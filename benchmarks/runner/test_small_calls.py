@@ -12,8 +12,8 @@ backward pass takes nearly twice as long as when it is repeated by itself.
 import pytest
 import torch
 from _floor import bare_gradients, best_of, mlp
+from _nets import residual_net
 from _timing import compare
-from torch import nn
 
 import pyxai
 from pyxai._quadrature import nodes_and_weights
@@ -22,30 +22,8 @@ from pyxai.attribution import IntegratedGradients, Saliency
 STEPS, LOOP = 50, 40
 
 
-class Block(nn.Module):
-    """Two convolutions with batch norm, around which the input is carried."""
-
-    def __init__(self, channels):
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.norms = nn.ModuleList(nn.BatchNorm2d(channels) for _ in range(2))
-
-    def forward(self, x):
-        inner = self.norms[0](self.first(x)).relu()
-        return (x + self.norms[1](self.second(inner))).relu()
-
-
 def small_net():
     return mlp(10, 32, 3).requires_grad_(), torch.randn(1, 10)
-
-
-def residual_net():
-    torch.manual_seed(0)
-    blocks = [Block(16) for _ in range(50)]
-    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10)]
-    net = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), *blocks, *head).eval()
-    return net, torch.randn(1, 3, 16, 16)
 
 
 def plain_gradients(model, x):

@@ -10,12 +10,10 @@ encodings alone it would be 5.3. Fewer points for the triangulation are no way o
 on one circle it is then cut otherwise, and the area moves by up to 0.01.
 """
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
+from _peers import peer_pic
 from _timing import compare
 from sklearn.datasets import load_sample_image
 from threadpoolctl import threadpool_limits
@@ -23,15 +21,6 @@ from threadpoolctl import threadpool_limits
 from pyxai._timing import time_call
 from pyxai.metrics import InformationCurves, random_pixel_masks
 from pyxai.metrics.information.information_curve import THRESHOLDS
-
-
-def peer_pic():
-    """Load the metric of the authors' package without the rest of that package."""
-    folder = Path(importlib.util.find_spec("saliency").submodule_search_locations[0])
-    spec = importlib.util.spec_from_file_location("pic", folder / "metrics" / "pic.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def model(x):
