@@ -9,7 +9,7 @@ once; how rows are made and run is settled here and in `pyxai.runner`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -20,8 +20,11 @@ from pyxai._inputs import flat_features, format_baselines, format_feature_mask, 
 from pyxai.game.players import check_one_mask
 from pyxai.game.rows import GameRows
 from pyxai.imputers import Imputer
-from pyxai.ops import pack_masks
+from pyxai.ops import pack_masks, permutation_prefixes, unpack_masks
 from pyxai.runner import Estimate, Output, ProgressOption, Runner, takes_arrays
+
+if TYPE_CHECKING:
+    from pyxai.game.linear_prefix import LinearPrefix
 
 __all__ = ["Game"]
 
@@ -60,6 +63,9 @@ class Game:
         content, so that a row draws the same alone and in any batch.
     progress : bool or callable, optional
         See `pyxai.runner.Runner`.
+    fast_path : bool
+        Whether to run a first layer that is affine once for each example and player rather than
+        for every mask, where the model begins with one and that pays; equal to rounding.
 
     Attributes
     ----------
@@ -107,6 +113,7 @@ class Game:
         seed: int = 0,
         example_ids: Tensor | None = None,
         progress: ProgressOption = None,
+        fast_path: bool = True,
     ) -> None:
         self.inputs, self.is_tuple = format_inputs(inputs)
         self.n_examples = self.inputs[0].shape[0]
@@ -131,6 +138,7 @@ class Game:
             progress=progress,
         )
         self._runner.target.check_examples(self.n_examples, sums=True)
+        self.fast_path = check_bool("fast_path", fast_path)
 
     @property
     def joined(self) -> bool:
@@ -165,10 +173,48 @@ class Game:
             If ``masks`` is neither bool nor int32.
         """
         packed = self._check_masks(masks)
-        # A faster exact way for models that allow one (a linear first layer, say) goes here; the
-        # direct way stays as its oracle.
+        prefix = self._prefix(packed.shape[-2], sums=self.n_players)
+        if prefix is not None:
+            return prefix.masked(packed)
         draws = self._direct_values(packed)
         return draws.squeeze(2) if self.n_draws == 1 else draws.mean(2)
+
+    def values_along(self, orders: Tensor) -> Tensor:
+        """Return v(S) as players come in one after another, for each of some orders.
+
+        Parameters
+        ----------
+        orders : Tensor, shape [n_orders, n_some]
+            int32: the players, or some of them while the others stay absent, each once in each
+            order; see `pyxai.ops.sample_permutations`.
+
+        Returns
+        -------
+        Tensor, shape [batch, n_orders * (n_some - 1)]
+            In output units, order by order; the ends of the orders, which are the same for all of
+            them, are left out.
+
+        Raises
+        ------
+        ValueError
+            If orders are not of the same players, or the model's output is not finite.
+        TypeError
+            If ``orders`` is not int32.
+        """
+        players = self._check_orders(orders)
+        n_inner = orders.shape[1] - 1
+        # Running sums are added in no fixed order on a GPU.
+        n_rows = 0 if self.inputs[0].is_cuda else len(orders) * n_inner
+        prefix = self._prefix(n_rows, sums=2)
+        if prefix is not None:
+            return prefix.along(orders.to(prefix.shown.device))
+        ranks = torch.searchsorted(players, orders, out_int32=True)
+        masks = permutation_prefixes(ranks)[:, 1:-1].flatten(0, 1)
+        if len(players) < self.n_players:
+            some = unpack_masks(masks, len(players))
+            whole = some.new_zeros(len(some), self.n_players)
+            masks = whole.index_copy_(1, players.long(), some)
+        return self.values(masks)
 
     def values_and_errors(self, masks: Tensor) -> tuple[Tensor, Tensor]:
         """Return v(S) as `values` does, and standard errors over the imputer's draws.
@@ -266,6 +312,22 @@ class Game:
             spread.append(values.gather(1, index).view(len(values), *tensor.shape[1:]))
         return tuple(spread)
 
+    def _prefix(self, n_masks: int, *, sums: int) -> LinearPrefix | None:
+        """Return the model behind its first layer where this is asked for, exact, and pays."""
+        if not self.fast_path or self.imputer is not None or n_masks == 0:
+            return None
+        from pyxai.game.linear_prefix import linear_prefix  # `import pyxai` waits with it
+
+        return linear_prefix(
+            self._runner,
+            self.inputs,
+            self.baselines,
+            self.player_maps,
+            self.n_players,
+            n_rows=n_masks,
+            sums=sums,
+        )
+
     def _direct_values(self, packed: Tensor) -> Tensor:
         """Return outputs for each draw, ``[batch, n_masks, n_draws, ...]``."""
         n_masks = packed.shape[-2]
@@ -298,6 +360,21 @@ class Game:
         self._check_table("masks", "n_masks", masks, width)
         packed = pack_masks(masks) if masks.dtype == torch.bool else masks
         return packed.to(self.inputs[0].device)
+
+    def _check_orders(self, orders: Tensor) -> Tensor:
+        """Return the players of all orders, ascending."""
+        check_tensor("orders", orders)
+        check_dtype("orders", orders, (torch.int32,))
+        if orders.dim() != 2 or not orders.numel():
+            raise ValueError(f"orders must have shape [n_orders, n_some], got {list(orders.shape)}")
+        players = orders.sort(1)[0]
+        first = players[0]
+        inside = bool(first[0] >= 0) and bool(first[-1] < self.n_players)
+        if not inside or bool((players != first).any()) or bool((first.diff() == 0).any()):
+            raise ValueError(
+                f"orders must each have the same of {self.n_players} players once, got others"
+            )
+        return first
 
     def _check_weights(self, weights: Tensor) -> Tensor:
         """Return points, ``[(batch,) n_points, n_players]``, in the precision of the inputs."""

@@ -93,6 +93,11 @@ class Forward:
         self._call, self._copy_results = prepare(forward_func)
 
     @property
+    def is_compiled(self) -> bool:
+        """Whether the model runs as `pyxai.runner.execution` makes it."""
+        return self._call is not self.forward_func
+
+    @property
     def may_join(self) -> bool:
         """Whether outputs that belong to all rows together are asked for as they are."""
         return isinstance(self.target, EveryOutput) and self.target.aggregates

@@ -107,6 +107,24 @@ class Runner:
         # Whether nobody but the modules that were found can draw any.
         self._is_module = isinstance(forward_func, nn.Module) and not callable(output)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the model gets the rows alone, and is neither noisy nor compiled."""
+        forward = self._forward
+        return not (forward.arguments or forward.is_noisy or forward.is_compiled)
+
+    def of(self, forward_func: Callable[..., Any]) -> Runner:
+        """Return a runner that asks the same of another function, such as a part of the model."""
+        _, target, arguments, output = self._question
+        return Runner(
+            forward_func,
+            target=target,
+            additional_forward_args=arguments,
+            output=output,
+            max_rows=self.max_rows,
+            progress=self.progress,
+        )
+
     def outputs(self, inputs: Rows) -> Tensor:
         """Return the explained output of each example.
 

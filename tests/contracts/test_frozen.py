@@ -28,6 +28,7 @@ OBJECTS = {
     *("Hierarchy", "agglomeration.units.Units", "RelevantInputs", "Explanation"),
     *("LanguageExplanation", "Normalisation", "Pattern"),
     *("GraphPlayers", "Questions", "GraphExplanation", "Shared", "AffinePrefix", "Program"),
+    *("LinearPrefix", "PartedModel"),
     *("DistilledLinearModel", "TransformedExplanation", "Node", "Tree"),
 }
 LEFT_OUT = {"__main__", "_C", "demo", "plot", "report", "cli"}

@@ -16,8 +16,9 @@ from pyxai._inputs import (
     format_inputs,
     restore_form,
 )
-from pyxai.attribution.ablation.output_drops import changed_players, output_drops
+from pyxai.attribution.ablation.output_drops import changed_players, drops_of, output_drops
 from pyxai.attribution.ablation.patched_drops import patched_drops, patches_of_players
+from pyxai.game.linear_prefix import linear_prefix
 from pyxai.methods.base import PerturbationAttribution, TensorOrTuple
 from pyxai.methods.store import register
 from pyxai.ops import pack_masks
@@ -101,9 +102,10 @@ class FeatureAblation(PerturbationAttribution):
         show_progress : bool
             Whether to show a bar if it takes longer than two seconds; needs tqdm.
         fast_path : bool
-            Whether a conv net may compute only what a feature or group reaches, where that is the
-            model and less work; equal but for rounding. `pyxai.explain` then says
-            ``path="incremental"``.
+            Whether to take a way that is equal but for rounding where the model shows one and it is
+            less work by the count. `pyxai.explain` then says ``path="incremental"``, of a conv net
+            of which only what a feature or group reaches is computed, or ``"linear prefix"``, of a
+            model whose first layer is run once for each example.
 
         Returns
         -------
@@ -147,11 +149,19 @@ class FeatureAblation(PerturbationAttribution):
             len(tensors[0]),
             show_progress,
         )
-        if windowed is None:
+        prefix = None
+        if fast_path and windowed is None:
+            prefix = linear_prefix(
+                runner, tensors, starts, players.maps, players.n_players,
+                n_rows=len(moved) + 1, sums=1,
+            )  # fmt: skip
+        if windowed is not None:
+            drops = patched_drops(runner, windowed)
+        elif prefix is not None:
+            drops = drops_of(prefix.without(moved))
+        else:
             masks = _all_but_one(moved, players.n_players)
             drops = output_drops(runner, tensors, starts, players.maps, masks, len(moved))
-        else:
-            drops = patched_drops(runner, windowed)
         scores = drops.new_zeros(len(drops), players.n_players)
         scores[:, moved] = drops
         return restore_form(

@@ -101,6 +101,7 @@ class KernelShap(CoalitionMethod):
         return_error: bool = False,
         tolerance: float | None = None,
         max_evals: int | None = None,
+        fast_path: bool = True,
     ) -> Any:
         """Attribute the output to the inputs.
 
@@ -143,6 +144,9 @@ class KernelShap(CoalitionMethod):
             output units.
         max_evals : int, optional
             With a tolerance: evaluations per example at most; default ``64 * n_samples``.
+        fast_path : bool
+            Whether to run a first layer that is affine once for each example and player rather than
+            for every coalition, where the model begins with one and that pays; equal to rounding.
 
         Returns
         -------
@@ -178,6 +182,7 @@ class KernelShap(CoalitionMethod):
             show_progress,
             imputer,
             seed,
+            fast_path,
         )
 
         def solve(part: Question, game: Coalitions, corners: Tensor) -> Found:

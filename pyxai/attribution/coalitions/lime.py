@@ -134,6 +134,7 @@ class Lime(CoalitionMethod):
         imputer: Any = None,
         seed: int = 0,
         return_error: bool = False,
+        fast_path: bool = True,
     ) -> Any:
         """Attribute the output to the inputs.
 
@@ -165,6 +166,9 @@ class Lime(CoalitionMethod):
             Fixes the masks and the draws of the imputer.
         return_error : bool
             Whether to return standard errors.
+        fast_path : bool
+            Whether to run a first layer that is affine once for each example and player rather than
+            for every sample, where the model begins with one and that pays; equal to rounding.
 
         Returns
         -------
@@ -209,6 +213,7 @@ class Lime(CoalitionMethod):
             show_progress,
             imputer,
             seed,
+            fast_path,
         )
         game = question.game()
         # Masks as truth values and twice in float64; outputs, weights and residuals of each row.

@@ -95,6 +95,7 @@ class PartitionShap(CoalitionMethod):
         seed: int = 0,
         max_evals: int = 4096,
         return_convergence_delta: bool = False,
+        fast_path: bool = True,
     ) -> Any:
         """Attribute the output to the inputs.
 
@@ -144,6 +145,9 @@ class PartitionShap(CoalitionMethod):
             least ``2^k`` for a node of k children.
         return_convergence_delta : bool
             Whether to return how far the values are from adding up.
+        fast_path : bool
+            Whether to run a first layer that is affine once for each example and player rather than
+            for every coalition, where the model begins with one and that pays; equal to rounding.
 
         Returns
         -------
@@ -180,6 +184,7 @@ class PartitionShap(CoalitionMethod):
             show_progress,
             imputer,
             seed,
+            fast_path,
             trees,
         )
         left: list[tuple[float, float]] = []

@@ -37,6 +37,7 @@ class Question:
     show_progress: Any
     imputer: Imputer | None = None
     seed: int = 0
+    fast_path: bool = True
 
     def game(self) -> Game:
         """Make the game; without a target it has all outputs of the model."""
@@ -55,6 +56,7 @@ class Question:
             seed=self.seed,
             example_ids=name_examples(None, tensors),
             progress=self.show_progress,
+            fast_path=self.fast_path,
         )
 
     def take(self, rows: Tensor) -> Question:
@@ -114,6 +116,11 @@ class Coalitions:
             whole = torch.zeros(shape, dtype=torch.bool, device=masks.device)
             masks = whole.index_copy_(-1, self.players.to(masks.device), masks)
         return self.game.values(masks).double()
+
+    def values_along(self, orders: Tensor) -> Tensor:
+        """Return values along orders of those who take part, see `Game.values_along`; float64."""
+        named = orders if self.players is None else self.players.int()[orders]
+        return self.game.values_along(named).double()
 
     def ends(self) -> Tensor:
         """Return the values of the empty and of the full coalition, float64 [batch, 2, ...]."""

@@ -12,7 +12,7 @@ from pyxai.attribution.coalitions.coalition_method import CoalitionMethod, Found
 from pyxai.attribution.coalitions.question import Coalitions, Question
 from pyxai.methods.base import warn_if_infinite
 from pyxai.methods.store import register
-from pyxai.ops import permutation_prefixes, sample_permutations
+from pyxai.ops import sample_permutations
 
 __all__ = ["ShapleyValueSampling"]
 
@@ -84,6 +84,7 @@ class ShapleyValueSampling(CoalitionMethod):
         return_error: bool = False,
         tolerance: float | None = None,
         max_evals: int | None = None,
+        fast_path: bool = True,
     ) -> Any:
         """Attribute the output to the inputs.
 
@@ -118,6 +119,9 @@ class ShapleyValueSampling(CoalitionMethod):
             Sample until every standard error of an example is at most this, in output units.
         max_evals : int, optional
             With a tolerance: evaluations per example at most; default 100 rounds.
+        fast_path : bool
+            Whether to run a first layer that is affine once for each example and player rather than
+            for every coalition, where the model begins with one and that pays; equal to rounding.
 
         Returns
         -------
@@ -151,6 +155,7 @@ class ShapleyValueSampling(CoalitionMethod):
             show_progress,
             imputer,
             seed,
+            fast_path,
         )
         if tolerance is not None:
             n_samples += n_samples % 2
@@ -252,7 +257,7 @@ def _contributions(game: Coalitions, orders: Tensor, corners: Tensor) -> Tensor:
     batch, rest = corners.shape[0], corners.shape[2:]
     path = corners.new_zeros(batch, 0, *rest)
     if inner:
-        path = game.values(permutation_prefixes(orders)[:, 1:-1].flatten(0, 1))
+        path = game.values_along(orders)
     path = path.view(batch, n_orders, inner, *rest)
     both = (batch, n_orders, 1, *rest)
     steps = torch.cat([empty.expand(both), path, full.expand(both)], 2).diff(dim=2)

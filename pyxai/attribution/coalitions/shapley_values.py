@@ -73,6 +73,7 @@ class ShapleyValues(CoalitionMethod):
         seed: int = 0,
         max_evals: int = 2**20,
         return_convergence_delta: bool = False,
+        fast_path: bool = True,
     ) -> Any:
         """Attribute the output to the inputs.
 
@@ -102,6 +103,9 @@ class ShapleyValues(CoalitionMethod):
 
         return_convergence_delta : bool
             Whether to return how far the values are from adding up.
+        fast_path : bool
+            Whether to run a first layer that is affine once for each example and player rather than
+            for every coalition, where the model begins with one and that pays; equal to rounding.
 
         Returns
         -------
@@ -128,6 +132,7 @@ class ShapleyValues(CoalitionMethod):
             show_progress,
             imputer,
             seed,
+            fast_path,
         )
 
         def solve(_: Question, game: Coalitions, corners: Tensor) -> Found:

@@ -1,0 +1,272 @@
+"""Inputs that mix an example and a baseline, evaluated behind the model's first layer.
+
+The first layer is affine, so what it returns for such a mixture is what it returns for the
+baseline and a contribution of each player that is present. These are computed once for each
+example; a mask costs a sum of them, and the rest of the model.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pyxai._inputs import add_at, flat_features
+from pyxai.game.path import rows_of
+from pyxai.ops import masked_perturb, pack_masks, unpack_masks
+from pyxai.runner import Runner, note_path
+from pyxai.runner.split import LayerSizes, PartedModel, part_model
+
+__all__ = ["LinearPrefix", "linear_prefix"]
+
+PATH = "linear prefix"
+
+# Products that must be saved in a call: looking for the first layer and checking it takes as long
+# as about so many.
+_LEAST_SAVED = 2**24
+# Numbers read of the inputs of all rows; below, not even a look is worth it.
+_LEAST_READ = 2**14
+# Elements of the contributions of one example, and of those that are made at once.
+_MOST_HELD = 2**24
+_MADE_AT_ONCE = 2**22
+
+Rows = Callable[[slice, slice], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class LinearPrefix:
+    """The rest of a model, asked about masks.
+
+    Attributes
+    ----------
+    runner : Runner
+        Of the rest.
+    split : PartedModel
+    shown, hidden : Tensor, shape [batch, *sizes] and [1 or batch, *sizes]
+        What the first layer gets for inputs and baselines.
+    owners : Tensor or None, shape [1 or batch, n_features]
+        int32 player of each feature; None: each its own.
+    n_players : int
+    by_rows : bool
+        Whether contributions come from the rows of the layer's matrix, rather than from running it.
+    """
+
+    runner: Runner
+    split: PartedModel
+    shown: Tensor
+    hidden: Tensor
+    owners: Tensor | None
+    n_players: int
+    by_rows: bool
+
+    def masked(self, packed: Tensor) -> Tensor:
+        """Return outputs [batch, n_masks, ...] for packed masks ``[(batch,) n_masks, n_words]``."""
+
+        def rows(examples: slice, repeats: slice) -> Tensor:
+            start, parts = self._parts(examples)
+            part = packed[repeats] if packed.dim() == 2 else packed[examples, repeats]
+            present = unpack_masks(part, self.n_players).to(parts.dtype)
+            if len(parts) == 1 and present.dim() == 2:
+                return torch.addmm(start, present, parts[0])
+            return torch.matmul(present, parts).add_(start[:, None])
+
+        return self._run(rows, packed.shape[-2])
+
+    def along(self, orders: Tensor) -> Tensor:
+        """Return outputs as players come in, [batch, n_orders * (n_some - 1), ...].
+
+        The ends of ``orders``, int32 [n_orders, n_some], are left out.
+        """
+        inner = orders.shape[1] - 1
+
+        @functools.lru_cache(maxsize=1)  # short passes lie in one order
+        def sums(begin: int, end: int, first: int, last: int) -> Tensor:
+            start, parts = self._parts(slice(begin, end))
+            some = parts[:, orders[first:last, :-1]]
+            return some.cumsum(2).add_(start[:, None, None]).flatten(1, 2)
+
+        def rows(examples: slice, repeats: slice) -> Tensor:
+            first, last = repeats.start // inner, -(-repeats.stop // inner)
+            found = sums(examples.start, examples.stop, first, last)
+            skip = repeats.start - first * inner
+            # A copy, as the model may write into it.
+            return found[:, skip : skip + repeats.stop - repeats.start].clone()
+
+        return self._run(rows, len(orders) * inner)
+
+    def without(self, players: Tensor) -> Tensor:
+        """Return outputs of everything, and without each of some players: [batch, 1 + n, ...]."""
+        if self.by_rows and self.owners is None:
+            return self._without_each(players)
+
+        def rows(examples: slice, repeats: slice) -> Tensor:
+            whole = self._after(self.shown[examples])[:, None]
+            _, parts = self._parts(examples)
+            made = whole.new_empty(len(whole), repeats.stop - repeats.start, whole.shape[2])
+            first, some = _whole_first(made, whole, repeats)
+            torch.sub(whole, parts[:, players[some]], out=made[:, first:])
+            return made
+
+        return self._run(rows, len(players) + 1)
+
+    def _without_each(self, features: Tensor) -> Tensor:
+        """Do so where players are features, each with a row of the matrix."""
+        matrix = self.split.matrix
+        assert matrix is not None
+        everywhere = len(features) == self.n_players
+        change = (self.shown - self.hidden)[..., None]
+        wholes = self._after(self.shown)[:, None]
+        if everywhere:
+            matrix = matrix.contiguous()
+        else:
+            matrix, change = matrix[features], change[:, features]
+
+        def rows(examples: slice, repeats: slice) -> Tensor:
+            whole = wholes[examples]
+            made = whole.new_empty(len(whole), repeats.stop - repeats.start, whole.shape[2])
+            first, some = _whole_first(made, whole, repeats)
+            torch.addcmul(
+                whole, change[examples, some], matrix[some], value=-1, out=made[:, first:]
+            )
+            return made
+
+        return self._run(rows, len(features) + 1)
+
+    def _run(self, rows: Rows, n_repeats: int) -> Tensor:
+        form = self.split.after
+
+        def build(examples: slice, repeats: slice) -> tuple[Tensor, ...]:
+            return (rows(examples, repeats).reshape(-1, *form.shape[1:]),)
+
+        note_path(PATH)
+        return self.runner.values(build, len(self.shown), n_repeats, like=(form,))
+
+    def _after(self, before: Tensor) -> Tensor:
+        return self.split.layer(before).flatten(1)
+
+    def _change(self, examples: slice) -> Tensor:
+        """Return how inputs differ from baselines where the layer reads them, [n, n_features]."""
+        return (self.shown[examples] - rows_of(self.hidden, examples)).flatten(1)
+
+    @functools.cached_property
+    def _parts(self) -> Callable[[slice], tuple[Tensor, Tensor]]:
+        """Gives what the layer makes of baselines, and contributions [n, n_players, size]."""
+        # Passes that hold some repeats of one example all need those of this one.
+        kept = functools.lru_cache(maxsize=1)(
+            lambda first, last: self._contributions(slice(first, last))
+        )
+        return lambda examples: kept(examples.start, examples.stop)
+
+    def _contributions(self, examples: slice) -> tuple[Tensor, Tensor]:
+        count = examples.stop - examples.start
+        start = self._after(rows_of(self.hidden, examples)).expand(count, -1)
+        made, n_rows = self._differences, self.n_players
+        if self.by_rows:
+            made, n_rows = self._products, self.shown[0].numel()
+        step = max(1, _MADE_AT_ONCE // (n_rows * max(start.shape[1], self.shown[0].numel())))
+        parts = [
+            made(slice(first, min(first + step, examples.stop)))
+            for first in range(examples.start, examples.stop, step)
+        ]
+        return start, parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _products(self, examples: slice) -> Tensor:
+        """Return contributions by the rows of the matrix."""
+        matrix = self.split.matrix
+        assert matrix is not None
+        each = self._change(examples)[:, :, None] * matrix
+        if self.owners is None:
+            return each
+        count = len(each)
+        shift = torch.arange(count, device=each.device)[:, None] * self.n_players
+        place = (rows_of(self.owners, examples) + shift).flatten()
+        total = each.new_zeros(count * self.n_players, each.shape[2])
+        return add_at(total, place, each.flatten(0, 1)).view(count, self.n_players, -1)
+
+    def _differences(self, examples: slice) -> Tensor:
+        """Return contributions as what the layer does to each player alone."""
+        shown, hidden = self.shown[examples], rows_of(self.hidden, examples)
+        alone = torch.eye(self.n_players, dtype=torch.bool, device=shown.device)
+        owners = self.owners
+        if owners is not None:
+            owners = rows_of(owners, examples).view(-1, *shown.shape[1:])
+        rows = masked_perturb(
+            shown, hidden, pack_masks(alone), owners, n_players=self.n_players
+        ).flatten(1, 2)
+        after = self._after(rows.flatten(0, 1)).view(len(shown), self.n_players, -1)
+        return after.sub_(self._after(hidden)[:, None])
+
+
+def linear_prefix(
+    runner: Runner,
+    inputs: Sequence[Tensor],
+    baselines: Sequence[Tensor | float],
+    maps: Sequence[Tensor | None],
+    n_players: int,
+    *,
+    n_rows: int,
+    sums: int,
+) -> LinearPrefix | None:
+    """Return the model cut behind its first layer, where that is exact and pays.
+
+    Parameters
+    ----------
+    runner : Runner
+        Of the model.
+    inputs : sequence of Tensor, shape [batch, *features]
+    baselines : sequence of float or Tensor, shape [1 or batch, *features]
+    maps : sequence of Tensor or None, shape [1 or batch, *features]
+        int32 player of each feature; None: each its own.
+    n_players : int
+        How many players there are.
+    n_rows : int
+        How many masks are asked about for each example.
+    sums : int
+        How many contributions a mask adds up.
+
+    Returns
+    -------
+    LinearPrefix or None
+        None where the model must be asked directly: it has several inputs or further arguments,
+        or inputs that are not float32 or float64, does not begin with a linear layer or a
+        convolution that alone reads them, or the products saved, counted from sizes, are too few.
+    """
+    x, batch = inputs[0], len(inputs[0])
+    known = len(inputs) == 1 and type(x) is Tensor and x.dtype in (torch.float32, torch.float64)
+    if not known or batch * n_rows * x[0].numel() < _LEAST_READ or not runner.is_plain:
+        return None
+    start = baselines[0]
+    base = torch.full_like(x[:1], start) if not isinstance(start, Tensor) else start
+    split = part_model(
+        runner.forward_func,
+        torch.cat([x[:1], base[:1]]),
+        lambda layer: _pays(layer, batch, n_players, n_rows, sums),
+    )
+    if split is None:
+        return None
+    owners = None if maps[0] is None else flat_features(maps[0])
+    shown, hidden = split.before_of(x), split.before_of(base)
+    by_rows = _by_rows(split.sizes)
+    return LinearPrefix(runner.of(split), split, shown, hidden, owners, n_players, by_rows)
+
+
+def _by_rows(layer: LayerSizes) -> bool:
+    return layer.has_matrix and layer.n_features * layer.size <= _MOST_HELD
+
+
+def _pays(layer: LayerSizes, batch: int, n_players: int, n_rows: int, sums: int) -> bool:
+    """Whether the products that are saved are many, and the contributions fit into memory."""
+    made = layer.n_features if _by_rows(layer) else n_players * layer.n_terms
+    saved = batch * layer.size * (n_rows * (layer.n_terms - sums) - made)
+    return saved >= _LEAST_SAVED and n_players * layer.size <= _MOST_HELD
+
+
+def _whole_first(made: Tensor, whole: Tensor, repeats: slice) -> tuple[int, slice]:
+    """Write what is repeat number 0; return where others start, and their numbers from 0."""
+    if repeats.start:
+        return 0, slice(repeats.start - 1, repeats.stop - 1)
+    made[:, :1] = whole
+    return 1, slice(0, repeats.stop - 1)

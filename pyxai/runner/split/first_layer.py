@@ -1,0 +1,178 @@
+"""A model as its first layer and the rest of it, both parts its own code."""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from pyxai.runner.mixing import agree
+from pyxai.runner.split.watch import FirstLayer, Reached, Recorder, Replacer, Step
+from pyxai.runner.state import left_as_found, modules_of
+
+__all__ = ["LayerSizes", "PartedModel", "part_model"]
+
+
+class LayerSizes(NamedTuple):
+    """What decides whether it pays to run a first layer by itself."""
+
+    n_features: int
+    size: int  # numbers that the layer returns for a row
+    n_terms: int  # products that are summed for each of them
+    has_matrix: bool  # whether it reads all features with one matrix
+
+
+# Of first layers that were looked for, by model and form of its inputs; None: there is none.
+_SIZES: weakref.WeakKeyDictionary[nn.Module, dict[Any, LayerSizes | None]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+@dataclass(frozen=True, eq=False)
+class PartedModel:
+    """A model of one input whose first layer is known, and with it all that it reads of the input.
+
+    A callable: the rest of the model, from what the first layer returns.
+
+    Attributes
+    ----------
+    model : nn.Module
+    form : Tensor
+        One row of the input without numbers.
+    steps : list of Step
+        What the model does to its input before, element by element, in the order of the elements.
+    layer : FirstLayer
+    before, after : Tensor
+        What the layer gets and returns for the rows that the model was cut with.
+    """
+
+    model: nn.Module
+    form: Tensor
+    steps: list[Step]
+    layer: FirstLayer
+    before: Tensor
+    after: Tensor
+
+    @property
+    def matrix(self) -> Tensor | None:
+        """The layer's matrix [n_features, size] where it reads all features with one."""
+        return self.layer.matrix if self.before.dim() == 2 else None
+
+    @property
+    def sizes(self) -> LayerSizes:
+        """Sizes of the layer."""
+        n_features, size = self.before[0].numel(), self.after[0].numel()
+        return LayerSizes(n_features, size, self.layer.n_terms, self.matrix is not None)
+
+    @property
+    def measured_as(self) -> tuple[nn.Module, str]:
+        """Under what name to remember what was learned of its memory."""
+        return self.model, "behind its first layer"
+
+    def __call__(self, after: Tensor) -> Any:
+        """Return the model's output where its first layer returns ``after``, a row for each row."""
+        nothing = self.form.expand(len(after), *self.form.shape[1:])
+        watch = Replacer(nothing, self.steps, self.layer, after)
+        try:
+            with watch:
+                found = self.model(nothing)
+        except Reached:
+            found = None
+        if watch.refused or not watch.was_there:
+            raise _changed(watch.refused)
+        return found
+
+    def before_of(self, rows: Tensor) -> Tensor:
+        """Return what the layer gets for some rows, which go through the model no further."""
+        with left_as_found(modules_of(self.model)), torch.no_grad():
+            watch = _recorded(self.model, rows)
+        if watch.layer is None or [s.function for s in watch.steps] != [
+            s.function for s in self.steps
+        ]:
+            raise _changed(watch.refused)
+        return watch.before
+
+
+def part_model(model: Any, rows: Tensor, pays: Callable[[LayerSizes], bool]) -> PartedModel | None:
+    """Cut a model behind its first layer, if that is all that reads the input.
+
+    Parameters
+    ----------
+    model : callable
+    rows : Tensor, shape [2, *features]
+        Floating point, at which to see whether both parts make up the whole.
+    pays : callable
+        Whether to go on, once the sizes of the first layer are known; they are remembered, so that
+        a model of which nothing is gained is not run for that again.
+
+    Returns
+    -------
+    PartedModel or None
+        None where it does not pay, or the model is no module that runs in Python, has hooks, does
+        to its input something else first than scale, shift and reshape it, or has another output
+        than its parts.
+    """
+    if not isinstance(model, nn.Module) or not _is_plain(model):
+        return None
+    sizes, form = _SIZES.setdefault(model, {}), (rows.shape[1:], rows.dtype, rows.device)
+    known = sizes.get(form)
+    if form in sizes and (known is None or not pays(known)):
+        return None
+    with left_as_found(modules_of(model)) as state, torch.no_grad():
+        try:
+            sizes[form] = None
+            watch = _recorded(model, rows)
+            if watch.layer is None:
+                return None
+            nothing = rows.new_full((), torch.nan).expand(1, *rows.shape[1:])
+            after = watch.layer(watch.before)
+            split = PartedModel(model, nothing, watch.steps, watch.layer, watch.before, after)
+            if len(after) != len(rows):
+                return None
+            sizes[form] = split.sizes
+            if not pays(split.sizes):
+                return None
+            state.restore()
+            own = model(rows.clone())
+            state.restore()
+            if own.shape[:1] != (len(rows),):  # outputs of all rows together
+                return None
+            return split if agree(split(after.clone()), own) else None
+        except Exception:  # the model's own errors come from where it is asked for itself
+            return None
+
+
+def _recorded(model: nn.Module, rows: Tensor) -> Recorder:
+    """Run a model up to its first layer."""
+    watch = Recorder(rows.detach().view_as(rows))
+    with contextlib.suppress(Reached), watch:
+        model(watch.inputs)
+    return watch
+
+
+def _changed(function: str) -> RuntimeError:
+    return RuntimeError(
+        "model must use its inputs in the same way in every pass for its first layer to be run "
+        f"once, got another function ({function or 'none'}); pass fast_path=False"
+    )
+
+
+def _is_plain(model: nn.Module) -> bool:
+    """Whether a model runs its modules in Python here, and nobody listens to them."""
+    if torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda"):
+        return False
+    if nn.modules.module._has_any_global_hook():  # type: ignore[no-untyped-call] # torch's
+        return False
+    for module in modules_of(model):
+        scripted = isinstance(module, torch.jit.ScriptModule)
+        spread = isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel))
+        if scripted or spread or hasattr(module, "_orig_mod"):
+            return False
+        if module._forward_hooks or module._forward_pre_hooks:
+            return False
+    return True

@@ -1,0 +1,471 @@
+"""A first layer that is affine runs once an example; what comes out is what the model gives."""
+
+import copy
+import itertools
+
+import hypothesis.strategies as st
+import pytest
+import torch
+from hypothesis import given, settings
+from torch import nn
+
+import pyxai
+from pyxai import Game
+from pyxai.attribution import FeatureAblation, KernelShap, ShapleyValues, ShapleyValueSampling
+from pyxai.game import linear_prefix
+from pyxai.ops import sample_permutations
+from pyxai.runner import execution, path_noted
+
+pytestmark = pytest.mark.usefixtures("always")
+
+
+@pytest.fixture(scope="module")
+def always():
+    """Take the path whatever it saves."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(linear_prefix, "_LEAST_SAVED", -float("inf"))
+        patch.setattr(linear_prefix, "_LEAST_READ", 0)
+        yield
+
+
+class Before(nn.Module):
+    """What models do to their inputs before the first layer."""
+
+    def __init__(self, kind, n_features):
+        super().__init__()
+        self.kind = kind
+        self.register_buffer("mean", torch.randn(n_features))
+        self.register_buffer("scale", torch.rand(n_features) + 0.5)
+
+    def forward(self, x):
+        if self.kind == "normalise":
+            return (x - self.mean) / self.scale
+        return 1 - x.mul(2.0) if self.kind == "shift" else x
+
+
+class Residual(nn.Module):
+    """The input goes around the first layer."""
+
+    def __init__(self, n_features):
+        super().__init__()
+        self.layer = nn.Linear(n_features, n_features)
+
+    def forward(self, x):
+        return x + self.layer(x)
+
+
+@st.composite
+def questions(draw):
+    """Return a model, inputs, baselines, a feature mask, and whether its first layer is alone."""
+    torch.manual_seed(draw(st.integers(0, 99)))
+    batch, kind = draw(st.integers(1, 3)), draw(st.sampled_from(["none", "normalise", "shift"]))
+    form = draw(st.sampled_from(["dense", "matrix", "conv1d", "conv2d", "tokens", "residual"]))
+    sizes = {"dense": (6,), "matrix": (2, 3), "conv1d": (2, 6), "conv2d": (2, 4, 4)}
+    sizes = {**sizes, "tokens": (3, 4), "residual": (6,)}[form]
+    first = {
+        "dense": lambda: [nn.Linear(6, 5)],
+        "matrix": lambda: [nn.Flatten(), nn.Linear(6, 5, bias=draw(st.booleans()))],
+        "conv1d": lambda: [nn.Conv1d(2, 3, draw(st.integers(1, 3)), padding=1)],
+        "conv2d": lambda: [nn.Conv2d(2, 4, 3, stride=draw(st.integers(1, 2)), groups=2)],
+        "tokens": lambda: [nn.Linear(4, 5)],
+        "residual": lambda: [Residual(6)],
+    }[form]()
+    layers = [Before(kind, sizes[-1]), *first]
+    if form == "dense" and draw(st.booleans()):
+        layers[1:1] = [nn.BatchNorm1d(6)]
+    if draw(st.booleans()) and form.startswith("conv"):
+        layers.append(
+            (nn.BatchNorm1d if form == "conv1d" else nn.BatchNorm2d)(first[0].out_channels)
+        )
+    layers += [nn.ReLU(inplace=draw(st.booleans())), nn.Flatten(), nn.LazyLinear(3), nn.Tanh()]
+    model = nn.Sequential(*layers)
+    dtype = draw(st.sampled_from([torch.float32, torch.float64]))
+    model = model.to(dtype)
+    x = torch.randn(batch, *sizes, dtype=dtype)
+    model(torch.randn(4, *sizes, dtype=dtype))  # statistics of the norms
+    starts = draw(st.sampled_from([None, 0.3, "shared", "each"]))
+    if isinstance(starts, str):
+        starts = torch.randn(1 if starts == "shared" else batch, *sizes, dtype=dtype)
+    grouped = draw(st.sampled_from([None, 1, batch]))
+    mask = None if grouped is None else torch.randint(0, 3, (grouped, *sizes))
+    return model.eval(), x, starts, mask, form != "residual"
+
+
+def both(ask):
+    """Return answers by the path and directly, and which path was taken."""
+    with path_noted() as paths:
+        fast = ask(True)
+    with path_noted() as none:
+        direct = ask(False)
+    assert none == []
+    return fast, direct, paths
+
+
+def assert_equal(fast, direct):
+    scale = float(direct.abs().max()) + 0.1
+    tolerance = 1e-5 if direct.dtype == torch.float32 else 1e-12
+    torch.testing.assert_close(fast, direct, rtol=0, atol=tolerance * scale)
+
+
+@settings(max_examples=25, deadline=None)
+@given(question=questions(), target=st.sampled_from([0, "each"]))
+def test_same_as_the_direct_way(question, target):
+    model, x, starts, mask, alone = question
+    target = target if target == 0 else torch.arange(len(x))
+    found = FeatureAblation(model)
+    fast, direct, paths = both(
+        lambda fast: found.attribute(x, starts, target, feature_mask=mask, fast_path=fast)
+    )
+    assert paths == ["linear prefix"] * alone
+    assert_equal(fast, direct)
+
+
+@settings(max_examples=20, deadline=None)
+@given(question=questions(), data=st.data())
+def test_games_are_the_same(question, data):
+    model, x, starts, mask, alone = question
+    games = [
+        Game(model, x, baselines=starts, feature_mask=mask, target=1, fast_path=fast)
+        for fast in (True, False)
+    ]
+    count = games[0].n_players
+    n_masks = data.draw(st.integers(1, 9))
+    shape = data.draw(st.sampled_from([(n_masks, count), (len(x), n_masks, count)]))
+    masks = torch.rand(shape) < 0.5
+    with path_noted() as paths:
+        fast = games[0].values(masks)
+    assert paths == ["linear prefix"] * alone
+    assert_equal(fast, games[1].values(masks))
+    if count > 1:
+        some = torch.randperm(count)[: data.draw(st.integers(2, count))]
+        orders = torch.stack([some[torch.randperm(len(some))] for _ in range(3)]).int()
+        assert_equal(games[0].values_along(orders), games[1].values_along(orders))
+
+
+def net(*widths):
+    torch.manual_seed(0)
+    layers = []
+    for before, after in itertools.pairwise(widths):
+        layers += [nn.Linear(before, after), nn.ReLU()]
+    return nn.Sequential(*layers[:-1]).eval()
+
+
+X = torch.randn(5, 8, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        (FeatureAblation, {}),
+        (ShapleyValues, {}),
+        (ShapleyValueSampling, {"n_samples": 6}),
+        (ShapleyValueSampling, {"n_samples": 4, "tolerance": 1e-9, "max_evals": 60}),
+        (KernelShap, {"n_samples": 60}),
+    ],
+)
+@pytest.mark.parametrize("target", [0, None])
+def test_methods(method, options, target):
+    inputs = X.clone()
+    inputs[:, 3] = 0.0  # is at its baseline, and changes nothing
+    explainer = method(net(8, 7, 6, 3))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pyxai.attribution.coalitions.coalition_method.warn", lambda text: None)
+        fast, direct, paths = both(
+            lambda fast: explainer.attribute(inputs, target=target, fast_path=fast, **options)
+        )
+    assert paths == ["linear prefix"]
+    assert_equal(fast, direct)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pyxai.attribution.coalitions.coalition_method.warn", lambda text: None)
+        first = explainer.attribute(inputs[:1], target=target, **options)
+        pieces = explainer.attribute(inputs, target=target, perturbations_per_eval=2, **options)
+    assert_equal(first, fast[: len(first)])
+    assert_equal(pieces, fast)
+
+
+def test_explain_names_the_path():
+    model = net(8, 7, 3)
+    taken = pyxai.explain(model, X, method="feature_ablation", target=1)
+    assert taken.path == "linear prefix"
+    left = pyxai.explain(model, X, method="feature_ablation", target=1, fast_path=False)
+    assert left.path == "direct"
+    assert_equal(taken.attributions, left.attributions)
+
+
+def test_new_weights_count():
+    model = net(8, 7, 3)
+    game = Game(model, X, target=1)
+    masks = torch.rand(6, 8, generator=torch.Generator().manual_seed(0)) < 0.5
+    before = game.values(masks)
+    model[0].weight.data.mul_(2)  # moves no version
+    with path_noted() as paths:
+        now = game.values(masks)
+    assert paths == ["linear prefix"]
+    assert_equal(now, Game(copy.deepcopy(model), X, target=1, fast_path=False).values(masks))
+    assert (now - before).abs().max() > 0.01
+
+
+class Reads(nn.Module):
+    """A net whose code also asks its input something else."""
+
+    def __init__(self, what):
+        super().__init__()
+        self.net = net(8, 7, 3)
+        self.what = what
+        self.seen = None
+
+    def forward(self, x):
+        match self.what:
+            case "sum":
+                return self.net(x) + x.sum(1, keepdim=True)
+            case "branch":
+                return self.net(x) if x.sum() > 0 else -self.net(x)
+            case "number":
+                return self.net(x) * float(x[0, 0])
+            case "before":
+                return self.net(x - x.mean(0))
+            case "rows":
+                return self.net(x * torch.arange(1.0, len(x) + 1)[:, None])
+            case "square":
+                return self.net(x * x)
+            case "integers":
+                return self.net(x.long().to(x.dtype))
+            case "turned":
+                return self.net(x.view(-1, 2, 4).transpose(1, 2).reshape(-1, 8))
+            case "twice":
+                return self.net(x) + self.net(x)
+            case "numpy":
+                return self.net(x) + torch.from_numpy(x.numpy().sum(1, keepdims=True))
+            case "caught":
+                try:
+                    return self.net(x) + x.sum(1, keepdim=True)
+                except BaseException:
+                    return self.net[2:](torch.zeros(len(x), 7))
+            case "apply":
+                return self.net(x) + Total.apply(x)
+            case "out":
+                return self.net(torch.add(x, x, out=x))
+
+
+class Total(torch.autograd.Function):
+    """Reads the input where functions of torch are not followed."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.sum(1, keepdim=True)
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad
+
+
+@pytest.mark.filterwarnings("ignore::pyxai.PyxaiWarning")
+@pytest.mark.parametrize(
+    "what",
+    [
+        "sum",
+        "branch",
+        "number",
+        "before",
+        "rows",
+        "square",
+        "integers",
+        "turned",
+        "twice",
+        "numpy",
+        "caught",
+        "apply",
+        "out",
+    ],
+)
+def test_what_reads_more_goes_the_direct_way(what):
+    model = Reads(what).eval()
+    found = FeatureAblation(model)
+    fast, direct, paths = both(lambda fast: found.attribute(X[:1], target=0, fast_path=fast))
+    assert paths == []
+    torch.testing.assert_close(fast, direct)
+
+
+def hooked(model):
+    model[0].register_forward_hook(lambda module, given, found: found * 2)
+    return model
+
+
+def scripted(model):
+    return nn.Sequential(torch.jit.script(model))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "change",
+    [
+        hooked,
+        scripted,
+        lambda model: model.forward,
+        lambda model: lambda x: model(x),
+        lambda model: nn.Sequential(nn.Dropout(0.5), model).train(),
+        lambda model: nn.DataParallel(model),
+        lambda model: model.bfloat16(),
+    ],
+)
+def test_models_that_go_the_direct_way(change):
+    model = change(net(8, 7, 3))
+    inputs = X if not isinstance(model, nn.Module) else X.to(next(model.parameters()).dtype)
+    with path_noted() as paths:
+        FeatureAblation(model).attribute(inputs, target=0)
+    assert paths == []
+
+
+def test_further_arguments_and_switches_go_the_direct_way():
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = net(8, 7, 3)
+
+        def forward(self, x, other=0.0):
+            return self.net(x) + other
+
+    with path_noted() as paths:
+        found = FeatureAblation(Two())
+        found.attribute(X, target=0, additional_forward_args=torch.ones(5, 1))
+        found.attribute((X, torch.ones(5, 1)), target=0)
+        Game(net(8, 7, 3), X, target=0, imputer=pyxai.imputers.Marginal(X)).values(
+            torch.rand(4, 8) < 0.5
+        )
+        with execution(compile=True, backend="eager"):
+            FeatureAblation(net(8, 7, 3)).attribute(X, target=0)
+        with torch.autocast("cpu", torch.bfloat16):
+            FeatureAblation(net(8, 7, 3)).attribute(X, target=0)
+    assert paths == []
+
+
+def test_model_is_left_as_found():
+    class Counts(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = net(8, 7, 3)
+            self.last = torch.zeros(1)
+            self.register_buffer("calls", torch.zeros(()))
+
+        def forward(self, x):
+            self.calls += 1
+            out = self.net(x)
+            self.last = out
+            return out
+
+    model, state = Counts(), torch.get_rng_state()
+    last = model.last
+    with path_noted() as paths:
+        FeatureAblation(model).attribute(X.clone().requires_grad_(), target=0)
+    assert paths == ["linear prefix"]
+    assert model.last is last
+    assert float(model.calls) == 0
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(p.requires_grad and p.grad is None for p in model.parameters())
+
+
+def test_errors_are_the_models_own():
+    with pytest.raises(ValueError, match="target must"):
+        FeatureAblation(net(8, 7, 3)).attribute(X, target=7)
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        FeatureAblation(net(9, 7, 3)).attribute(X, target=0)
+    with pytest.raises(TypeError, match="fast_path must be True or False"):
+        FeatureAblation(net(8, 7, 3)).attribute(X, target=0, fast_path=1)
+
+
+def test_model_that_changes_its_mind_says_so():
+    class Fickle(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net, self.calls = net(8, 7, 3), 0
+
+        def forward(self, x):
+            self.calls += 1
+            return self.net(x) if self.calls < 4 else self.net(x) + x.sum()
+
+    with pytest.raises(RuntimeError, match="fast_path=False"):
+        FeatureAblation(Fickle()).attribute(X, target=0)
+
+
+@pytest.mark.parametrize(
+    ("orders", "error", "text"),
+    [
+        (torch.zeros(2, 3), TypeError, "orders"),
+        (torch.zeros(3, dtype=torch.int32), ValueError, "orders must have shape"),
+        (
+            torch.tensor([[0, 0]], dtype=torch.int32),
+            ValueError,
+            "orders must each have the same of 8 players once",
+        ),
+        (torch.tensor([[0, 8]], dtype=torch.int32), ValueError, "orders must each have"),
+        (torch.tensor([[0, 1], [1, 2]], dtype=torch.int32), ValueError, "orders must each have"),
+    ],
+)
+def test_orders_are_checked(orders, error, text):
+    with pytest.raises(error, match=text):
+        Game(net(8, 7, 3), X, target=0).values_along(orders)
+
+
+class Mixes(nn.Module):
+    """Rows meet behind the first layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(8, 7), nn.Linear(7, 3)
+
+    def forward(self, x):
+        z = self.first(x)
+        return self.last((z - z.mean(0)).relu())
+
+
+@pytest.mark.filterwarnings("ignore::pyxai.PyxaiWarning")
+def test_outputs_of_several_rows():
+    torch.manual_seed(0)
+    found = FeatureAblation(Mixes().eval())
+    fast, direct, _ = both(lambda fast: found.attribute(X, target=0, fast_path=fast))
+    assert_equal(fast, direct)
+
+    class Total(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = net(8, 7, 3)
+
+        def forward(self, x):
+            return self.net(x).sum(0, keepdim=True)
+
+    found = FeatureAblation(Total())
+    fast, direct, paths = both(lambda fast: found.attribute(X, target=0, fast_path=fast))
+    assert paths == []
+    assert torch.equal(fast, direct)
+
+
+@pytest.mark.parametrize("at_once", [1, 50])
+@pytest.mark.parametrize("held", [8 * 2, 2**20])
+def test_contributions_in_parts(at_once, held, monkeypatch):
+    """Made for some examples at a time, and by running the layer where its matrix is too large."""
+    monkeypatch.setattr(linear_prefix, "_MADE_AT_ONCE", at_once)
+    monkeypatch.setattr(linear_prefix, "_MOST_HELD", held)
+    model = net(8, 7, 3)
+    mask = torch.randint(0, 2, (5, 8), generator=torch.Generator().manual_seed(3))
+    found = ShapleyValues(model)
+    fast, direct, paths = both(
+        lambda fast: found.attribute(X, 0.5, target=0, feature_mask=mask, fast_path=fast)
+    )
+    assert paths == ["linear prefix"]
+    assert_equal(fast, direct)
+
+
+def test_taken_only_where_it_saves(monkeypatch):
+    monkeypatch.setattr(linear_prefix, "_LEAST_SAVED", 1)
+    game = Game(net(8, 7, 3), X, target=0)
+    ids = torch.zeros(1, dtype=torch.int64)
+    with path_noted() as paths:
+        game.values(torch.rand(64, 8) < 0.5)  # as many sums as there are features
+    assert paths == []
+    with path_noted() as paths:
+        game.values_along(sample_permutations(8, 6, seed=0, example_ids=ids)[0])
+    assert paths == ["linear prefix"]
+    grouped = Game(net(8, 7, 3), X, target=0, feature_mask=torch.arange(8) // 4)
+    with path_noted() as paths:
+        grouped.values(torch.rand(64, 2) < 0.5)
+    assert paths == ["linear prefix"]
