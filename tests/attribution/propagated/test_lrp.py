@@ -30,6 +30,22 @@ from pyxai.propagation.relevance.rules import LinearOp
 
 
 @pytest.mark.parametrize(
+    ("rule", "wanted"),
+    [
+        (EpsilonRule(), {"epsilon": 1e-9, "bias": "absorb"}),
+        (
+            AlphaBetaRule(),
+            {"alpha": 2.0, "beta": 1.0, "bias": "absorb", "renormalize_empty": False},
+        ),
+        (GammaRule(), {"gamma": 0.25}),
+    ],
+)
+def test_what_a_rule_is_without_arguments(rule, wanted):
+    found = {name: value for name, value in vars(rule).items() if name in wanted}
+    assert found == wanted
+
+
+@pytest.mark.parametrize(
     "rule", [AlphaBetaRule(2.0, 1.0), AlphaBetaRule(1.0, 0.0), GammaRule(0.5), ZPlusRule()]
 )
 def test_inputs_without_a_sign_take_the_short_way(rule):
