@@ -61,3 +61,10 @@ def test_what_does_not_fit():
         asked.trust(torch.ones(1, 7, 3))
     with pytest.raises(TypeError, match="methods must be a mapping of names to options"):
         Questionnaire(MODEL, OTHER, X, methods=["saliency"], target=1)
+
+
+@pytest.mark.parametrize("shape", [(1, 6, 3), (1, 8, 3), (7, 3), (1, 1, 7, 3)])
+def test_ranks_of_other_examples(shape):
+    ranks = torch.arange(1, 4).expand(shape)
+    with pytest.raises(ValueError, match=r"ranks must hold 1 to 3 in shape \[readers, 7, 3\]"):
+        made().trust(ranks)
