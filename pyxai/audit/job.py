@@ -25,11 +25,12 @@ from pyxai._checks import (
 )
 from pyxai._errors import warn
 from pyxai._files import imported
+from pyxai.attribution import LayerActivation
 from pyxai.audit.data import Like, Source, open_source
 from pyxai.audit.identity import digest_of_data, digest_of_model, digest_of_plan, spell
 from pyxai.audit.maps import DTYPES, REDUCTIONS, Form
-from pyxai.audit.measures import MetricAsked, metrics_asked
-from pyxai.audit.questions import MethodAsked, methods_asked
+from pyxai.audit.measures import MetricAsked, check_measurable, metrics_asked
+from pyxai.audit.questions import MethodAsked, at_layers, methods_asked
 from pyxai.audit.storage import Folder, pyarrow, said_of_disk, write_json
 from pyxai.runner import as_tensors
 from pyxai.runner.state import modules_of
@@ -217,12 +218,14 @@ def prepare(
     given, own = _model_of(model)
     like = _like_of(own)
     source = open_source(dataset, label, like)
-    asked, measured = methods_asked(methods), metrics_asked(metrics)
+    asked, measured = at_layers(methods_asked(methods), own), metrics_asked(metrics)
+    check_measurable(asked, measured)
     form = _form_of(reduce, dtype, top_k) if check_bool("maps", maps) else None
     check_int("seed", seed, minimum=0)
     check_choice("on_error", on_error, ("record", "raise"))
     target = _target_of(target, len(source))
-    shape = _shapes(source, seed)
+    example = _inputs(source, seed)
+    shape = [tuple(tensor.shape[1:]) for tensor in example]
     _check_shared(asked, baselines, shape)
     plan = {
         "format": _FORMAT,
@@ -232,7 +235,12 @@ def prepare(
         "model": digest_of_model(own),
         "dataset": digest_of_data(source, seed),
         "n_examples": len(source),
-        "methods": [_spelled(each.label, each.method, each.options, own) for each in asked],
+        "methods": [
+            _spelled(each.label, each.method, each.options, own)
+            # Of the others a plan says it, for whoever reads the maps.
+            | ({} if each.of == "inputs" else {"of": each.of})
+            for each in asked
+        ],
         "metrics": [
             {**_spelled(each.label, each.metric, each.options, own), "columns": each.columns}
             for each in measured
@@ -241,7 +249,9 @@ def prepare(
         "baselines": spell(baselines, "baselines", own),
         "maps": None if form is None else {"reduce": reduce, "dtype": dtype, "top_k": top_k},
         "seed": seed,
-        "shard_size": _shard_size(shard_size, len(source), shape, form, len(asked)),
+        "shard_size": _shard_size(
+            shard_size, len(source), form, [_shapes_kept(each, example, own) for each in asked]
+        ),
     }
     plan["batch_size"] = _batch_size(batch_size, plan["shard_size"], shape)
     moved = _to_device(baselines, like.device)
@@ -328,22 +338,40 @@ def _spelled(label: str, what: Any, options: dict[str, Any], model: Any) -> dict
     }
 
 
-def _shapes(source: Source, seed: int) -> list[tuple[int, ...]]:
-    """Return the shapes of the inputs of an example."""
+def _inputs(source: Source, seed: int) -> tuple[Tensor, ...]:
+    """Return the inputs of an example that can be read, [1, *features]."""
     for number in (*source.probes(16), *range(min(len(source), 1000))):
         batch = source.read(number, number + 1, seed)
         if batch.ids:
-            return [tuple(tensor.shape[1:]) for tensor in batch.inputs]
+            return batch.inputs
     first = source.read(0, 1, seed).bad[0]
     raise ValueError(
         f"dataset must have examples that can be explained, got none; the first: {first}"
     )
 
 
-def _shard_size(given: Any, count: int, shapes: Any, form: Form | None, n_methods: int) -> int:
+def _shapes_kept(
+    method: MethodAsked, inputs: tuple[Tensor, ...], model: Callable[..., Any]
+) -> list[tuple[int, ...]]:
+    """Return the shapes of the maps of an example: those of its inputs, or those of a layer."""
+    shapes = [tuple(tensor.shape[1:]) for tensor in inputs]
+    if method.of != "layer":
+        return shapes
+    layer = getattr(method.method, "layer", None) or method.options["layer"]
+    at_input = bool(method.options.get("attribute_to_layer_input"))
+    try:
+        found = LayerActivation(model, layer).attribute(inputs, attribute_to_layer_input=at_input)
+    except Exception:  # of the user's model; the rehearsal says of which examples
+        return shapes
+    return [tuple(part.shape[1:]) for part in (found if isinstance(found, tuple) else (found,))]
+
+
+def _shard_size(
+    given: Any, count: int, form: Form | None, shapes: list[list[tuple[int, ...]]]
+) -> int:
     if given is not None:
         return check_int("shard_size", given, minimum=1)
-    kept = 1 if form is None else sum(map(form.numbers, shapes)) * n_methods
+    kept = 1 if form is None else sum(form.numbers(shape) for each in shapes for shape in each)
     rows = min(_ROWS, max(_FEW, ceil(count / _SHARDS)))
     return max(1, min(rows, _NUMBERS // max(1, kept)))
 

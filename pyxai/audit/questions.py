@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from pyxai._checks import describe
 from pyxai._inputs import format_baselines
-from pyxai._signatures import option_parameters
+from pyxai._signatures import option_names, option_parameters, required_names
 from pyxai.explain import explain
 from pyxai.explanation import Explanation
-from pyxai.methods import Attribution
+from pyxai.methods import Attribution, LayerAttribution
 from pyxai.methods.base import baseline_rows
+from pyxai.methods.layer import find_layer, name_of_layer
+from pyxai.methods.neuron import NeuronAttribution
+from pyxai.methods.store import takes_target
 from pyxai.registry import find
 from pyxai.runner import EveryOutput, Runner
 
 __all__ = [
     "MethodAsked",
+    "at_layers",
     "check_labels",
     "listed",
     "methods_asked",
@@ -43,6 +47,10 @@ class MethodAsked:
     background: bool = False
     """Whether its baselines are rows that all examples share, rather than one that stands for
     what is absent."""
+    of: str = "inputs"
+    """What it is about, one of `pyxai.registry.ABOUT`."""
+    takes_target: bool = True
+    """Whether it is told which output is explained."""
 
     def explain(
         self,
@@ -59,6 +67,7 @@ class MethodAsked:
             if name in self.takes and name not in more and value is not None:
                 more[name] = value
         given = inputs if len(inputs) > 1 else inputs[0]
+        target = target if self.takes_target else None
         return explain(model, given, method=self.method, target=target, **more)
 
     def multiplies_by_inputs(self, model: Callable[..., Any]) -> bool:
@@ -87,6 +96,35 @@ def methods_asked(methods: Any) -> tuple[MethodAsked, ...]:
         raise ValueError("methods must name at least one method, got none")
     check_labels("methods", [each.label for each in asked])
     return asked
+
+
+def at_layers(asked: tuple[MethodAsked, ...], model: Callable[..., Any]) -> tuple[MethodAsked, ...]:
+    """Return methods whose layer is given by name, as each process finds it in a model of its own.
+
+    Raises
+    ------
+    ValueError
+        If a layer or a neuron must be given and is not, or the model has no such layer.
+    TypeError
+        If a layer is no layer.
+    """
+    found = []
+    for each in asked:
+        options = dict(each.options)
+        if not isinstance(each.method, Attribution):
+            entry = find(each.method)
+            factory = each.method if entry is None else entry.factory
+            needed = ("layer",) * ("layer" in required_names(factory))
+            needed += ("neuron_selector",) * ("neuron_selector" in each.takes)
+            for name in needed:
+                if name not in options:
+                    raise ValueError(f"options of {each.label} must have {name}, got none")
+            if options.get("layer") is not None and "layer" in option_names(factory):
+                layer = find_layer(model, options["layer"], f"layer of {each.label}")
+                if isinstance(model, nn.Module):
+                    options["layer"] = name_of_layer(model, layer) or layer
+        found.append(replace(each, options=options))
+    return tuple(found)
 
 
 def outputs_seen(target: Any) -> Any:
@@ -161,7 +199,16 @@ def _method(label: str | None, method: Any, options: dict[str, Any]) -> MethodAs
     if not isinstance(method, Attribution):
         takes |= {p.name for p in option_parameters(cls if entry is None else entry.factory)}
     background = entry is not None and entry.baselines == "distribution"
-    return MethodAsked(label, method, options, frozenset(takes), background)
+    of = _kind(cls) if entry is None else entry.of
+    targeted = takes_target(cls)
+    return MethodAsked(label, method, options, frozenset(takes), background, of, targeted)
+
+
+def _kind(cls: type[Any]) -> str:
+    """Return what a method is about that is not registered."""
+    if issubclass(cls, LayerAttribution):
+        return "layer"
+    return "neuron" if issubclass(cls, NeuronAttribution) else "inputs"
 
 
 def check_labels(name: str, labels: Sequence[str], taken: Collection[str] = ()) -> None:

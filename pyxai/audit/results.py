@@ -211,6 +211,25 @@ class Audit:
             importlib.import_module("pandas")
         return self.table(columns).to_pandas(use_threads=False)
 
+    def about(self, method: str) -> str:
+        """Return what a method is about: ``"inputs"``, values of a ``"layer"``, or a ``"neuron"``.
+
+        Maps of a layer have its shape, and no places among the inputs, unless it keeps them.
+
+        Parameters
+        ----------
+        method : str
+            Its name in this audit.
+
+        Raises
+        ------
+        ValueError
+            If there is no such method.
+        """
+        check_choice("method", method, self.methods)
+        planned: dict[str, Any] = self.plan["methods"][self.methods.index(method)]
+        return str(planned.get("of", "inputs"))
+
     def arrays(self, method: str) -> dict[str, Any]:
         """Return what `statistics` is about, as NumPy arrays in the order of examples.
 

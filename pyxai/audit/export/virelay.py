@@ -44,6 +44,11 @@ def write_virelay(
     source = _same_data(found, dataset, label)
     shape = _shape_of(source, int(found.plan["seed"]))
     for each in listed:
+        if found.about(each.method) == "layer":
+            raise ValueError(
+                f"methods must attribute to the inputs for ViRelAy, got {each.method}, which is of "
+                "a layer"
+            )
         if each.shape[1:] != shape or len(shape) != 3:
             raise ValueError(
                 "maps must have the shape of the inputs, [channels, height, width], for ViRelAy, "

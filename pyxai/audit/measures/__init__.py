@@ -6,6 +6,12 @@ that needs more than model, inputs and attributions has a function in `answers`.
 
 from __future__ import annotations
 
-from pyxai.audit.measures.asked import BETTER, METRICS, MetricAsked, metrics_asked
+from pyxai.audit.measures.asked import (
+    BETTER,
+    METRICS,
+    MetricAsked,
+    check_measurable,
+    metrics_asked,
+)
 
-__all__ = ["BETTER", "METRICS", "MetricAsked", "metrics_asked"]
+__all__ = ["BETTER", "METRICS", "MetricAsked", "check_measurable", "metrics_asked"]

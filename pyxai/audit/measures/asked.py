@@ -15,7 +15,7 @@ from pyxai.audit.questions import MethodAsked, check_labels, listed
 from pyxai.explanation import Explanation
 from pyxai.explanation.curve import Curve
 
-__all__ = ["BETTER", "COLUMNS", "METRICS", "MetricAsked", "metrics_asked"]
+__all__ = ["BETTER", "COLUMNS", "METRICS", "MetricAsked", "check_measurable", "metrics_asked"]
 
 # Of each metric the endings of its columns, and what is better there: "higher", "lower", or the
 # nearest to "zero" of numbers with a sign.
@@ -38,6 +38,8 @@ _BETTER = {
     "sufficiency": {"": "lower"},
 }
 METRICS = tuple(_BETTER)
+# They look at the attributions alone, whatever these are about.
+_OF_ANYTHING = frozenset({"sensitivity_max", "sparseness"})
 
 
 def _column(label: str, end: str) -> str:
@@ -103,6 +105,23 @@ class MetricAsked:
                 f"{describe(values)}"
             )
         return values.detach().to("cpu", torch.float64)
+
+
+def check_measurable(methods: tuple[MethodAsked, ...], asked: tuple[MetricAsked, ...]) -> None:
+    """Raise if a metric changes inputs and watches an output, where a method says nothing of them.
+
+    A map of a layer may happen to have the shape of the inputs, and the numbers would look right.
+    """
+    for metric in asked:
+        if not isinstance(metric.metric, str) or metric.metric in _OF_ANYTHING:
+            continue
+        for method in methods:
+            if method.of != "inputs":
+                raise ValueError(
+                    f"metrics must be among {', '.join(sorted(_OF_ANYTHING))} or functions of your "
+                    f"own for {method.label}, which is of a {method.of}, got {metric.label}, which "
+                    "measures what inputs do to an output; audit it apart"
+                )
 
 
 def metrics_asked(given: Any) -> tuple[MetricAsked, ...]:

@@ -28,10 +28,7 @@ def section(report: Report, found: Found) -> None:
         "The same examples, explained by all methods side by side.",
     )
     maps = {method: found.audit.maps(method, numbers) for method in found.answered}
-    planar = all(
-        isinstance(each, Tensor) and as_plane(each[0]) is not None for each in maps.values()
-    )
-    if planar:
+    if any(isinstance(each, Tensor) and as_plane(each[0]) is not None for each in maps.values()):
         part.text(
             "Red speaks for the explained output, blue against it. Each map has its own scale: "
             "compare patterns, not strengths. What has no sign, such as saliency, is red alone."
@@ -43,7 +40,7 @@ def section(report: Report, found: Found) -> None:
                 inside = part.fold(f"The next {len(ranked) - 1}")
             place = numbers.index(number)
             own = {method: _row(each, place) for method, each in maps.items()}
-            _example(inside, found, number, f"{said} {format_number(value)}", own, planar)
+            _example(inside, found, number, f"{said} {format_number(value)}", own)
 
 
 def _kinds(found: Found) -> list[tuple[str, str, list[tuple[float, int]]]]:
@@ -63,7 +60,6 @@ def _example(
     number: int,
     said: str,
     maps: dict[str, tuple[Tensor, ...]],
-    planar: bool,
 ) -> None:
     rows = _rows(found, number)
     facts = next(iter(rows.values()))
@@ -72,26 +68,38 @@ def _example(
     part.html(render.block("subheading", title=f"Example {number:,}"))
     part.text("; ".join([*(f"{named[key]} {name}" for key, name in told.items() if name), said]))
     inputs = found.data.inputs(number)
-    if not planar:
-        values = [torch.cat([each.flatten() for each in own]) for own in maps.values()]
-        one = None if inputs is None else torch.cat([each.flatten().double() for each in inputs])
-        alike = len({len(each) for each in values}) == 1
-        if one is not None and (not alike or len(one) != len(values[0])):
-            one = None
-        groups = [list(range(len(values)))] if alike else [[at] for at in range(len(values))]
-        titles = [words(method) for method in maps]
-        for group in groups:
-            features(part, found.data, [titles[a] for a in group], [values[a] for a in group], one)
-        return
+    planes = {m: as_plane(own[0]) for m, own in maps.items() if len(own) == 1}
+    drawn = {method: plane for method, plane in planes.items() if plane is not None}
     cards = []
-    if inputs is not None and len(inputs) == 1:
+    if drawn and inputs is not None and len(inputs) == 1:
         shown = input_card(inputs[0], "input")
         cards += [] if shown is None else [shown]
-    for method, own in maps.items():
-        plane = as_plane(own[0])
-        assert plane is not None  # all are planar
+    for method, plane in drawn.items():
         cards.append(map_card(plane, words(method), _numbers(found, rows[method])))
-    part.html(gallery(cards))
+    if cards:
+        part.html(gallery(cards))
+    _tables(part, found, {m: own for m, own in maps.items() if m not in drawn}, inputs)
+
+
+def _tables(
+    part: Section,
+    found: Found,
+    maps: dict[str, tuple[Tensor, ...]],
+    inputs: tuple[Tensor, ...] | None,
+) -> None:
+    """Append the leading features of maps that are no pictures; those of layers each by itself."""
+    flat = {method: torch.cat([each.flatten() for each in own]) for method, own in maps.items()}
+    of_layer = [method for method in flat if found.audit.about(method) == "layer"]
+    of_inputs = [method for method in flat if method not in of_layer]
+    one = None if inputs is None else torch.cat([each.flatten().double() for each in inputs])
+    alike = len({len(flat[method]) for method in of_inputs}) == 1
+    if one is not None and (not alike or len(one) != len(flat[of_inputs[0]])):
+        one = None
+    for group in [of_inputs] if alike else [[method] for method in of_inputs]:
+        titles = [words(method) for method in group]
+        features(part, found.data, titles, [flat[method] for method in group], one)
+    for method in of_layer:
+        features(part, found.data.of_units, [words(method)], [flat[method]])
 
 
 def _numbers(found: Found, row: dict[str, Any]) -> tuple[str, ...]:

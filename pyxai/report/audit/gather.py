@@ -113,8 +113,11 @@ def gathered(audit: Audit, data: Data) -> Found:
 
 
 def _check_features(audit: Audit, answered: tuple[str, ...], n_names: int) -> None:
-    """Raise if there are names, and none of the maps has so many features."""
-    shapes = [audit.shards.map_shapes(method) for method in answered]
+    """Raise if there are names, and none of the maps of inputs has so many features."""
+    inputs = [method for method in answered if audit.about(method) != "layer"]
+    if not inputs:
+        return
+    shapes = [audit.shards.map_shapes(method) for method in inputs]
     sizes = sorted({sum(map(prod, parts)) for parts in shapes})
     if n_names and n_names not in sizes:
         raise ValueError(

@@ -41,7 +41,7 @@ def agreement(report: Report, found: Found, sample: Sample) -> None:
         caption="Mean rank correlation of the attributions of an example, in hundredths, over "
         f"{sample.n_compared:,} examples spread evenly. 100 is the same order, 0 nothing in "
         "common, -100 the reverse. Methods without a sign rank by size. Empty where maps have "
-        "another size or are constant.",
+        "another size, are of another layer or neuron, or are constant.",
     )
 
 
@@ -84,7 +84,9 @@ def _means_of(
     if len(whole) < len(planes):
         titles = [found.data.class_(each) or "the output" for each in by_class]
         values = [found_maps.mean for found_maps in by_class.values()]
-        features(section, found.data, titles, values, shared=True)
+        of_layer = found.audit.about(method) == "layer"
+        data = found.data.of_units if of_layer else found.data
+        features(section, data, titles, values, shared=True)
         return
     limit = max(map(limit_of, whole))
     cards = [
@@ -144,9 +146,10 @@ def features(
         rows.append((data.feature(feature), *value, *bars))
     n_more = flat.shape[1] - len(leading)
     scale = "one scale for all columns" if shared else "each column has its own scale"
+    header[0] = data.noun.capitalize()
     section.table(
         header,
         rows,
         caption=f"In the units of the attributions; bars: {scale}."
-        + (f" The {len(leading)} leading features, of {flat.shape[1]:,}." if n_more else ""),
+        + (f" The {len(leading)} leading {data.noun}s, of {flat.shape[1]:,}." if n_more else ""),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,12 +30,20 @@ class Data:
         Empty where there are none.
     seed : int
         Of the audit.
+    noun : str
+        What a feature without a name is called.
     """
 
     source: Source | None = None
     feature_names: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
     seed: int = 0
+    noun: str = "feature"
+
+    @property
+    def of_units(self) -> Data:
+        """The same for maps of a layer, whose units have no names among those of the inputs."""
+        return replace(self, feature_names=(), noun="unit")
 
     @classmethod
     def of(
@@ -79,7 +87,7 @@ class Data:
     def feature(self, number: int) -> str:
         """Return the name of a feature, by its number among all of an example."""
         named = number < len(self.feature_names)
-        return self.feature_names[number] if named else f"feature {number}"
+        return self.feature_names[number] if named else f"{self.noun} {number}"
 
     def class_(self, number: float | None) -> str | None:
         """Return the name of an output or a label."""

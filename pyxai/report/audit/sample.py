@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -74,7 +75,7 @@ def sample_maps(found: Audit, methods: Sequence[str], classes: list[int]) -> Sam
             parts = [values[rows] for values in maps.values()]
             answers = torch.stack([part.isfinite().all(1) for part in parts]).sum(0)
             made.n_compared += int((answers > 1).sum())
-            _compare(parts, sums, counts)
+            _compare(parts, [_question(found, method) for method in maps], sums, counts)
     made.correlations = sums / counts  # NaN of 0 / 0
     return made
 
@@ -101,11 +102,23 @@ def _read(
     return targets, maps
 
 
-def _compare(maps: list[Tensor], sums: Tensor, counts: Tensor) -> None:
-    """Add the rank correlations of all pairs of methods whose maps have one size."""
+def _question(found: Audit, method: str) -> list[Any]:
+    """Return what maps must share to be compared: the inputs, or a layer, and the neuron there."""
+    about = found.about(method)
+    if about == "inputs":
+        return [about]
+    planned = found.plan["methods"][found.methods.index(method)]
+    names = ("layer", "neuron_selector", "attribute_to_layer_input", "attribute_to_neuron_input")
+    places = [planned["options"].get(name) or None for name in names]
+    return [about, *places] if places[0] is not None else [about, method]  # of an object
+
+
+def _compare(maps: list[Tensor], questions: list[Any], sums: Tensor, counts: Tensor) -> None:
+    """Add the rank correlations of all pairs of methods whose maps are of one thing."""
     for one, first in enumerate(maps):
         for other, second in enumerate(maps):
-            if other < one or first.shape != second.shape:
+            alike = questions[one] == questions[other] and first.shape == second.shape
+            if other < one or not alike:
                 continue
             good = first.isfinite().all(1) & second.isfinite().all(1)
             if not bool(good.any()):
