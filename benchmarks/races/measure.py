@@ -22,6 +22,7 @@ from races.case import Call, Curves, Race, Task, Tuned, to_float64
 
 OURS = "ours"
 LONG_ENOUGH = 0.02  # seconds: of shorter calls several are timed as one
+DRAWN = 0.2  # error of a sampler at most, whatever ours is
 SAME_LAW = 10.0  # times the error of another sampler: more is another result, not another draw
 
 
@@ -184,7 +185,7 @@ def unequal(made: Race, errors: Mapping[str, float]) -> dict[str, str]:
         allowed = max(allowed, SAME_LAW * min(errors.values()))
     if not own <= allowed:
         raise AssertionError(f"our error of {own:.1e} is above {allowed:.1e}")
-    bound = max(made.tolerance, SAME_LAW * own) if made.sampled else made.tolerance
+    bound = max(made.tolerance, SAME_LAW * own, DRAWN) if made.sampled else made.tolerance
     return {
         name: f"not equal: its error is {error:.1e}, ours {own:.1e}"
         for name, error in errors.items()
