@@ -34,7 +34,7 @@ __all__ = [
 # Bytes that live at once in a pass. On a CPU, for each thread: a pass should stay near the caches
 # and still be long against the 0.1 ms that it costs to set up; the curve is flat within a factor of
 # two (benchmarks/runner/test_runner.py). On a GPU: enough to fill the device.
-CPU_BUDGET = 4 * 2**20
+CPU_BUDGET = 3 * 2**20
 CPU_THREADS = 16
 CUDA_BUDGET = 2 * 2**30
 # Fewer rows than this make convolutions slow and passes many, so rows outweigh the caches as long

@@ -456,7 +456,7 @@ def test_parameters_count_as_nothing():
 def test_rows_follow_the_memory(monkeypatch):
     cpu = torch.device("cpu")
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-    assert rows_for(Measure(1024.0), cpu, None) == 4096
+    assert rows_for(Measure(1024.0), cpu, None) == 3072
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     assert rows_for(Measure(1024.0), cpu, None) == 8 * rows_for(Measure(8192.0), cpu, None)
     assert rows_for(Measure(1024.0), cpu, 17) == 17
