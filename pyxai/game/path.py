@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TypeVar
 
 import torch
@@ -12,13 +11,7 @@ from pyxai.ops.path_accumulate import path_accumulate
 from pyxai.ops.path_points import path_points
 from pyxai.runner import Runner
 
-__all__ = [
-    "add_path_attributions",
-    "input_gradients",
-    "path_attributions",
-    "path_totals",
-    "rows_of",
-]
+__all__ = ["input_gradients", "path_attributions", "rows_of", "sum_dtype"]
 
 
 def input_gradients(runner: Runner, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -34,7 +27,7 @@ def input_gradients(runner: Runner, inputs: tuple[Tensor, ...]) -> tuple[Tensor,
 
     runner.gradients(build, inputs[0].shape[0], 1, consume, like=inputs, own_rows=True)
     whole = parts[0] if len(parts) == 1 else map(torch.cat, zip(*parts, strict=True))
-    return tuple(grad.to(_sum_dtype(grad.dtype)) for grad in whole)
+    return tuple(grad.to(sum_dtype(grad.dtype)) for grad in whole)
 
 
 def path_attributions(
@@ -58,46 +51,11 @@ def path_attributions(
     Features of players that are ``selected`` sit at the input all along and get 0. ``cotangents``
     are given to the model after the inputs, a row for each point.
     """
-    totals = path_totals(inputs)
-    add_path_attributions(
-        runner,
-        inputs,
-        baselines,
-        nodes,
-        [(weights, totals)],
-        multiply_by_inputs=multiply_by_inputs,
-        players=players,
-        selected=selected,
-        cotangents=cotangents,
-    )
-    return totals
-
-
-def path_totals(inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Return zeros to which what is on a path is added."""
-    return tuple(
-        torch.zeros(tensor.shape, dtype=_sum_dtype(tensor.dtype), device=tensor.device)
+    owners = players or (None,) * len(inputs)
+    totals = tuple(
+        torch.zeros(tensor.shape, dtype=sum_dtype(tensor.dtype), device=tensor.device)
         for tensor in inputs
     )
-
-
-def add_path_attributions(
-    runner: Runner,
-    inputs: tuple[Tensor, ...],
-    baselines: tuple[Tensor | float, ...],
-    nodes: Tensor,
-    rules: Sequence[tuple[Tensor, tuple[Tensor, ...]]],  # weights [n_nodes], and totals
-    *,
-    multiply_by_inputs: bool,
-    players: tuple[Tensor | None, ...] | None = None,
-    selected: Tensor | None = None,
-    cotangents: Tensor | None = None,
-) -> None:
-    """Add what several rules make of the same gradients to the totals of each.
-
-    The arguments are those of `path_attributions`.
-    """
-    owners = players or (None,) * len(inputs)
 
     def build(examples: slice, repeats: slice) -> tuple[Tensor, ...]:
         points = tuple(
@@ -115,28 +73,29 @@ def add_path_attributions(
         return (*points, cotangents[repeats, examples].flatten(0, 1))
 
     def consume(examples: slice, repeats: slice, grads: tuple[Tensor, ...]) -> None:
-        for weights, totals in rules:
-            for tensor, baseline, owner, grad, total in zip(
-                inputs, baselines, owners, grads[: len(inputs)], totals, strict=True
-            ):
-                chosen = rows_of(tensor, examples)
-                path_accumulate(
-                    grad.reshape(grad.shape[0] // chosen.shape[0], *chosen.shape),
-                    rows_of(weights, repeats),
-                    chosen,
-                    rows_of(baseline, examples),
-                    rows_of(owner, examples),
-                    None if selected is None else selected[examples],
-                    multiply_by_inputs=multiply_by_inputs,
-                    out=rows_of(total, examples),
-                )
+        for tensor, baseline, owner, grad, total in zip(
+            inputs, baselines, owners, grads[: len(inputs)], totals, strict=True
+        ):
+            chosen = rows_of(tensor, examples)
+            path_accumulate(
+                grad.reshape(grad.shape[0] // chosen.shape[0], *chosen.shape),
+                rows_of(weights, repeats),
+                chosen,
+                rows_of(baseline, examples),
+                rows_of(owner, examples),
+                None if selected is None else selected[examples],
+                multiply_by_inputs=multiply_by_inputs,
+                out=rows_of(total, examples),
+            )
 
     like = inputs if cotangents is None else (*inputs, cotangents.flatten(0, 1))
     batch, n_nodes = inputs[0].shape[0], nodes.shape[0]
     runner.gradients(build, batch, n_nodes, consume, like=like, own_rows=True)
+    return totals
 
 
-def _sum_dtype(dtype: torch.dtype) -> torch.dtype:
+def sum_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Return the dtype in which terms of attributions to inputs of a dtype are summed."""
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 

@@ -52,28 +52,44 @@ def test_integrated_gradients(benchmark, threads):
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("output", ["logit", "probability"])
 def test_adaptive_steps(benchmark, output, seed):
-    """Rows of the model for an example until its gap is 1 %, against the 50 of a fixed rule."""
+    """Rows of the model for an example until its gap is 1 %, against the 50 of a fixed rule.
+
+    Errors are sums of absolute values, as shares of those of the attributions: against 300 points
+    in float64, of the first 25 images.
+    """
     net, x, target = _digits.trained(seed, n_images=200)[:3]
     model = net if output == "logit" else torch.nn.Sequential(net, torch.nn.Softmax(1))
     rows = [0]
     model.register_forward_hook(lambda _, given, __: rows.append(rows.pop() + len(given[0])))
-    method, taken, shares = IntegratedGradients(model), [], []
+    method, taken, shares, found = IntegratedGradients(model), [], [], []
 
     def run():
         for each, label in zip(x.split(1), target.tolist(), strict=True):
             rows[0] = 0
-            _, delta = method.attribute(
+            attributions, delta = method.attribute(
                 each, target=label, n_steps="auto", return_convergence_delta=True
             )
             taken.append(rows[0])
+            found.append(attributions)
             with torch.no_grad():
                 moved = model(each) - model(torch.zeros_like(each))
             shares.append(float(delta.abs() / moved[0, label].abs()))
 
     method.attribute(x[:1], target=0, n_steps="auto")  # which measures the model
     benchmark.pedantic(run, rounds=1)
+    few, labels = x[:25], target[:25]
+    fixed = method.attribute(few, target=labels, n_steps=50)
+    exact = IntegratedGradients(model.double()).attribute(
+        few.double(), target=labels, n_steps=300, method="midpoint"
+    )
+    errors = [
+        (each - exact).abs().flatten(1).sum(1) / exact.abs().flatten(1).sum(1)
+        for each in (torch.cat(found[:25]), fixed)
+    ]
     benchmark.extra_info |= {
         "rows, median": statistics.median(taken),
         "rows, mean": statistics.mean(taken),
         "largest gap": max(shares),
+        "error, median": float(errors[0].median()),
+        "error of 50 steps, median": float(errors[1].median()),
     }

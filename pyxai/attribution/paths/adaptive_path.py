@@ -1,7 +1,8 @@
-"""Integrals along a path with as many nodes as each example needs."""
+"""Integrals along a path with nodes where each example needs them."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,24 +11,18 @@ from torch import Tensor
 
 from pyxai._errors import warn
 from pyxai._inputs import flat_features
-from pyxai._quadrature import nodes_and_weights
+from pyxai.attribution.paths.path_pieces import first_pieces
 from pyxai.explanation.rows import take_baselines, take_target
-from pyxai.game.path import add_path_attributions, path_totals
-from pyxai.methods.base import endpoint_outputs
+from pyxai.game.path import rows_of, sum_dtype
+from pyxai.ops.path_points import path_points
 from pyxai.runner import Runner
 from pyxai.runner.arguments import take_arguments
-from pyxai.runner.mixing import per_output
 
 __all__ = ["PathCall", "integrate_adaptively"]
 
-_RULE = "clenshawcurtis"
-_FIRST = 3  # nodes of the coarsest rule, which only tells how far off the second is
-# Rules that share gradients hold a total each, so there are so many of them at a time.
-_SHARED = 6
-# Errors of single features cancel in their sum, of which the gap is measured: with ReLUs they were
-# two to three times the gap.
-_SPREAD = 3.0
-_ROUNDING = 8.0  # units of rounding within which a gap is none
+_FIRST = (0.0, 0.25, 0.5, 0.75, 1.0)
+# Of gradients that are held for examples that are refined together, with 32 nodes each.
+_HELD_BYTES, _USUAL_NODES = 2**28, 32
 
 
 class PathCall(NamedTuple):
@@ -39,7 +34,7 @@ class PathCall(NamedTuple):
     arguments: Any
 
     def take(self, rows: Tensor) -> PathCall:
-        """Return the call for some of the examples."""
+        """Return the call for some of the examples, or for some of them repeated."""
         batch = len(self.inputs[0])
         return PathCall(
             tuple(tensor[rows] for tensor in self.inputs),
@@ -47,13 +42,6 @@ class PathCall(NamedTuple):
             take_target(self.target, rows, batch),
             take_arguments(self.arguments, rows, batch),
         )
-
-
-class _Ends(NamedTuple):
-    """Outputs at both ends of the paths, float64 [n_outputs]."""
-
-    start: Tensor
-    end: Tensor
 
 
 def integrate_adaptively(
@@ -64,103 +52,84 @@ def integrate_adaptively(
 ) -> tuple[tuple[Tensor, ...], Tensor]:
     """Return the integrals, [batch, *features], and their gaps of completeness, [n_outputs].
 
-    Clenshaw-Curtis with 5, 9, 17, ... nodes, each rule with all nodes of the one before. Examples
-    are done, and leave the batch, when their gap is at most ``tolerance`` of the change of the
-    output, and half the difference from the rule before at most three times ``tolerance`` of the
-    attributions (sums of absolute values). Half of it is what is left where the integrand has kinks
-    and the error halves with each rule; where it is smooth it is less.
+    Every path is cut into pieces of three nodes, Simpson's rule on each, and those with the largest
+    errors are halved until the gap is at most ``tolerance`` of the change of the output and the
+    error of the attributions, as `Pieces.look` estimates it, at most 2.5 times ``tolerance`` of
+    them (sums of absolute values). Examples that are done take no further nodes.
     """
-    ends = _Ends(*(part.double() for part in endpoint_outputs(run(call), *call[:2])))
-    found = path_totals(call.inputs)
-    gaps = torch.zeros_like(ends.end)
-    rows = torch.arange(len(gaps), device=gaps.device)  # outputs that are not done
-    counts = [_FIRST]
-    while rows.numel() and 2 * counts[-1] - 1 <= max_nodes:
-        while len(counts) < _SHARED and 2 * counts[-1] - 1 <= max_nodes:
-            counts.append(2 * counts[-1] - 1)
-        rows = _with_rules(run, call, ends, counts, tolerance, rows, found, gaps)
-        counts = counts[-1:]  # with which the next rule is compared
-    if rows.numel():
-        batch = len(call.inputs[0])
-        share = (gaps[rows].abs() / (ends.end - ends.start)[rows].abs()).max()
+    batch = len(call.inputs[0])
+    places = torch.tensor(_FIRST, dtype=torch.float64).expand(batch, -1)
+    outputs, terms = _asked(run, call, places)
+    n_paths = len(outputs)  # 1 for a model with one output for the whole batch
+    outputs, terms = outputs.T, terms.reshape(len(_FIRST), n_paths, -1)  # [n_nodes, n_paths, ...]
+    found, gaps = torch.empty_like(terms[0]), torch.empty_like(outputs[0])
+    missed: list[Tensor] = []
+    size = _USUAL_NODES * terms[0, 0].nbytes
+    together = max(1, _HELD_BYTES // max(size, 1))
+    for paths in torch.split(torch.arange(n_paths, device=gaps.device), together):
+
+        def ask(chosen: Tensor, places: Tensor, paths: Tensor = paths) -> tuple[Tensor, Tensor]:
+            if n_paths == 1:  # all examples make one path, or there is one of them
+                values, rows = _asked(run, call, places.expand(batch, -1))
+            else:
+                values, rows = _asked(run, call.take(paths[chosen]), places[:, None])
+            return values.reshape(-1), rows.reshape(len(places), -1)
+
+        pieces = first_pieces(_FIRST, outputs[:, paths], terms[:, paths])
+        found[paths], gaps[paths], left = pieces.refine(ask, tolerance, max_nodes)
+        missed.append(paths[left])
+    lost = torch.cat(missed)
+    if lost.numel():
+        share = (gaps[lost] / (outputs[-1] - outputs[0])[lost]).abs().max()
         warn(
             f"integrated gradients miss the tolerance of {tolerance:g} in "
-            f"{len(_examples(rows, gaps, batch))} of {batch} example(s), whose gaps are up to "
-            f"{float(share):.3g} of the change of the output, with max_steps={max_nodes}; raise "
+            f"{len(lost) if n_paths == batch else batch} of {batch} example(s), whose gaps are up "
+            f"to {float(share):.3g} of the change of the output, with max_steps={max_nodes}; raise "
             "it, or look for jumps of the model on the path"
         )
-    return found, gaps
+    return _parted(found.reshape(batch, -1), call.inputs), gaps
 
 
-def _examples(rows: Tensor, gaps: Tensor, batch: int) -> Tensor:
-    """Return the examples of some outputs; one output of the whole batch has them all."""
-    return rows if len(gaps) == batch else torch.arange(batch, device=rows.device)
-
-
-def _with_rules(
-    run: Callable[[PathCall], Runner],
-    call: PathCall,
-    ends: _Ends,
-    counts: list[int],
-    tolerance: float,
-    rows: Tensor,
-    found: tuple[Tensor, ...],
-    gaps: Tensor,
-) -> Tensor:
-    """Apply rules that share gradients, write what is found, and return which outputs miss."""
-    batch = len(call.inputs[0])
-    mine = call.take(_examples(rows, gaps, batch))
-    rules = [nodes_and_weights(_RULE, count)[1] for count in counts]
-    totals = [path_totals(mine.inputs) for _ in counts]
-    nodes, _ = nodes_and_weights(_RULE, counts[-1])
-    met = torch.zeros(len(nodes), dtype=torch.bool)
-    for at in range(1, len(counts)):
-        step = 2 ** (len(counts) - 1 - at)  # between the nodes of this rule, in those of the finest
-        fresh = torch.zeros_like(met)
-        fresh[::step] = True
-        fresh &= ~met
-        met |= fresh
-        places = fresh.nonzero()[:, 0]
-        later = [
-            (_weights_at(places, rules[k], len(nodes)), totals[k])
-            for k in range(at - (at == 1), len(counts))
-        ]
-        add_path_attributions(run(mine), *mine[:2], nodes[places], later, multiply_by_inputs=True)
-        examples = _examples(rows, gaps, batch)
-        for whole, part in zip(found, totals[at], strict=True):
-            whole[examples] = part
-        here = _Ends(ends.start[rows], ends.end[rows])
-        gap, good = _judged(here, totals[at - 1], totals[at], tolerance)
-        gaps[rows] = gap
-        rows, left = rows[~good], _examples((~good).nonzero()[:, 0], gap, len(examples))
-        if not rows.numel():
-            break
-        if len(left) < len(examples):
-            mine = mine.take(left)
-            totals = [tuple(part[left] for part in parts) for parts in totals]
-    return rows
-
-
-def _weights_at(places: Tensor, weights: Tensor, n_nodes: int) -> Tensor:
-    """Return the weights of a rule at some nodes of a finer one; 0 where it has no node."""
-    spread = torch.zeros(n_nodes, dtype=weights.dtype)
-    spread[:: (n_nodes - 1) // (len(weights) - 1)] = weights
-    return spread[places]
-
-
-def _judged(
-    ends: _Ends, coarse: tuple[Tensor, ...], fine: tuple[Tensor, ...], tolerance: float
+def _asked(
+    run: Callable[[PathCall], Runner], call: PathCall, places: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return the gap of each output, and whether it and the rules' difference are small enough."""
-    change = ends.end - ends.start
+    """Return outputs at some places of each path and what the features add to the slope there.
 
-    def summed(parts: list[Tensor]) -> Tensor:
-        return per_output(torch.stack([flat_features(p).sum(1) for p in parts]).sum(0), change)
+    Places are [batch, n_nodes]; outputs [batch or 1, n_nodes], float64; what features add,
+    ``(x - b) * gradient``, [n_nodes, batch, n_features of all inputs].
+    """
+    inputs, (batch, n_nodes) = call.inputs, places.shape
+    starts = tuple(
+        start if isinstance(start, Tensor) else tensor.new_full((1, *tensor.shape[1:]), start)
+        for start, tensor in zip(call.baselines, inputs, strict=True)
+    )
+    widths = [flat_features(tensor).shape[1] for tensor in inputs]
+    dtype = functools.reduce(torch.promote_types, (sum_dtype(tensor.dtype) for tensor in inputs))
+    terms = torch.empty(n_nodes, batch, sum(widths), dtype=dtype, device=inputs[0].device)
 
-    gap = summed([part.double() for part in fine]) - change
-    size = summed([part.double().abs() for part in fine])
-    apart = summed([(a.double() - b).abs() for a, b in zip(coarse, fine, strict=True)])
-    unit = _ROUNDING * torch.finfo(fine[0].dtype).eps
-    noise = unit * (size + ends.end.abs() + ends.start.abs())
-    close = gap.abs() <= torch.maximum(tolerance * change.abs(), noise)
-    return gap, close & (apart / 2 <= torch.maximum(_SPREAD * tolerance * size, noise))
+    def build(examples: slice, repeats: slice) -> tuple[Tensor, ...]:
+        nodes = places[examples, repeats].T.contiguous()
+        points = []
+        for tensor, start in zip(inputs, starts, strict=True):
+            mine = rows_of(start, examples)
+            rows = torch.arange(nodes.shape[1], device=tensor.device) % len(mine)
+            points.append(path_points(tensor[examples], mine, nodes, rows=rows).flatten(0, 1))
+        return tuple(points)
+
+    def consume(examples: slice, repeats: slice, grads: tuple[Tensor, ...]) -> None:
+        parts = torch.split(terms[repeats, examples], widths, -1)
+        for tensor, start, grad, part in zip(inputs, starts, grads, parts, strict=True):
+            moved = tensor[examples].to(dtype) - rows_of(start, examples)
+            torch.mul(grad.reshape(part.shape), flat_features(moved), out=part)
+
+    outputs = run(call).gradients(build, batch, n_nodes, consume, like=inputs, own_rows=True)
+    return outputs.double(), terms
+
+
+def _parted(found: Tensor, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Return what features of all inputs got in the shapes of the inputs."""
+    parts = torch.split(found, [flat_features(tensor).shape[1] for tensor in inputs], 1)
+    return tuple(
+        part.reshape(tensor.shape).to(sum_dtype(tensor.dtype))
+        for part, tensor in zip(parts, inputs, strict=True)
+    )

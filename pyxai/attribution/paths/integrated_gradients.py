@@ -107,13 +107,13 @@ class IntegratedGradients(GradientAttribution):
             to hold a row for each example; `pyxai.Shared` says that all rows share it.
         n_steps : int or "auto"
             Number of nodes of the rule, each costs one gradient per example. With ``"auto"`` each
-            example gets as many as it needs: 5, 9, 17, 33, ... nodes of Clenshaw-Curtis, each rule
-            with all gradients of the one before, until ``tolerance`` is met.
+            example gets as many as it needs, where it needs them: five at equal distances, and two
+            more in each of those pieces of its path that are the least exact, until ``tolerance``
+            is met.
         method : str
             ``"gausslegendre"``, ``"clenshawcurtis"``, ``"midpoint"`` (also called
             ``"riemann_middle"``), ``"riemann_left"``, ``"riemann_right"`` or
-            ``"riemann_trapezoid"``. With ``n_steps="auto"`` the default, or
-            ``"clenshawcurtis"``.
+            ``"riemann_trapezoid"``. With ``n_steps="auto"`` only the default.
         internal_batch_size : int, optional
             Upper bound of the rows in one call of the model; default: chosen from its memory.
         return_convergence_delta : bool
@@ -125,8 +125,9 @@ class IntegratedGradients(GradientAttribution):
             With a number of steps: repeat with twice the nodes for those examples whose ``|delta|``
             is above this number of output units, until none is or ``max_steps`` is reached. With
             ``n_steps="auto"``, where the default is 0.01: the largest ``|delta|`` as a share of
-            ``|f(inputs) - f(baselines)|``; besides, half the difference from the rule before, in
-            sums of absolute values, must be at most three times this share of the attributions.
+            ``|f(inputs) - f(baselines)|``; besides, the error of the attributions, estimated from
+            differences of rules, must be at most 2.5 times this share of them, in sums of absolute
+            values.
         max_steps : int
             Largest number of nodes that ``tolerance`` may lead to.
 
@@ -153,7 +154,8 @@ class IntegratedGradients(GradientAttribution):
         Notes
         -----
         Cost: ``batch * n_steps`` gradients; memory does not grow with ``n_steps``. With ``"auto"``
-        at most six times the attributions are held. The same call gives the same bits.
+        five gradients of every example are held, and all those of as many examples as are refined
+        together, about 256 MiB. The same call gives the same bits.
         """
         tensors, is_tuple = format_inputs(inputs, gradients=True)
         if internal_batch_size is not None:
@@ -191,7 +193,7 @@ class IntegratedGradients(GradientAttribution):
     ) -> tuple[tuple[Tensor, ...], Tensor]:
         if n_steps != "auto":
             raise ValueError(f"n_steps must be a number or 'auto', got {n_steps!r}")
-        if rule not in ("gausslegendre", "clenshawcurtis"):
+        if rule != "gausslegendre":
             raise ValueError(f"method must be left out where n_steps is 'auto', got {rule!r}")
         share = 0.01 if tolerance is None else tolerance
         self._check_tolerance(share)
