@@ -12,7 +12,15 @@ from torch.utils import _pytree as pytree
 
 from pyxai._checks import describe
 
-__all__ = ["Shared", "as_arguments", "follows", "map_rows", "own_values", "take_arguments"]
+__all__ = [
+    "Shared",
+    "as_arguments",
+    "follows",
+    "map_rows",
+    "own_values",
+    "take_arguments",
+    "take_copies",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,3 +106,17 @@ def take_arguments(arguments: Any, rows: Tensor | slice, batch: int) -> Any:
         whole = rows == slice(0, batch)
         return arguments if whole else map_rows(lambda leaf: leaf[rows], arguments, batch)
     return map_rows(lambda leaf: leaf[rows.to(leaf.device)], arguments, batch)
+
+
+def take_copies(arguments: Any, rows: Tensor, batch: int) -> Any:
+    """Take rows of the arguments for a call that looks again for those that belong to its rows.
+
+    What all examples share and has as many rows as are taken would be cut there, so it is marked
+    as `Shared`.
+    """
+    count = len(rows)
+
+    def mark(leaf: Any) -> Any:
+        return Shared(leaf) if count != batch and follows(leaf, count) else leaf
+
+    return take_arguments(pytree.tree_map(mark, arguments), rows, batch)

@@ -10,7 +10,14 @@ from torch import nn
 
 import pyxai
 from pyxai import Shared, metrics
-from pyxai.attribution import FeatureAblation, IntegratedGradients, KernelShap
+from pyxai.attribution import (
+    ExpectedGradients,
+    FeatureAblation,
+    GradientShap,
+    IntegratedGradients,
+    KernelShap,
+    NoiseTunnel,
+)
 
 W = torch.tensor([1.0, 2.0, 3.0])
 
@@ -28,6 +35,37 @@ def test_weights_as_many_as_rows(method, rows):
     assert_close(found, expected, 1e-5)
     if rows != len(W):  # the guess by size sees that these are no rows
         assert_close(method(weighted).attribute(x, additional_forward_args=W), expected, 1e-5)
+
+
+def steep(rows, weights):
+    return torch.tanh(rows * torch.arange(1.0, 9.0, 4)).sum(1) * weights.sum()
+
+
+COPIES = {  # what takes some of the examples, or copies of them
+    "adaptive steps": lambda x, w: IntegratedGradients(steep).attribute(
+        x, n_steps="auto", internal_batch_size=2, additional_forward_args=w
+    ),
+    "noise tunnel": lambda x, w: NoiseTunnel(IntegratedGradients(steep)).attribute(
+        x, nt_samples=2, n_steps=3, internal_batch_size=2, additional_forward_args=w
+    ),
+    "expected gradients": lambda x, w: ExpectedGradients(steep).attribute(
+        x, torch.eye(2), n_steps=3, internal_batch_size=2, additional_forward_args=w
+    ),
+    "draws to a tolerance": lambda x, w: GradientShap(steep).attribute(
+        x, torch.eye(2), tolerance=1.0, max_evals=64, internal_batch_size=2,
+        additional_forward_args=w,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore::pyxai.PyxaiWarning")  # of tolerances
+@pytest.mark.parametrize("name", COPIES)
+def test_weights_as_many_as_copies_of_rows(name):
+    x = torch.tensor([[0.1, 0.1], [1.0, -1.0], [0.5, 2.0]])
+    for count in (1, 2, 4, 6, 8, 12):
+        weights = torch.arange(1.0, 1 + count)
+        found, expected = (COPIES[name](x, given) for given in (weights, Shared(weights)))
+        assert_close(found, expected, 1e-5)
 
 
 def test_without_the_mark_a_tensor_as_long_as_the_batch_has_a_row_for_each_example():

@@ -17,7 +17,7 @@ from pyxai.game import Game
 from pyxai.game.players import players_with, present_players
 from pyxai.imputers import Imputer
 from pyxai.ops import unpack_masks
-from pyxai.runner.arguments import take_arguments
+from pyxai.runner.arguments import take_copies
 from pyxai.runner.target import explained_together
 
 __all__ = ["Coalitions", "Question", "result_dtype"]
@@ -74,7 +74,7 @@ class Question:
             inputs=restore_form(tuple(value[rows] for value in tensors), is_tuple),
             baselines=starts,
             target=take_target(self.target, rows, batch),
-            additional_forward_args=take_arguments(self.additional_forward_args, rows, batch),
+            additional_forward_args=take_copies(self.additional_forward_args, rows, batch),
             feature_mask=masks,
         )
 

@@ -16,7 +16,7 @@ from pyxai.explanation.rows import take_baselines, take_target
 from pyxai.game.path import rows_of, sum_dtype
 from pyxai.ops.path_points import path_points
 from pyxai.runner import Runner
-from pyxai.runner.arguments import take_arguments
+from pyxai.runner.arguments import take_copies
 
 __all__ = ["PathCall", "integrate_adaptively"]
 
@@ -40,7 +40,7 @@ class PathCall(NamedTuple):
             tuple(tensor[rows] for tensor in self.inputs),
             take_baselines(self.baselines, self.inputs, rows),
             take_target(self.target, rows, batch),
-            take_arguments(self.arguments, rows, batch),
+            take_copies(self.arguments, rows, batch),
         )
 
 

@@ -18,7 +18,7 @@ from pyxai.explanation.rows import take_target
 from pyxai.methods.base import GradientAttribution, warn_if_infinite
 from pyxai.methods.store import AXIOMS, register
 from pyxai.runner import Runner, Target, in_rounds
-from pyxai.runner.arguments import take_arguments
+from pyxai.runner.arguments import take_copies
 from pyxai.runner.mixing import per_output
 
 __all__ = ["ExpectedGradients"]
@@ -247,7 +247,7 @@ class ExpectedGradients(GradientAttribution):
                 tuple(tensor[each] for tensor in call.inputs),
                 tuple(rows.repeat(batch, *[1] * (rows.dim() - 1)) for rows in some),
                 take_target(call.target, each, batch),
-                take_arguments(call.arguments, each, batch),
+                take_copies(call.arguments, each, batch),
                 n_steps,
                 method,
                 call.max_rows,

@@ -14,7 +14,7 @@ from pyxai.attribution.coalitions.coalition_method import Stop
 from pyxai.attribution.sampled.sampled_gradients import SampledGradients, mean_errors
 from pyxai.explanation.rows import take_target
 from pyxai.runner import Runner
-from pyxai.runner.arguments import take_arguments
+from pyxai.runner.arguments import take_copies
 
 __all__ = ["FIRST_DRAWS", "SampledCall", "check_stop", "sample_to_tolerance"]
 
@@ -37,7 +37,7 @@ class SampledCall:
         target, arguments = self.target, self.additional_forward_args
         if rows is not None:
             target = take_target(target, rows, batch)
-            arguments = take_arguments(arguments, rows, batch)
+            arguments = take_copies(arguments, rows, batch)
         return Runner(
             self.forward_func,
             target=target,

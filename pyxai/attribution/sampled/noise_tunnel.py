@@ -18,7 +18,7 @@ from pyxai.methods.store import get, register
 from pyxai.ops import philox_normal, philox_uniform
 from pyxai.ops.path_moments import path_moments
 from pyxai.runner import Target, in_rounds
-from pyxai.runner.arguments import take_arguments
+from pyxai.runner.arguments import take_copies
 
 __all__ = ["NoiseTunnel"]
 
@@ -291,7 +291,7 @@ def _expand(
         result["target"] = take_target(result["target"], rows, batch)
     if "additional_forward_args" in result:
         arguments = result["additional_forward_args"]
-        result["additional_forward_args"] = take_arguments(arguments, rows, batch)
+        result["additional_forward_args"] = take_copies(arguments, rows, batch)
     if result.get("feature_mask") is not None:
         masks = result["feature_mask"]
         given = masks if isinstance(masks, (tuple, list)) else (masks,)

@@ -11,7 +11,7 @@ from torch import Tensor
 from pyxai.explanation.rows import take_target
 from pyxai.greedy.divergence import DIVERGENCES, class_log_probabilities, divergence
 from pyxai.runner import EveryOutput, Output, Runner, Target
-from pyxai.runner.arguments import as_arguments, take_arguments
+from pyxai.runner.arguments import as_arguments, take_copies
 from pyxai.runner.mixing import each_row
 from pyxai.runner.target import apply_output
 
@@ -57,7 +57,7 @@ class Objective:
         return replace(
             self,
             target=take_target(self.target, rows, batch),
-            arguments=take_arguments(self.arguments, rows, batch),
+            arguments=take_copies(self.arguments, rows, batch),
             reference=None if self.reference is None else self.reference[rows],
         )
 
