@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, overload
 
 from torch import Tensor
 
 from pyxai._checks import check_model, describe
 from pyxai._inputs import format_feature_mask, format_inputs
+from pyxai._several_targets import Call, detached, explain_each, of_target
 from pyxai._signatures import option_names, required_names
 from pyxai.explanation import Explanation
 from pyxai.explanation.names import as_names, fit_names
@@ -21,6 +22,7 @@ from pyxai.runner import (
     BlackBox,
     EveryOutput,
     Runner,
+    Targets,
     as_tensors,
     column_names,
     one_scope,
@@ -33,6 +35,33 @@ __all__ = ["explain"]
 _RESERVED = ("return_convergence_delta", "method")
 
 
+@overload
+def explain(
+    model: Callable[..., Any],
+    inputs: Tensor | tuple[Tensor, ...],
+    *,
+    method: str | type[Attribution] | Attribution,
+    target: Any = None,
+    targets: None = None,
+    baselines: Any = None,
+    feature_names: Sequence[str] | None = None,
+    **options: Any,
+) -> Explanation: ...
+
+
+@overload
+def explain(
+    model: Callable[..., Any],
+    inputs: Tensor | tuple[Tensor, ...],
+    *,
+    method: str | type[Attribution] | Attribution,
+    targets: Sequence[Any],
+    baselines: Any = None,
+    feature_names: Sequence[str] | None = None,
+    **options: Any,
+) -> list[Explanation]: ...
+
+
 @one_scope
 def explain(
     model: Callable[..., Any],
@@ -40,10 +69,11 @@ def explain(
     *,
     method: str | type[Attribution] | Attribution,
     target: Any = None,
+    targets: Sequence[Any] | None = None,
     baselines: Any = None,
     feature_names: Sequence[str] | None = None,
     **options: Any,
-) -> Explanation:
+) -> Explanation | list[Explanation]:
     """Explain a model's output for a batch of inputs.
 
     Parameters
@@ -62,6 +92,10 @@ def explain(
         Which output: one index for all examples, or one for each; see `pyxai.runner.Target`.
         ``None`` with several outputs: all of them, by the methods that take them together
         (``"shapley_values"``, ``"shapley_value_sampling"``, ``"kernel_shap"``, ``"lime"``).
+    targets : list, optional
+        Several targets, each in a form that ``target`` takes: an explanation of the same inputs
+        comes back for each. They share what they can: methods that look at outputs only take the
+        time of about one target, gradients of all of them come from one forward pass.
     baselines : float, Tensor, or tuple of those, optional
         What stands for absent features, for methods that take it.
     feature_names : sequence of str, or of lists of str, optional
@@ -76,10 +110,11 @@ def explain(
 
     Returns
     -------
-    Explanation
+    Explanation, or list of Explanation
         Attributions with all arguments of the call, the model's outputs, the convergence delta of
         a method that promises completeness, and the standard error of one that samples and can
-        say it, unless ``return_error=False`` is among the options.
+        say it, unless ``return_error=False`` is among the options. With ``targets`` one for each,
+        equal but for rounding to that of the target alone.
 
     Raises
     ------
@@ -90,7 +125,13 @@ def explain(
 
     Notes
     -----
-    Cost: that of the method, one row for each example for the outputs, and two for the delta.
+    Cost: that of the method, one row for each example for the outputs, and two for the delta. For
+    k targets, methods of outputs (ablation, occlusion, permutation, Shapley values, LIME) ask the
+    model as often as for one. Those of gradients run each row forward once and backward k times;
+    rows that depend on the target, as those of guided integrated gradients do, are run for each.
+    Methods that work on a traced graph (LRP, DeepLIFT) take k times as many rows in one call. With
+    a tolerance each example and target has its own end. Layer methods, `feature_permutation`'s kin
+    and whatever the registry does not list are called k times.
 
     Examples
     --------
@@ -102,13 +143,38 @@ def explain(
     """
     check_model("model", model)
     entry = find(method)
-    named = {"inputs": inputs, "baselines": baselines, "target": target, **options}
+    several = None if targets is None else _several(targets, target)
     columns = column_names(inputs, model) if feature_names is None else None
     shown = model.display_values(inputs) if isinstance(model, BlackBox) else None
+    named = {"inputs": inputs, "baselines": baselines, "target": target, **options}
     named = as_tensors(model, named)
     inputs, baselines, target = (named.pop(name) for name in ("inputs", "baselines", "target"))
-    options = named
-    explainer, rest = _make(method, entry, model, options)
+    call = Call(model, method, entry, inputs, baselines, named, feature_names, columns, shown)
+    if several is None:
+        return _explained(call, target)[0]
+    explainer, _ = _make(method, entry, model, named)
+    if "target" not in explainer.option_names():
+        raise TypeError(
+            f"targets must be None for {_name(entry, type(explainer))}, which takes none, "
+            f"got {describe(targets)}"
+        )
+    return explain_each(call, several, explainer, _explained)
+
+
+def _several(targets: Any, target: Any) -> Targets:
+    """Return several targets, of which each is in a form that fits."""
+    if target is not None:
+        raise ValueError(f"target must be None where targets are given, got {describe(target)}")
+    if not isinstance(targets, (list, range)):
+        raise TypeError(f"targets must be a list of targets, got {describe(targets)}")
+    return Targets(targets)
+
+
+def _explained(call: Call, target: Any, outputs: Tensor | None = None) -> list[Explanation]:
+    """Explain one target, or each of several `Targets` that the method takes together."""
+    model, entry, inputs, baselines = call.model, call.entry, call.inputs, call.baselines
+    options = call.options
+    explainer, rest = _make(call.method, entry, model, options)
     # Of a method that has no groups of its own; for sums that are taken in the end.
     mask = rest.get("feature_mask") if explainer.sums_groups else None
     if explainer.sums_groups:
@@ -134,14 +200,16 @@ def explain(
     tensors, _ = format_inputs(inputs)
     if mask is not None and not isinstance(explainer, LayerAttribution):
         format_feature_mask(mask, tensors)
-    outputs = runner.outputs(tensors)
+    outputs = runner.outputs(tensors) if outputs is None else outputs
     runner.keep_outputs(tensors, outputs)  # for the delta
+    several = isinstance(target, Targets)
+    one = several or isinstance(explainer, NeuronAttribution)
     names = _checked_names(
-        feature_names,
-        columns,
+        call.feature_names,
+        call.columns,
         tensors,
         explainer,
-        1 if isinstance(explainer, NeuronAttribution) else outputs.shape[1:].numel(),
+        1 if one else outputs.shape[1:].numel(),
         options.get("feature_mask"),
     )
     with path_noted() as paths:
@@ -156,24 +224,49 @@ def explain(
         delta = explainer.compute_convergence_delta(
             attributions, baselines, inputs, target=target, additional_forward_args=further
         )
-    found = Explanation(
-        attributions=attributions,
-        inputs=_detached(inputs),
-        baselines=_detached(baselines),
-        target=target,
-        method=name,
-        # Not grouped yet, whatever features happen to have the same attribution.
-        options=options if mask is None else {**options, "feature_mask": None},
-        convergence_delta=delta,
-        error=error,
-        outputs=outputs,
-        feature_names=names if mask is None else None,
-        shared_baselines=_draws_baselines(entry, options),
-        display_values=shown,
-        path=", ".join(paths) or DIRECT,
-        of_layer=isinstance(explainer, LayerAttribution),
-    )
-    return found if mask is None else found.grouped(mask, names)
+    parts = {
+        "attributions": attributions,
+        "convergence_delta": delta,
+        "error": error,
+        "outputs": outputs,
+    }
+    made = [
+        Explanation(
+            **own,
+            inputs=detached(inputs),
+            baselines=detached(baselines),
+            target=goal,
+            method=name,
+            # Not grouped yet, whatever features happen to have the same attribution.
+            options=options if mask is None else {**options, "feature_mask": None},
+            feature_names=names if mask is None else None,
+            shared_baselines=call.draws_baselines,
+            display_values=call.shown,
+            path=", ".join(paths) or DIRECT,
+            of_layer=isinstance(explainer, LayerAttribution),
+        )
+        for goal, own in _each_target(target, parts, explainer)
+    ]
+    return made if mask is None else [each.grouped(mask, names) for each in made]
+
+
+def _each_target(
+    target: Any, parts: dict[str, Any], explainer: Attribution
+) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Yield each target with what belongs to it of the parts of an explanation."""
+    if not isinstance(target, Targets):
+        yield target, parts
+        return
+    goals = target.as_given
+    rows = {"attributions", "error"} if not explainer.explains_every_output else ()
+    for number, goal in enumerate(goals):
+        yield (
+            goal,
+            {
+                name: of_target(part, number, len(goals), by_rows=name in rows)
+                for name, part in parts.items()
+            },
+        )
 
 
 def _make(
@@ -274,20 +367,6 @@ def _parts(result: Any, with_delta: bool, with_error: bool) -> tuple[Any, Any, A
         return result, None, None
     attributions, *rest = result
     return attributions, rest[0] if with_delta else None, rest[-1] if with_error else None
-
-
-def _draws_baselines(entry: Method | None, options: dict[str, Any]) -> bool:
-    """Tell whether the rows of the baselines are a set that all examples share."""
-    distribution = entry is not None and entry.baselines == "distribution"
-    return distribution or bool(options.get("draw_baseline_from_distrib"))
-
-
-def _detached(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return value.detach()
-    if isinstance(value, (tuple, list)):
-        return tuple(_detached(part) for part in value)
-    return value
 
 
 def _name(entry: Method | None, cls: Any) -> str:

@@ -68,7 +68,8 @@ class MethodAsked:
                 more[name] = value
         given = inputs if len(inputs) > 1 else inputs[0]
         target = target if self.takes_target else None
-        return explain(model, given, method=self.method, target=target, **more)
+        found: Explanation = explain(model, given, method=self.method, target=target, **more)
+        return found
 
     def multiplies_by_inputs(self, model: Callable[..., Any]) -> bool:
         """Tell whether attributions are in output units, rather than per unit of input."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import describe
+from pyxai.runner import Targets
 
 __all__ = [
     "row_numbers",
@@ -79,6 +80,8 @@ def take_target(target: Any, rows: Tensor, batch: int) -> Any:
         If there are several targets for the outputs of one example, which is copied: each copy
         would be taken to have one of them. Copies go one at a time then.
     """
+    if isinstance(target, Targets):
+        return Targets([take_target(each, rows, batch) for each in target.as_given])
     if isinstance(target, list) and len(target) == batch:
         return [target[row] for row in rows.tolist()]
     if type(target).__module__ == "numpy":

@@ -90,6 +90,15 @@ class Attribution:
         """Whether ``target=None`` explains all outputs, as [batch, n_outputs, *features]."""
         return False
 
+    def takes_targets(self, options: Mapping[str, Any]) -> bool:
+        """Tell whether ``attribute`` takes several targets together, as `pyxai.runner.Targets`.
+
+        Attributions then are [batch, n_targets, *features], as those of every output are, or
+        [batch * n_targets, *features], and each equal to those of its target alone: so the
+        questions to the model must not depend on answers.
+        """
+        return False
+
     def has_convergence_delta(self) -> bool:
         """Tell whether the attributions sum to the difference of two outputs."""
         return False

@@ -23,6 +23,7 @@ arguments of a method are brought to one form by `pyxai._inputs` before.
 `one_scope` marks a public function whose runs share what is looked up and held of a model,
 `outside_scope` a block of it that writes to one.
 `note_path` says that rows took a fast path, `path_noted` listens.
+`in_blocks` runs code on the same examples for several targets: equal rows go through once for all.
 `execution` switches `torch.compile` and CUDA graphs on for all models that run in a block.
 
 May import `pyxai.ops` and what is below it. Start with `runner`.
@@ -35,12 +36,12 @@ from pyxai.runner.arrays import as_tensors, column_names, takes_arrays
 from pyxai.runner.black_box import BlackBox
 from pyxai.runner.execution import Execution, execution
 from pyxai.runner.memory import is_out_of_memory
-from pyxai.runner.mixing import in_rounds
+from pyxai.runner.mixing import in_blocks, in_rounds
 from pyxai.runner.plan import Build, Consume
 from pyxai.runner.progress import ProgressOption
 from pyxai.runner.runner import Estimate, Runner
 from pyxai.runner.state import DIRECT, note_path, one_scope, outside_scope, path_noted
-from pyxai.runner.target import EveryOutput, Output, Target
+from pyxai.runner.target import EveryOutput, Output, Target, Targets
 
 __all__ = [
     "DIRECT",
@@ -55,9 +56,11 @@ __all__ = [
     "Runner",
     "Shared",
     "Target",
+    "Targets",
     "as_tensors",
     "column_names",
     "execution",
+    "in_blocks",
     "in_rounds",
     "is_out_of_memory",
     "note_path",

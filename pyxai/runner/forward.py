@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -26,7 +26,7 @@ from pyxai.runner.notes import (
 from pyxai.runner.state import left_as_found, modules_of
 from pyxai.runner.target import EveryOutput, Output, Target, apply_output, expand_rows
 
-__all__ = ["Forward", "Pass", "Rows"]
+__all__ = ["Forward", "Pass", "Recorded", "Rows"]
 
 Rows = tuple[Tensor, ...]
 
@@ -104,21 +104,29 @@ class Forward:
 
     def values(self, rows: Rows, this: Pass) -> Tensor:
         """Return the explained outputs ``[rows]``, or ``[1]`` for one scalar per batch."""
+        return self.values_of(rows, (this,))[0]
+
+    def values_of(self, rows: Rows, parts: Sequence[Pass]) -> list[Tensor]:
+        """Return the explained outputs of several passes that have the same rows, run once."""
         # Not in inference mode: it saves 0 to 4 % of a pass (an MLP, a residual net and a
         # transformer on CPU), and tensors made in it that a model keeps where nobody looks, in a
         # cache say, would make a later training step fail.
         if torch.is_inference_mode_enabled():
             with torch.inference_mode(False):  # in which tensors do not count the writes to them
-                return self.values(rows, this)
+                return self.values_of(rows, parts)
         with torch.set_grad_enabled(False):
             given = tuple([row.clone() for row in rows]) if self.copy_rows else rows
-            result = self._result(self._scalars(given, this))
+            results = [self._result(each) for each in self._each_scalars(given, parts)]
         if self.copy_rows and any(map(_version, given)):
             self.wrote_rows = True
-        return result
+        return results
 
     def gradients(self, rows: Rows, this: Pass) -> tuple[Tensor, Rows]:
         """Return the explained outputs and the gradient with respect to each row tensor."""
+        return self.record(rows, (this,)).gradients(0)
+
+    def record(self, rows: Rows, parts: Sequence[Pass]) -> Recorded:
+        """Run rows once, for the gradients of several passes that have the same rows."""
         for row in rows:
             if not row.is_floating_point():
                 raise TypeError(
@@ -127,41 +135,26 @@ class Forward:
                 )
         if torch.is_inference_mode_enabled():
             with torch.inference_mode(False):
-                return self.gradients(rows, this)
+                return self.record(rows, parts)
         with torch.set_grad_enabled(True):
             if self.arguments:
                 # Autograd refuses to save what was made in inference mode; copied once for all
                 # passes.
                 self.arguments = pytree.tree_map(_out_of_inference, self.arguments)
             try:
-                return self._gradients(rows, this)
+                return self._recorded(rows, parts)
             except RuntimeError as error:
                 if self._copy_leaves or not _writes_leaf(error):
                     raise
             self._copy_leaves = True
-            return self._gradients(rows, this)
+            return self._recorded(rows, parts)
 
-    def _gradients(self, rows: Rows, this: Pass) -> tuple[Tensor, Rows]:
+    def _recorded(self, rows: Rows, parts: Sequence[Pass]) -> Recorded:
         leaves = tuple([_out_of_inference(row).detach().requires_grad_() for row in rows])
         given = tuple([leaf.clone() for leaf in leaves]) if self._copy_leaves else leaves
-        scalars = self._scalars(given, this)
-        if not scalars.requires_grad:
-            raise _disconnected(scalars)
-        # Of a single number the gradient starts at 1, which torch need not be told and check.
-        start = torch.ones_like(scalars) if scalars.numel() > 1 or scalars.is_complex() else None
-        found = _differentiated(scalars, leaves, start)
-        without = [grad is None for grad in found]
-        if all(without):  # what needs a gradient is not the inputs
-            raise _disconnected(scalars)
-        grads: Rows = found
-        if any(without):
-            grads = tuple(
-                torch.zeros_like(leaf) if grad is None else grad
-                for leaf, grad in zip(leaves, found, strict=True)
-            )
-        if self._copy_results:
-            grads = tuple(grad.clone() for grad in grads)
-        return self._result(scalars.detach()), grads
+        scalars = self._each_scalars(given, parts)
+        results = [self._result(each.detach()) for each in scalars]
+        return Recorded(scalars, results, leaves, self._copy_results)
 
     def _result(self, scalars: Tensor) -> Tensor:
         result = _as_result(scalars)
@@ -169,7 +162,11 @@ class Forward:
         return result.clone() if result is scalars else result
 
     def _scalars(self, rows: Rows, this: Pass) -> Tensor:
-        given = self._expanded(this)
+        return self._each_scalars(rows, (this,))[0]
+
+    def _each_scalars(self, rows: Rows, parts: Sequence[Pass]) -> list[Tensor]:
+        this = parts[0]
+        given = self.expanded(this)
         together = this.width == 1 and this.rows == this.n_examples
         if together and not self._knows_form:
             if rows[0].dim() == 1 and all(row.dim() == 1 for row in rows):
@@ -189,7 +186,8 @@ class Forward:
             raise
         try:
             # Where the rows are: a model may end on the CPU, or on another of its devices.
-            explained = self._explained(outputs, this).to(rows[0].device)
+            changed = self._transformed(outputs)
+            explained = [self._explained(changed, each).to(rows[0].device) for each in parts]
             if self.joined and together and this.rows > 1 and not self._knows_joined:
                 self._check_joined(outputs, rows, given)
                 self._knows_joined = True
@@ -215,11 +213,14 @@ class Forward:
             state.restore()  # from what the call that failed has left
             note_single_example(error, self._call, rows, given)
 
-    def _explained(self, outputs: Any, this: Pass) -> Tensor:
-        """Return the explained output of each row, or of all of them."""
+    def _transformed(self, outputs: Any) -> Tensor:
+        """Return what the targets choose from."""
         if not isinstance(outputs, Tensor):
             outputs = _as_outputs(outputs)
-        outputs = apply_output(self.output, outputs)
+        return apply_output(self.output, outputs)
+
+    def _explained(self, outputs: Tensor, this: Pass) -> Tensor:
+        """Return the explained output of each row, or of all of them."""
         self.joined = False
         if self.target.counts_outputs(this.n_examples):
             return self.target.sum_over(outputs)
@@ -238,7 +239,7 @@ class Forward:
         if self.may_join:
             return self.aggregates or shape[:1] != (n_rows,)
         one = len(shape) > 1 and shape[0] == 1 != n_rows
-        return one and self.target.aggregates and self.target.shared is not None
+        return one and self.target.aggregates and self.target.is_shared
 
     def _batch_scalar(self, outputs: Tensor) -> Tensor:
         if self.target.given:
@@ -248,7 +249,7 @@ class Forward:
             )
         return outputs.reshape(1)
 
-    def _expanded(self, this: Pass) -> tuple[Any, ...]:
+    def expanded(self, this: Pass) -> tuple[Any, ...]:
         """Return the extra arguments of the rows of a pass."""
         if not self.arguments:
             return ()
@@ -263,9 +264,44 @@ class Forward:
         return given
 
 
-def _differentiated(scalars: Tensor, leaves: Rows, start: Tensor | None) -> Any:
+class Recorded:
+    """What autograd has recorded of rows, from which each of several passes takes its gradients."""
+
+    def __init__(
+        self, scalars: list[Tensor], results: list[Tensor], leaves: Rows, copy_results: bool
+    ) -> None:
+        self._scalars, self._results, self._leaves = scalars, results, leaves
+        self._copy_results = copy_results
+
+    def gradients(self, number: int) -> tuple[Tensor, Rows]:
+        """Return outputs and gradients of a pass; that of the last one frees what was recorded."""
+        if torch.is_inference_mode_enabled():
+            with torch.inference_mode(False):
+                return self.gradients(number)
+        scalars = self._scalars[number]
+        if not scalars.requires_grad:
+            raise _disconnected(scalars)
+        # Of a single number the gradient starts at 1, which torch need not be told and check.
+        start = torch.ones_like(scalars) if scalars.numel() > 1 or scalars.is_complex() else None
+        is_last = number == len(self._scalars) - 1
+        found = _differentiated(scalars, self._leaves, start, keep=not is_last)
+        without = [grad is None for grad in found]
+        if all(without):  # what needs a gradient is not the inputs
+            raise _disconnected(scalars)
+        grads: Rows = found
+        if any(without):
+            grads = tuple(
+                torch.zeros_like(leaf) if grad is None else grad
+                for leaf, grad in zip(self._leaves, found, strict=True)
+            )
+        if self._copy_results:
+            grads = tuple(grad.clone() for grad in grads)
+        return self._results[number], grads
+
+
+def _differentiated(scalars: Tensor, leaves: Rows, start: Tensor | None, *, keep: bool) -> Any:
     try:
-        return torch.autograd.grad(scalars, leaves, start, allow_unused=True)
+        return torch.autograd.grad(scalars, leaves, start, retain_graph=keep, allow_unused=True)
     except RuntimeError as error:
         if "use_reentrant=True" not in str(error):
             raise

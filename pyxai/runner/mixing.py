@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from pyxai._checks import check_tensor
 
@@ -16,15 +17,21 @@ __all__ = [
     "MixedRowsError",
     "agree",
     "are_copies",
+    "are_equal",
+    "blocks_of_rows",
     "check_rows",
     "each_row",
+    "in_blocks",
     "in_rounds",
     "per_output",
 ]
 
 Result = TypeVar("Result")
 
+_WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+
 _copied: ContextVar[bool] = ContextVar("pyxai_copied", default=False)
+_blocks: ContextVar[int] = ContextVar("pyxai_blocks", default=1)
 
 
 class MixedRowsError(ValueError):
@@ -77,6 +84,26 @@ def are_copies() -> bool:
 
 
 @contextmanager
+def in_blocks(count: int) -> Iterator[None]:
+    """Run a block of code whose examples are the same ones ``count`` times, for as many targets.
+
+    All examples of the first target come first, then those of the second. `Runner` compares the
+    rows that are made of them, and gives the model once those that are equal for several targets.
+    """
+    token = _blocks.set(count)
+    try:
+        yield
+    finally:
+        _blocks.reset(token)
+
+
+def blocks_of_rows(n_examples: int) -> int:
+    """Return how many times over so many examples may be the same ones, see `in_blocks`."""
+    count = _blocks.get()
+    return 1 if n_examples % count else count
+
+
+@contextmanager
 def _copies(count: int) -> Iterator[None]:
     token = _copied.set(_copied.get() or count > 1)
     try:
@@ -124,6 +151,20 @@ def agree(found: Any, own: Any) -> bool:
     return torch.allclose(
         found.double(), own.double(), rtol=0.0, atol=float(tolerance * largest), equal_nan=True
     )
+
+
+def are_equal(left: Any, right: Any) -> bool:
+    """Whether two nests of tensors of one form hold the same bits, and else the same objects."""
+    pairs = zip(pytree.tree_leaves(left), pytree.tree_leaves(right), strict=True)
+    return all(one is other or _have_equal_bits(one, other) for one, other in pairs)
+
+
+def _have_equal_bits(one: Any, other: Any) -> bool:
+    if not (isinstance(one, Tensor) and isinstance(other, Tensor) and one.dtype == other.dtype):
+        return False
+    if one.is_floating_point():  # two zeros are equal, and NaN is not
+        one, other = (each.view(_WORDS[each.element_size()]) for each in (one, other))
+    return torch.equal(one, other)
 
 
 def each_row(outputs: Any, n_rows: int) -> Tensor:

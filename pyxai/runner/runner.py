@@ -15,7 +15,8 @@ from pyxai._checks import check_finite, check_int, check_model
 from pyxai._errors import warn
 from pyxai.runner.arguments import as_arguments
 from pyxai.runner.forward import Forward, Pass, Rows
-from pyxai.runner.memory import is_out_of_memory
+from pyxai.runner.memory import Schedule, is_out_of_memory
+from pyxai.runner.mixing import are_equal, blocks_of_rows
 from pyxai.runner.plan import Build, Consume, Job, plan
 from pyxai.runner.progress import Progress, ProgressOption, check_progress
 from pyxai.runner.state import Found, RandomState, open_scope, recall, remember, warn_if_training
@@ -24,6 +25,7 @@ from pyxai.runner.target import Output, Target, check_output
 __all__ = ["Build", "Consume", "Estimate", "Runner"]
 
 Result = TypeVar("Result")
+Find = Callable[[int], tuple[Tensor, Rows]]  # outputs and gradients of one of several passes
 
 
 class Estimate(NamedTuple):
@@ -305,32 +307,96 @@ class Runner:
 
     def _passes(self, job: Job, held: _Held) -> tuple[Tensor, list[Tensor]]:
         """Run all rows; return the outputs, and what tells that gradients are finite."""
-        values: Tensor | None = None
-        ranges: list[Tensor] = []  # looked at once, since that waits for the device
         with Progress(self.progress, job.n_examples * job.n_repeats) as bar:
+            taken = _Taken(job, bar)
             _, schedule = plan(job, self._forward, self.max_rows)
             went = self._went.get(job.consume is None)
             if went is not None:
                 schedule.start_at(went)
-            for each in schedule:
-                part = job.part(*each)
-                result = self._attempt(job, part, held)
-                if isinstance(result, Exception):
-                    if not schedule.halve(part.rows):
-                        raise result
-                    self._went[job.consume is None] = schedule.rows
-                    continue
-                found, grads = result
-                values = _stored(values, job, part, found)
-                if job.consume is not None:
-                    for grad in grads:
-                        ranges += _range_of(grad)
-                    also = (_grid(part, found),) if job.with_values else ()
-                    job.consume(part.examples, part.repeats, grads, *also)
-                schedule.succeeded()
-                bar.advance(part.rows)
-        assert values is not None
-        return values, ranges
+            blocks = blocks_of_rows(job.n_examples)
+            if blocks > 1 and not schedule.whole_batch:
+                self._run_blocks(job, blocks, schedule.rows, held, taken)
+            else:
+                self._run_passes(job, schedule, held, taken)
+        assert taken.values is not None
+        return taken.values, taken.ranges
+
+    def _run_passes(
+        self, job: Job, schedule: Schedule, held: _Held, taken: _Taken, first: Pass | None = None
+    ) -> None:
+        """Run the passes of a schedule, which counts from the first rows of ``first``."""
+        for examples, repeats in schedule:
+            if first is not None:
+                examples = _moved(examples, first.examples.start)
+                repeats = _moved(repeats, first.repeats.start)
+            part = job.part(examples, repeats)
+            result = self._attempt(job, part, held)
+            if isinstance(result, Exception):
+                if not schedule.halve(part.rows):
+                    raise result
+                self._went[job.consume is None] = schedule.rows
+                continue
+            taken.add(part, *result)
+            schedule.succeeded()
+
+    def _run_blocks(self, job: Job, blocks: int, rows: int, held: _Held, taken: _Taken) -> None:
+        """Run rows once that are the same for several blocks of examples, each with a target."""
+        size = job.n_examples // blocks
+        if job.consume is not None:
+            rows = max(1, rows // 2)  # what autograd has recorded lives until the last gradient
+        for examples, repeats in Schedule(size, job.n_repeats, rows):
+            parts = [job.part(_moved(examples, at * size), repeats) for at in range(blocks)]
+            for part in self._share(job, parts, held, taken):
+                alone = Schedule(part.rows // part.width, part.width, part.rows)
+                self._run_passes(job, alone, held, taken, part)
+
+    def _share(self, job: Job, parts: list[Pass], held: _Held, taken: _Taken) -> list[Pass]:
+        """Run the rows of the first pass for all that have the same; return the others.
+
+        So are those that memory ran out for, or that cannot be gone back through once more.
+        """
+        first, left = parts[0], list(parts)
+        forward = self._forward
+
+        def run() -> tuple[Rows, Find]:
+            rows = job.build(first.examples, first.repeats)
+            if job.consume is not None:
+                recorded = self._watched(lambda: forward.record(rows, parts), first, job, held)
+                return rows, recorded.gradients
+            values = self._watched(lambda: forward.values_of(rows, parts), first, job, held)
+            return rows, lambda number: (values[number], ())
+
+        try:
+            results = _tried(run)
+            if isinstance(results, Exception):
+                return left
+            for number, part in enumerate(parts):
+                found = _tried(partial(self._found_again, job, parts, number, *results))
+                if isinstance(found, Exception):
+                    break
+                if found is not None:
+                    taken.add(part, *found)
+                    left.remove(part)
+        finally:
+            held.found.restore()  # not before, as what is recorded goes back through it
+        return left
+
+    def _found_again(
+        self, job: Job, parts: list[Pass], number: int, rows: Rows, find: Find
+    ) -> tuple[Tensor, Rows] | None:
+        """Return what a pass finds, if it has the rows and arguments of the first one."""
+        first, part = parts[0], parts[number]
+        if number > 0:
+            theirs, arguments = job.build(part.examples, part.repeats), self._forward.expanded
+            if not (are_equal(rows, theirs) and are_equal(arguments(first), arguments(part))):
+                return None
+        try:
+            return find(number)
+        except RuntimeError as error:
+            # Some functions let themselves be differentiated once; what is wrong shows again.
+            if is_out_of_memory(error):
+                raise
+            return None
 
     @contextmanager
     def checked_at_the_end(self) -> Iterator[None]:
@@ -356,32 +422,28 @@ class Runner:
 
     def _attempt(self, job: Job, part: Pass, held: _Held) -> tuple[Tensor, Rows] | Exception:
         """Run one pass; an error that says that memory ran out is returned, not raised."""
-        try:
+
+        def run() -> tuple[Tensor, Rows]:
             rows = job.build(part.examples, part.repeats)
+
+            def call() -> tuple[Tensor, Rows]:
+                if job.consume is not None:
+                    return self._forward.gradients(rows, part)
+                return self._forward.values(rows, part), ()
+
             try:
-                return self._watched(rows, part, job, held)
+                return self._watched(call, part, job, held)
             finally:
                 held.found.restore()  # the next pass starts from it
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            # The frames of the traceback hold the tensors that should be freed.
-            failure = error.with_traceback(None)
-            failure.__context__ = None
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        return failure
 
-    def _watched(self, rows: Rows, part: Pass, job: Job, held: _Held) -> tuple[Tensor, Rows]:
+        return _tried(run)
+
+    def _watched(self, call: Callable[[], Result], part: Pass, job: Job, held: _Held) -> Result:
         """Run the model; the first time, see whether it draws random numbers."""
         random, watch = held.random, False
         if random is not None:
             watch, self._watch, random.is_settled = self._watch, False, False
-        found: tuple[Tensor, Rows]
-        if job.consume is not None:
-            found = self._forward.gradients(rows, part)
-        else:
-            found = self._forward.values(rows, part), ()
+        found = call()
         if random is None or not watch or random.settle():
             return found
         if random.moved_besides(lambda: job.build(*part[:2])):  # it was not whoever made the rows
@@ -391,6 +453,45 @@ class Runner:
                 "pass training=self.training to functional dropout"
             )
         return found
+
+
+def _tried(work: Callable[[], Result]) -> Result | Exception:
+    """Do work; an error that says that memory ran out is returned, not raised."""
+    try:
+        return work()
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        # The frames of the traceback hold the tensors that should be freed.
+        failure = error.with_traceback(None)
+        failure.__context__ = None
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return failure
+
+
+class _Taken:
+    """What the passes of a job have found so far."""
+
+    def __init__(self, job: Job, bar: Progress) -> None:
+        self._job, self._bar = job, bar
+        self.values: Tensor | None = None
+        self.ranges: list[Tensor] = []  # looked at once, since that waits for the device
+
+    def add(self, part: Pass, found: Tensor, grads: Rows) -> None:
+        """Store outputs, and give gradients to whoever asked for them."""
+        job = self._job
+        self.values = _stored(self.values, job, part, found)
+        if job.consume is not None:
+            for grad in grads:
+                self.ranges += _range_of(grad)
+            also = (_grid(part, found),) if job.with_values else ()
+            job.consume(part.examples, part.repeats, grads, *also)
+        self._bar.advance(part.rows)
+
+
+def _moved(part: slice, by: int) -> slice:
+    return slice(part.start + by, part.stop + by)
 
 
 class _Held(NamedTuple):

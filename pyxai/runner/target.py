@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ __all__ = [
     "MisfitTargetError",
     "Output",
     "Target",
+    "Targets",
     "apply_output",
     "check_output",
     "expand_rows",
@@ -128,6 +130,17 @@ class Target:
     def given(self) -> bool:
         """Whether there is a target at all."""
         return self.shared is not None or self.rows is not None
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether all examples have the same."""
+        return self.shared is not None
+
+    def each(self, n_examples: int) -> list[tuple[int, ...]]:
+        """Return the indices of every example."""
+        if self.shared is not None:
+            return [self.shared] * n_examples
+        return [tuple(row) for row in self._rows().tolist()]
 
     def __repr__(self) -> str:
         if self.rows is not None:
@@ -311,10 +324,88 @@ class EveryOutput(Target):
         return outputs.flatten(1)
 
 
+class Targets(Target):
+    """Several targets of the same rows, for `Runner.values`: these come back as [rows, n_targets].
+
+    Parameters
+    ----------
+    targets : sequence
+        Each in a form that `Target` takes, but None.
+    aggregates : bool
+        See `Target`.
+
+    Raises
+    ------
+    TypeError
+        If one holds something else than integers, or is None.
+    ValueError
+        If there is none, or one has another form or a negative index.
+    """
+
+    def __init__(self, targets: Sequence[Any], *, aggregates: bool = False) -> None:
+        super().__init__(None, aggregates=aggregates)
+        self.as_given = list(targets)
+        self.all: list[Target] = []
+        if not self.as_given:
+            raise ValueError("targets must hold at least one target, got an empty list")
+        for number, target in enumerate(self.as_given):
+            if target is None:
+                raise TypeError(f"targets[{number}] must choose an output, got None")
+            with _named(number):
+                self.all.append(Target(target, aggregates=aggregates))
+
+    @property
+    def given(self) -> bool:
+        """True: there are some."""
+        return True
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether all examples have the same."""
+        return all(target.is_shared for target in self.all)
+
+    def __repr__(self) -> str:
+        return str(self.all)
+
+    def check_examples(self, n_examples: int, *, sums: bool = False) -> None:
+        """Raise ``ValueError`` as `Target` does; the message says which of them it is."""
+        for number, target in enumerate(self.all):
+            with _named(number):
+                target.check_examples(n_examples, sums=sums)
+
+    def counts_outputs(self, n_examples: int) -> bool:
+        """Whether one of them is several, for the outputs of a single example."""
+        return any(target.counts_outputs(n_examples) for target in self.all)
+
+    def select(
+        self, outputs: Tensor, examples: slice, n_repeats: int, example_major: bool
+    ) -> Tensor:
+        """Return one scalar per row for each target, [rows, n_targets]."""
+        found = []
+        for number, target in enumerate(self.all):
+            with _named(number):
+                found.append(target.select(outputs, examples, n_repeats, example_major))
+        return torch.stack(found, 1)
+
+
+@contextmanager
+def _named(number: int) -> Iterator[None]:
+    """Let errors about a target say which of several it is."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        text = str(error)
+        if not text.startswith("target"):
+            raise
+        raise type(error)(f"targets[{number}]{text.removeprefix('target')}") from None
+
+
 def explained_together(target: Any) -> Target:
     """Return a target, or all outputs where there is none, that may be of all rows together."""
     if target is None:
         return EveryOutput(aggregates=True)
+    if isinstance(target, Targets):
+        return Targets(target.as_given, aggregates=True)
     return Target(target, aggregates=True)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -66,6 +66,10 @@ class FeatureAblation(PerturbationAttribution):
     >>> FeatureAblation(model).attribute(torch.tensor([[2.0, 3.0, 4.0]]))
     tensor([[6., 6., 4.]])
     """
+
+    def takes_targets(self, options: Mapping[str, Any]) -> bool:
+        """Tell whether several targets go together: always, one row shows all outputs."""
+        return True
 
     def attribute(
         self,

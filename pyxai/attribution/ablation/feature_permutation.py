@@ -75,6 +75,10 @@ class FeaturePermutation(PerturbationAttribution):
         """Tell whether there is a standard error: one permutation has no spread."""
         return bool(options.get("n_samples", 1) != 1)
 
+    def takes_targets(self, options: Mapping[str, Any]) -> bool:
+        """Tell whether several targets go together: always, one row shows all outputs."""
+        return True
+
     def attribute(
         self,
         inputs: Tensor | tuple[Tensor, ...],

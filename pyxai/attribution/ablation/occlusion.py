@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -58,6 +58,10 @@ class Occlusion(PerturbationAttribution):
     >>> Occlusion(model).attribute(torch.ones(1, 4), (2,), strides=(2,))
     tensor([[2., 2., 2., 2.]])
     """
+
+    def takes_targets(self, options: Mapping[str, Any]) -> bool:
+        """Tell whether several targets go together: always, one row shows all outputs."""
+        return True
 
     def attribute(
         self,

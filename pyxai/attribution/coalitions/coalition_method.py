@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -64,6 +64,10 @@ class CoalitionMethod(PerturbationAttribution):
     def explains_every_output(self) -> bool:
         """True: the values of a coalition come with all outputs of the model."""
         return True
+
+    def takes_targets(self, options: Mapping[str, Any]) -> bool:
+        """Tell whether several targets go together: with a tolerance each has its own end."""
+        return options.get("tolerance") is None
 
     def has_convergence_delta(self) -> bool:
         """Tell whether a delta can be computed: True, the values of the players add up."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -79,6 +79,10 @@ class PartitionShap(CoalitionMethod):
     >>> PartitionShap(model).attribute(torch.ones(1, 3), hierarchy=[[0, 1], 2])
     tensor([[0.2500, 0.2500, 0.5000]])
     """
+
+    def takes_targets(self, options: Mapping[str, Any]) -> bool:
+        """Tell that targets do not go together: what is divided next depends on the answers."""
+        return False
 
     def attribute(
         self,
