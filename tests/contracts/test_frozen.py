@@ -20,7 +20,7 @@ GROWING = {
         "_Place",
         "Split",
     ),
-    *("LineKinks", "_Node", "_Meeting", "Node"),
+    *("LineKinks", "_Node", "_Meeting", "Node", "Pieces"),
     "VisualizationDataRecord",  # as in captum
 }
 # Compared as objects: by tensors they cannot be, and by value they would share what is cached.
