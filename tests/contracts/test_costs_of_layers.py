@@ -12,7 +12,7 @@ import re
 import pytest
 import torch
 from counted import Arithmetic, Counting, one_more
-from layer_cases import EVERY, N_UNITS, NEURONS, options_of, rows
+from layer_contract_cases import EVERY, N_UNITS, NEURONS, options_of, rows
 from torch import nn
 
 from pyxai import registry

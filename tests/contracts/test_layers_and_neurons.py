@@ -3,7 +3,7 @@
 import captum.attr
 import pytest
 import torch
-from layer_cases import EVERY, LAYERS, N_UNITS, NEURONS, net, options_of, rows, takes
+from layer_contract_cases import EVERY, LAYERS, N_UNITS, NEURONS, net, options_of, rows, takes
 from torch import nn
 
 import pyxai
