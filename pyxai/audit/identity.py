@@ -6,7 +6,8 @@ import hashlib
 import inspect
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import CodeType
 from typing import Any
 
 import torch
@@ -118,4 +119,22 @@ def _name_of(value: Any) -> str:
     named = value if hasattr(value, "__qualname__") else type(value)
     if inspect.ismethod(value):
         named = value.__func__
-    return f"{getattr(named, '__module__', '')}.{named.__qualname__}"
+    name = f"{getattr(named, '__module__', '')}.{named.__qualname__}"
+    if "<" not in name or not inspect.isfunction(named):
+        return name
+    # Others may be called so too: what is not found by its name is told by what it does.
+    found = _Digest()
+    cells = (cell.cell_contents for cell in named.__closure__ or ())
+    for part in (*_parts_of(named.__code__), *cells, named.__defaults__, named.__kwdefaults__):
+        found.text(_ADDRESS.sub("", repr(part)))
+    return f"{name} {found.value}"
+
+
+def _parts_of(code: CodeType) -> Iterator[Any]:
+    yield code.co_code
+    yield code.co_names
+    for const in code.co_consts:
+        if isinstance(const, CodeType):
+            yield from _parts_of(const)
+        else:
+            yield const

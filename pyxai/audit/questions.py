@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 # What an audit gives to every method itself.
-_OWN = ("target", "seed", "example_ids")
+_OWN = ("target", "targets", "seed", "example_ids")
 
 
 @dataclass(frozen=True)
@@ -121,9 +121,15 @@ def at_layers(asked: tuple[MethodAsked, ...], model: Callable[..., Any]) -> tupl
                 if name not in options:
                     raise ValueError(f"options of {each.label} must have {name}, got none")
             if options.get("layer") is not None and "layer" in option_names(factory):
-                layer = find_layer(model, options["layer"], f"layer of {each.label}")
+                argument, given = f"layer of {each.label}", options["layer"]
+                if isinstance(given, (list, tuple)):
+                    raise ValueError(
+                        f"{argument} must be a single layer in an audit, got {len(given)}; ask "
+                        "the method once for each"
+                    )
+                layer = find_layer(model, given, argument)
                 if isinstance(model, nn.Module):
-                    options["layer"] = name_of_layer(model, layer) or layer
+                    options["layer"] = name_of_layer(model, layer, argument) or layer
         found.append(replace(each, options=options))
     return tuple(found)
 

@@ -288,7 +288,12 @@ def _check_finite(rows: Rows, path: Path, name: str = "inputs") -> None:
 
 
 def _neuron(text: str) -> int | tuple[int, ...]:
-    places = tuple(map(int, text.split(",")))
+    try:
+        places = tuple(map(int, text.removesuffix(",").split(",")))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number, or several as in 1,2,2, got {text!r}"
+        ) from None
     return places if len(places) > 1 else places[0]
 
 

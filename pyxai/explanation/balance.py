@@ -53,7 +53,7 @@ def is_of_all_outputs(explanation: Explanation) -> bool:
     What explains a neuron, or the values of a layer whatever the target, has none of an output.
     """
     outputs, values = explanation.outputs, explanation.attributions
-    if outputs is None or outputs.dim() < 2:
+    if outputs is None or outputs.dim() < 2 or explanation.of_layer:
         return False
     first, given = (
         part[0] if isinstance(part, tuple) else part for part in (values, explanation.inputs)

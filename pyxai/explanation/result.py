@@ -28,6 +28,9 @@ from pyxai.runner.arguments import Shared
 
 __all__ = ["Explanation"]
 
+# Fields that the first files had not, also those of a class that derives from it.
+_LATER = {"display_values", "path", "of_layer", "earlier"}
+
 TensorOrTuple = Tensor | tuple[Tensor, ...]
 
 
@@ -331,6 +334,8 @@ class Explanation:
             del fields["display_values"]
         if self.path == DIRECT:
             del fields["path"]
+        if not self.of_layer:
+            del fields["of_layer"]
         return file.save(fields, Path(path))
 
     @classmethod
@@ -346,8 +351,8 @@ class Explanation:
         """
 
         def build(fields: dict[str, Any]) -> Explanation:
-            later = {"display_values", "path", "of_layer"}  # than the first files
-            unknown = {*later, *fields} ^ set(cls.__dataclass_fields__)
+            own = set(cls.__dataclass_fields__)
+            unknown = (fields.keys() - own) | (own - _LATER - fields.keys())
             if unknown:
                 raise ValueError(f"its fields must be those of {cls.__name__}, got {unknown}")
             return cls(**fields)
@@ -419,7 +424,7 @@ class Explanation:
         return shap.Explanation(
             values=values,  # shap's order
             base_values=base,
-            data=_array(self.inputs),
+            data=None if self.of_layer else _array(self.inputs),
             display_data=shown,
             feature_names=names_of_row(self),
         )

@@ -105,7 +105,12 @@ def _features(explanation: Explanation, what: str) -> tuple[list[str], Any]:
     flat = _flat(explanation.inputs)
     # As one would be named that was attributed to.
     alone = replace(
-        explanation, attributions=explanation.inputs, error=None, options={}, feature_names=None
+        explanation,
+        attributions=explanation.inputs,
+        error=None,
+        options={},
+        feature_names=None,
+        of_layer=False,
     )
     columns = names_of_row(_named_alike(of_each_output(explanation)[0], 0))
     if columns is None or explanation.of_layer or len(columns) != flat.shape[1]:

@@ -118,14 +118,13 @@ class LinearPrefix:
         assert matrix is not None
         everywhere = len(features) == self.n_players
         change = (self.shown - self.hidden)[..., None]
-        wholes = self._after(self.shown)[:, None]
         if everywhere:
             matrix = matrix.contiguous()
         else:
             matrix, change = matrix[features], change[:, features]
 
         def rows(examples: slice, repeats: slice) -> Tensor:
-            whole = wholes[examples]
+            whole = self._after(self.shown[examples])[:, None]
             made = whole.new_empty(len(whole), repeats.stop - repeats.start, whole.shape[2])
             first, some = _whole_first(made, whole, repeats)
             torch.addcmul(

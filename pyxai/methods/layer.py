@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from pyxai._checks import check_module, check_tensor, describe
@@ -161,6 +162,11 @@ def find_layer(forward_func: Callable[..., Any], layer: Any, argument: str = "la
     """
     if isinstance(forward_func, BlackBox):  # which runs no layer that is seen
         check_module("model", forward_func)
+    if isinstance(forward_func, torch.jit.ScriptModule):
+        raise TypeError(
+            "model must be a module that Python runs for its layers to be seen, got TorchScript; "
+            "give the module it was made of"
+        )
     if isinstance(layer, nn.Module):
         return layer
     if not isinstance(layer, str):

@@ -127,8 +127,8 @@ def test_metrics_of_the_map_alone_and_of_a_users_own_are_taken(tmp_path):
         (("neuron_gradient", {"layer": "2"}), ValueError, "must have neuron_selector, got none"),
         (
             ("layer_integrated_gradients", {"layer": ["0", "2"]}),
-            TypeError,
-            "layer of layer_integrated_gradients must be a module or the name of one",
+            ValueError,
+            "layer of layer_integrated_gradients must be a single layer in an audit, got 2",
         ),
         (("layer_feature_permutation", {"layer": "2"}), ValueError, "explain each example by its"),
     ],
@@ -176,3 +176,30 @@ def test_maps_of_layers_have_pictures_of_their_own(tmp_path):
     assert "unit 1" in page
     with pytest.raises(ValueError, match="of a layer"):
         found.to_virelay(tmp_path / "v", IMAGES, methods=["layer_gradient_x_activation"])
+
+
+def test_neurons_by_functions_without_a_name_are_told_apart(tmp_path):
+    def asked(chosen):
+        return [("neuron_gradient", {"layer": "0", "neuron_selector": chosen})]
+
+    def of(number):
+        return lambda values: values[:, number]
+
+    audit(MODEL, X, asked(lambda values: values[:, 0]), (), tmp_path / "a")
+    audit(MODEL, X, asked(lambda values: values[:, 0]), (), tmp_path / "a")  # goes on
+    with pytest.raises(ValueError, match="neuron_selector"):
+        audit(MODEL, X, asked(lambda values: values[:, 1]), (), tmp_path / "a")
+    audit(MODEL, X, asked(of(0)), (), tmp_path / "b")
+    with pytest.raises(ValueError, match="neuron_selector"):
+        audit(MODEL, X, asked(of(1)), (), tmp_path / "b")
+
+
+def test_layers_that_an_audit_cannot_take_are_named(tmp_path):
+    def asked(layer):
+        method = ("layer_integrated_gradients", {"layer": layer})
+        return lambda: audit(MODEL, X, [method], (), tmp_path / "c", target=0)
+
+    with pytest.raises(ValueError, match="layer of layer_integrated_gradients must be a module of"):
+        asked(nn.ReLU())()
+    with pytest.raises(ValueError, match="options of saliency must not have targets"):
+        audit(MODEL, X, [("saliency", {"targets": [0]})], (), tmp_path / "c")

@@ -38,13 +38,19 @@ def test_methods_of_a_layer_and_of_neurons_are_timed_or_what_they_lack_is_named(
     assert main([*words, "--method", neuron]) == 0
     conductance, activation, gradient = json.loads(capsys.readouterr().out)["methods"]
     assert conductance["gradients"] == 5 * 51
-    for each in (activation, gradient):  # the second up to the layer, so that none comes back
-        assert each["gradients"] == 0
-        assert each["outputs"] >= 5
+    assert activation["gradients"] == 0
+    assert activation["outputs"] >= 5
+    assert gradient["gradients"] is None  # they go up to the layer, where nobody counts
     assert activation["of_peer"]
     assert gradient["of_peer"]
     assert main([*words, "--method", "layer_lrp"]) == 1
     assert "options of layer_lrp must have layer, got none" in capsys.readouterr().err
+    for lacking, what in (
+        ('neuron_gradient {"layer": "0"}', "options of neuron_gradient must have neuron_selector"),
+        ('layer_deep_lift_shap {"layer": "0"}', "layer_deep_lift_shap must have baselines"),
+    ):
+        assert main([*words[:3], *QUICK, "--method", lacking]) == 1
+        assert what in capsys.readouterr().err
 
 
 def test_rows_are_those_that_the_method_asks_for(folder, capsys):

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import pyxai
+from pyxai.cli import main
 
 CODE = """
 
@@ -97,6 +98,14 @@ def test_what_does_not_fit_is_said_before_files_are_read(nets, said):
         (("layer_lrp", "--layer", "0", "--option", "layer=0"), "layer, which is given by --layer"),
     ):
         assert text in said(*words, *more, status=1)
+
+
+def test_a_neuron_that_is_no_number_is_said_to_be_none(nets, capsys):
+    words = ("explain", "nets:make", "none.npy", "--method", "neuron_gradient", "--layer", "0")
+    with pytest.raises(SystemExit):
+        main([*words, "--neuron", "a"])
+    text = "--neuron: must be a whole number, or several as in 1,2,2, got 'a'"
+    assert text in capsys.readouterr().err
 
 
 def test_layers_that_are_none_and_outputs_that_nobody_asks_for(nets, exported, said):

@@ -91,3 +91,23 @@ def test_what_there_is_not_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pandas", None)
     with pytest.raises(ImportError, match=r'to_pandas needs pandas; .* pip install "pandas"$'):
         given.to_pandas()
+
+
+def test_inputs_are_not_beside_the_units_of_a_layer(tmp_path):
+    units, outputs = torch.ones(2, 3, 4), torch.zeros(2, 3)  # as many channels as outputs
+    given = Explanation(units, X, options={"layer": "fc"}, outputs=outputs, of_layer=True)
+    assert list(given.to_pandas("inputs").columns) == [f"feature {at}" for at in range(3)]
+    assert given.to_pandas().shape == (2, 12)  # none of the outputs has attributions of its own
+    again = Explanation.load(given.save(tmp_path / "layer"))
+    assert again.of_layer
+    assert not Explanation.load(Explanation(X, X).save(tmp_path / "inputs")).of_layer
+    assert b"of_layer" not in (tmp_path / "inputs").read_bytes()  # as the first files were
+
+
+def test_shap_and_series_take_no_inputs_for_units():
+    series = torch.ones(2, 3, 4)
+    given = Explanation(series, series, options={"layer": "conv"}, of_layer=True)
+    assert given.to_shap().data is None
+    assert Explanation(series, series).to_shap().data is not None
+    with pytest.raises(ValueError, match=r"data must be given beside .* the values of a layer"):
+        given[0].plot("timeseries")

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import warnings
 
 import hypothesis.strategies as st
 import pytest
@@ -362,6 +363,50 @@ def test_model_is_left_as_found():
     assert float(model.calls) == 0
     assert torch.equal(torch.get_rng_state(), state)
     assert all(p.requires_grad and p.grad is None for p in model.parameters())
+
+
+class Counted(nn.Module):
+    """Counts how deep it is, which is only right where every pass runs to its end."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last, self.depth = nn.Linear(6, 5), nn.Linear(5, 3), 0
+
+    def forward(self, x):
+        self.depth += 1
+        found = self.last(self.first(x).relu()) * self.depth
+        self.depth -= 1
+        return found
+
+
+@pytest.mark.parametrize("method", ["feature_ablation", "kernel_shap", "shapley_value_sampling"])
+def test_every_pass_runs_to_its_end(method):
+    model, x = Counted().double().eval(), torch.randn(3, 6, dtype=torch.float64)
+    both = [
+        pyxai.explain(model, x, method=method, target=1, fast_path=fast) for fast in (True, False)
+    ]
+    assert both[0].path == "linear prefix"
+    assert model.depth == 0
+    torch.testing.assert_close(both[0].attributions, both[1].attributions)
+
+
+@pytest.mark.parametrize("kind", ["squeezed", "divided"])
+def test_what_depends_on_the_number_of_rows(kind):
+    class Reads(nn.Sequential):
+        def forward(self, x):
+            return super().forward(x.squeeze() if kind == "squeezed" else x / x.shape[0])
+
+    model = Reads(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3)).double().eval()
+    shape = (3, 1, 6) if kind == "squeezed" else (3, 6)
+    x = torch.randn(shape, dtype=torch.float64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the second mixes rows, and is run one by one
+        both = [
+            pyxai.explain(model, x, method="feature_ablation", target=1, fast_path=fast)
+            for fast in (True, False)
+        ]
+    assert both[0].path == ("linear prefix" if kind == "squeezed" else "direct")
+    torch.testing.assert_close(both[0].attributions, both[1].attributions)
 
 
 def test_errors_are_the_models_own():

@@ -32,6 +32,7 @@ _RESERVED = {
     "baselines": "baseline says what stands for absent pixels",
     "feature_mask": "unit says what is a player",
     "return_convergence_delta": "the result has it",
+    "targets": "target is one label for each example; call once for each of several",
 }
 
 

@@ -64,6 +64,7 @@ _SET_HERE = {
     "inputs": "use prompt",
     "return_convergence_delta": "the delta is in the result where there is one",
     "target": "all tokens of the continuation are explained",
+    "targets": "all tokens of the continuation are explained",
 }
 
 

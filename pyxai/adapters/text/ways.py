@@ -51,6 +51,7 @@ _RESERVED = {
     "feature_mask": "unit says what is a player",
     "imputer": "baseline says what stands for absent units",
     "return_convergence_delta": "the result has it",
+    "targets": "target is one label for each example; call once for each of several",
 }
 
 

@@ -60,15 +60,16 @@ class Case:
         Raises
         ------
         ValueError
-            If the method needs what is not given, such as a layer.
+            If the method needs what is not given, such as a layer or baselines.
         """
         method = registry.get(name)
         known = {each.name for each in option_parameters(method.factory)}
         first = {key: value for key, value in given.items() if key in known}
         rest = {key: value for key, value in given.items() if key not in known}
-        for needed in required_names(method.factory):
-            if needed not in first:
-                raise ValueError(f"options of {name} must have {needed}, got none")
+        needed = (*required_names(method.factory), *required_names(method.cls.attribute))
+        for each in needed:
+            if each not in {"inputs", "target", *first, *rest}:
+                raise ValueError(f"options of {name} must have {each}, got none")
         return cls(model, inputs, method, target, first, rest)
 
     def call(self, model: Callable[..., Any] | None = None) -> Candidate:
@@ -189,8 +190,8 @@ def _bare(
 
 def _rows_of(case: Case) -> tuple[int | None, int | None]:
     """Count the rows that a method asks the model for."""
-    if "traced" in case.method.cost:
-        return None, None
+    if "traced" in case.method.cost or case.method.of == "neuron":
+        return None, None  # what goes back from a neuron does not pass the outputs
     counting = _Counting(case.model)
     run = case.call(counting)
     run()  # a first call measures its memory on a few rows

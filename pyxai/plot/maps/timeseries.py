@@ -148,12 +148,15 @@ def _read(
         values = as_array(chosen.attributions[0], "explanation")
         if together and values.ndim == 2 and values.size:
             values = each_player_once(values, chosen, -1 if channels_last else 0)
-        data = chosen.inputs[0] if data is None else data
+        if data is None and not chosen.of_layer:
+            data = chosen.inputs[0]
         label, name = quantity(chosen), chosen.method
     else:
         values = as_array(explanation, "explanation")
     if data is None:
-        raise ValueError("data must be given beside a tensor or an array, got None")
+        raise ValueError(
+            "data must be given beside a tensor, an array or the values of a layer, got None"
+        )
     lines = as_array(data, "data")
     if values.ndim != 2 or not values.size:
         wanted = "[time, channels]" if channels_last else "[channels, time]"

@@ -20,7 +20,9 @@ from pyxai.propagation.windows.plan import Plan, plan_windows, whole_work
 from pyxai.propagation.windows.spans import Ints, Region
 from pyxai.runner.execution import is_plain
 from pyxai.runner.memory import Measure, rows_for
+from pyxai.runner.mixing import agree
 from pyxai.runner.own_hooks import OwnHook
+from pyxai.runner.state import left_as_found, modules_of
 from pyxai.tracing import Graph, Node, Values, trace
 
 __all__ = ["WindowedModel", "windowed_model"]
@@ -242,7 +244,7 @@ def windowed_model(
         chosen = patches()
         most = _GAIN * n_patches * whole_work(graph, shapes)
         parts = _cheapest(graph, shapes, chosen, x, most)
-        if parts is None:
+        if parts is None or not _keeps_rows_apart(model, x, baselines[0], values[graph.output]):
             return None
         return WindowedModel(model, graph, x, baselines[0], chosen, parts, values)
 
@@ -282,6 +284,20 @@ def _traced(model: nn.Module, x: Tensor) -> tuple[Graph | None, Values | None]:
         if free and program.limits[1] is None and enough and plain:
             return graph, graph.run((x[:1].clone(),))
     return None, None
+
+
+def _keeps_rows_apart(model: nn.Module, x: Tensor, baseline: Tensor | float, own: Tensor) -> bool:
+    """Whether an image has the output that it has alone also beside another.
+
+    Windows are computed for one image at a time, so that rows are not seen to be mixed there.
+    """
+    other = torch.zeros_like(x[:1]) + (baseline[:1] if isinstance(baseline, Tensor) else baseline)
+    if torch.equal(other, x[:1]):
+        other = other + 1
+    with left_as_found(modules_of(model)) as state:
+        alone = model(other.clone())
+        state.restore()
+        return agree(model(torch.cat([x[:1], other])), torch.cat([own, alone]))
 
 
 def _shapes(graph: Graph, values: Values) -> dict[Node, tuple[int, ...]]:

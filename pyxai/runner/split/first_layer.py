@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pyxai.runner.mixing import agree
-from pyxai.runner.split.watch import FirstLayer, Reached, Recorder, Replacer, Step
+from pyxai.runner.split.watch import FirstLayer, Recorder, Replacer, Step
 from pyxai.runner.state import left_as_found, modules_of
 
 __all__ = ["LayerSizes", "PartedModel", "part_model"]
@@ -78,24 +77,18 @@ class PartedModel:
         """Return the model's output where its first layer returns ``after``, a row for each row."""
         nothing = self.form.expand(len(after), *self.form.shape[1:])
         watch = Replacer(nothing, self.steps, self.layer, after)
-        try:
-            with watch:
-                found = self.model(nothing)
-        except Reached:
-            found = None
+        with watch:
+            found = self.model(nothing)
         if watch.refused or not watch.was_there:
             raise _changed(watch.refused)
         return found
 
     def before_of(self, rows: Tensor) -> Tensor:
-        """Return what the layer gets for some rows, which go through the model no further."""
-        with left_as_found(modules_of(self.model)), torch.no_grad():
-            watch = _recorded(self.model, rows)
-        if watch.layer is None or [s.function for s in watch.steps] != [
-            s.function for s in self.steps
-        ]:
-            raise _changed(watch.refused)
-        return watch.before
+        """Return what the layer gets for some rows."""
+        with torch.no_grad():
+            for step in self.steps:
+                rows = step(rows)
+        return rows
 
 
 def part_model(model: Any, rows: Tensor, pays: Callable[[LayerSizes], bool]) -> PartedModel | None:
@@ -126,33 +119,25 @@ def part_model(model: Any, rows: Tensor, pays: Callable[[LayerSizes], bool]) -> 
     with left_as_found(modules_of(model)) as state, torch.no_grad():
         try:
             sizes[form] = None
-            watch = _recorded(model, rows)
-            if watch.layer is None:
+            watch = Recorder(rows.clone())
+            with watch:
+                own = model(watch.inputs)
+            state.restore()
+            after = watch.after
+            if watch.layer is None or watch.refused or len(after) != len(rows):
                 return None
             nothing = rows.new_full((), torch.nan).expand(1, *rows.shape[1:])
-            after = watch.layer(watch.before)
-            split = PartedModel(model, nothing, watch.steps, watch.layer, watch.before, after)
-            if len(after) != len(rows):
-                return None
+            before = watch.before.clone()
+            split = PartedModel(model, nothing, watch.steps, watch.layer, before, after)
             sizes[form] = split.sizes
-            if not pays(split.sizes):
+            if not pays(split.sizes) or own.shape[:1] != (len(rows),):  # outputs of all rows
                 return None
+            # One row more, as what is done to the input may depend on their number.
+            more = split(torch.cat([after, after[:1]]))
             state.restore()
-            own = model(rows.clone())
-            state.restore()
-            if own.shape[:1] != (len(rows),):  # outputs of all rows together
-                return None
-            return split if agree(split(after.clone()), own) else None
+            return split if agree(more, torch.cat([own, own[:1]])) else None
         except Exception:  # the model's own errors come from where it is asked for itself
             return None
-
-
-def _recorded(model: nn.Module, rows: Tensor) -> Recorder:
-    """Run a model up to its first layer."""
-    watch = Recorder(rows.detach().view_as(rows))
-    with contextlib.suppress(Reached), watch:
-        model(watch.inputs)
-    return watch
 
 
 def _changed(function: str) -> RuntimeError:

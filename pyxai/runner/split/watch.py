@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["FirstLayer", "Reached", "Recorder", "Replacer", "Step"]
+__all__ = ["FirstLayer", "Recorder", "Replacer", "Step"]
 
 # Every element of the result is an affine function of the element of the input at the same place,
 # rows stay rows, and elements keep their order.
@@ -37,10 +37,6 @@ _FORM = {
         for name in ("shape", "ndim", "dtype", "device", "is_cuda", "requires_grad")
     ),
 }  # fmt: skip
-
-
-class Reached(BaseException):
-    """The first layer was reached; no ``except Exception`` of the model's takes it for its own."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +81,36 @@ class FirstLayer:
 
 @dataclass(frozen=True)
 class Step:
-    """One function between the input and the first layer, and the form of what it returns."""
+    """One function between the input and the first layer.
+
+    Attributes
+    ----------
+    function : callable
+    args, kwargs
+        What follows the value, for a function that changes elements.
+    sizes : tuple of int
+        Of a row of what it returns.
+    """
 
     function: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
     sizes: tuple[int, ...]
+
+    def __call__(self, value: Tensor) -> Tensor:
+        """Return what the model makes of a value, of any number of rows."""
+        if self.function not in _RESHAPED:
+            value = self.function(value, *self.args, **self.kwargs)
+        return value.reshape(len(value), *self.sizes)
+
+    def is_same(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Whether another pass does the same; by what to reshape depends on the number of rows."""
+        if function != self.function or function in _RESHAPED:
+            return bool(function == self.function)
+        theirs, own = (*args, *kwargs.values()), (*self.args, *self.kwargs.values())
+        if len(theirs) != len(own) or kwargs.keys() != self.kwargs.keys():
+            return False
+        return all(map(_are_equal, theirs, own))
 
 
 class _Follower(TorchFunctionMode):
@@ -117,54 +139,60 @@ class _Follower(TorchFunctionMode):
             return func(*args, **named)
         others = (*args[1:], *named.values())
         if not args or not isinstance(args[0], Tensor) or self._is_followed(others):
-            return self._refuse(func)
+            return self._refuse(func, args, named)
         return self._touched(func, args, named)
 
     def _touched(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         raise NotImplementedError
 
-    def _refuse(self, func: Any) -> Any:
-        """Go no further: what the model asks of its input cannot be told from its first layer."""
-        self.refused = getattr(func, "__name__", str(func))
-        raise Reached
+    def _refuse(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Note that what the model asks of its input cannot be told from its first layer.
+
+        The model runs on: left in the middle, it may not be as it was found.
+        """
+        self.refused = self.refused or getattr(func, "__name__", str(func))
+        return func(*args, **kwargs)
 
 
 class Recorder(_Follower):
-    """Run a model on real rows up to its first layer, which ends in `Reached`.
+    """Run a model on real rows and see what it does up to its first layer.
 
     Attributes
     ----------
     steps : list of Step
         What the model did to its input.
     layer : FirstLayer or None
-        What it would do next; None if something else than a layer came.
-    before : Tensor
-        What the layer would be given.
+        What it did next; None if something else than a layer came.
+    before, after : Tensor
+        What the layer was given, and returned.
     """
 
     def __init__(self, inputs: Tensor) -> None:
         super().__init__(inputs)
         self.steps: list[Step] = []
         self.layer: FirstLayer | None = None
-        self.before = inputs
+        self.before = self.after = inputs
 
     def _touched(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         value = args[0]
-        if value is not self.before:  # the model keeps more than one thing of its input
-            return self._refuse(func)
+        if value is not self.before or self.layer is not None:  # it reads more than one thing
+            return self._refuse(func, args, kwargs)
         if func in _LAYERS or func in _PRODUCTS:
             layer = FirstLayer(func, args[1:], kwargs)
             if layer.matrix is not None and layer.matrix.dim() != 2:
-                return self._refuse(func)
-            self.layer = layer
-            raise Reached
+                return self._refuse(func, args, kwargs)
+            found = func(*args, **kwargs)
+            # The model may write into it.
+            self.layer, self.after = layer, found.clone()
+            return found
         if not (_is_scaling(func, args, kwargs) or func in _RESHAPED):
-            return self._refuse(func)
+            return self._refuse(func, args, kwargs)
         found = func(*args, **kwargs)
         kept = (value.dtype, value.device, value.shape[0], value.numel())
         if kept != (found.dtype, found.device, found.shape[0] if found.dim() else 0, found.numel()):
-            return self._refuse(func)
-        self.steps.append(Step(func, tuple(found.shape[1:])))
+            self.refused = getattr(func, "__name__", str(func))
+            return found
+        self.steps.append(Step(func, args[1:], kwargs, tuple(found.shape[1:])))
         self.before = found
         self._follow(found)
         return found
@@ -189,17 +217,17 @@ class Replacer(_Follower):
 
     def _touched(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if args[0] is not self._before or self.was_there:
-            return self._refuse(func)
+            return self._refuse(func, args, kwargs)
         step = next(self._steps, None)
         if step is not None:
-            if func != step.function:
-                return self._refuse(func)
+            if not step.is_same(func, args[1:], kwargs):
+                return self._refuse(func, args, kwargs)
             found = self.inputs.new_full((), torch.nan).expand(len(self.inputs), *step.sizes)
             self._before = found
             self._follow(found)
             return found
         if func != self._layer.function:
-            return self._refuse(func)
+            return self._refuse(func, args, kwargs)
         self.was_there = True
         return self._after
 
@@ -218,3 +246,11 @@ def _fits_any_row(other: Any, dims: int) -> bool:
     if not isinstance(other, Tensor):
         return isinstance(other, (int, float))
     return other.dim() < dims or (other.dim() == dims and other.shape[0] == 1)
+
+
+def _are_equal(one: Any, other: Any) -> bool:
+    if not (isinstance(one, Tensor) and isinstance(other, Tensor)):
+        return one is other or (type(one) is type(other) and bool(one == other))
+    if one is other or (one.shape == other.shape and one.data_ptr() == other.data_ptr()):
+        return True
+    return one.shape == other.shape and torch.equal(one, other)

@@ -264,6 +264,24 @@ def test_what_is_not_exactly_the_graph_goes_the_direct_way():
     assert path(shifted, additional_forward_args=0.5) == "direct"
 
 
+def test_models_that_mix_rows_go_the_direct_way():
+    class Mixed(nn.Sequential):
+        def forward(self, x):
+            values = super().forward(x)
+            return values - values.mean(0) / 2
+
+    layers = [nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten()]
+    model = Mixed(*layers, nn.Linear(12, 3)).double().eval()
+    images = torch.randn(2, 2, 9, 9, dtype=torch.float64)
+    images[0] = 0  # as the baseline
+    options = {"sliding_window_shapes": (2, 3, 3), "target": 1}
+    with pytest.warns(UserWarning, match="other rows"):
+        found = pyxai.explain(model, images, method="occlusion", **options)
+    assert found.path == "direct"
+    apart = nn.Sequential(*model).eval()
+    assert pyxai.explain(apart, images, method="occlusion", **options).path == "incremental"
+
+
 def test_training_mode_goes_the_direct_way():
     net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 2)).train()
     options = {"sliding_window_shapes": (1, 4, 4), "strides": (1, 4, 4), "target": 0}
