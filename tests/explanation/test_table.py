@@ -104,6 +104,7 @@ def test_inputs_are_not_beside_the_units_of_a_layer(tmp_path):
     assert b"of_layer" not in (tmp_path / "inputs").read_bytes()  # as the first files were
 
 
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")  # shap's use of matplotlib
 def test_shap_and_series_take_no_inputs_for_units():
     series = torch.ones(2, 3, 4)
     given = Explanation(series, series, options={"layer": "conv"}, of_layer=True)
