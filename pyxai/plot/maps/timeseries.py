@@ -154,9 +154,9 @@ def _read(
     else:
         values = as_array(explanation, "explanation")
     if data is None:
-        raise ValueError(
-            "data must be given beside a tensor, an array or the values of a layer, got None"
-        )
+        of_layer = isinstance(explanation, Explanation)
+        kind = "the values of a layer" if of_layer else "a tensor or an array"
+        raise ValueError(f"data must be given beside {kind}, got None")
     lines = as_array(data, "data")
     if values.ndim != 2 or not values.size:
         wanted = "[time, channels]" if channels_last else "[channels, time]"
