@@ -130,8 +130,8 @@ def explain(
     model as often as for one. Those of gradients run each row forward once and backward k times;
     rows that depend on the target, as those of guided integrated gradients do, are run for each.
     Methods that work on a traced graph (LRP, DeepLIFT) take k times as many rows in one call. With
-    a tolerance each example and target has its own end. Layer methods, `feature_permutation`'s kin
-    and whatever the registry does not list are called k times.
+    a tolerance each example and target has its own end. Methods of layers, those whose results are
+    of the whole batch and whatever the registry does not list are called k times.
 
     Examples
     --------
