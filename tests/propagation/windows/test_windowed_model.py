@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from deep_nets import Function, build
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -112,6 +112,7 @@ def nets(draw):
 @given(data=st.data())
 def test_drawn_nets_have_the_windows_of_the_whole_model(data):
     net, x, target = data.draw(nets())
+    assume(any(isinstance(layer, nn.Conv2d) for layer in net.modules()))  # there is work to save
     window = tuple(data.draw(st.integers(1, size)) for size in x.shape[1:])
     strides = tuple(data.draw(st.integers(max(1, size - 2), size)) for size in window)
     base = data.draw(st.sampled_from([0.3, torch.ones_like(x[:1]), 0.5 * x.flip(2)]))
