@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import importlib
 import json
-import sys
 
 import numpy as np
 import pytest
 import torch
-from cli_models import NETS
 from torch import nn
 
 from pyxai._timing import Taken, bare, best_size, extra_peak_bytes, interleave, median_ratio
@@ -21,13 +19,8 @@ QUICK = ["--seconds", "0.01"]
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch, rows, exported):
-    (tmp_path / "nets.py").write_text(NETS)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [each for each in sys.path if each])
-    sys.modules.pop("nets", None)
-    yield tmp_path
-    sys.modules.pop("nets", None)
+def folder(folder, rows, exported):
+    return folder  # with inputs and a program beside the models
 
 
 def test_methods_of_a_layer_and_of_neurons_are_timed_or_what_they_lack_is_named(folder, capsys):
