@@ -28,9 +28,6 @@ from pyxai.runner.arguments import Shared
 
 __all__ = ["Explanation"]
 
-# Fields that the first files had not, also those of a class that derives from it.
-_LATER = {"display_values", "path", "of_layer", "earlier"}
-
 TensorOrTuple = Tensor | tuple[Tensor, ...]
 
 
@@ -114,6 +111,8 @@ class Explanation:
     display_values: Any = None
     path: str = DIRECT
     of_layer: bool = False
+    # Fields that the first files had not; no field itself, as it has no type beside it.
+    _later = frozenset({"display_values", "path", "of_layer"})
 
     def __post_init__(self) -> None:
         """Check that the parts fit together; names become strings."""
@@ -352,7 +351,7 @@ class Explanation:
 
         def build(fields: dict[str, Any]) -> Explanation:
             own = set(cls.__dataclass_fields__)
-            unknown = (fields.keys() - own) | (own - _LATER - fields.keys())
+            unknown = (fields.keys() - own) | (own - cls._later - fields.keys())
             if unknown:
                 raise ValueError(f"its fields must be those of {cls.__name__}, got {unknown}")
             return cls(**fields)

@@ -52,6 +52,7 @@ class LanguageExplanation(Explanation):
     prompt: str = ""
     continuation: str = ""
     fixed_tokens: tuple[str, ...] = ()
+    _later = Explanation._later | {"earlier"}
 
     def __post_init__(self) -> None:
         """Check that the parts fit together."""

@@ -7,6 +7,7 @@ from language_models import byte_level_tokenizer, language_model
 
 from pyxai import Explanation, plot
 from pyxai.adapters import LanguageExplanation, LanguageModel
+from pyxai.explanation import file
 
 mpl.use("Agg")
 
@@ -86,6 +87,19 @@ def test_a_file_keeps_all_of_it(found, tmp_path):
     assert torch.equal(again.fixed, found.fixed)
     with pytest.raises(ValueError, match="fields"):
         Explanation.load(tmp_path / "found.safetensors")
+
+
+def test_files_from_before_earlier_tokens_were_told_apart(found, tmp_path):
+    names = found.__dataclass_fields__.keys() - {"earlier", "display_values", "path", "of_layer"}
+    path = file.save({name: getattr(found, name) for name in names}, tmp_path / "before")
+    again = LanguageExplanation.load(path)
+    assert again.earlier is None
+    assert torch.equal(again.attributions, found.attributions)
+    short = file.save(
+        {name: getattr(found, name) for name in names - {"fixed"}}, tmp_path / "short"
+    )
+    with pytest.raises(ValueError, match="fixed"):
+        LanguageExplanation.load(short)
 
 
 def test_it_moves_to_a_device(found):
