@@ -126,7 +126,9 @@ def _name_of(value: Any) -> str:
     found = _Digest()
     cells = (cell.cell_contents for cell in named.__closure__ or ())
     for part in (*_parts_of(named.__code__), *cells, named.__defaults__, named.__kwdefaults__):
-        found.text(_ADDRESS.sub("", repr(part)))
+        # Sets come in another order in each process.
+        known = sorted(map(repr, part)) if isinstance(part, (set, frozenset)) else part
+        found.text(_ADDRESS.sub("", repr(known)))
     return f"{name} {found.value}"
 
 

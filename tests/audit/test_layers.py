@@ -7,6 +7,7 @@ from torch import nn
 
 import pyxai
 from pyxai.audit import audit, load, merge, prepare, run_shard
+from pyxai.audit.identity import spell
 from pyxai.report import of_audit
 from pyxai.report.audit.sample import sample_maps
 
@@ -192,6 +193,9 @@ def test_neurons_by_functions_without_a_name_are_told_apart(tmp_path):
     audit(MODEL, X, asked(of(0)), (), tmp_path / "b")
     with pytest.raises(ValueError, match="neuron_selector"):
         audit(MODEL, X, asked(of(1)), (), tmp_path / "b")
+    ordered, other = {0, 8}, {8, 0}
+    assert repr(ordered) != repr(other)
+    assert spell(of(ordered), "selector", MODEL) == spell(of(other), "selector", MODEL)
 
 
 def test_layers_that_an_audit_cannot_take_are_named(tmp_path):
