@@ -2,8 +2,8 @@ import pytest
 import torch
 from captum_peer import rows
 
-from pyxai import _example_ids
-from pyxai._example_ids import example_ids
+from pyxai._random import example_ids
+from pyxai._random import names as module
 
 DTYPES = (
     torch.float32,
@@ -52,7 +52,7 @@ def test_a_name_depends_on_its_row_only():
 def test_long_batches_are_hashed_in_blocks(monkeypatch):
     x = rows(50, 7)
     names = example_ids(None, (x,))
-    monkeypatch.setattr(_example_ids, "_BLOCK", 20)
+    monkeypatch.setattr(module, "_BLOCK", 20)
     assert torch.equal(example_ids(None, (x,)), names)
 
 

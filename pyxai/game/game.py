@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import FLOAT_DTYPES, check_bool, check_dtype, check_int, check_tensor, describe
-from pyxai._example_ids import example_ids as name_examples
 from pyxai._inputs import flat_features, format_baselines, format_feature_mask, format_inputs
+from pyxai._random import example_ids as name_examples
 from pyxai.game.players import check_one_mask
 from pyxai.game.rows import GameRows
 from pyxai.imputers import Imputer

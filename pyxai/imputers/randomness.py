@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_dtype, check_int, check_shape, check_tensor
-from pyxai._example_ids import scramble
+from pyxai._random import scramble
 from pyxai.imputers.base import IMPUTER_STREAM
 from pyxai.ops.philox_random import philox_random
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pyxai._checks import check_finite, check_real, describe
 from pyxai._inputs import format_background
-from pyxai._loader import quiet_batches
+from pyxai._random import quiet_batches
 from pyxai.runner.arrays import is_array, tensor_of
 
 __all__ = ["background_of", "batches_of", "rows_of"]

@@ -19,7 +19,7 @@ from pyxai._checks import (
     check_tensor,
     describe,
 )
-from pyxai._example_ids import example_ids as name_examples
+from pyxai._random import example_ids as name_examples
 from pyxai.imputers import Constant, Imputer
 from pyxai.lex.estimators import REINFORCE, Estimator, Pathwise, Question
 from pyxai.lex.likelihoods import AGGREGATIONS, Bound, CategoricalLikelihood, Likelihood

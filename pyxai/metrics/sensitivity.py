@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_finite, check_int, check_tensor, describe
-from pyxai._example_ids import example_ids
 from pyxai._inputs import format_inputs
+from pyxai._random import example_ids
 from pyxai.explanation.rows import take_baselines, take_target
 from pyxai.metrics.perturbation import takes_two
 from pyxai.ops import philox_uniform

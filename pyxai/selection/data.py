@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pyxai._checks import check_int, check_tensor, describe
 from pyxai._inputs import format_inputs
-from pyxai._loader import quiet_batches
+from pyxai._random import quiet_batches
 from pyxai.ops import philox_uniform
 from pyxai.runner.state import find_modules, left_as_found
 

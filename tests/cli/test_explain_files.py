@@ -13,6 +13,7 @@ import numpy as np
 import pandas
 import pytest
 import torch
+from matplotlib import pyplot
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -335,6 +336,7 @@ def test_the_plot_fits_what_is_drawn(folder, said, monkeypatch):
     ):
         said(*words, "--plot", "why.png")
     assert drawn == ["beeswarm", "waterfall", "bar", None]
+    assert not pyplot.get_fignums()
 
 
 def test_json_says_all_and_nothing_else_is_printed(folder, said, capsys):

@@ -123,4 +123,3 @@ def test_figures_show_every_method(pair):
     assert fourteen_figures.marks(pair, "Shapley values") == "\u2713 \u2713 \u2713"
     bars = fourteen_figures.effects(pair).axes[1]
     assert bars.get_yticklabels()[-1].get_text() == "a + b"
-    mpl.pyplot.close("all")

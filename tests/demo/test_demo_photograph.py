@@ -74,7 +74,6 @@ def test_the_section_has_its_picture(measured, monkeypatch):
     reader = Reader(report.to_html())
     assert sum(tag == "img" for tag, _ in reader.tags) == 1
     assert f"It says {'yes' if measured.logit > 0 else 'no'}" in reader.words
-    mpl.pyplot.close("all")
 
 
 def test_one_seed_is_one_answer_and_leaves_torch_alone():

@@ -14,15 +14,6 @@ from pyxai.metrics import Curve, graph_fidelity
 mpl.use("Agg")
 
 
-from matplotlib import pyplot as plt
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
 def features(n_nodes):
     return torch.randn(n_nodes, 3, generator=torch.Generator().manual_seed(2)).double()
 

@@ -9,13 +9,6 @@ from pyxai import plot
 from pyxai.decomposition import ACD
 
 mpl.use("Agg")
-from matplotlib import pyplot as plt
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 def sums(weights, pair=0.0):

@@ -13,12 +13,6 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
 def image_explanation(batch=2):
     x = torch.linspace(-1, 1, batch * 48).reshape(batch, 3, 4, 4)
     values = torch.linspace(-2, 1, batch * 48).reshape(batch, 3, 4, 4)

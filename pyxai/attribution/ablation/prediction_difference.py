@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_choice, check_int
-from pyxai._example_ids import example_ids as name_examples
 from pyxai._inputs import format_background, format_inputs, restore_form
+from pyxai._random import example_ids as name_examples
 from pyxai.game import Game
 from pyxai.imputers import Imputer, Marginal
 from pyxai.methods.base import PerturbationAttribution, warn_if_infinite

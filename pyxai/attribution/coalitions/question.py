@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_int
-from pyxai._example_ids import example_ids as name_examples
 from pyxai._inputs import format_baselines, format_inputs, restore_form
+from pyxai._random import example_ids as name_examples
 from pyxai.explanation.rows import take_baselines, take_target
 from pyxai.game import Game
 from pyxai.game.players import players_with, present_players

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyxai._example_ids import example_ids as name_examples
 from pyxai._inputs import flat_features, format_background
+from pyxai._random import example_ids as name_examples
 from pyxai.attribution.layers.cuts.cut import Cut, cut_at, one_or_tuple
 from pyxai.attribution.layers.cuts.layer_runs import Values
 from pyxai.attribution.sampled.gradient_shap import format_stdevs, rows_to_draw_from

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_int
-from pyxai._example_ids import example_ids as name_examples
 from pyxai._inputs import flat_features, format_background, format_inputs, restore_form
+from pyxai._random import example_ids as name_examples
 from pyxai.attribution.paths.integrated_gradients import IntegratedGradients
 from pyxai.attribution.sampled.gradient_rounds import SampledCall, check_stop, sample_to_tolerance
 from pyxai.attribution.sampled.sampled_gradients import SampledGradients

@@ -8,8 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from pyxai._checks import check_int, describe
-from pyxai._example_ids import example_ids as name_examples
 from pyxai._inputs import format_background, format_inputs, restore_form
+from pyxai._random import example_ids as name_examples
 from pyxai.attribution.sampled.gradient_rounds import SampledCall, check_stop, sample_to_tolerance
 from pyxai.attribution.sampled.sampled_gradients import SampledGradients
 from pyxai.methods.base import GradientAttribution, warn_if_infinite

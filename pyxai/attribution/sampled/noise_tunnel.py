@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_choice, check_int, check_number, describe
-from pyxai._example_ids import example_ids as name_examples
 from pyxai._inputs import format_background, format_baselines, format_inputs, restore_form
+from pyxai._random import example_ids as name_examples
 from pyxai._signatures import option_names
 from pyxai.explanation.rows import take_baselines, take_segments, take_target
 from pyxai.methods.base import Attribution, TensorOrTuple

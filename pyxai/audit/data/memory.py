@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pyxai._files import bytes_of
-from pyxai._loader import quiet_batches
+from pyxai._random import quiet_batches
 from pyxai.audit.data.source import (
     READ_WHOLE,
     Batch,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import io
 import json
 import math
@@ -52,7 +53,10 @@ def save_picture(explanation: Explanation, path: Path) -> Path:
     axes = explanation.plot(_kind(explanation))
     figure = np.ravel(axes)[0].figure
     drawn = io.BytesIO()
-    figure.savefig(drawn, format=path.suffix.lower()[1:], dpi=150, bbox_inches="tight")
+    try:
+        figure.savefig(drawn, format=path.suffix.lower()[1:], dpi=150, bbox_inches="tight")
+    finally:  # else pyplot keeps it for the life of the process
+        importlib.import_module("matplotlib.pyplot").close(figure)
     _write(path, drawn.getvalue())
     return path
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_choice, check_int, describe
-from pyxai._example_ids import example_ids as name_examples
 from pyxai._inputs import flat_features, format_background, format_inputs
+from pyxai._random import example_ids as name_examples
 from pyxai.decomposition.training.group_masks import group_weights, groups_there
 from pyxai.decomposition.training.penalties import reduced
 from pyxai.ops import philox_uniform

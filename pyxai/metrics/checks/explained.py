@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from pyxai._checks import describe
-from pyxai._example_ids import example_ids
 from pyxai._inputs import flat_features, format_baselines, format_inputs
+from pyxai._random import example_ids
 from pyxai._signatures import option_parameters
 from pyxai.decomposition import ContextualDecomposition
 from pyxai.explain import explain

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_bool
-from pyxai._example_ids import example_ids
+from pyxai._random import example_ids
 from pyxai.metrics.information.images import check_images, check_masks
 from pyxai.metrics.information.partial_pictures import blurred, random_pixel_masks
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_choice, check_int
-from pyxai._example_ids import example_ids
+from pyxai._random import example_ids
 from pyxai.explanation.curve import Curve
 from pyxai.explanation.rows import row_numbers
 from pyxai.metrics.information.images import (

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from pyxai._loader import quiet_batches
+from pyxai._random import quiet_batches
 from pyxai.attribution import FunctionalInformation
 from pyxai.attribution.sampled.functional_information.scatter import Rows
 from pyxai.covariance import BandedCovariance, Covariance, ToeplitzCovariance

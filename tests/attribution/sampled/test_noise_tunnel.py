@@ -4,7 +4,7 @@ import torch
 from captum_peer import TwoInputs, conv, mlp, peer, rows
 
 import pyxai
-from pyxai._example_ids import example_ids
+from pyxai._random import example_ids
 from pyxai.attribution import (
     XRAI,
     FeatureAblation,

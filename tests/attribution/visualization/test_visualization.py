@@ -24,12 +24,6 @@ SERIES = np.random.default_rng(2).normal(size=(12, 2))
 DATA = np.random.default_rng(3).normal(size=(12, 2))
 
 
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
 def public(module):
     return {
         name: value

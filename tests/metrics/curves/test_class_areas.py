@@ -93,12 +93,10 @@ def test_what_a_metric_sets_is_not_given(case, metric, options, name):
 
 def test_an_axis_says_what_it_shows(case):
     matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
 
     curve = metrics.softmax_auc(*case, target=0)
     assert curve.plot().get_ylabel() == "softmax probability"
     assert metrics.softmax_auc(*case, target=0, running_max=True).name == "softmax probability"
-    plt.close("all")
 
 
 def test_softmax_auc_is_insertion_of_the_probability():

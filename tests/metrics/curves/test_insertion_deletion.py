@@ -91,4 +91,3 @@ def test_curve_is_readable_and_drawn():
     ax = curve.plot()
     assert ax.get_xlabel() == "fraction of features shown"
     torch.testing.assert_close(curve.mean().auc, curve.auc.mean(0, keepdim=True))
-    matplotlib.pyplot.close("all")

@@ -358,10 +358,8 @@ def test_no_workers_are_refused(scene):
 
 def test_a_plot_of_skipped_images_says_so():
     matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
 
     x, y = torch.tensor([0.0, 1.0]).double(), torch.full((2, 2), torch.nan).double()
     skipped = metrics.InformationCurve(x, y, "softmax", skipped={0: "flat", 1: "flat"})
     (entry,) = skipped.plot().get_legend().get_texts()
     assert entry.get_text() == "softmax (no curve: 2 of 2 skipped)"
-    plt.close("all")

@@ -245,7 +245,6 @@ def test_interactions_plot(tmp_path):
         plot.interactions(torch.ones(2, 3, 4))
     with pytest.raises(ValueError, match="example must be below 1"):
         plot.interactions(pairs, example=1)
-    matplotlib.pyplot.close("all")
 
 
 def test_errors():

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_choice, check_finite, check_int, check_tensor, describe
-from pyxai._loader import quiet_batches
+from pyxai._random import quiet_batches
 from pyxai.attribution.sampled.functional_information.scatter import (
     Band,
     Diagonal,
