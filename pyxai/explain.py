@@ -175,6 +175,7 @@ def _explained(call: Call, target: Any, outputs: Tensor | None = None) -> list[E
     model, entry, inputs, baselines = call.model, call.entry, call.inputs, call.baselines
     options = call.options
     explainer, rest = _make(call.method, entry, model, options)
+    _check_layer(explainer)
     # Of a method that has no groups of its own; for sums that are taken in the end.
     mask = rest.get("feature_mask") if explainer.sums_groups else None
     if explainer.sums_groups:
@@ -293,6 +294,16 @@ def _make(
     rest = {name: value for name, value in options.items() if name not in first}
     _check_options(explainer, entry, rest, parameters)
     return explainer, rest
+
+
+def _check_layer(explainer: Attribution) -> None:
+    """Raise if a method is of several layers at once, whose maps are several explanations."""
+    layers = explainer.layer if isinstance(explainer, LayerAttribution) else None
+    if isinstance(layers, (list, tuple)):
+        raise ValueError(
+            f"layer must be a single layer in pyxai.explain, got {len(layers)}; ask once for each, "
+            f"or {type(explainer).__name__} for all"
+        )
 
 
 def _check_options(

@@ -112,6 +112,12 @@ def test_options_that_a_method_needs_are_named(name, option):
         pyxai.explain(mlp(), rows(3, 6), method=cls, target=0)
 
 
+def test_several_layers_are_several_explanations():
+    with pytest.raises(ValueError, match=r"layer must be a single layer in .*, got 2"):
+        pyxai.explain(mlp(), rows(3, 6), method="layer_activation", layer=["0", "1"])
+    pyxai.explain(mlp(), rows(3, 6), method="layer_activation", layer="0")
+
+
 def test_constructor_options_reach_the_constructor():
     model, x = mlp(), rows(3, 6)
     result = pyxai.explain(
