@@ -1,4 +1,4 @@
-"""Random numbers that depend neither on the batch nor on who drew before, and move nobody's."""
+"""Random numbers that depend on neither batch nor caller. Start with `names`."""
 
 from pyxai._random.batches import quiet_batches
 from pyxai._random.names import example_ids, scramble
