@@ -73,6 +73,8 @@ class Game:
         Number of players, of games, and of model rows behind one value.
     player_ids : Tensor, shape [n_players]
         int64, the feature mask's number of each player, ascending.
+    runner : pyxai.runner.Runner
+        Of the model, for who asks it about rows that are not a game's.
 
     Raises
     ------
@@ -129,7 +131,7 @@ class Game:
         self._rows = GameRows(
             self.inputs, players, self.baselines, self.imputer, self.seed, self.example_ids
         )
-        self._runner = Runner(
+        self.runner = Runner(
             model,
             target=target,
             additional_forward_args=additional_forward_args,
@@ -137,13 +139,13 @@ class Game:
             max_rows=max_rows,
             progress=progress,
         )
-        self._runner.target.check_examples(self.n_examples, sums=True)
+        self.runner.target.check_examples(self.n_examples, sums=True)
         self.fast_path = check_bool("fast_path", fast_path)
 
     @property
     def joined(self) -> bool:
         """Whether the last values were of outputs without rows, see `pyxai.runner.Runner`."""
-        return self._runner.joined
+        return self.runner.joined
 
     @property
     def player_maps(self) -> tuple[Tensor | None, ...]:
@@ -273,7 +275,7 @@ class Game:
 
         build = self._rows.soft(points)
         width = n_points * self.n_draws
-        self._runner.gradients(
+        self.runner.gradients(
             build, self.n_examples, width, consume, example_major=True, like=self.inputs
         )
         return total.div_(self.n_draws)
@@ -289,7 +291,7 @@ class Game:
             full = self._check_masks(torch.ones(shape, dtype=torch.bool))
             build = self._rows.masked(full.expand(n_masks, -1))
         width = n_masks * self.n_draws
-        return self._runner.estimate(build, self.n_examples, width, gradients=gradients)
+        return self.runner.estimate(build, self.n_examples, width, gradients=gradients)
 
     def to_features(self, values: Tensor) -> tuple[Tensor, ...]:
         """Give every feature the value of its player.
@@ -319,7 +321,7 @@ class Game:
         from pyxai.game.linear_prefix import linear_prefix  # `import pyxai` waits with it
 
         return linear_prefix(
-            self._runner,
+            self.runner,
             self.inputs,
             self.baselines,
             self.player_maps,
@@ -332,9 +334,9 @@ class Game:
         """Return outputs for each draw, ``[batch, n_masks, n_draws, ...]``."""
         n_masks = packed.shape[-2]
         if n_masks == 0:
-            return self._runner.outputs(self.inputs)[:, None, None][:, :0]
+            return self.runner.outputs(self.inputs)[:, None, None][:, :0]
         build = self._rows.masked(packed)
-        values = self._runner.values(
+        values = self.runner.values(
             build, self.n_examples, n_masks * self.n_draws, like=self.inputs
         )
         return values.view(-1, n_masks, self.n_draws, *values.shape[2:])

@@ -8,8 +8,8 @@ example; a mask costs a sum of them, and the rest of the model.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -34,6 +34,8 @@ _MOST_HELD = 2**24
 _MADE_AT_ONCE = 2**22
 
 Rows = Callable[[slice, slice], Tensor]
+# Of what there is of everything, [n, 1, 1, size], for examples, draws and players, into a tensor.
+Write = Callable[[Tensor, slice, slice, slice, Tensor], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,13 +47,15 @@ class LinearPrefix:
     runner : Runner
         Of the rest.
     split : PartedModel
-    shown, hidden : Tensor, shape [batch, *sizes] and [1 or batch, *sizes]
+    shown, hidden : Tensor, shape [batch, *sizes] and [1 or batch or n_draws, *sizes]
         What the first layer gets for inputs and baselines.
     owners : Tensor or None, shape [1 or batch, n_features]
         int32 player of each feature; None: each its own.
     n_players : int
     by_rows : bool
         Whether contributions come from the rows of the layer's matrix, rather than from running it.
+    n_draws : int or None
+        Tells that the baselines are so many, each for all examples. Only `without` knows of it.
     """
 
     runner: Runner
@@ -61,6 +65,7 @@ class LinearPrefix:
     owners: Tensor | None
     n_players: int
     by_rows: bool
+    n_draws: int | None = None
 
     def masked(self, packed: Tensor) -> Tensor:
         """Return outputs [batch, n_masks, ...] for packed masks ``[(batch,) n_masks, n_words]``."""
@@ -98,41 +103,70 @@ class LinearPrefix:
         return self._run(rows, len(orders) * inner)
 
     def without(self, players: Tensor) -> Tensor:
-        """Return outputs of everything, and without each of some players: [batch, 1 + n, ...]."""
-        if self.by_rows and self.owners is None:
-            return self._without_each(players)
+        """Return outputs of everything, and without each of some players: [batch, 1 + n, ...].
+
+        Of several draws ``[batch, 1 + n_draws * n, ...]``, those of a draw side by side.
+        """
+        by_features = self.by_rows and self.owners is None
+        write = self._features_out(players) if by_features else self._players_out(players)
 
         def rows(examples: slice, repeats: slice) -> Tensor:
             whole = self._after(self.shown[examples])[:, None]
-            _, parts = self._parts(examples)
             made = whole.new_empty(len(whole), repeats.stop - repeats.start, whole.shape[2])
-            first, some = _whole_first(made, whole, repeats)
-            torch.sub(whole, parts[:, players[some]], out=made[:, first:])
+            at = 0
+            if repeats.start == 0:
+                made[:, :1] = whole
+                at = 1
+            for draws, some in _boxes(repeats.start + at - 1, repeats.stop - 1, len(players)):
+                sizes = draws.stop - draws.start, some.stop - some.start
+                out = made[:, at : at + sizes[0] * sizes[1]].view(len(whole), *sizes, -1)
+                write(whole[:, None], examples, draws, some, out)
+                at += sizes[0] * sizes[1]
             return made
 
-        return self._run(rows, len(players) + 1)
+        return self._run(rows, 1 + (self.n_draws or 1) * len(players))
 
-    def _without_each(self, features: Tensor) -> Tensor:
-        """Do so where players are features, each with a row of the matrix."""
+    def _features_out(self, features: Tensor) -> Write:
+        """Return what writes rows without features that each have a row of the matrix."""
         matrix = self.split.matrix
         assert matrix is not None
-        everywhere = len(features) == self.n_players
-        change = (self.shown - self.hidden)[..., None]
-        if everywhere:
+        shown, hidden = self.shown, self.hidden
+        if len(features) == self.n_players:
             matrix = matrix.contiguous()
         else:
-            matrix, change = matrix[features], change[:, features]
+            matrix, shown, hidden = matrix[features], shown[:, features], hidden[:, features]
+        hidden = hidden[:, None] if self.n_draws is None else hidden[None]
 
-        def rows(examples: slice, repeats: slice) -> Tensor:
-            whole = self._after(self.shown[examples])[:, None]
-            made = whole.new_empty(len(whole), repeats.stop - repeats.start, whole.shape[2])
-            first, some = _whole_first(made, whole, repeats)
-            torch.addcmul(
-                whole, change[examples, some], matrix[some], value=-1, out=made[:, first:]
-            )
-            return made
+        def write(whole: Tensor, examples: slice, draws: slice, some: slice, out: Tensor) -> None:
+            change = shown[examples, None, some] - rows_of(hidden, examples)[:, draws, some]
+            torch.addcmul(whole, change[..., None], matrix[some], value=-1, out=out)
 
-        return self._run(rows, len(features) + 1)
+        return write
+
+    def _players_out(self, players: Tensor) -> Write:
+        """Return what writes rows without players by their contributions."""
+        if self.n_draws is None:
+
+            def write(
+                whole: Tensor, examples: slice, draws: slice, some: slice, out: Tensor
+            ) -> None:
+                _, parts = self._parts(examples)
+                torch.sub(whole, parts[:, None, players[some]], out=out)
+
+            return write
+        # What a player of the input adds to zeros, and what one of a draw does.
+        zeros = replace(self, hidden=torch.zeros_like(self.hidden[:1]), n_draws=None)
+        _, drawn = replace(zeros, shown=self.hidden)._parts(slice(0, self.n_draws))
+        drawn = drawn[None, :, players]
+
+        def write_drawn(
+            whole: Tensor, examples: slice, draws: slice, some: slice, out: Tensor
+        ) -> None:
+            _, parts = zeros._parts(examples)
+            torch.add(whole, drawn[:, draws, some], out=out)
+            out.sub_(parts[:, None, players[some]])
+
+        return write_drawn
 
     def _run(self, rows: Rows, n_repeats: int) -> Tensor:
         form = self.split.after
@@ -176,7 +210,7 @@ class LinearPrefix:
         """Return contributions by the rows of the matrix."""
         matrix = self.split.matrix
         assert matrix is not None
-        each = self._change(examples)[:, :, None] * matrix
+        each = self._change(examples)[:, :, None] * matrix.contiguous()  # so are the products
         if self.owners is None:
             return each
         count = len(each)
@@ -208,6 +242,7 @@ def linear_prefix(
     *,
     n_rows: int,
     sums: int,
+    n_draws: int | None = None,
 ) -> LinearPrefix | None:
     """Return the model cut behind its first layer, where that is exact and pays.
 
@@ -225,6 +260,8 @@ def linear_prefix(
         How many masks are asked about for each example.
     sums : int
         How many contributions a mask adds up.
+    n_draws : int, optional
+        Tells that the baselines are so many, each for all examples.
 
     Returns
     -------
@@ -239,33 +276,52 @@ def linear_prefix(
         return None
     start = baselines[0]
     base = torch.full_like(x[:1], start) if not isinstance(start, Tensor) else start
-    split = part_model(
-        runner.forward_func,
-        torch.cat([x[:1], base[:1]]),
-        lambda layer: _pays(layer, batch, n_players, n_rows, sums),
-    )
+    owners = None if maps[0] is None else flat_features(maps[0])
+    if n_draws is not None and owners is not None and len(owners) > 1:
+        return None  # what a player of a draw adds differs from example to example
+    asked = _Asked(batch, n_players, n_rows, sums, n_draws, owners is None)
+    split = part_model(runner.forward_func, torch.cat([x[:1], base[:1]]), asked.pays)
     if split is None:
         return None
-    owners = None if maps[0] is None else flat_features(maps[0])
     shown, hidden = split.before_of(x), split.before_of(base)
     by_rows = _by_rows(split.sizes)
-    return LinearPrefix(runner.of(split), split, shown, hidden, owners, n_players, by_rows)
+    return LinearPrefix(runner.of(split), split, shown, hidden, owners, n_players, by_rows, n_draws)
 
 
 def _by_rows(layer: LayerSizes) -> bool:
     return layer.has_matrix and layer.n_features * layer.size <= _MOST_HELD
 
 
-def _pays(layer: LayerSizes, batch: int, n_players: int, n_rows: int, sums: int) -> bool:
-    """Whether the products that are saved are many, and the contributions fit into memory."""
-    made = layer.n_features if _by_rows(layer) else n_players * layer.n_terms
-    saved = batch * layer.size * (n_rows * (layer.n_terms - sums) - made)
-    return saved >= _LEAST_SAVED and n_players * layer.size <= _MOST_HELD
+@dataclass(frozen=True)
+class _Asked:
+    """How much is asked for, to be weighed when the first layer is known."""
+
+    batch: int
+    n_players: int
+    n_rows: int
+    sums: int
+    n_draws: int | None
+    are_features: bool
+
+    def pays(self, layer: LayerSizes) -> bool:
+        """Whether the products that are saved are many, and the contributions fit into memory."""
+        made = layer.n_features if _by_rows(layer) else self.n_players * layer.n_terms
+        made *= self.batch + (self.n_draws or 0)
+        held = self.n_players * layer.size * (self.n_draws or 1)
+        if self.n_draws is not None and self.are_features and _by_rows(layer):
+            made = held = 0  # see `LinearPrefix._features_out`
+        saved = layer.size * (self.batch * self.n_rows * (layer.n_terms - self.sums) - made)
+        return saved >= _LEAST_SAVED and held <= _MOST_HELD
 
 
-def _whole_first(made: Tensor, whole: Tensor, repeats: slice) -> tuple[int, slice]:
-    """Write what is repeat number 0; return where others start, and their numbers from 0."""
-    if repeats.start:
-        return 0, slice(repeats.start - 1, repeats.stop - 1)
-    made[:, :1] = whole
-    return 1, slice(0, repeats.stop - 1)
+def _boxes(start: int, stop: int, size: int) -> Iterator[tuple[slice, slice]]:
+    """Yield what makes up some rows of a table with ``size`` columns, at most three boxes."""
+    while start < stop:
+        row, column = divmod(start, size)
+        if column or stop - start < size:  # the rest of a row, or the start of one
+            end = min(stop, (row + 1) * size)
+            yield slice(row, row + 1), slice(column, column + end - start)
+        else:
+            end = stop // size * size
+            yield slice(row, end // size), slice(0, size)
+        start = end

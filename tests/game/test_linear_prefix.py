@@ -12,7 +12,13 @@ from torch import nn
 
 import pyxai
 from pyxai import Game
-from pyxai.attribution import FeatureAblation, KernelShap, ShapleyValues, ShapleyValueSampling
+from pyxai.attribution import (
+    FeatureAblation,
+    KernelShap,
+    PredictionDifference,
+    ShapleyValues,
+    ShapleyValueSampling,
+)
 from pyxai.game import linear_prefix
 from pyxai.ops import sample_permutations
 from pyxai.runner import execution, path_noted
@@ -119,6 +125,36 @@ def test_same_as_the_direct_way(question, target):
     )
     assert paths == ["linear prefix"] * alone
     assert_equal(fast, direct)
+
+
+SCORES = ["logit", "probability", "log_odds", "weight_of_evidence"]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    question=questions(),
+    n_rows=st.integers(1, 5),
+    score=st.sampled_from(SCORES),
+    at_once=st.sampled_from([1, 2, 3]),
+)
+def test_means_over_a_background_are_the_same(question, n_rows, score, at_once):
+    model, x, _, mask, alone = question
+    background = torch.randn(n_rows, *x.shape[1:], dtype=x.dtype)
+    background[0] = x[0]
+    found = PredictionDifference(model)
+    fast, direct, paths = both(
+        lambda fast: found.attribute(
+            x, background, 1, feature_mask=mask, score=score, fast_path=fast,
+            perturbations_per_eval=at_once,
+        )
+    )  # fmt: skip
+    shared = mask is None or len(mask) == 1
+    assert paths == ["linear prefix"] * (alone and shared)
+    assert_equal(fast, direct)
+    first = found.attribute(
+        x[:1], background, 1, feature_mask=mask if shared else mask[:1], score=score
+    )
+    assert_equal(first, direct[:1])
 
 
 @settings(max_examples=20, deadline=None)
@@ -513,4 +549,34 @@ def test_taken_only_where_it_saves(monkeypatch):
     grouped = Game(net(8, 7, 3), X, target=0, feature_mask=torch.arange(8) // 4)
     with path_noted() as paths:
         grouped.values(torch.rand(64, 2) < 0.5)
+    assert paths == ["linear prefix"]
+
+
+def test_background_is_taken_only_where_it_saves(monkeypatch):
+    explain = PredictionDifference(net(8, 7, 3)).attribute
+    rows = torch.randn(6, 8, generator=torch.Generator().manual_seed(2))
+    grouped = torch.arange(8) // 4
+    # 5 examples, 2 groups, 6 rows: 61 rows of 8 products less 2 sums, 11 times the contributions.
+    saved = 7 * (5 * 13 * (8 - 2) - 11 * 8)
+    for least, taken in ((saved, True), (saved + 1, False)):
+        monkeypatch.setattr(linear_prefix, "_LEAST_SAVED", least)
+        with path_noted() as paths:
+            explain(X, rows, target=0, feature_mask=grouped)
+        assert paths == ["linear prefix"] * taken
+    monkeypatch.setattr(linear_prefix, "_LEAST_SAVED", 1)
+    monkeypatch.setattr(linear_prefix, "_MOST_HELD", 2 * 6 * 7 - 1)  # contributions of all rows
+    with path_noted() as paths:
+        explain(X, rows, target=0, feature_mask=grouped)
+    assert paths == []
+
+
+def test_what_is_drawn_goes_the_direct_way():
+    explain = PredictionDifference(net(8, 7, 3)).attribute
+    rows = torch.randn(6, 8, generator=torch.Generator().manual_seed(2))
+    with path_noted() as paths:
+        explain(X, target=0, imputer=pyxai.imputers.Marginal(rows, n_draws=3))
+        explain(X, target=0, imputer=pyxai.imputers.Gaussian(rows, shrinkage=0.5, n_draws=2))
+    assert paths == []
+    with path_noted() as paths:
+        explain(X, target=0, imputer=pyxai.imputers.Marginal(rows))
     assert paths == ["linear prefix"]

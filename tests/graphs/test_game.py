@@ -229,7 +229,7 @@ def test_a_model_of_the_whole_graph_has_one_row():
 def test_other_methods_can_ask_the_game():
     game = a_game(random_graph(2), node=0, target=1)
     inputs = torch.ones(1, game.n_players, dtype=torch.float64)
-    found, delta = IntegratedGradients(game.game._runner.forward_func).attribute(
+    found, delta = IntegratedGradients(game.game.runner.forward_func).attribute(
         inputs,
         additional_forward_args=torch.zeros(1, dtype=torch.int64),
         n_steps=64,

@@ -17,12 +17,10 @@ from pyxai._inputs import (
     restore_form,
 )
 from pyxai.attribution.ablation.output_drops import changed_players, drops_of, output_drops
-from pyxai.attribution.ablation.patched_drops import patched_drops, patches_of_players
-from pyxai.game.linear_prefix import linear_prefix
+from pyxai.attribution.ablation.partial_runs import values_without
 from pyxai.methods.base import PerturbationAttribution, TensorOrTuple
 from pyxai.methods.store import register
 from pyxai.ops import pack_masks
-from pyxai.propagation.windows import windowed_model
 from pyxai.runner import Runner
 from pyxai.runner.target import explained_together
 
@@ -135,37 +133,22 @@ class FeatureAblation(PerturbationAttribution):
         players = format_feature_mask(feature_mask, tensors)
         changed = changed_players(tensors, starts, players.maps, players.n_players)
         moved = changed.nonzero()[:, 0]
-        windowed = None
-        if fast_path and (players.maps[0] is None or len(players.maps[0]) == 1):
-            windowed = windowed_model(
-                self.forward_func,
-                tensors,
-                starts,
-                additional_forward_args,
-                len(moved),
-                lambda: patches_of_players(players.maps[0], tensors[0], moved),
-            )
         runner = perturbation_runner(
-            self.forward_func if windowed is None else windowed,
+            self.forward_func,
             target,
             additional_forward_args,
             perturbations_per_eval,
             len(tensors[0]),
             show_progress,
         )
-        prefix = None
-        if fast_path and windowed is None:
-            prefix = linear_prefix(
-                runner, tensors, starts, players.maps, players.n_players,
-                n_rows=len(moved) + 1, sums=1,
-            )  # fmt: skip
-        if windowed is not None:
-            drops = patched_drops(runner, windowed)
-        elif prefix is not None:
-            drops = drops_of(prefix.without(moved))
-        else:
+        values = None
+        if fast_path:
+            values = values_without(runner, tensors, starts, players.maps, players.n_players, moved)
+        if values is None:
             masks = _all_but_one(moved, players.n_players)
             drops = output_drops(runner, tensors, starts, players.maps, masks, len(moved))
+        else:
+            drops = drops_of(values)
         scores = drops.new_zeros(len(drops), players.n_players)
         scores[:, moved] = drops
         return restore_form(

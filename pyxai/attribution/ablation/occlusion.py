@@ -10,13 +10,12 @@ from torch import Tensor
 
 from pyxai._inputs import format_baselines, format_inputs, restore_form
 from pyxai.attribution.ablation.feature_ablation import perturbation_runner
-from pyxai.attribution.ablation.output_drops import changed_players, output_drops
-from pyxai.attribution.ablation.patched_drops import patched_drops, patches_of_windows
+from pyxai.attribution.ablation.output_drops import changed_players, drops_of, output_drops
+from pyxai.attribution.ablation.partial_runs import patched_values, patches_of_windows
 from pyxai.attribution.ablation.windows import Windows, per_input
 from pyxai.methods.base import PerturbationAttribution, TensorOrTuple
 from pyxai.methods.store import register
 from pyxai.ops import pack_masks
-from pyxai.propagation.windows import windowed_model
 
 __all__ = ["Occlusion"]
 
@@ -134,29 +133,28 @@ class Occlusion(PerturbationAttribution):
             each.touching(cells)
             for each, cells in zip(windows, torch.split(changed, sizes), strict=True)
         ]
-        windowed = None
-        if fast_path:
-            windowed = windowed_model(
-                self.forward_func,
-                tensors,
-                starts,
-                additional_forward_args,
-                len(touched[0]),
-                lambda: patches_of_windows(windows[0], touched[0]),
-            )
         runner = perturbation_runner(
-            self.forward_func if windowed is None else windowed,
+            self.forward_func,
             target,
             additional_forward_args,
             perturbations_per_eval,
             len(tensors[0]),
             show_progress,
         )
-        if windowed is None:
+        values = None
+        if fast_path:
+            values = patched_values(
+                runner,
+                tensors,
+                starts,
+                len(touched[0]),
+                lambda: patches_of_windows(windows[0], touched[0]),
+            )
+        if values is None:
             masks = _all_but_window(windows, touched, first)
             drops = output_drops(runner, tensors, starts, maps, masks, sum(map(len, touched)))
         else:
-            drops = patched_drops(runner, windowed)
+            drops = drops_of(values)
         return restore_form(_averages(windows, touched, drops), is_tuple)
 
 

@@ -13,12 +13,26 @@ __all__ = ["crops", "inner", "set_into"]
 Places = np.ndarray[Any, np.dtype[np.int64]]  # [n]
 
 
-def crops(whole: Tensor, top: Places, left: Places, height: int, width: int) -> Tensor:
-    """Return windows of a map: [channels, rows, columns] -> [n, channels, height, width]."""
-    if (height, width) == tuple(whole.shape[1:]):
-        return whole.expand(len(top), -1, -1, -1).clone()
-    everywhere = whole.unfold(1, height, 1).unfold(2, width, 1).permute(1, 2, 0, 3, 4)
-    at = (torch.from_numpy(np.ascontiguousarray(each)).to(whole.device) for each in (top, left))
+def crops(
+    whole: Tensor,
+    top: Places,
+    left: Places,
+    height: int,
+    width: int,
+    image: Places | None = None,
+) -> Tensor:
+    """Return windows of a map: [channels, rows, columns] -> [n, channels, height, width].
+
+    With ``image`` each is of one of several maps, [n_images, channels, rows, columns].
+    """
+    if image is None:
+        whole, image = whole[None], np.zeros_like(top)
+    at = (
+        torch.from_numpy(np.ascontiguousarray(each)).to(whole.device) for each in (image, top, left)
+    )
+    if (height, width) == tuple(whole.shape[2:]):
+        return whole[next(at)]
+    everywhere = whole.unfold(2, height, 1).unfold(3, width, 1).permute(0, 2, 3, 1, 4, 5)
     return everywhere[tuple(at)]
 
 

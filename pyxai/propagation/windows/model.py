@@ -34,9 +34,10 @@ _MAPS_BYTES = 2 * 2**30  # that the values of one example may take
 class WindowedModel:
     """The outputs of a conv net for an image of which one patch is replaced.
 
-    Called with int64 [rows, 2], of an example and a patch each: 0 is the image as it is, ``1 + i``
-    patch ``i`` at the baseline. Returns what the model returns for these images, in as many rows,
-    equal but for rounding. The maps of one example are held, those of the last one called for.
+    Called with int64 [rows, 2], of an example and a number each: 0 is the image as it is, ``1 + i``
+    patch ``i`` at the baseline. Where baselines are drawn, ``1 + draw * n_patches + i`` is patch
+    ``i`` at one of them. Returns what the model returns for these images, in as many rows, equal
+    but for rounding. The maps of one example are held, those of the last one called for.
 
     Parameters
     ----------
@@ -45,6 +46,8 @@ class WindowedModel:
         Traced from it.
     x : Tensor, shape [batch, channels, rows, columns]
     baseline : float or Tensor, shape [1 or batch, channels, rows, columns]
+    n_draws : int or None
+        Tells that the baselines are so many, each for all examples.
     patches : Patches
     parts : list of _Part
         Patches of like size and place, each with its plan.
@@ -58,14 +61,17 @@ class WindowedModel:
         graph: Graph,
         x: Tensor,
         baseline: Tensor | float,
+        n_draws: int | None,
         patches: Patches,
         parts: Sequence[_Part],
         values: Values,
     ) -> None:
         self.model, self.graph = model, graph  # the model is seen by who looks for its modules
         self.x, self.baseline, self.patches, self.parts = x, baseline, patches, parts
-        self.order = np.concatenate([part.numbers for part in parts])
-        """The patches, those of like size and place together."""
+        self._drawn = n_draws is not None
+        first = np.arange(n_draws or 1)[:, None] * len(patches)
+        self.order = np.concatenate([(first + part.numbers).ravel() for part in parts])
+        """The patches, of each draw, those of like size and place together."""
         self._part_of = np.empty(len(patches), np.int64)
         self._place_of = np.empty(len(patches), np.int64)
         for number, part in enumerate(parts):
@@ -92,7 +98,7 @@ class WindowedModel:
             outputs[torch.from_numpy(here & (numbers == 0))] = maps.output
             for number, part in enumerate(self.parts):
                 rows = here & (numbers > 0)
-                rows[rows] = self._part_of[numbers[rows] - 1] == number
+                rows[rows] = self._part_of[(numbers[rows] - 1) % len(self.patches)] == number
                 for chosen in _portions(np.flatnonzero(rows), part.rows_at_once):
                     found = self._outputs(example, maps, part, numbers[chosen] - 1)
                     outputs[torch.from_numpy(chosen)] = found
@@ -109,10 +115,13 @@ class WindowedModel:
         return self._held[1]
 
     def _outputs(self, example: int, maps: _Maps, part: _Part, numbers: Ints) -> Tensor:
-        """Return the outputs for some patches of a part."""
+        """Return the outputs for some patches, of some draws, of a part."""
         plan, graph = part.plan, self.graph
-        pass_ = _Pass(plan, maps, self._place_of[numbers])
-        pass_.windows[graph.inputs[0]] = self._changed(example, plan, pass_, numbers)
+        draws, chosen = np.divmod(numbers, len(self.patches))
+        pass_ = _Pass(plan, maps, self._place_of[chosen])
+        if not self._drawn:
+            draws += example
+        pass_.windows[graph.inputs[0]] = self._changed(example, pass_, chosen, draws)
         for number, step in enumerate(plan.steps):
             read = [pass_.read(region) for region in step.regions]
             pass_.windows[step.node] = step.compute(read, maps.values)
@@ -132,20 +141,20 @@ class WindowedModel:
         result = values[graph.output]
         return result
 
-    def _changed(self, example: int, plan: Plan, pass_: _Pass, numbers: Ints) -> Tensor:
-        """Return the windows of the input with the patches at the baseline."""
-        rows, columns = plan.frames[self.graph.inputs[0]]
+    def _changed(self, example: int, pass_: _Pass, chosen: Ints, starts: Ints) -> Tensor:
+        """Return the windows of the input with patches at some baselines."""
+        rows, columns = pass_.plan.frames[self.graph.inputs[0]]
         top, left = rows.start[pass_.rows], columns.start[pass_.columns]
         own = crops(self.x[example], top, left, rows.size, columns.size)
         base: Tensor | float = self.baseline
         if isinstance(base, Tensor):
-            one = base[example if len(base) > 1 else 0].expand(self.x.shape[1:])
-            base = crops(one, top, left, rows.size, columns.size)
+            every = base.expand(-1, *self.x.shape[1:])
+            base = crops(every, top, left, rows.size, columns.size, starts % len(base))
         at = (
             torch.from_numpy(start[:, None] + np.arange(size)).to(own.device)
             for start, size in ((top, rows.size), (left, columns.size))
         )
-        return torch.where(self.patches.hidden(numbers, *at), base, own)
+        return torch.where(self.patches.hidden(chosen, *at), base, own)
 
 
 @dataclass(frozen=True)
@@ -214,22 +223,24 @@ def windowed_model(
     model: Callable[..., Any],
     inputs: tuple[Tensor, ...],
     baselines: tuple[Tensor | float, ...],
-    arguments: Any,
     n_patches: int,
     patches: Callable[[], Patches],
+    n_draws: int | None = None,
 ) -> WindowedModel | None:
     """Return the model as a function of patches, where that is the model and takes less work.
 
-    None unless the model is a module in eval mode without hooks, of one image in floats of 32 or
-    64 bits, that can be traced, and counted multiplications are fewer, tracing included. So is the
-    answer the same whenever it is asked for.
+    With ``n_draws`` the baselines are so many, each for all examples. None unless the model is a
+    module in eval mode without hooks, of one image in floats of 32 or 64 bits, that can be traced,
+    and counted multiplications are fewer, tracing included. So is the answer the same whenever it
+    is asked for.
     """
-    if n_patches < 2 or not _is_exact(model, inputs, arguments):
+    n_asked = n_patches * (n_draws or 1)
+    if n_asked < 2 or not _is_exact(model, inputs):
         return None
     assert isinstance(model, nn.Module)
     x = inputs[0].detach()
     least = arithmetic.TRACED * arithmetic.rate(x.device) * len(list(model.modules()))
-    least /= len(x) * n_patches  # of the work on a row
+    least /= len(x) * n_asked  # of the work on a row
     if arithmetic.most_work(model, x) < least:
         return None
     with torch.inference_mode(False), torch.no_grad():
@@ -242,18 +253,18 @@ def windowed_model(
         if shapes.get(graph.output, ())[:1] != (1,):
             return None
         chosen = patches()
-        most = _GAIN * n_patches * whole_work(graph, shapes)
-        parts = _cheapest(graph, shapes, chosen, x, most)
+        most = _GAIN * n_asked * whole_work(graph, shapes)
+        parts = _cheapest(graph, shapes, chosen, n_draws or 1, x, most)
         if parts is None or not _keeps_rows_apart(model, x, baselines[0], values[graph.output]):
             return None
-        return WindowedModel(model, graph, x, baselines[0], chosen, parts, values)
+        return WindowedModel(model, graph, x, baselines[0], n_draws, chosen, parts, values)
 
 
-def _is_exact(model: Any, inputs: tuple[Tensor, ...], arguments: Any) -> bool:
+def _is_exact(model: Any, inputs: tuple[Tensor, ...]) -> bool:
     """Whether the graph of a model on these inputs is all that the model does."""
     if not isinstance(model, nn.Module) or isinstance(model, torch.jit.ScriptModule):
         return False
-    if type(model).__call__ is not nn.Module.__call__ or not is_plain() or arguments is not None:
+    if type(model).__call__ is not nn.Module.__call__ or not is_plain():
         return False
     x = inputs[0]
     if len(inputs) > 1 or x.dim() != 4 or x.dtype not in (torch.float32, torch.float64):
@@ -306,7 +317,12 @@ def _shapes(graph: Graph, values: Values) -> dict[Node, tuple[int, ...]]:
 
 
 def _cheapest(
-    graph: Graph, shapes: Mapping[Node, tuple[int, ...]], patches: Patches, x: Tensor, most: float
+    graph: Graph,
+    shapes: Mapping[Node, tuple[int, ...]],
+    patches: Patches,
+    n_draws: int,
+    x: Tensor,
+    most: float,
 ) -> list[_Part] | None:
     """Part the patches such that the work is least; None if none of the ways stays below most."""
     best: list[_Part] | None = None
@@ -319,8 +335,9 @@ def _cheapest(
             plan = plan_windows(graph, shapes, patches.boxes[numbers])
             measure = Measure(plan.elements * x.element_size())
             parts.append(_Part(numbers, plan, rows_for(measure, x.device, None)))
-            passes = math.ceil(len(numbers) / parts[-1].rows_at_once)
-            work += plan.work * len(numbers) + overhead * len(graph.calls()) * passes
+            rows = len(numbers) * n_draws
+            passes = math.ceil(rows / parts[-1].rows_at_once)
+            work += plan.work * rows + overhead * len(graph.calls()) * passes
         if work < most:
             best, most = parts, work
     return best

@@ -70,13 +70,13 @@ class Extension:
     @contextmanager
     def open(self) -> Iterator[Function]:
         """Give the function ``[batch, n_points, n_players] -> [batch, n_points]``."""
-        with differentiable(self.game._runner, self.batch) as model:
+        with differentiable(self.game.runner, self.batch) as model:
             yield lambda weights: self._value(model, weights, slice(0, self.batch))
 
     @contextmanager
     def open_each(self) -> Iterator[list[Function]]:
         """Give one function ``[1, n_points, n_players] -> [1, n_points]`` for each example."""
-        with differentiable(self.game._runner, self.batch) as model:
+        with differentiable(self.game.runner, self.batch) as model:
             yield [
                 lambda weights, e=example: self._value(model, weights, slice(e, e + 1))  # type: ignore[misc]
                 for example in range(self.batch)
@@ -86,7 +86,7 @@ class Extension:
     def open_features(self) -> Iterator[Function]:
         """Give the model itself, ``[batch, n_points, n_features] -> [batch, n_points]``."""
         sizes = [start[0].numel() for start, _ in self._ends]
-        with differentiable(self.game._runner, self.batch) as model:
+        with differentiable(self.game.runner, self.batch) as model:
 
             def value(rows: Tensor) -> Tensor:
                 count, n_points, _ = rows.shape

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import pyxai
-from pyxai.attribution import FeatureAblation, Occlusion
+from pyxai.attribution import FeatureAblation, Occlusion, PredictionDifference
 from pyxai.propagation.windows import arithmetic, model
 from pyxai.runner.memory import LiveBytes
 
@@ -120,6 +120,32 @@ def test_drawn_nets_have_the_windows_of_the_whole_model(data):
     if window == x.shape[1:]:
         options["sliding_window_shapes"] = (1, *window[1:])  # a single window is no case for this
     torch.testing.assert_close(*both_ways(net, x, target=target, **options), **EXACT)
+
+
+@settings(deadline=None, max_examples=12, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_means_over_a_background_are_those_of_the_whole_model(data):
+    net, x, target = data.draw(nets())
+    assume(any(isinstance(layer, nn.Conv2d) for layer in net.modules()))
+    background = torch.randn(data.draw(st.integers(1, 4)), *x.shape[1:], dtype=x.dtype)
+    background[0] = x[0]
+    mask = torch.randint(0, data.draw(st.integers(2, 5)), x.shape[2:]).expand(x.shape[1:])
+    if data.draw(st.booleans()):  # boxes
+        mask = torch.arange(x.shape[2])[:, None] // 3 * 6 + torch.arange(x.shape[3]) // 3
+    options = {
+        "score": data.draw(st.sampled_from(["logit", "probability", "weight_of_evidence"])),
+        "perturbations_per_eval": data.draw(st.integers(1, 3)),
+    }
+    fast, slow = both_ways(
+        net, x, "prediction_difference", target=target, baselines=background,
+        feature_mask=mask[None], **options,
+    )  # fmt: skip
+    torch.testing.assert_close(fast, slow, **EXACT)
+    first = pyxai.explain(
+        net, x[:1], method="prediction_difference", target=target, baselines=background,
+        feature_mask=mask[None], **options,
+    )  # fmt: skip
+    torch.testing.assert_close(first.attributions, slow[:1], **EXACT)
 
 
 @pytest.mark.parametrize(("name", "window"), [("vgg", (3, 5, 4)), ("resnet18", (2, 9, 30))])
@@ -310,10 +336,10 @@ def test_small_calls_go_the_direct_way(monkeypatch):
     assert pyxai.explain(net, x, method="occlusion", **options).path == "direct"
 
 
-def test_no_more_lives_at_once_than_was_counted():
+@pytest.mark.parametrize("n_draws", [1, 3])
+def test_no_more_lives_at_once_than_was_counted(n_draws):
     net, x, _ = build("resnet18", batch=1, dtype=torch.float32)
     x = torch.cat([x, x], 3)
-    windows = Occlusion(net)
     captured = []
     original = model.WindowedModel.__call__
 
@@ -325,10 +351,16 @@ def test_no_more_lives_at_once_than_was_counted():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(model.WindowedModel, "__call__", watched)
-        windows.attribute(x, (3, 8, 8), (3, 8, 8), target=0)
+        if n_draws == 1:
+            Occlusion(net).attribute(x, (3, 8, 8), (3, 8, 8), target=0)
+        else:
+            squares = torch.arange(32)[:, None] // 8 * 8 + torch.arange(64) // 8
+            background = torch.randn(n_draws, *x.shape[1:])
+            PredictionDifference(net).attribute(x, background, 0, feature_mask=squares)
     peak, windowed = max(captured, key=lambda pair: pair[0])
     most = max(
-        min(part.rows_at_once, len(part.numbers)) * part.plan.elements for part in windowed.parts
+        min(part.rows_at_once, n_draws * len(part.numbers)) * part.plan.elements
+        for part in windowed.parts
     )
     assert 0.1 * most * 4 < peak <= most * 4
 

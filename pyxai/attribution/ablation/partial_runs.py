@@ -1,26 +1,71 @@
-"""Differences of outputs of a conv net when patches of an image are at the baseline."""
+"""Outputs without some patches or players, by a way that runs less than all of the model."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pyxai.attribution.ablation.output_drops import drops_of
 from pyxai.attribution.ablation.windows import Windows
-from pyxai.propagation.windows import Patches, WindowedModel
+from pyxai.game.linear_prefix import linear_prefix
+from pyxai.propagation.windows import Patches, windowed_model
 from pyxai.runner import Runner, note_path
 
-__all__ = ["patched_drops", "patches_of_players", "patches_of_windows"]
+__all__ = ["patched_values", "patches_of_windows", "values_without"]
 
 Numbers = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
-def patched_drops(runner: Runner, windowed: WindowedModel) -> Tensor:
-    """Return ``f(inputs) - f(inputs with a patch at the baseline)`` for every patch.
+def values_without(
+    runner: Runner,
+    inputs: tuple[Tensor, ...],  # [batch, *features] each
+    baselines: tuple[Tensor | float, ...],  # [1 or batch or n_draws, *features] each
+    maps: tuple[Tensor | None, ...],  # int32 [1 or batch, *features] each
+    n_players: int,
+    chosen: Tensor,  # int64 [n]
+    n_draws: int | None = None,
+) -> Tensor | None:
+    """Return outputs of everything, and without each of some players, by windows or a prefix.
 
-    In the form of `output_drops`; the runner is of the windowed model.
+    In the form of `patched_values`; None where all of the model must be run.
     """
+    if maps[0] is None or len(maps[0]) == 1:
+        values = patched_values(
+            runner, inputs, baselines, len(chosen),
+            lambda: patches_of_players(maps[0], inputs[0], chosen), n_draws,
+        )  # fmt: skip
+        if values is not None:
+            return values
+    prefix = linear_prefix(
+        runner, inputs, baselines, maps, n_players,
+        n_rows=len(chosen) * (n_draws or 1) + 1, sums=1 if n_draws is None else 2, n_draws=n_draws,
+    )  # fmt: skip
+    return None if prefix is None else prefix.without(chosen)
+
+
+def patched_values(
+    runner: Runner,
+    inputs: tuple[Tensor, ...],
+    baselines: tuple[Tensor | float, ...],
+    n_patches: int,
+    patches: Callable[[], Patches],
+    n_draws: int | None = None,
+) -> Tensor | None:
+    """Return outputs of the images, and with each patch at the baseline, [batch, 1 + n_patches].
+
+    Computed in windows; None where that does not pay, or is not the model. With ``n_draws`` the
+    baselines are so many, each for all examples: ``[batch, 1 + n_draws * n_patches]``, those of a
+    draw side by side. Outputs of the whole batch, and every output, are as from the runner.
+    """
+    windowed = None
+    if runner.is_plain:
+        windowed = windowed_model(
+            runner.forward_func, inputs, baselines, n_patches, patches, n_draws
+        )
+    if windowed is None:
+        return None
     note_path("incremental")
     device, n_examples = windowed.x.device, len(windowed.x)
     order = torch.from_numpy(windowed.order).to(device)
@@ -32,8 +77,8 @@ def patched_drops(runner: Runner, windowed: WindowedModel) -> Tensor:
         return (torch.cartesian_prod(each, numbers[repeats]),)
 
     like = (torch.stack([numbers, numbers], 1),)
-    drops = drops_of(runner.values(build, n_examples, len(numbers), like=like))
-    return torch.empty_like(drops).index_copy_(1, order, drops)
+    values = runner.of(windowed).values(build, n_examples, len(numbers), like=like)
+    return torch.empty_like(values).index_copy_(1, numbers, values)
 
 
 def patches_of_windows(windows: Windows, chosen: Tensor) -> Patches:
