@@ -2,10 +2,9 @@
 
 `relevance` sends an output back by relevance rules (LRP, deep Taylor), `multipliers` by ratios of
 differences (DeepLIFT, Deep SHAP); `decomposed` splits values on their way forward (contextual
-decomposition); `windows` follows patches through a conv net (occlusion). `split_model` runs a
-model's affine first layers once for a whole path; `row_passes` works on a traced model in parts
-that fit the memory. May import the traced model, games and what is below, no method. Start with
-`relevance.rules`.
+decomposition); `windows` follows patches through a conv net (occlusion). `row_passes` works on a
+traced model in parts that fit the memory. May import the traced model, games and what is below, no
+method. Start with `relevance.rules`.
 """
 
 from __future__ import annotations

@@ -25,6 +25,10 @@ class Batch(NamedTuple):
     inputs: tuple[Tensor, ...]  # [rows, *features] each
     labels: Tensor  # [rows, ...]
 
+    def rows(self, which: slice) -> Batch:
+        """Return some of them."""
+        return Batch(tuple(value[which] for value in self.inputs), self.labels[which])
+
 
 class DataSet:
     """A data set that can be gone through any number of times.
@@ -141,7 +145,7 @@ class DataSet:
 
     def part(self, rows: slice) -> DataSet:
         """Return some rows of a data set given as tensors."""
-        return DataSet.of_rows(_cut(self.gathered(), rows))
+        return DataSet.of_rows(self.gathered().rows(rows))
 
     def gathered(self) -> Batch:
         """Return all rows at once."""
@@ -160,7 +164,7 @@ class DataSet:
         if self._embed is None:
             whole = self._checked()
             for rows in _slices(len(whole.labels)):
-                yield _cut(whole, rows)
+                yield whole.rows(rows)
             return
         given, labels = _parts(self._data)
         raw = given if isinstance(given, (tuple, list)) else (given,)
@@ -221,10 +225,6 @@ def _check_labels(labels: Tensor, rows: Tensor) -> None:
 def _slices(count: int) -> Iterator[slice]:
     """Cut rows into chunks; no rows are one, whose check will say so."""
     return (slice(start, start + _CHUNK) for start in range(0, max(count, 1), _CHUNK))
-
-
-def _cut(batch: Batch, rows: slice) -> Batch:
-    return Batch(tuple(value[rows] for value in batch.inputs), batch.labels[rows])
 
 
 def _is_pair(data: Any) -> bool:

@@ -50,7 +50,7 @@ def greedy_feature_selection(
     max_sample_size: int | None = None,
     seed: int = 0,
     curve: bool = True,
-    affine_prefix: bool = False,
+    fast_path: bool = True,
 ) -> FeatureSelection:
     """Order the features of a data set by what they are worth to a trained model.
 
@@ -113,10 +113,9 @@ def greedy_feature_selection(
         Of that sample.
     curve : bool
         Whether to compute the loss over the number of features, one forward pass per row for each.
-    affine_prefix : bool
-        Whether to run what the model does before its first nonlinearity once a round, instead of at
-        every node; see `pyxai.attribution.GreedyPIG`. The result is the same but for rounding; it
-        pays for a wide first layer. The model, an ``nn.Module`` of one input, is traced for it.
+    fast_path : bool
+        Whether to run a first layer that is affine once a round rather than at every node, where
+        the model begins with one and that pays; equal to rounding.
 
     Returns
     -------
@@ -171,9 +170,12 @@ def greedy_feature_selection(
         sample_name="sample_size" if max_sample_size is None else "max_sample_size",
     )
     check_bool("curve", curve)
-    if check_bool("affine_prefix", affine_prefix):
-        objective = objective.with_affine_prefix()
+    check_bool("fast_path", fast_path)
     nodes, weights = path_nodes(method, n_steps)
+    if fast_path:
+        sizes = "geometric" if is_adaptive(rounds) else rounds
+        n_rounds = len(round_sizes(sizes, objective.features.count, n_select))
+        objective = objective.on_linear_paths(n_rounds, len(nodes))
 
     score: Score
     if max_sample_size is None:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from pyxai._inputs import format_baselines
+from pyxai.game.linear_path import LinearPaths, linear_paths
 from pyxai.ops import masked_perturb, path_accumulate, path_points
-from pyxai.propagation.split_model import SplitModel, split_model
 from pyxai.runner import Runner
 from pyxai.selection.data import Batch, DataSet
 from pyxai.selection.features import Features
@@ -52,7 +52,7 @@ class Objective:
         self.data, self.features = data, features
         self.gains = RowGains(model, loss)
         self.max_rows = max_rows
-        self.split: SplitModel | None = None
+        self.paths: LinearPaths | None = None
         self.rest_gains = self.gains
         one = tuple(value[:1] for value in data.first().inputs)
         self.baselines = data.mean() if baselines is None else format_baselines(baselines, one)
@@ -72,18 +72,29 @@ class Objective:
         """Return the same objective of another model."""
         other = copy(self)
         other.gains = RowGains(model, self.gains.loss)
-        other.split = None
+        other.paths = None
         return other
 
-    def with_affine_prefix(self) -> Objective:
-        """Return the same objective, which runs the model's affine first layers once for a path.
+    def on_linear_paths(self, n_rounds: int, n_nodes: int) -> Objective:
+        """Return the same objective with the first layer set apart, where it is exact and pays.
 
-        Raises as `split_model` does.
+        Parameters
+        ----------
+        n_rounds, n_nodes : int
+            How many paths lead to each row, and how many gradients are taken on each.
         """
-        first = tuple(value[:2] for value in self.data.first().inputs)  # any rows: to be traced
+        paths = linear_paths(
+            self.gains.model,
+            self.data.first().inputs,
+            self.baselines,
+            (),
+            n_rounds=n_rounds,
+            n_nodes=n_nodes,
+        )
+        if paths is None:
+            return self
         other = copy(self)
-        other.split = split_model(self.gains.model, first, ())
-        other.rest_gains = RowGains(other.split.rest(), self.gains.loss)
+        other.paths, other.rest_gains = paths, RowGains(paths.split, self.gains.loss)
         return other
 
     def values(self, masks: Tensor) -> Tensor:
@@ -145,18 +156,13 @@ class Objective:
     ) -> Tensor:
         """Return attributions of the rows of a batch, float64 [rows, n_features]."""
         rows, n_features = len(batch.labels), self.features.count
-        if self.split is not None:
-            return self.split.path_sums(
-                self._runner(self.rest_gains, batch),
-                batch.inputs[0],
-                self.baselines[0],
-                self.features.owners[0],
-                selected.expand(rows, -1).contiguous(),
-                (),
-                nodes,
-                weights,
-                n_players=n_features,
-            ).double()
+        if self.paths is not None:
+            blocks = self.paths.blocks(rows)
+            found = [
+                self._linear_gains(self.paths, batch.rows(block), selected, nodes, weights)
+                for block in blocks
+            ]
+            return torch.cat(found).double()
         sums = torch.zeros(rows, n_features, dtype=torch.float64, device=self.device)
         parts = list(zip(batch.inputs, self.baselines, self.features.owners, strict=True))
 
@@ -183,6 +189,22 @@ class Objective:
 
         self._runner(self.gains, batch).gradients(build, rows, len(nodes), consume)
         return sums
+
+    def _linear_gains(
+        self, paths: LinearPaths, batch: Batch, selected: Tensor, nodes: Tensor, weights: Tensor
+    ) -> Tensor:
+        (x,) = batch.inputs
+        return paths.sums(
+            self._runner(self.rest_gains, batch),
+            x,
+            self.baselines[0],
+            self.features.owners[0],
+            selected.expand(len(x), -1).contiguous(),
+            nodes,
+            weights,
+            n_players=self.features.count,
+            ends=paths.ends(x),
+        )
 
     def _shown(self, batch: Batch, masks: Tensor) -> Callable[[slice, slice], tuple[Tensor, ...]]:
         parts = list(zip(batch.inputs, self.baselines, self.features.owners, strict=True))

@@ -44,7 +44,7 @@ class GreedyFeatureSelector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         Integers: columns of the same number are one feature, kept or left together.
     fields : sequence of int, or mapping of str to int, optional
         Widths of features that are consecutive columns, as one-hot columns are.
-    rounds, n_steps, method, absolute, epsilon, shortlist, batch_size, sample_size, affine_prefix
+    rounds, n_steps, method, absolute, epsilon, shortlist, batch_size, sample_size, fast_path
         As for `greedy_feature_selection`.
     random_state : int
         Seed of the sample of rows.
@@ -79,7 +79,7 @@ class GreedyFeatureSelector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         batch_size: int | None = None,
         sample_size: int | None = None,
         random_state: int = 0,
-        affine_prefix: bool = False,
+        fast_path: bool = True,
     ) -> None:
         self.model = model
         self.n_features_to_select = n_features_to_select
@@ -96,7 +96,7 @@ class GreedyFeatureSelector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         self.batch_size = batch_size
         self.sample_size = sample_size
         self.random_state = random_state
-        self.affine_prefix = affine_prefix
+        self.fast_path = fast_path
 
     def fit(self, X: Any, y: Any) -> GreedyFeatureSelector:
         """Order the columns.
@@ -149,7 +149,7 @@ class GreedyFeatureSelector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
             batch_size=self.batch_size,
             sample_size=self.sample_size,
             seed=seed,
-            affine_prefix=self.affine_prefix,
+            fast_path=self.fast_path,
             feature_names=None if names is None else list(names),
         )
         self.support_: npt.NDArray[np.bool_] = self.selection_.support().numpy()[owners]

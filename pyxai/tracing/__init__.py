@@ -12,7 +12,6 @@ from pyxai.tracing.affine import (
     LINEAR_MAPS,
     POSITIVE,
     STRUCTURAL,
-    AffinePrefix,
     is_affine,
 )
 from pyxai.tracing.graph import Graph
@@ -29,7 +28,6 @@ __all__ = [
     "LINEAR_MAPS",
     "POSITIVE",
     "STRUCTURAL",
-    "AffinePrefix",
     "Call",
     "GatheredRun",
     "Graph",

@@ -13,7 +13,6 @@ from torch.utils import _pytree as pytree
 
 from pyxai.runner.arguments import own_values
 from pyxai.runner.state import random_state_kept
-from pyxai.tracing.affine import AffinePrefix, affine_prefix
 from pyxai.tracing.interpreter import Run, Values, execute, propagate
 from pyxai.tracing.nodes import Node, is_random
 from pyxai.tracing.rules import Rule, RuleTable
@@ -272,16 +271,6 @@ class Graph:
         # Under the caller's autocast products would be 16-bit, whatever the dtype of the seed.
         with self._random_state_kept(), torch.autocast(kind, enabled=False):
             return propagate(self.nodes, self.output, seed, runs, rules, self.inputs, options)
-
-    def first_linear(self, input_index: int = 0) -> AffinePrefix | None:
-        """Return what lies between an input and the first nonlinear ops, if that is affine.
-
-        Returns
-        -------
-        AffinePrefix or None
-            ``None`` if a nonlinear op reads the input itself.
-        """
-        return affine_prefix(self, input_index)
 
     def _random_state_kept(self) -> AbstractContextManager[None]:
         """Leave the caller's random numbers alone; a block without draws needs nothing."""

@@ -9,7 +9,7 @@ from contract_runs import having, method_of
 
 import pyxai
 from pyxai import registry
-from pyxai.game import linear_prefix
+from pyxai.game import linear_path, linear_prefix
 
 NAMED = having(
     lambda method: (
@@ -19,15 +19,16 @@ NAMED = having(
 
 
 def test_there_are_some():
-    assert {"feature_ablation", "kernel_shap", "shapley_values", "shapley_value_sampling"} <= {
-        *NAMED
-    }
+    coalitions = {"kernel_shap", "shapley_values", "shapley_value_sampling"}
+    assert {"feature_ablation", "greedy_pig"} | coalitions <= {*NAMED}
 
 
 @pytest.mark.parametrize("name", NAMED)
 def test_same_with_and_without(name, monkeypatch):
     monkeypatch.setattr(linear_prefix, "_LEAST_SAVED", -float("inf"))
     monkeypatch.setattr(linear_prefix, "_LEAST_READ", 0)
+    monkeypatch.setattr(linear_path, "_pays", lambda *sizes: True)
+    monkeypatch.setattr(linear_path, "_LEAST_READ", 0)
     example = example_of(name)
     model = make_net(example)
     _, options = method_of(name, model)

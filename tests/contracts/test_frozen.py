@@ -27,8 +27,8 @@ GROWING = {
 OBJECTS = {
     *("Hierarchy", "agglomeration.units.Units", "RelevantInputs", "Explanation"),
     *("LanguageExplanation", "Normalisation", "Pattern"),
-    *("GraphPlayers", "Questions", "GraphExplanation", "Shared", "AffinePrefix", "Program"),
-    *("LinearPrefix", "PartedModel"),
+    *("GraphPlayers", "Questions", "GraphExplanation", "Shared", "Program"),
+    *("LinearPrefix", "PartedModel", "LinearPaths", "Ends"),
     *("DistilledLinearModel", "TransformedExplanation", "Node", "Tree"),
 }
 LEFT_OUT = {"__main__", "_C", "demo", "plot", "report", "cli"}

@@ -13,6 +13,7 @@ from pyxai.attribution import (
     ShapleyValues,
     ShapleyValueSampling,
 )
+from pyxai.game import linear_path
 from pyxai.imputers import Marginal
 
 MASK = torch.tensor([[0, 0, 1, 1, 1], [0, 1, 2, 3, 4], [0] * 5, [4, 4, 4, 4, 1]])
@@ -92,13 +93,15 @@ def test_lime_columns_are_players_and_those_missing_get_zero():
         assert (columns[row, others] == 0).all()
 
 
-@pytest.mark.parametrize("affine_prefix", [False, True])
-def test_greedy_gains_and_deltas_are_those_of_the_row(affine_prefix):
+@pytest.mark.parametrize("fast_path", [False, True])
+def test_greedy_gains_and_deltas_are_those_of_the_row(fast_path, monkeypatch):
+    monkeypatch.setattr(linear_path, "_pays", lambda *sizes: True)
+    monkeypatch.setattr(linear_path, "_LEAST_READ", 0)
     model = make_net(example_of("greedy_pig"))
     x = make_inputs(example_of("greedy_pig"), 4)
     mask = torch.cat([MASK, MASK[:, :1]], 1)
     options = {"scores": "telescoped", "return_convergence_delta": True, "target": 1}
-    options["affine_prefix"] = affine_prefix
+    options["fast_path"] = fast_path
     explainer = GreedyPIG(model)
     scores, deltas = explainer.attribute(x, feature_mask=mask, **options)
     for row in range(4):

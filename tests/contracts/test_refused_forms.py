@@ -307,8 +307,8 @@ CASES = {
         (TypeError, "softmax_aware must be True or False, got 'no'"),
     ),
     "prefix of select": (
-        lambda: GreedyPIG(NET).select(X, target=0, affine_prefix="no"),
-        (TypeError, "affine_prefix must be True or False, got 'no'"),
+        lambda: GreedyPIG(NET).select(X, target=0, fast_path="no"),
+        (TypeError, "fast_path must be True or False, got 'no'"),
     ),
     # pictures and masks
     "patches of nothing": (

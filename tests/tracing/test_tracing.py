@@ -364,22 +364,6 @@ def test_forward_rules_replace_ops():
     assert count == 3
 
 
-def test_first_linear_part():
-    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU(), nn.Flatten(),
-                          nn.Linear(18, 3)).double().eval()  # fmt: skip
-    x = rows(1, 5, 5).double()
-    graph = trace(model, x)
-    prefix = graph.first_linear()
-    assert [node.op for node in prefix.boundary] == ["getitem"]
-    boundary = prefix.apply((x,))
-    change = rows(1, 5, 5).double().flip(0)
-    moved = prefix.linear(change, (x,))
-    with torch.no_grad():
-        resumed = prefix.resume({node: boundary[node] + moved[node] for node in boundary})
-        torch.testing.assert_close(resumed, model(x + change))
-    assert trace(nn.Sequential(nn.ReLU(), nn.Linear(6, 2)), rows(6)).first_linear() is None
-
-
 def test_values_that_are_never_negative():
     def forward(parts, x):
         hidden = F.max_pool1d(F.relu(x), 2)

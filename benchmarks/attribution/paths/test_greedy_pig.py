@@ -19,6 +19,7 @@ from torch import nn
 
 from pyxai import metrics
 from pyxai.attribution import GreedyPIG, IntegratedGradients
+from pyxai.runner import path_noted
 from pyxai.selection import greedy_feature_selection
 
 
@@ -116,14 +117,14 @@ def test_greedy_pig_of_a_table(benchmark):
     explainer, x = GreedyPIG(model.eval()), torch.randn(64, 1000)
     call = {"target": 0, "n_steps": 8, "scores": "raw"}
     model.double()  # in float32 a unit may stand on the other side of its kink at some node
-    direct = explainer.attribute(x.double(), **call)
-    once = explainer.attribute(x.double(), affine_prefix=True, **call)
+    direct = explainer.attribute(x.double(), fast_path=False, **call)
+    once = explainer.attribute(x.double(), **call)
     torch.testing.assert_close(once, direct, rtol=1e-9, atol=1e-12)
     model.float()
     compare(
         benchmark,
-        lambda: explainer.attribute(x, affine_prefix=True, **call),
-        {"at every node": lambda: explainer.attribute(x, **call)},
+        lambda: explainer.attribute(x, **call),
+        {"at every node": lambda: explainer.attribute(x, fast_path=False, **call)},
     )
 
 
@@ -135,14 +136,21 @@ def test_selection_of_a_table(benchmark):
     labels = model(rows).argmax(1)
     call = {"rounds": "geometric", "n_steps": 8, "curve": False}
     model.double()
-    direct = greedy_feature_selection(model, (rows.double(), labels), **call)
-    once = greedy_feature_selection(model, (rows.double(), labels), affine_prefix=True, **call)
+    wide = rows.double(), labels
+    direct = greedy_feature_selection(model, wide, fast_path=False, **call)
+    with path_noted() as paths:
+        once = greedy_feature_selection(model, wide, **call)
+    assert paths == ["linear prefix"]
     assert once.order.tolist() == direct.order.tolist()
     torch.testing.assert_close(once.scores, direct.scores, rtol=1e-9, atol=1e-12)
     model.float()
     compare(
         benchmark,
-        lambda: greedy_feature_selection(model, (rows, labels), affine_prefix=True, **call),
-        {"at every node": lambda: greedy_feature_selection(model, (rows, labels), **call)},
+        lambda: greedy_feature_selection(model, (rows, labels), **call),
+        {
+            "at every node": lambda: greedy_feature_selection(
+                model, (rows, labels), fast_path=False, **call
+            )
+        },
         rounds=5,
     )

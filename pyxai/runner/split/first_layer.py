@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pyxai.runner.mixing import agree
 from pyxai.runner.split.watch import FirstLayer, Recorder, Replacer, Step
-from pyxai.runner.state import left_as_found, modules_of
+from pyxai.runner.state import Found, left_as_found, modules_of
 
 __all__ = ["LayerSizes", "PartedModel", "part_model"]
 
@@ -90,8 +90,16 @@ class PartedModel:
                 rows = step(rows)
         return rows
 
+    def after_of(self, rows: Tensor) -> Tensor:
+        """Return what the layer returns for some rows; autograd can follow."""
+        for step in self.steps:
+            rows = step(rows)
+        return self.layer(rows)
 
-def part_model(model: Any, rows: Tensor, pays: Callable[[LayerSizes], bool]) -> PartedModel | None:
+
+def part_model(
+    model: Any, rows: Tensor, pays: Callable[[LayerSizes], bool], *, gradients: bool = False
+) -> PartedModel | None:
     """Cut a model behind its first layer, if that is all that reads the input.
 
     Parameters
@@ -102,32 +110,37 @@ def part_model(model: Any, rows: Tensor, pays: Callable[[LayerSizes], bool]) -> 
     pays : callable
         Whether to go on, once the sizes of the first layer are known; they are remembered, so that
         a model of which nothing is gained is not run for that again.
+    gradients : bool
+        Whether gradients with respect to the input are asked for, which must then be the same too.
 
     Returns
     -------
     PartedModel or None
         None where it does not pay, or the model is no module that runs in Python, has hooks, does
         to its input something else first than scale, shift and reshape it, or has another output
-        than its parts.
+        than its parts, or other gradients.
     """
-    if not isinstance(model, nn.Module) or not _is_plain(model):
+    if not isinstance(model, nn.Module) or not _is_plain(model, gradients):
         return None
-    sizes, form = _SIZES.setdefault(model, {}), (rows.shape[1:], rows.dtype, rows.device)
+    sizes, form = _SIZES.setdefault(model, {}), _form_of(rows, gradients)
     known = sizes.get(form)
     if form in sizes and (known is None or not pays(known)):
         return None
-    with left_as_found(modules_of(model)) as state, torch.no_grad():
+    # What the model makes on the way to the layer is kept, and autograd may have to save it.
+    kept = torch.inference_mode(False)
+    with left_as_found(modules_of(model)) as state, kept, torch.no_grad():
         try:
             sizes[form] = None
-            watch = Recorder(rows.clone())
-            with watch:
+            # As it is asked later, since a model may treat what autograd follows in its own way.
+            watch = Recorder(rows.clone().requires_grad_(gradients))
+            with watch, torch.set_grad_enabled(gradients):
                 own = model(watch.inputs)
             state.restore()
-            after = watch.after
+            own, after = own.detach(), watch.after.detach()
             if watch.layer is None or watch.refused or len(after) != len(rows):
                 return None
             nothing = rows.new_full((), torch.nan).expand(1, *rows.shape[1:])
-            before = watch.before.clone()
+            before = watch.before.detach().clone()
             split = PartedModel(model, nothing, watch.steps, watch.layer, before, after)
             sizes[form] = split.sizes
             if not pays(split.sizes) or own.shape[:1] != (len(rows),):  # outputs of all rows
@@ -135,9 +148,39 @@ def part_model(model: Any, rows: Tensor, pays: Callable[[LayerSizes], bool]) -> 
             # One row more, as what is done to the input may depend on their number.
             more = split(torch.cat([after, after[:1]]))
             state.restore()
-            return split if agree(more, torch.cat([own, own[:1]])) else None
+            if not agree(more, torch.cat([own, own[:1]])):
+                return None
+            return split if not gradients or _gradients_agree(split, rows, state) else None
         except Exception:  # the model's own errors come from where it is asked for itself
             return None
+
+
+def _form_of(rows: Tensor, gradients: bool) -> tuple[Any, ...]:
+    return rows.shape[1:], rows.dtype, rows.device, gradients
+
+
+def _gradients_agree(split: PartedModel, rows: Tensor, state: Found) -> bool:
+    """Whether a sum of all outputs has the gradients through both parts that it has directly.
+
+    The model's code behind the layer goes back as it does without the cut; but before it a model
+    may detach its input, or make up the gradient.
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        leaf = rows.detach().clone().requires_grad_()
+        direct = _gradient(split.model, leaf)
+        state.restore()
+        after = split.after_of(leaf)
+        behind = _gradient(split, after.detach().requires_grad_())
+        state.restore()
+        (found,) = torch.autograd.grad(after, leaf, behind)
+    return agree(found, direct)
+
+
+def _gradient(model: Callable[[Tensor], Tensor], leaf: Tensor) -> Tensor:
+    outputs = model(leaf.clone()).flatten(1)  # the model may write into what it is given
+    places = torch.arange(1, outputs.shape[1] + 1, dtype=outputs.dtype, device=outputs.device)
+    (found,) = torch.autograd.grad((outputs * places.cos()).sum(), leaf)
+    return found
 
 
 def _changed(function: str) -> RuntimeError:
@@ -147,8 +190,11 @@ def _changed(function: str) -> RuntimeError:
     )
 
 
-def _is_plain(model: nn.Module) -> bool:
-    """Whether a model runs its modules in Python here, and nobody listens to them."""
+def _is_plain(model: nn.Module, gradients: bool) -> bool:
+    """Whether a model runs its modules in Python here, and nobody listens to them.
+
+    On the way back, that is where gradients are asked for.
+    """
     if torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda"):
         return False
     if nn.modules.module._has_any_global_hook():  # type: ignore[no-untyped-call] # torch's
@@ -159,5 +205,7 @@ def _is_plain(model: nn.Module) -> bool:
         if scripted or spread or hasattr(module, "_orig_mod"):
             return False
         if module._forward_hooks or module._forward_pre_hooks:
+            return False
+        if gradients and (module._backward_hooks or module._backward_pre_hooks):
             return False
     return True

@@ -1,13 +1,10 @@
 """Greedy PIG on functions whose path integrals are known, and against a plain loop."""
 
-import functools
-
 import captum.attr
 import pytest
 import torch
 from captum_peer import TwoInputs, assert_equals_captum, conv, mlp, peer, rows
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from pyxai import PyxaiWarning
 from pyxai.attribution import GreedyPIG, IntegratedGradients
@@ -163,162 +160,6 @@ def test_float32_equals_a_plain_loop():
         )
         assert result.order[row].tolist() == order
         assert (result.raw[row] - raw).abs().max() < 1e-5 * raw.abs().max()
-
-
-class Residual(nn.Module):
-    """Two nonlinear ops read what affine layers give, and one argument shifts that."""
-
-    def __init__(self):
-        super().__init__()
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            self.first, self.last = nn.Linear(6, 5).to(WIDE), nn.Linear(5, 3).to(WIDE)
-
-    def forward(self, x, shift):
-        hidden = self.first(x - 1) + shift[:, None]
-        return self.last(hidden.tanh() * hidden.sigmoid())
-
-
-@functools.cache  # so that each is traced once
-def affine_cases():
-    start, groups = rows(1, 6, seed=1, dtype=WIDE), torch.tensor([0, 1, 1, 2, 3, 4])
-    shift = rows(3, seed=2, dtype=WIDE)
-    return (
-        (Residual(), rows(3, 6, dtype=WIDE), start, {"additional_forward_args": shift}),
-        (mlp(WIDE), rows(3, 6, dtype=WIDE), 0.2, {"feature_mask": groups}),
-        (conv(WIDE), rows(3, 2, 7, 8, dtype=WIDE), 0.0, {}),
-    )
-
-
-@pytest.mark.parametrize(
-    ("aware", "output", "rule"),
-    [
-        (False, "probability", "midpoint"),
-        (True, "probability", "midpoint"),
-        (False, "kl", "trapezoid"),
-        (True, "kl", "gausslegendre"),
-        (False, "logit", "start"),
-    ],
-)
-def test_affine_first_layers_once_a_round_change_nothing(aware, output, rule):
-    call = {"output": output, "softmax_aware": aware, "method": rule, "with_values": True}
-    call |= {"target": torch.tensor([2, 0, 1]), "internal_batch_size": 5}
-    call["epsilon"] = None if output == "kl" else 1e-3
-    for model, x, baseline, more in affine_cases():
-        plain = GreedyPIG(model).select(x, baseline, **call, **more)
-        quick = GreedyPIG(model).select(x, baseline, affine_prefix=True, **call, **more)
-        torch.testing.assert_close(quick.raw, plain.raw, rtol=1e-10, atol=1e-13)
-        torch.testing.assert_close(quick.values, plain.values, rtol=1e-10, atol=1e-13)
-        if x.dim() == 2:  # pixels that no maximum looks at have a score of zero, but for rounding
-            assert torch.equal(quick.order, plain.order)
-
-
-class CountingProducts(TorchDispatchMode):
-    """Count the rows that are multiplied by a matrix with so many rows."""
-
-    def __init__(self, width):
-        super().__init__()
-        self.width, self.rows = width, 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        if func is torch.ops.aten.addmm.default and args[1].shape[1] == self.width:
-            self.rows += args[1].shape[0]
-        return func(*args, **(kwargs or {}))
-
-
-def test_affine_first_layers_run_once_a_round():
-    model = nn.Sequential(nn.Linear(40, 8), nn.ReLU(), nn.Linear(8, 3))
-    x, call = rows(4, 40), {"target": 0, "rounds": 10, "n_steps": 8}
-    GreedyPIG(model).attribute(x, affine_prefix=True, **call)  # traced, measured
-    with CountingProducts(40) as direct:
-        GreedyPIG(model).attribute(x, **call)
-    with CountingProducts(40) as once:
-        GreedyPIG(model).attribute(x, affine_prefix=True, **call)
-    assert direct.rows >= 4 * 4 * 8
-    # At the inputs, whose record leads back in all rounds, then in each round at the selection;
-    # and two rows in either way, whose gradients are compared.
-    assert once.rows == 4 + 4 * 4 + 2 + 2
-
-
-def test_affine_first_layers_in_inference_mode():
-    call, model = {"target": 0, "scores": "raw"}, mlp(WIDE)
-    expected = GreedyPIG(model).attribute(rows(3, 6, dtype=WIDE), **call)
-    with torch.inference_mode():
-        x = rows(3, 6, dtype=WIDE)
-        found = GreedyPIG(model).attribute(x, affine_prefix=True, **call)
-    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-13)
-
-
-class RoundedThrough(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x):
-        return (4 * x).round() / 4
-
-    @staticmethod
-    def backward(ctx, grad):
-        return grad
-
-
-class Ends(nn.Module):
-    """Two affine maps with something in between."""
-
-    def __init__(self, between):
-        super().__init__()
-        self.first, self.last = nn.Linear(6, 16), nn.Linear(16, 3)
-        self.between = between
-
-    def forward(self, x):
-        return self.last(self.between(self.first(x)))
-
-
-def gated_without_gradient(h):
-    with torch.no_grad():
-        gate = h.sigmoid()
-    return h.relu() * gate
-
-
-@pytest.mark.parametrize(
-    "between",
-    [
-        RoundedThrough.apply,
-        lambda h: h.relu() * h.sigmoid().detach(),
-        gated_without_gradient,
-        lambda h: (h - h.mean(0)).tanh(),
-    ],
-    ids=["straight through", "detach", "no_grad", "rows together"],
-)
-def test_models_with_other_gradients_than_their_operations_are_refused(between):
-    torch.manual_seed(0)
-    model, x = Ends(between).eval(), rows(2, 6)
-    with pytest.raises(ValueError, match=r"model must .*keep the rows of a batch apart"):
-        GreedyPIG(model).attribute(x, target=1, affine_prefix=True)
-
-
-def test_backward_hooks_are_seen():
-    model = mlp(WIDE)
-    model[1].register_full_backward_hook(lambda module, before, after: (2 * before[0],))
-    with pytest.raises(ValueError, match="backward hooks and custom functions cause this"):
-        GreedyPIG(model).attribute(rows(2, 6, dtype=WIDE), target=1, affine_prefix=True)
-
-
-@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
-def test_scripted_models_are_refused():
-    model = torch.jit.script(mlp())
-    with pytest.raises(TypeError, match=r"model must be an nn.Module that runs in Python, got a"):
-        GreedyPIG(model).attribute(rows(2, 6), target=0, affine_prefix=True)
-
-
-@pytest.mark.parametrize(
-    ("model", "inputs", "error", "message"),
-    [
-        (lambda x: x, rows(2, 6), TypeError, "model must be an nn.Module for affine_prefix"),
-        (nn.Tanh(), rows(2, 6), ValueError, "model must start with affine layers"),
-        (TwoInputs(), (rows(2, 4), rows(2, 2, 3)), ValueError, "inputs must be one tensor"),
-    ],
-)
-def test_models_without_affine_first_layers(model, inputs, error, message):
-    with pytest.raises(error, match=message):
-        GreedyPIG(model).attribute(inputs, target=0, affine_prefix=True)
 
 
 def test_several_inputs_groups_and_arguments():
@@ -517,7 +358,7 @@ def test_a_duplicated_column_is_not_selected_twice():
         ({"tolerance": 0.0}, ValueError, r"tolerance must be positive, got 0\.0"),
         ({"tolerance": 0.1, "method": "start"}, ValueError, "several nodes for tolerance"),
         ({"tolerance": 0.1, "max_steps": 2}, ValueError, "max_steps must be at least 4, got 2"),
-        ({"affine_prefix": "auto"}, TypeError, "affine_prefix must be True or False, got 'auto'"),
+        ({"fast_path": "auto"}, TypeError, "fast_path must be True or False, got 'auto'"),
         ({"absolute": "no"}, TypeError, "absolute must be True or False, got 'no'"),
         ({"show_progress": 3}, TypeError, "progress must be True, False or a function"),
         ({"softmax_aware": "False"}, TypeError, "softmax_aware must be True or False, got 'False'"),

@@ -19,6 +19,7 @@ from pyxai.attribution.paths.greedy_pig.scorer import Scorer
 from pyxai.greedy import (
     GreedyRounds,
     greedy_rounds,
+    path_nodes,
     round_sizes,
     selection_scores,
 )
@@ -114,7 +115,7 @@ class GreedyPIG(GradientAttribution):
         epsilon: float | None = None,
         shortlist: int | None = None,
         prefix_share: float = 0.5,
-        affine_prefix: bool = False,
+        fast_path: bool = True,
         show_progress: bool = False,
     ) -> Any:
         """Return a score for each feature of each example.
@@ -180,13 +181,9 @@ class GreedyPIG(GradientAttribution):
             Order this many candidates of each round by the exact gains ``G(S + i) - G(S)``.
         prefix_share : float
             For ``rounds="adaptive"``: which share of their scores features must gain together.
-        affine_prefix : bool
-            Whether to run what the model does before its first nonlinearity once a round, instead
-            of at every node. The result is the same but for rounding; it pays for a wide first
-            layer, such as that of a table with a thousand columns. The model, an ``nn.Module`` of
-            one input, is traced for it. Not chosen by itself: a trace can fail where the model
-            runs, holds fixed what Python decides while it runs, and in float32 another rounding
-            can put a unit on the other side of its kink.
+        fast_path : bool
+            Whether to run a first layer that is affine once a round rather than at every node,
+            where the model begins with one and that pays; equal to rounding.
         show_progress : bool
             Whether to show a bar of the features that rounds have selected, once two seconds have
             passed.
@@ -238,7 +235,7 @@ class GreedyPIG(GradientAttribution):
             epsilon=epsilon,
             shortlist=shortlist,
             prefix_share=prefix_share,
-            affine_prefix=affine_prefix,
+            fast_path=fast_path,
             show_progress=show_progress,
         )
         check_choice("scores", scores, ("rank", "raw", "telescoped"))
@@ -320,7 +317,10 @@ class GreedyPIG(GradientAttribution):
             options.internal_batch_size,
         )
         game = PathGame(objective, tensors, starts, players)
-        return _Call(prefix_game(game) if options.affine_prefix else game, is_tuple)
+        if options.fast_path:
+            n_nodes = len(path_nodes(options.path_rule, options.n_steps)[0])
+            game = prefix_game(game, _n_rounds(game, options), n_nodes)
+        return _Call(game, is_tuple)
 
 
 class _Call(NamedTuple):
@@ -418,6 +418,12 @@ def _planned(game: PathGame, options: Options) -> int:
     count = check_n_select(options.n_select, n_players)
     each = count if is_adaptive(rounds) else sum(round_sizes(rounds, n_players, count))
     return game.n_examples * each
+
+
+def _n_rounds(game: PathGame, options: Options) -> int:
+    """Return in how many rounds features are selected; about, where the scores decide."""
+    rounds = "geometric" if is_adaptive(options.rounds) else options.rounds
+    return len(round_sizes(rounds, game.players.n_players, options.n_select))
 
 
 def _still_and_flat(found: GreedyRounds) -> Tensor:

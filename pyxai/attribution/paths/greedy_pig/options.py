@@ -43,7 +43,7 @@ class Options:
     epsilon: float | None
     shortlist: int | None
     prefix_share: float
-    affine_prefix: bool
+    fast_path: bool
     show_progress: bool
 
     @property
@@ -65,7 +65,7 @@ class Options:
         )
         check_progress("show_progress", self.show_progress)
         check_bool("softmax_aware", self.softmax_aware)
-        check_bool("affine_prefix", self.affine_prefix)
+        check_bool("fast_path", self.fast_path)
         self._check_tolerance(len(nodes))
 
     def _check_output(self) -> None:

@@ -1,35 +1,39 @@
-"""The game of a model whose affine first layers are run once a round, not at every node."""
+"""The game of a model whose first layer is run once a round, not at every node."""
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from pyxai.attribution.paths.greedy_pig.objective import Objective
 from pyxai.attribution.paths.greedy_pig.path_game import PathGame
+from pyxai.game.linear_path import Ends, LinearPaths, linear_paths
 from pyxai.ops.path_points import path_points
-from pyxai.propagation.split_model import Ends, SplitModel, split_model
 
 __all__ = ["PrefixGame", "prefix_game"]
 
 
 @dataclass(frozen=True)
 class PrefixGame(PathGame):
-    """A `PathGame` that walks on what the first layers give, see `SplitModel`.
+    """A `PathGame` that walks on what the first layer returns, see `LinearPaths`.
 
     Attributes
     ----------
-    split : SplitModel
+    paths : LinearPaths
     rest : Objective
-        That of the layers after the prefix, as a function of their values z.
-    ends : Ends
-        z at the inputs.
+        That of the rest of the model, as a function of what the first layer returns.
     """
 
-    split: SplitModel
+    paths: LinearPaths
     rest: Objective
-    ends: Ends
+
+    @functools.cached_property
+    def ends(self) -> Ends:
+        """What the first layer returns for the inputs."""
+        return self.paths.ends(self.inputs[0])
 
     def take(self, rows: Tensor) -> PathGame:
         """Return the game of some of the examples; players keep their numbers."""
@@ -43,26 +47,20 @@ class PrefixGame(PathGame):
             baselines=some.baselines,
             players=some.players,
             rest=self.rest.take(rows, self.n_examples),
-            ends=self.split.ends(some.inputs[0], some.objective.arguments),
         )
 
     def logits_along(self, selected: Tensor, nodes: Tensor) -> Tensor:
         """Return all outputs of the model on the paths, [batch, n_nodes, n_outputs]."""
-        starts = self.split.shown(
-            self.inputs[0],
-            self.baselines[0],
-            self.players.maps[0],
-            selected,
-            self.objective.arguments,
-        )
+        blocks = self.paths.blocks(self.n_examples)
+        if len(blocks) > 1:
+            return torch.cat([self._some(b).logits_along(selected[b], nodes) for b in blocks])
+        owners = self.players.maps[0]
+        end = self.ends.after
+        start = self.paths.starts(self.inputs[0], self.baselines[0], owners, selected)
 
         def build(examples: slice, repeats: slice) -> tuple[Tensor, ...]:
-            return tuple(
-                path_points(end[examples], start[examples], nodes[repeats])
-                .transpose(0, 1)
-                .flatten(0, 1)
-                for end, start in zip(self.ends.values, starts, strict=True)
-            )
+            points = path_points(end[examples], start[examples], nodes[repeats])
+            return (points.transpose(0, 1).flatten(0, 1),)
 
         found = self.rest.logits_runner().values(build, self.n_examples, len(nodes))
         return found.reshape(self.n_examples, len(nodes), -1)
@@ -71,13 +69,20 @@ class PrefixGame(PathGame):
         self, selected: Tensor, nodes: Tensor, weights: Tensor, cotangents: Tensor | None = None
     ) -> Tensor:
         """Return what `PathGame.scores` does."""
-        return self.split.path_sums(
+        blocks = self.paths.blocks(self.n_examples)
+        if len(blocks) > 1:
+            factors = [None if cotangents is None else cotangents[:, block] for block in blocks]
+            parts = [
+                self._some(block).scores(selected[block], nodes, weights, given)
+                for block, given in zip(blocks, factors, strict=True)
+            ]
+            return torch.cat(parts)
+        return self.paths.sums(
             self.rest.runner() if cotangents is None else self.rest.product_runner(),
             self.inputs[0],
             self.baselines[0],
             self.players.maps[0],
             selected,
-            self.objective.arguments,
             nodes,
             weights,
             n_players=self.players.n_players,
@@ -85,20 +90,36 @@ class PrefixGame(PathGame):
             cotangents=cotangents,
         )
 
+    def _some(self, examples: slice) -> PathGame:
+        rows = torch.arange(examples.start, examples.stop, device=self.inputs[0].device)
+        return self.take(rows)
 
-def prefix_game(game: PathGame) -> PrefixGame:
-    """Return the same game with the model's affine first layers set apart.
 
-    Raises as `split_model` does.
+def prefix_game(game: PathGame, n_rounds: int, n_nodes: int) -> PathGame:
+    """Return the same game with the model's first layer set apart, where that is exact and pays.
+
+    Parameters
+    ----------
+    game : PathGame
+    n_rounds, n_nodes : int
+        How many paths are walked to each input, and how many gradients are taken on each.
     """
     objective = game.objective
-    split = split_model(objective.forms.model, game.inputs, objective.arguments)
+    paths = linear_paths(
+        objective.forms.model,
+        game.inputs,
+        game.baselines,
+        objective.arguments,
+        n_rounds=n_rounds,
+        n_nodes=n_nodes,
+    )
+    if paths is None:
+        return game
     return PrefixGame(
         objective,
         game.inputs,
         game.baselines,
         game.players,
-        split,
-        objective.of_model(split.rest(), split.n_values),
-        split.ends(game.inputs[0], objective.arguments),
+        paths,
+        objective.of_model(paths.split, 1),
     )
