@@ -75,10 +75,39 @@ class LinearPrefix:
             part = packed[repeats] if packed.dim() == 2 else packed[examples, repeats]
             present = unpack_masks(part, self.n_players).to(parts.dtype)
             if len(parts) == 1 and present.dim() == 2:
-                return torch.addmm(start, present, parts[0])
+                return torch.addmm(start, present, parts[0])[None]
             return torch.matmul(present, parts).add_(start[:, None])
 
-        return self._run(rows, packed.shape[-2])
+        return self._run(self._held_apart(rows), packed.shape[-2])
+
+    def in_order(self, order: Tensor, counts: Tensor) -> Tensor:
+        """Return outputs [batch, n_points, ...] as players come in, in an order of each example.
+
+        ``order`` is int64 [batch, n_players], and ``counts``, [n_points] or [batch, n_points], says
+        how many are present at each point.
+        """
+        n_points = counts.shape[-1]
+        counts, by_count = counts.to(order.device).expand(len(order), n_points).sort(1)
+        point = by_count.argsort(1)[..., None]
+        rank = torch.empty_like(order).scatter_(
+            1, order, torch.arange(order.shape[1], device=order.device).expand_as(order)
+        )
+        # Those that come in between two points go together.
+        owners = torch.searchsorted(counts, rank, right=True, out_int32=True)
+        if self.owners is not None:
+            owners = owners.gather(1, self.owners.long().expand(len(order), -1))
+        grouped = replace(self, owners=owners, n_players=n_points + 1)  # the last come in nowhere
+
+        @functools.lru_cache(maxsize=1)  # short passes lie in one example
+        def sums(first: int, last: int) -> Tensor:
+            start, parts = grouped._contributions(slice(first, last))
+            return parts[:, :-1].cumsum(1).add_(start[:, None])
+
+        def rows(examples: slice, repeats: slice) -> Tensor:
+            total = sums(examples.start, examples.stop)
+            return total.gather(1, point[examples, repeats].expand(-1, -1, total.shape[2]))
+
+        return self._run(rows, n_points)
 
     def along(self, orders: Tensor) -> Tensor:
         """Return outputs as players come in, [batch, n_orders * (n_some - 1), ...].
@@ -176,6 +205,19 @@ class LinearPrefix:
 
         note_path(PATH)
         return self.runner.values(build, len(self.shown), n_repeats, like=(form,))
+
+    def _held_apart(self, rows: Rows) -> Rows:
+        """Return a function that makes rows of so many examples at once as memory holds."""
+        step = max(1, _MOST_HELD // (self.n_players * self.split.sizes.size))
+
+        def few_at_once(examples: slice, repeats: slice) -> Tensor:
+            parts = [
+                rows(slice(first, min(first + step, examples.stop)), repeats)
+                for first in range(examples.start, examples.stop, step)
+            ]
+            return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+        return few_at_once
 
     def _after(self, before: Tensor) -> Tensor:
         return self.split.layer(before).flatten(1)

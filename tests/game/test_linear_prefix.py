@@ -9,9 +9,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 import pyxai
-from pyxai import Game
+from pyxai import Game, metrics
 from pyxai.attribution import (
     FeatureAblation,
     KernelShap,
@@ -177,6 +178,62 @@ def test_games_are_the_same(question, data):
         some = torch.randperm(count)[: data.draw(st.integers(2, count))]
         orders = torch.stack([some[torch.randperm(len(some))] for _ in range(3)]).int()
         assert_equal(games[0].values_along(orders), games[1].values_along(orders))
+
+
+CURVES = [metrics.insertion, metrics.deletion, metrics.softmax_auc]
+RANKED = [*CURVES, metrics.comprehensiveness, metrics.sufficiency]
+
+
+@settings(max_examples=25, deadline=None)
+@given(question=questions(), metric=st.sampled_from(RANKED), n_points=st.integers(2, 9))
+@pytest.mark.parametrize("held", [1, 2**24])
+def test_curves_are_the_same(held, question, metric, n_points):
+    model, x, starts, mask, alone = question
+    options = {"baselines": starts, "feature_mask": mask}
+    if metric in CURVES:
+        options["n_points"] = n_points
+    if metric is not metrics.softmax_auc:
+        options["output"] = "log_probability"
+    direct = metric(lambda rows: model(rows), x, x.sin(), target=1, **options)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(linear_prefix._Asked, "pays", lambda asked, layer: True)
+        patch.setattr(linear_prefix, "_MOST_HELD", held)  # one example at a time
+        with path_noted() as paths:
+            fast = metric(model, x, x.sin(), target=1, max_rows=n_points, **options)
+    assert paths == ["linear prefix"] * alone
+    if metric in CURVES:
+        fast, direct = fast.y, direct.y
+    assert_equal(fast.to(x.dtype), direct.to(x.dtype))
+
+
+class RowsOf(TorchFunctionMode):
+    """Counts the rows that a layer is given."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer, self.count = layer, 0
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func is nn.functional.linear and args[1] is self.layer.weight:
+            self.count += len(args[0])
+        return func(*args, **kwargs or {})
+
+
+@pytest.mark.parametrize("metric", CURVES)
+@pytest.mark.parametrize("width", [1, 4])
+def test_curves_run_the_first_layer_once_an_example(metric, width):
+    model = net(40, 7, 3)
+    x = torch.randn(5, 40, generator=torch.Generator().manual_seed(1))
+    mask = torch.arange(40)[None] // width
+    n_points = 40 // width + 1
+    metric(model, x, x.sin(), target=1, feature_mask=mask)  # what is learned of a model stays so
+    with RowsOf(model[0]) as fast:
+        curve = metric(model, x, x.sin(), target=1, feature_mask=mask)
+    with RowsOf(model[0]) as slow:
+        direct = metric(lambda rows: model(rows), x, x.sin(), target=1, feature_mask=mask)
+    assert slow.count >= 5 * n_points
+    assert fast.count == 3  # two to see where the layer is, one for what it makes of the baseline
+    assert_equal(curve.y.float(), direct.y.float())
 
 
 def net(*widths):

@@ -13,6 +13,7 @@ from pyxai._checks import check_bool, check_int
 from pyxai._inputs import format_inputs
 from pyxai.explanation.curve import Curve
 from pyxai.game import Game
+from pyxai.game.linear_prefix import linear_prefix
 from pyxai.metrics.attributions import player_scores, rank_players
 from pyxai.metrics.options import check_fractions
 from pyxai.runner import Output
@@ -40,8 +41,7 @@ class RankedGame:
     def curve(self, n_points: int | None, *, hide: bool, name: str) -> Curve:
         """Return the outputs as the top players are shown or hidden."""
         sizes = self._sizes(lambda count: curve_sizes(count, n_points))
-        masks = top_masks(self.order, sizes)
-        values = self.game.values(~masks if hide else masks)
+        values = self._values(sizes, hide=hide)
         x = (sizes.double() / sizes[..., -1:]).to(values.device)
         axis = "fraction of features hidden" if hide else "fraction of features shown"
         return Curve(x, values.double(), name, axis)
@@ -51,10 +51,24 @@ class RankedGame:
         shares = check_fractions("fractions", fractions)
         # A product such as 0.1 * 30 may lie a rounding error above the whole number it stands for.
         sizes = self._sizes(lambda n: (shares * n - 1e-9).ceil().long().clamp(1, n))
-        masks = top_masks(self.order, sizes)
-        whole = torch.ones_like(masks[:, :1])
-        values = self.game.values(torch.cat([whole, ~masks if hide else masks], 1)).double()
+        whole = torch.full_like(sizes[..., :1], 0 if hide else self.game.n_players)
+        values = self._values(torch.cat([whole, sizes], -1), hide=hide).double()
         return (values[:, :1] - values[:, 1:]).mean(1)
+
+    def _values(self, sizes: Tensor, *, hide: bool) -> Tensor:
+        """Return outputs with some numbers of the top players shown, or hidden, [batch, points]."""
+        game, order = self.game, self.order.to(self.game.inputs[0].device)
+        if hide:
+            order, sizes = order.flip(1), game.n_players - sizes
+        # Running sums are added in no fixed order on a GPU.
+        if game.imputer is None and not order.is_cuda:
+            prefix = linear_prefix(
+                game.runner, game.inputs, game.baselines, game.player_maps, game.n_players,
+                n_rows=sizes.shape[-1], sums=2,
+            )  # fmt: skip
+            if prefix is not None:
+                return prefix.in_order(order, sizes)
+        return game.values(top_masks(order, sizes))
 
     def _sizes(self, of_count: Callable[[int], Tensor]) -> Tensor:
         """Return sizes for each example's number of players: [points], or [batch, points].

@@ -186,7 +186,8 @@ def _gradient(model: Callable[[Tensor], Tensor], leaf: Tensor) -> Tensor:
 def _changed(function: str) -> RuntimeError:
     return RuntimeError(
         "model must use its inputs in the same way in every pass for its first layer to be run "
-        f"once, got another function ({function or 'none'}); pass fast_path=False"
+        f"once, got another function ({function or 'none'}); pass fast_path=False, or where that "
+        "is no option the function lambda *given: model(*given)"
     )
 
 
