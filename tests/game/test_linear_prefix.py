@@ -433,7 +433,8 @@ def test_further_arguments_and_switches_go_the_direct_way():
     assert paths == []
 
 
-def test_model_is_left_as_found():
+@pytest.mark.parametrize("method", [FeatureAblation, PredictionDifference, metrics.deletion])
+def test_model_is_left_as_found(method):
     class Counts(nn.Module):
         def __init__(self):
             super().__init__()
@@ -450,7 +451,11 @@ def test_model_is_left_as_found():
     model, state = Counts(), torch.get_rng_state()
     last = model.last
     with path_noted() as paths:
-        FeatureAblation(model).attribute(X.clone().requires_grad_(), target=0)
+        x = X.clone().requires_grad_()
+        if method is metrics.deletion:
+            method(model, x, X.sin(), target=0)
+        else:
+            method(model).attribute(x, X, target=0)
     assert paths == ["linear prefix"]
     assert model.last is last
     assert float(model.calls) == 0

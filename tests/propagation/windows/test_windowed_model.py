@@ -141,6 +141,8 @@ def test_means_over_a_background_are_those_of_the_whole_model(data):
         feature_mask=mask[None], **options,
     )  # fmt: skip
     torch.testing.assert_close(fast, slow, **EXACT)
+    assert all(parameter.requires_grad for parameter in net.parameters())
+    assert not any(module.training or module._forward_hooks for module in net.modules())
     first = pyxai.explain(
         net, x[:1], method="prediction_difference", target=target, baselines=background,
         feature_mask=mask[None], **options,
