@@ -204,5 +204,6 @@ def _pays(layer: LayerSizes, batch: int, n_rounds: int, n_nodes: int) -> bool:
     """Whether more products are saved than all that is done for it costs."""
     passes = 2 * n_nodes - 3  # both ways at every node, against both ends and once back
     saved = layer.size * layer.n_terms * passes
-    further = _NUMBER * n_nodes * (layer.size - layer.n_features)
+    # Paths of the inputs are still walked to the selection.
+    further = _NUMBER * (n_nodes * layer.size - (n_nodes - 1) * layer.n_features)
     return n_rounds * (batch * (saved - further) - _ROUND) >= _LOOK

@@ -316,11 +316,7 @@ class GreedyPIG(GradientAttribution):
             options.output,
             options.internal_batch_size,
         )
-        game = PathGame(objective, tensors, starts, players)
-        if options.fast_path:
-            n_nodes = len(path_nodes(options.path_rule, options.n_steps)[0])
-            game = prefix_game(game, _n_rounds(game, options), n_nodes)
-        return _Call(game, is_tuple)
+        return _Call(PathGame(objective, tensors, starts, players), is_tuple)
 
 
 class _Call(NamedTuple):
@@ -376,7 +372,7 @@ class _Call(NamedTuple):
     ) -> GreedyRounds:
         """Select in rounds."""
         scorer = Scorer(
-            self.game,
+            _on_fast_path(self.game, options),
             options.path_rule,
             options.n_steps,
             softmax_aware=options.softmax_aware,
@@ -420,10 +416,14 @@ def _planned(game: PathGame, options: Options) -> int:
     return game.n_examples * each
 
 
-def _n_rounds(game: PathGame, options: Options) -> int:
-    """Return in how many rounds features are selected; about, where the scores decide."""
+def _on_fast_path(game: PathGame, options: Options) -> PathGame:
+    """Return the game with the model's first layer set apart, where that is asked for and pays."""
+    if not options.fast_path:
+        return game
+    # About as many, where the scores decide.
     rounds = "geometric" if is_adaptive(options.rounds) else options.rounds
-    return len(round_sizes(rounds, game.players.n_players, options.n_select))
+    n_rounds = len(round_sizes(rounds, game.players.n_players, options.n_select))
+    return prefix_game(game, n_rounds, len(path_nodes(options.path_rule, options.n_steps)[0]))
 
 
 def _still_and_flat(found: GreedyRounds) -> Tensor:
