@@ -18,11 +18,9 @@ from pyxai.game.path import path_attributions
 from pyxai.ops.path_accumulate import path_accumulate
 from pyxai.ops.path_points import path_points
 from pyxai.runner import Runner, note_path
-from pyxai.runner.split import LayerSizes, PartedModel, part_model
+from pyxai.runner.split import PATH, LayerSizes, PartedModel, may_be_cut, part_model
 
 __all__ = ["Ends", "LinearPaths", "linear_paths"]
-
-PATH = "linear prefix"
 
 # In products, as CPUs take them: what a look at the first layer costs, with its check of outputs
 # and gradients; a round's further calls; and, at every node, one more number than the inputs have.
@@ -185,7 +183,7 @@ def linear_paths(
         counted from sizes, are too few.
     """
     x, batch = inputs[0], len(inputs[0])
-    known = len(inputs) == 1 and type(x) is Tensor and x.dtype in (torch.float32, torch.float64)
+    known = may_be_cut(inputs)
     few = batch * n_rounds * n_nodes * x[0].numel() < _LEAST_READ
     if not known or arguments or few or not Runner(model).is_plain:
         return None

@@ -18,11 +18,9 @@ from pyxai._inputs import add_at, flat_features
 from pyxai.game.path import rows_of
 from pyxai.ops import masked_perturb, pack_masks, unpack_masks
 from pyxai.runner import Runner, note_path
-from pyxai.runner.split import LayerSizes, PartedModel, part_model
+from pyxai.runner.split import PATH, LayerSizes, PartedModel, may_be_cut, part_model
 
 __all__ = ["LinearPrefix", "linear_prefix"]
-
-PATH = "linear prefix"
 
 # Products that must be saved in a call: looking for the first layer and checking it takes as long
 # as about so many.
@@ -313,7 +311,7 @@ def linear_prefix(
         convolution that alone reads them, or the products saved, counted from sizes, are too few.
     """
     x, batch = inputs[0], len(inputs[0])
-    known = len(inputs) == 1 and type(x) is Tensor and x.dtype in (torch.float32, torch.float64)
+    known = may_be_cut(inputs)
     if not known or batch * n_rows * x[0].numel() < _LEAST_READ or not runner.is_plain:
         return None
     start = baselines[0]

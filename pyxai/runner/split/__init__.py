@@ -7,6 +7,12 @@ of the runner no more than its `state` and `mixing`. Start with `first_layer`.
 
 from __future__ import annotations
 
-from pyxai.runner.split.first_layer import LayerSizes, PartedModel, part_model
+from pyxai.runner.split.first_layer import (
+    PATH,
+    LayerSizes,
+    PartedModel,
+    may_be_cut,
+    part_model,
+)
 
-__all__ = ["LayerSizes", "PartedModel", "part_model"]
+__all__ = ["PATH", "LayerSizes", "PartedModel", "may_be_cut", "part_model"]

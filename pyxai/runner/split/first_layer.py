@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,7 +14,10 @@ from pyxai.runner.mixing import agree
 from pyxai.runner.split.watch import FirstLayer, Recorder, Replacer, Step
 from pyxai.runner.state import Found, left_as_found, modules_of
 
-__all__ = ["LayerSizes", "PartedModel", "part_model"]
+__all__ = ["PATH", "LayerSizes", "PartedModel", "may_be_cut", "part_model"]
+
+PATH = "linear prefix"
+"""Name of the fast path that asks the rest of the model, see `note_path`."""
 
 
 class LayerSizes(NamedTuple):
@@ -95,6 +98,12 @@ class PartedModel:
         for step in self.steps:
             rows = step(rows)
         return self.layer(rows)
+
+
+def may_be_cut(inputs: Sequence[Tensor]) -> bool:
+    """Whether inputs are one tensor, of a dtype in which another order of sums is but rounding."""
+    x = inputs[0]
+    return len(inputs) == 1 and type(x) is Tensor and x.dtype in (torch.float32, torch.float64)
 
 
 def part_model(
