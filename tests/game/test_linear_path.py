@@ -7,7 +7,9 @@ from torch import nn
 
 import pyxai
 from pyxai.attribution import GreedyPIG
+from pyxai.game import linear_path
 from pyxai.runner import path_noted
+from pyxai.runner.split import LayerSizes
 from pyxai.selection import greedy_feature_selection
 
 
@@ -48,6 +50,14 @@ def test_taken_only_where_it_saves(first, shape, options, taken):
     model(x)
     found = pyxai.explain(model, x, method="greedy_pig", target=0, **options)
     assert found.path == ("linear prefix" if taken else "direct")
+
+
+def test_other_devices_need_more_to_save():
+    sizes = LayerSizes(1024, 512, 1024, has_matrix=True)
+    cpu, cuda = map(torch.device, ("cpu", "cuda"))
+    assert linear_path._pays(sizes, 64, 11, 4, cpu)
+    assert not linear_path._pays(sizes, 64, 11, 4, cuda)
+    assert linear_path._pays(sizes, 4096, 11, 4, cuda)
 
 
 @pytest.mark.parametrize("wide", [False, True])
