@@ -5,12 +5,17 @@ rules written out in torch for this net alone: both parts and a zero image go th
 layer. The scores agree to 1e-5.
 """
 
+import functools
+
+import pytest
 import torch
 from _timing import compare
 from torch import nn
 from torch.nn import functional
 
-from pyxai.decomposition import ContextualDecomposition
+from pyxai._timing import interleave
+from pyxai.decomposition import ACD, ContextualDecomposition
+from pyxai.masks import patches
 
 
 def network():
@@ -76,3 +81,46 @@ def test_pixels(benchmark):
         benchmark, ours, {"28 groups one at a time": single, "rules written out": theirs}, rounds=3
     )
     assert 15 * ratios["28 groups one at a time"] <= 28
+
+
+def vgg(size):
+    """Return a net of VGG's form, eight convolutions with 16 to 64 channels."""
+    layers, last = [], 3
+    for width in (16, 32, 64, 64):
+        for channels in (last, width):
+            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
+        layers, last = [*layers, nn.MaxPool2d(2)], width
+    head = [nn.Linear(64 * (size // 16) ** 2, 32), nn.ReLU(), nn.Linear(32, 10)]
+    return nn.Sequential(*layers, nn.Flatten(), *head).eval()
+
+
+@pytest.mark.parametrize(("size", "cell"), [(64, 8), (64, 4), (128, 16)])
+def test_windows(benchmark, size, cell):
+    """Patches of a conv net, and hierarchies that grow from them, in windows and on whole maps."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    net, coarse = vgg(size), torch.randn(1, 3, size // 8, size // 8)
+    x = functional.interpolate(coarse, size=(size, size), mode="bilinear")
+    x += 0.3 * torch.randn_like(x)
+    mask = patches(x, cell)
+    ways = {fast: ContextualDecomposition(net, fast_path=fast) for fast in (True, False)}
+
+    def scores(fast):
+        return ways[fast].attribute(x, 3, feature_mask=mask)
+
+    def grown(fast, variant):
+        acd = ACD(None, scorer=ways[fast], variant=variant)
+        return acd.agglomerate(x, 3, feature_mask=mask)[0]
+
+    torch.testing.assert_close(scores(True), scores(False), rtol=1e-4, atol=1e-6)
+    for variant in ("queue", "official"):
+        calls = {str(fast): functools.partial(grown, fast, variant) for fast in (True, False)}
+        times = interleave(calls, rounds=3)
+        processor = [[taken.processor for taken in times[name]] for name in calls]
+        benchmark.extra_info[f"ACD, {variant}, windows / whole maps"] = round(
+            min(processor[0]) / min(processor[1]), 3
+        )
+    ratios = compare(
+        benchmark, lambda: scores(True), {"whole maps": lambda: scores(False)}, rounds=3
+    )
+    assert ratios["whole maps"] < 1

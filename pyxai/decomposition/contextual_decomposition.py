@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from pyxai._checks import check_module
+from pyxai._checks import check_bool, check_module
 from pyxai._inputs import format_feature_mask, format_inputs, restore_form
 from pyxai.decomposition.groups import groups_of_players, interactions_of
 from pyxai.decomposition.question import GroupParts, Question
@@ -86,11 +86,15 @@ class ContextualDecomposition(Attribution):
     anchored : bool
         Whether ``f(0)`` of functions like a sigmoid is a bias. Otherwise the policy holds for it
         too, and an empty group may have a score.
+    fast_path : bool
+        Whether to take a way that is equal but for rounding where the model shows one and it is
+        less work by the count. `pyxai.explain` then says ``path="incremental"``, of a conv net of
+        which only what a group reaches is computed.
 
     Raises
     ------
     TypeError
-        If ``model`` is no ``nn.Module``.
+        If ``model`` is no ``nn.Module``, or ``fast_path`` is not True or False.
     ValueError
         If a choice is none of those above.
 
@@ -154,10 +158,12 @@ class ContextualDecomposition(Attribution):
         gate_products: Sequence[str] | None = None,
         output_gate: str | None = None,
         anchored: bool | None = None,
+        fast_path: bool = True,
     ) -> None:
         super().__init__(model)
         check_module("model", model)
         self.model = model
+        self.fast_path = check_bool("fast_path", fast_path)
         self.policies = Policies.of_preset(
             preset,
             policy=policy,
@@ -220,8 +226,8 @@ class ContextualDecomposition(Attribution):
         """
         given, is_tuple = format_inputs(inputs)
         players = format_feature_mask(feature_mask, given)
-        run = Question(
-            self.model, self.policies, given, target, additional_forward_args, internal_batch_size
+        run = self._question(
+            given, target, additional_forward_args, internal_batch_size, every=False
         )
         scores = run.parts(groups_of_players(players, given)).relevant
         return restore_form(spread_players(scores, players, given), is_tuple)
@@ -364,14 +370,18 @@ class ContextualDecomposition(Attribution):
         target: Any,
         additional_forward_args: Any,
         internal_batch_size: int | None,
+        *,
+        every: bool | None = None,
     ) -> Question:
         """Ask for a target, or for all outputs without one."""
-        return Question(
+        found = Question(
             self.model,
             self.policies,
             inputs,
             target,
             additional_forward_args,
             internal_batch_size,
-            every=target is None,
+            every=target is None if every is None else every,
         )
+        found.fast_path = self.fast_path
+        return found

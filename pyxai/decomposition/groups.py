@@ -15,7 +15,8 @@ from pyxai.game.players import feature_players
 
 __all__ = ["Groups", "groups_of_masks", "groups_of_players", "interactions_of"]
 
-Maker = Callable[[slice, slice], tuple[Tensor, ...]]
+Which = slice | Tensor  # a run of groups, or their numbers
+Maker = Callable[[slice, Which], tuple[Tensor, ...]]
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,9 @@ class Groups:
     count : int
         How many groups an example has.
     masks : callable
-        From examples and groups, two slices, to one tensor [examples, groups, *features] for each
-        input: 1 where a feature is in the group and 0 elsewhere, in the dtype of the scores.
+        From examples, a slice, and groups, a slice or int64 numbers, to one tensor [examples,
+        groups, *features] for each input: 1 where a feature is in the group and 0 elsewhere, in the
+        dtype of the scores.
     starts : callable or None
         The same for the relevant parts of the inputs, where these are not inputs times masks.
     """
@@ -36,6 +38,15 @@ class Groups:
     count: int
     masks: Maker
     starts: Maker | None = None
+
+    def some(self, numbers: Tensor) -> Groups:
+        """Return the groups of some numbers, int64 [n]."""
+
+        def of(make: Maker) -> Maker:
+            return lambda examples, which: make(examples, numbers[which])
+
+        starts = None if self.starts is None else of(self.starts)
+        return Groups(len(numbers), of(self.masks), starts)
 
 
 def mask_dtype(tensor: Tensor) -> torch.dtype:
@@ -73,12 +84,12 @@ def groups_of_masks(groups: Any, inputs: tuple[Tensor, ...], name: str = "groups
     if len(counts) != 1:
         raise ValueError(f"{name} must be as many for each input tensor, got {sorted(counts)}")
 
-    def masks(examples: slice, which: slice) -> tuple[Tensor, ...]:
+    def masks(examples: slice, which: Which) -> tuple[Tensor, ...]:
         found = []
         for mask, tensor in zip(given, inputs, strict=True):
             part = mask if len(mask) == 1 else mask[examples]
             part = part[:, which].to(mask_dtype(tensor))
-            sizes = (examples.stop - examples.start, which.stop - which.start)
+            sizes = (examples.stop - examples.start, part.shape[1])
             found.append(part.expand(*sizes, *tensor.shape[1:]))
         return tuple(found)
 
@@ -112,12 +123,12 @@ def _check_mask(name: str, mask: Any, tensor: Tensor) -> None:
 def groups_of_players(players: Players, inputs: tuple[Tensor, ...]) -> Groups:
     """Return each player of a feature mask as a group."""
 
-    def masks(examples: slice, which: slice) -> tuple[Tensor, ...]:
+    def masks(examples: slice, which: Which) -> tuple[Tensor, ...]:
         found = []
         for owners, tensor in zip(players.maps, inputs, strict=True):
             of = feature_players(tensor, owners)
             of = of if len(of) == 1 else of[examples]
-            numbers = torch.arange(which.start, which.stop, device=tensor.device)
+            numbers = torch.arange(players.n_players, device=tensor.device)[which]
             numbers = numbers.view(1, -1, *[1] * (tensor.dim() - 1))
             part = (of.unsqueeze(1) == numbers).to(mask_dtype(tensor))
             found.append(part.expand(examples.stop - examples.start, *part.shape[1:]))
@@ -136,13 +147,13 @@ def _pairs(groups: Groups) -> tuple[Groups, Tensor]:
     """
     pairs = torch.triu_indices(groups.count, groups.count, 1)
 
-    def both(make: Maker, examples: slice, which: slice) -> list[tuple[Tensor, Tensor]]:
+    def both(make: Maker, examples: slice, which: Which) -> list[tuple[Tensor, Tensor]]:
         return [
             (each[:, pairs[0, which].to(each.device)], each[:, pairs[1, which].to(each.device)])
             for each in make(examples, slice(0, groups.count))
         ]
 
-    def masks(examples: slice, which: slice) -> tuple[Tensor, ...]:
+    def masks(examples: slice, which: Which) -> tuple[Tensor, ...]:
         found = []
         for first, second in both(groups.masks, examples, which):
             if groups.starts is None and bool(((first > 0) & (second > 0)).any()):
@@ -156,7 +167,7 @@ def _pairs(groups: Groups) -> tuple[Groups, Tensor]:
         return Groups(pairs.shape[1], masks), pairs
     parts = groups.starts
 
-    def starts(examples: slice, which: slice) -> tuple[Tensor, ...]:
+    def starts(examples: slice, which: Which) -> tuple[Tensor, ...]:
         return tuple(first + second for first, second in both(parts, examples, which))
 
     return Groups(pairs.shape[1], masks, starts), pairs

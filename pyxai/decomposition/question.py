@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from pyxai._checks import check_int
 from pyxai.decomposition.groups import Groups, mask_dtype
+from pyxai.decomposition.layouts import layouts_of
 from pyxai.propagation.decomposed import DecompositionEngine, Policies
 from pyxai.propagation.decomposed.engine import Parts
 from pyxai.propagation.decomposed.prefix import Known
-from pyxai.runner import EveryOutput, Target, is_out_of_memory
+from pyxai.propagation.decomposed.windowed import Part, WindowedParts
+from pyxai.runner import EveryOutput, Target, is_out_of_memory, note_path
 from pyxai.runner.arguments import as_arguments, take_arguments
 from pyxai.runner.memory import Measure, Schedule, rows_for
 from pyxai.runner.state import find_modules, warn_if_training
@@ -66,21 +70,80 @@ class Question:
         self.engine = DecompositionEngine(graph, policies, floating)
         self.errors: dict[Node, float] | None = None
         self.create_graph = False
+        self.fast_path = True
+        """Whether groups of pixels may be computed in the windows that they reach."""
         self._totals: tuple[slice, int, Any] | None = None
         self.known: dict[Node, Known] | None = None
         """What is known of the frozen layers, for these examples and all groups."""
 
     def parts(self, groups: Groups) -> GroupParts:
         """Return the parts of the outputs for all groups, [batch, groups, ...]."""
+        with torch.enable_grad() if self.create_graph else torch.no_grad():
+            layouts = self._layouts(groups)
+            if layouts is None:
+                found = self._directly(groups, self._schedule(groups.count))
+                joined = _joined(found, self.engine.whole_batch, groups.count)
+            else:
+                note_path("incremental")
+                rows = [self._example(groups, *each) for each in enumerate(layouts)]
+                joined = GroupParts(*map(torch.cat, zip(*rows, strict=True)))
+        self._totals = None
+        return joined
+
+    def _directly(
+        self, groups: Groups, schedule: Schedule, example: int | None = None
+    ) -> list[GroupParts]:
+        """Return the parts for groups of all examples, or of one, on whole maps."""
 
         def work(examples: slice, which: slice) -> GroupParts:
+            if example is not None:
+                examples = slice(example, example + 1)
             found = self._split(groups, examples, which)
             return self._selected(found, examples, which.stop - which.start)
 
-        with torch.enable_grad() if self.create_graph else torch.no_grad():
-            found = [each for _, each in self._in_passes(groups.count, work)]
-        self._totals = None
-        return _joined(found, self.engine.whole_batch, groups.count)
+        return [each for _, each in _in_passes(schedule, work)]
+
+    def _layouts(self, groups: Groups) -> list[list[Part]] | None:
+        """Return how the groups of each example are computed, None if all are on whole maps."""
+        plain = not self.create_graph and self.errors is None and self.known is None
+        if not (self.fast_path and plain) or pytree.tree_leaves(self.arguments):
+            return None
+        return layouts_of(self.engine, self.inputs, groups, self._rows_of)
+
+    def _example(self, groups: Groups, example: int, parts: list[Part]) -> GroupParts:
+        """Return the parts for all groups of an example, [1, groups, ...]."""
+        x = self.inputs[0][example : example + 1].clone()
+        windowed = None
+        found = []
+        for part in parts:
+            some = groups.some(torch.from_numpy(part.numbers).to(x.device))
+            schedule = Schedule(1, some.count, self._rows_of(part.elements))
+            if part.plan is None:
+                found += self._directly(some, schedule, example)
+            else:
+                windowed = windowed or WindowedParts(self.engine, x)
+                found += self._windowed(windowed, some, schedule, example, part)
+        order = np.argsort(np.concatenate([part.numbers for part in parts]))
+        places = torch.from_numpy(order).to(x.device)
+        return GroupParts(*(torch.cat(each, 1)[:, places] for each in zip(*found, strict=True)))
+
+    def _windowed(
+        self,
+        windowed: WindowedParts,
+        groups: Groups,
+        schedule: Schedule,
+        example: int,
+        part: Part,
+    ) -> list[GroupParts]:
+        """Return the parts for the groups of a part with a plan."""
+        one = slice(example, example + 1)
+
+        def work(_: slice, which: slice) -> GroupParts:
+            (masks,) = groups.masks(one, which)
+            found = windowed.split(part, which, masks[0])
+            return self._selected(found, one, which.stop - which.start)
+
+        return [each for _, each in _in_passes(schedule, work)]
 
     def known_of(self, nodes: tuple[Node, ...], groups: Groups) -> dict[Node, Known]:
         """Return the parts of values inside the model, of a model without further arguments."""
@@ -90,7 +153,7 @@ class Question:
             return self.engine.known(nodes, groups.masks(examples, which), inputs)
 
         with torch.no_grad():
-            found = list(self._in_passes(groups.count, work))
+            found = list(_in_passes(self._schedule(groups.count), work))
         first = [each for which, each in found if which.start == 0]  # totals are of all groups
 
         def joined(node: Node) -> Known:
@@ -106,28 +169,16 @@ class Question:
         return {node: joined(node) for node in nodes}
 
     def _schedule(self, n_groups: int) -> Schedule:
-        program, whole = self.engine.graph.program, self.engine.whole_batch
-        width = max(torch.empty((), dtype=mask_dtype(each)).element_size() for each in self.inputs)
-        # The totals, the parts of one op and its operands, and shares at ties.
-        measure = Measure(3.0 * width * program.row_elements)
-        rows = rows_for(measure, self.inputs[0].device, self.max_rows)
-        return Schedule(self.batch, n_groups, min(rows, self.batch * n_groups), whole)
+        rows = min(self._rows_of(), self.batch * n_groups)
+        return Schedule(self.batch, n_groups, rows, self.engine.whole_batch)
 
-    def _in_passes(
-        self, n_groups: int, work: Callable[[slice, slice], T]
-    ) -> Iterator[tuple[slice, T]]:
-        """Yield which groups each pass has and what work gives for it, in passes that fit."""
-        schedule = self._schedule(n_groups)
-        for examples, which in schedule:
-            try:
-                found = work(examples, which)
-            except Exception as error:
-                rows = (examples.stop - examples.start) * (which.stop - which.start)
-                if is_out_of_memory(error) and schedule.halve(rows):
-                    continue
-                raise
-            schedule.succeeded()
-            yield which, found
+    def _rows_of(self, elements: float | None = None) -> int:
+        """Return how many rows fit in a pass; ``elements`` of all values of one, if not of all."""
+        width = max(torch.empty((), dtype=mask_dtype(each)).element_size() for each in self.inputs)
+        if elements is None:
+            elements = self.engine.graph.program.row_elements
+        # The totals, the parts of one op and its operands, and shares at ties.
+        return rows_for(Measure(3.0 * width * elements), self.inputs[0].device, self.max_rows)
 
     def _split(self, groups: Groups, examples: slice, which: slice) -> Parts:
         count = which.stop - which.start
@@ -171,6 +222,20 @@ class Question:
                 "that is NaN or infinite (a logarithm, a root or a quotient of a part may be); "
                 "see completeness_errors"
             )
+
+
+def _in_passes(schedule: Schedule, work: Callable[[slice, slice], T]) -> Iterator[tuple[slice, T]]:
+    """Yield which groups each pass has and what work gives for it, in passes that fit."""
+    for examples, which in schedule:
+        try:
+            found = work(examples, which)
+        except Exception as error:
+            rows = (examples.stop - examples.start) * (which.stop - which.start)
+            if is_out_of_memory(error) and schedule.halve(rows):
+                continue
+            raise
+        schedule.succeeded()
+        yield which, found
 
 
 def _joined(passes: list[GroupParts], whole: bool, n_groups: int) -> GroupParts:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pyxai._checks import check_device, check_finite, check_real, check_tensor, describe
 from pyxai._inputs import flat_features
-from pyxai.decomposition.groups import Groups, groups_of_masks
+from pyxai.decomposition.groups import Groups, Which, groups_of_masks
 
 __all__ = ["RelevantInputs", "groups_of"]
 
@@ -83,14 +83,14 @@ def groups_of(groups: Any, inputs: tuple[Tensor, ...]) -> Groups:
         sizes = sorted({part.shape[1] for part in given})
         raise ValueError(f"groups must be as many for each input tensor, got {sizes}")
 
-    def starts(examples: slice, which: slice) -> tuple[Tensor, ...]:
+    def starts(examples: slice, which: Which) -> tuple[Tensor, ...]:
         found = []
         for part, x in zip(given, inputs, strict=True):
             some = (part if len(part) == 1 else part[examples])[:, which].to(x.dtype)
             found.append(some.expand(examples.stop - examples.start, *some.shape[1:]))
         return tuple(found)
 
-    def masks(examples: slice, which: slice) -> tuple[Tensor, ...]:
+    def masks(examples: slice, which: Which) -> tuple[Tensor, ...]:
         parts = starts(examples, which)
         return tuple(_shares(part, x[examples]) for part, x in zip(parts, inputs, strict=True))
 

@@ -15,6 +15,7 @@ from pyxai.propagation.decomposed.split import (
     Constant,
     Judged,
     Split,
+    Terms,
     Value,
     refusal,
     split_of,
@@ -58,6 +59,13 @@ class Form(NamedTuple):
     judged: Callable[[], Judged] | None = None
     """What decides who gets the constant, in place of the linear part."""
 
+    def terms_of(self, split: Split) -> Callable[[], Terms]:
+        """Return what computes the linear part of the total, and the sum of its absolute terms."""
+        return lambda: (
+            self.linear(split.total, lean=True),
+            None if self.size is None else self.size(),
+        )
+
 
 def finish(call: Call, form: Form) -> Any:
     """Split an op of one value by its form."""
@@ -67,8 +75,7 @@ def finish(call: Call, form: Form) -> Any:
     linear = form.linear(split.relevant)
     constant = None
     if form.constant is not None:
-        total = form.linear(split.total, lean=True)
-        size = None if form.size is None else form.size()
+        total, size = split.terms(call, form.terms_of(split))
         judged = None if form.judged is None else form.judged()
         constant = Constant(form.constant, total, size, judged)
     result = split.shared(call, linear, constant)

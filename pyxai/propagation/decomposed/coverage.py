@@ -79,7 +79,7 @@ class Coverage:
         """
         self.constants = constants
         for each in self._missing(node):
-            self.known[each] = self._share(Call(each, (self,)))
+            self.known[each] = self.share(Call(each, (self,)))
         found: Tensor = self.known[node]
         return found
 
@@ -113,7 +113,8 @@ class Coverage:
             stack.extend(each.operands())
         return sorted(found, key=lambda each: each.index)
 
-    def _share(self, call: Call) -> Any:
+    def share(self, call: Call) -> Any:
+        """Return the share of every element of an op's value from those of its operands."""
         node = call.node
         if node.op == "getitem":
             source = self.known[node.args["0"]]

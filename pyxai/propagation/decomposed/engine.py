@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from pyxai.propagation.decomposed.coverage import Coverage
 from pyxai.propagation.decomposed.kinds import FROZEN, SOFTMAX, SPLIT, kinds_of
 from pyxai.propagation.decomposed.policies import Policies
 from pyxai.propagation.decomposed.prefix import Known, rows_first, rows_in_place
-from pyxai.propagation.decomposed.split import ABSENT, Split
+from pyxai.propagation.decomposed.split import ABSENT, Split, Terms
 from pyxai.propagation.decomposed.table import DecompositionTable
 from pyxai.propagation.decomposed.totals import Growth, Totals
 from pyxai.runner.arguments import follows, take_arguments
@@ -170,6 +170,55 @@ class DecompositionEngine:
         streams = split.streams
         biases = None if streams is None or streams[self.end] is ABSENT else streams[self.end]
         return Parts(found[self.end], split.totals.full(self.end), biases)
+
+    def alone(self, inputs: tuple[Tensor, ...]) -> tuple[Values, Values, dict[int, Terms]]:
+        """Split all values of one example for an empty group, without a part of biases.
+
+        Returns
+        -------
+        totals, parts : Values
+            Ordinary values, and the relevant parts, which are 0 where the policies give nothing to
+            nobody.
+        terms : dict
+            What `Split.terms` computes for them.
+        """
+        masks = tuple(torch.zeros_like(x).unsqueeze(1) for x in inputs)
+        totals = self.totals(inputs, (), 1)
+        split = self._prepared(totals, masks, (), None)
+        terms: dict[int, Terms] = {}
+
+        def hold(index: int, compute: Callable[[], Terms]) -> Terms:
+            terms[index] = compute()
+            return terms[index]
+
+        split.hold = hold
+        parts = self._run(split, _starts(masks, inputs), (), keep_all=True)
+        return totals, parts, terms
+
+    def continued(
+        self, values: Values, known: dict[Node, Tensor], coverage: Callable[[Totals], Coverage]
+    ) -> Parts:
+        """Return the parts of the outputs of one example, from parts of values inside the model.
+
+        Parameters
+        ----------
+        values : Values
+            Ordinary values of the example.
+        known : dict of Node to Tensor, shape [groups, *features]
+            Relevant parts.
+        coverage : callable
+            Makes the shares of the groups.
+        """
+        (x,), n_groups = (
+            (values[node] for node in self.graph.inputs),
+            len(next(iter(known.values()))),
+        )
+        growth = batch_growth(self.graph, values, ())
+        totals = Totals(self.graph, values, growth, 1, n_groups)
+        split = Split(self.policies, self.kinds, totals, None, coverage(totals))
+        nothing = x.new_full((), torch.nan).expand(n_groups, *x.shape[1:])
+        found = self._run(split, (nothing,), (), known=known)
+        return Parts(found[self.end], totals.full(self.end), None)
 
     def known(
         self, nodes: tuple[Node, ...], masks: tuple[Tensor, ...], inputs: tuple[Tensor, ...]

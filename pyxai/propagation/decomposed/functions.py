@@ -64,9 +64,13 @@ def split_function(call: Call, evaluate: Evaluate, policy: str, *, zero: bool) -
     split = split_of(call)
     if split.of_biases:
         return _of_biases(call, evaluate, zero)
-    total = split.output(call)
     if split.errors is not None:
         split.note(call, evaluate(split.whole))
+    if policy == "acd" and zero:  # the total is not asked for
+        mine: Tensor = evaluate(split.relevant)
+        if not split.biases_apart(call) or not split.has_stream(call):
+            return mine
+    total = split.output(call)
     if split.biases_apart(call) and (split.has_stream(call) or not zero):
         alone = evaluate(split.of_bias)
         result = _by_policy(split, evaluate, policy, evaluate(split.with_bias), alone, total)

@@ -26,7 +26,7 @@ from pyxai.propagation.multipliers.secant import accumulation_dtype
 from pyxai.tracing import Call, Node, Run, Values
 from pyxai.tracing.nodes import operands, substitute
 
-__all__ = ["ABSENT", "Constant", "Judged", "Split", "refusal", "split_of"]
+__all__ = ["ABSENT", "Constant", "Judged", "Split", "Terms", "refusal", "split_of"]
 
 
 class _Mark:
@@ -61,6 +61,7 @@ class Constant(NamedTuple):
 
 
 Value = Callable[[Node, Any], Any]
+Terms = tuple[Tensor, Tensor | None]
 
 
 class Shares(Protocol):
@@ -96,6 +97,9 @@ class Split:
         Whether this is the pass that computes ``streams``.
     errors : dict or None
         Where given, how far parts of each node are from its total.
+    hold : callable or None
+        Where given, ``hold(index, compute)`` gives what `terms` does for the node of an index, by
+        computing it or from what it holds.
     """
 
     policies: Policies
@@ -105,6 +109,7 @@ class Split:
     coverage: Shares
     of_biases: bool = False
     errors: dict[Node, float] | None = field(default=None)
+    hold: Callable[[int, Callable[[], Terms]], Terms] | None = field(default=None)
 
     def moving(self, call: Call) -> tuple[str, ...]:
         """Names of the arguments that are split."""
@@ -194,6 +199,10 @@ class Split:
         node = call.node
         firsts = [u for u in node.users if u.op == "getitem" and u.args["1"] == 0]
         return self.totals.lean(firsts[0] if firsts else node)
+
+    def terms(self, call: Call, compute: Callable[[], Terms]) -> Terms:
+        """Return the linear part of an op's total, and the sum of its absolute terms."""
+        return compute() if self.hold is None else self.hold(call.node.index, compute)
 
     def shared(self, call: Call, linear: Tensor, constant: Constant | None) -> Tensor:
         """Return the relevant part of ``linear + constant``.

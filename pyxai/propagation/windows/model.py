@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pyxai.propagation.windows import arithmetic
-from pyxai.propagation.windows.crops import crops, inner, set_into
+from pyxai.propagation.windows.crops import crops
 from pyxai.propagation.windows.patches import Patches
 from pyxai.propagation.windows.plan import Plan, plan_windows, whole_work
-from pyxai.propagation.windows.spans import Ints, Region
+from pyxai.propagation.windows.reading import Key, Maps, Pass, key_of
+from pyxai.propagation.windows.spans import Ints
 from pyxai.runner.execution import is_plain
 from pyxai.runner.memory import Measure, rows_for
 from pyxai.runner.mixing import agree
@@ -77,7 +77,7 @@ class WindowedModel:
         for number, part in enumerate(parts):
             self._part_of[part.numbers] = number
             self._place_of[part.numbers] = np.arange(len(part.numbers))
-        self._regions = {region for part in parts for region in map(_key, part.plan.maps())}
+        self._regions = {region for part in parts for region in map(key_of, part.plan.maps())}
         self._held = 0, _Maps(graph, values, self._regions)
 
     @property
@@ -118,7 +118,8 @@ class WindowedModel:
         """Return the outputs for some patches, of some draws, of a part."""
         plan, graph = part.plan, self.graph
         draws, chosen = np.divmod(numbers, len(self.patches))
-        pass_ = _Pass(plan, maps, self._place_of[chosen])
+        places = self._place_of[chosen]
+        pass_ = Pass(plan.frames, maps, plan.rows[places], plan.columns[places])
         if not self._drawn:
             draws += example
         pass_.windows[graph.inputs[0]] = self._changed(example, pass_, chosen, draws)
@@ -141,9 +142,9 @@ class WindowedModel:
         result = values[graph.output]
         return result
 
-    def _changed(self, example: int, pass_: _Pass, chosen: Ints, starts: Ints) -> Tensor:
+    def _changed(self, example: int, pass_: Pass, chosen: Ints, starts: Ints) -> Tensor:
         """Return the windows of the input with patches at some baselines."""
-        rows, columns = pass_.plan.frames[self.graph.inputs[0]]
+        rows, columns = pass_.frames[self.graph.inputs[0]]
         top, left = rows.start[pass_.rows], columns.start[pass_.columns]
         own = crops(self.x[example], top, left, rows.size, columns.size)
         base: Tensor | float = self.baseline
@@ -166,57 +167,18 @@ class _Part:
     rows_at_once: int
 
 
-class _Maps:
-    """The maps of one example as it is, padded as they are read."""
+class _Maps(Maps):
+    """The maps of one example as it is, of which only what is read is held."""
 
-    def __init__(self, graph: Graph, values: Values, regions: set[_Key]) -> None:
+    def __init__(self, graph: Graph, values: Values, keys: set[Key]) -> None:
+        super().__init__(values)
         self.values = values
         self.output: Tensor = values[graph.output]
-        self._padded: dict[_Key, Tensor] = {}
-        for key in regions:
-            node, padding, fill = key
-            whole: Tensor = values[node]
-            whole = whole[(None,) * (4 - whole.dim())][0]
-            self._padded[key] = F.pad(whole, padding, value=fill) if any(padding) else whole
-        for node in graph.nodes:  # what is read is held
+        for key in keys:
+            self.padded(key)
+        for node in graph.nodes:
             if node.depends:
                 values.free(node)
-
-    def whole(self, region: Region) -> Tensor:
-        """Return the map that a region is part of, [channels, rows, columns]."""
-        return self._padded[_key(region)]
-
-
-_Key = tuple[Node, tuple[int, int, int, int], float]
-
-
-def _key(region: Region) -> _Key:
-    return region.node, region.padding, region.fill
-
-
-class _Pass:
-    """The windows of some patches, as far as they are computed."""
-
-    def __init__(self, plan: Plan, maps: _Maps, places: Ints) -> None:
-        self.plan, self.maps = plan, maps
-        self.rows, self.columns = plan.rows[places], plan.columns[places]
-        self.windows: dict[Node, Tensor] = {}
-
-    def read(self, region: Region) -> Tensor:
-        """Return what is read of a map, [n, channels, height, width]: windows in what is around."""
-        top, left = region.rows.start[self.rows], region.columns.start[self.columns]
-        size = region.rows.size, region.columns.size
-        windows = self.windows.get(region.node)
-        if windows is None:
-            return crops(self.maps.whole(region), top, left, *size)
-        frame = self.plan.frames[region.node]
-        down = frame.rows.start[self.rows] + region.rows.before - top
-        right = frame.columns.start[self.columns] + region.columns.before - left
-        found = inner(windows, down, right, *size)
-        if found is None:
-            found = crops(self.maps.whole(region), top, left, *size)
-            set_into(found, windows, down, right)
-        return found
 
 
 def windowed_model(

@@ -11,7 +11,7 @@ import numpy as np
 from pyxai.propagation.windows.arithmetic import MOVED, multiplications
 from pyxai.propagation.windows.rules import WINDOWS, Layout, Step
 from pyxai.propagation.windows.spans import Frame, Ints, Region, Span, Stretch
-from pyxai.tracing import Graph, Node
+from pyxai.tracing import Graph, Node, RuleTable
 
 __all__ = ["Plan", "plan_windows", "whole_work"]
 
@@ -64,10 +64,11 @@ def whole_work(graph: Graph, shapes: Shapes) -> float:
     return sum(multiplications(node, shapes) for node in graph.calls())
 
 
-def plan_windows(graph: Graph, shapes: Shapes, boxes: Ints) -> Plan:
+def plan_windows(graph: Graph, shapes: Shapes, boxes: Ints, rules: RuleTable = WINDOWS) -> Plan:
     """Decide by counted arithmetic how far patches are computed in windows.
 
-    ``boxes`` are the ends of the patches along both axes, [n_patches, 4].
+    ``boxes`` are the ends of the patches along both axes, [n_patches, 4]; ``rules`` know which ops
+    have windows.
     """
     source = graph.inputs[0]
     ends = (
@@ -81,7 +82,7 @@ def plan_windows(graph: Graph, shapes: Shapes, boxes: Ints) -> Plan:
             Span.reaching(columns[:, 0], columns[:, 1], width),
         )
     }
-    steps = _steps(graph, Layout(frames, shapes))
+    steps = _steps(graph, Layout(frames, shapes), rules)
     read = _read_whole(graph, frames)
     needed = _rest(graph, read)
     sizes = _sizes(needed, [node for node in frames if node not in read], shapes)
@@ -103,7 +104,7 @@ def plan_windows(graph: Graph, shapes: Shapes, boxes: Ints) -> Plan:
     return plan
 
 
-def _steps(graph: Graph, layout: Layout) -> list[Step]:
+def _steps(graph: Graph, layout: Layout, rules: RuleTable) -> list[Step]:
     """Return what is computed in windows; enters their frames into the layout."""
     frames = layout.frames
     assert isinstance(frames, dict)
@@ -111,7 +112,7 @@ def _steps(graph: Graph, layout: Layout) -> list[Step]:
     for node in graph.nodes:
         if node.kind != "call" or not node.depends:
             continue
-        rule = WINDOWS.rule_for(node)
+        rule = rules.rule_for(node)
         known = all(each in frames for each in node.operands() if each.depends)
         step = rule(node, layout) if rule is not None and known else None
         if step is not None and _pays(step, layout):
