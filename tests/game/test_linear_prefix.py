@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from torch import nn
+from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 import pyxai
@@ -380,8 +381,51 @@ def test_what_reads_more_goes_the_direct_way(what):
     torch.testing.assert_close(fast, direct)
 
 
+class FirstOf(nn.Module):
+    """A net whose first layer is called in some way."""
+
+    def __init__(self, first):
+        super().__init__()
+        self.first, self.net = first, net(8, 7, 3)
+
+    def forward(self, x):
+        return self.net[1:](self.first(x, self.net[0].weight))
+
+
+def mixed(x, weight):
+    with torch.autocast("cpu", torch.bfloat16):
+        return F.linear(x, weight)
+
+
+@pytest.mark.filterwarnings("ignore::pyxai.PyxaiWarning")
+@pytest.mark.parametrize(
+    "first",
+    [
+        lambda x, weight: F.linear(x, F.dropout(weight)),
+        lambda x, weight: torch.mm(x, weight.T, out=torch.empty(len(x), 7)),
+        lambda x, weight: mixed(x, weight).float(),
+    ],
+)
+def test_layers_that_go_the_direct_way(first):
+    model = FirstOf(first).eval()
+    with path_noted() as paths:
+        PredictionDifference(model).attribute(X, X + 1, target=0)
+        metrics.insertion(model, X, X, target=0)
+    assert paths == []
+
+
 def hooked(model):
     model[0].register_forward_hook(lambda module, given, found: found * 2)
+    return model
+
+
+def compiled(model):
+    model[1].compile(backend="eager")
+    return model
+
+
+def compiled_code(model):
+    model.forward = torch.compile(model.forward, backend="eager")
     return model
 
 
@@ -395,6 +439,9 @@ def scripted(model):
     [
         hooked,
         scripted,
+        compiled,
+        compiled_code,
+        lambda model: torch.compile(model, backend="eager"),
         lambda model: model.forward,
         lambda model: lambda x: model(x),
         lambda model: nn.Sequential(nn.Dropout(0.5), model).train(),

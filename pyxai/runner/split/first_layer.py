@@ -212,10 +212,19 @@ def _is_plain(model: nn.Module, gradients: bool) -> bool:
     for module in modules_of(model):
         scripted = isinstance(module, torch.jit.ScriptModule)
         spread = isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel))
-        if scripted or spread or hasattr(module, "_orig_mod"):
+        if scripted or spread or _is_compiled(module):
             return False
         if module._forward_hooks or module._forward_pre_hooks:
             return False
         if gradients and (module._backward_hooks or module._backward_pre_hooks):
             return False
     return True
+
+
+def _is_compiled(module: nn.Module) -> bool:
+    """Whether torch.compile runs it: as a module, in its place, or what its ``forward`` is."""
+    return (
+        hasattr(module, "_orig_mod")
+        or module._compiled_call_impl is not None
+        or hasattr(module.forward, "_torchdynamo_orig_callable")
+    )

@@ -59,6 +59,10 @@ class FirstLayer:
         found: Tensor = self.function(inputs, *self.args, **self.kwargs)
         return found
 
+    def is_same(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Whether another pass calls the same layer, with the same weights."""
+        return bool(function == self.function) and _are_alike(args, kwargs, self.args, self.kwargs)
+
     @property
     def weight(self) -> Tensor:
         """What the input is multiplied with."""
@@ -107,10 +111,7 @@ class Step:
         """Whether another pass does the same; by what to reshape depends on the number of rows."""
         if function != self.function or function in _RESHAPED:
             return bool(function == self.function)
-        theirs, own = (*args, *kwargs.values()), (*self.args, *self.kwargs.values())
-        if len(theirs) != len(own) or kwargs.keys() != self.kwargs.keys():
-            return False
-        return all(map(_are_equal, theirs, own))
+        return _are_alike(args, kwargs, self.args, self.kwargs)
 
 
 class _Follower(TorchFunctionMode):
@@ -179,9 +180,11 @@ class Recorder(_Follower):
             return self._refuse(func, args, kwargs)
         if func in _LAYERS or func in _PRODUCTS:
             layer = FirstLayer(func, args[1:], kwargs)
-            if layer.matrix is not None and layer.matrix.dim() != 2:
+            if "out" in kwargs or (layer.matrix is not None and layer.matrix.dim() != 2):
                 return self._refuse(func, args, kwargs)
             found = func(*args, **kwargs)
+            if found.dtype != value.dtype:  # autocast, in the model's own code
+                self.refused = func.__name__
             # The model may write into it.
             self.layer, self.after = layer, found.clone()
             return found
@@ -226,7 +229,7 @@ class Replacer(_Follower):
             self._before = found
             self._follow(found)
             return found
-        if func != self._layer.function:
+        if not self._layer.is_same(func, args[1:], kwargs):
             return self._refuse(func, args, kwargs)
         self.was_there = True
         return self._after
@@ -246,6 +249,16 @@ def _fits_any_row(other: Any, dims: int) -> bool:
     if not isinstance(other, Tensor):
         return isinstance(other, (int, float))
     return other.dim() < dims or (other.dim() == dims and other.shape[0] == 1)
+
+
+def _are_alike(
+    args: tuple[Any, ...], kwargs: dict[str, Any], own: tuple[Any, ...], named: dict[str, Any]
+) -> bool:
+    """Whether two calls are given the same, besides the input."""
+    theirs, mine = (*args, *kwargs.values()), (*own, *named.values())
+    if len(theirs) != len(mine) or kwargs.keys() != named.keys():
+        return False
+    return all(map(_are_equal, theirs, mine))
 
 
 def _are_equal(one: Any, other: Any) -> bool:
