@@ -40,7 +40,7 @@ class Groups:
     starts: Maker | None = None
 
     def some(self, numbers: Tensor) -> Groups:
-        """Return the groups of some numbers, int64 [n]."""
+        """Return the groups of some numbers, int64 [n] on the CPU, which indexes any device."""
 
         def of(make: Maker) -> Maker:
             return lambda examples, which: make(examples, numbers[which])

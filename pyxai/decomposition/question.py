@@ -116,7 +116,7 @@ class Question:
         windowed = None
         found = []
         for part in parts:
-            some = groups.some(torch.from_numpy(part.numbers).to(x.device))
+            some = groups.some(torch.from_numpy(part.numbers))
             schedule = Schedule(1, some.count, self._rows_of(part.elements))
             if part.plan is None:
                 found += self._directly(some, schedule, example)

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+from whole_map_nets import WHOLE, whole_map_net
 
 import pyxai
 from pyxai.decomposition import ACD, ContextualDecomposition, RelevantInputs, layouts
@@ -235,6 +236,15 @@ def test_whole_maps_go_on_behind_ops_without_windows():
     net = nn.Sequential(*layers, nn.Flatten(), nn.Softmax(1)).double().eval()
     groups = blobs(x.shape, 6, 7, spread=4)
     for one, other in zip(*both_ways(net, x, groups, 3), strict=True):
+        torch.testing.assert_close(one, other, **EXACT)
+
+
+# Places in a map are numbered through the batch, which the groups of a pass would share.
+@pytest.mark.parametrize("name", sorted({*WHOLE} - {"where the largest is"}))
+def test_whole_maps_go_on_where_no_window_is_known(name):
+    net, x = whole_map_net(name)
+    groups = blobs(x.shape, 6, 3, spread=4)
+    for one, other in zip(*both_ways(net, x, groups), strict=True):
         torch.testing.assert_close(one, other, **EXACT)
 
 

@@ -40,6 +40,8 @@ class WindowedParts:
     def __init__(self, engine: DecompositionEngine, x: Tensor) -> None:
         self.engine, self.x = engine, x
         self.totals, parts, self._terms = engine.alone((x,))
+        # Where only the shape of a value is read, nothing has a part.
+        self._split = frozenset(node for node in engine.graph.nodes if parts[node] is not None)
         self._of_totals, self._of_nobody = Maps(self.totals), Maps(parts)
         self._wholes = Wholes(engine.graph, self.totals)
 
@@ -67,11 +69,17 @@ class WindowedParts:
         parts.windows[source] = own * totals.around(at_frame(source, frame))
         shares = WindowShares(self.engine, plan, totals, own, self._wholes)
         for number, step in enumerate(plan.steps):
+            if step.node not in self._split:
+                continue
             parts.windows[step.node] = self._window(step, parts, totals, shares)
             for region in step.regions:
                 if plan.last_use[region.node] == number:
                     parts.windows.pop(region.node, None)
-        known = {region.node: parts.read(region) for region in plan.frontier}
+        known = {
+            region.node: parts.read(region)
+            for region in plan.frontier
+            if region.node in self._split
+        }
         parts.windows.clear()
 
         def coverage(whole: Totals) -> Coverage:
