@@ -194,7 +194,8 @@ def linear_paths(
     first = start[:1] if isinstance(start, Tensor) else start
     split = part_model(
         model,
-        torch.cat([x[:1], (x[:1] + first) / 2]),
+        x,
+        lambda: torch.cat([x[:1], (x[:1] + first) / 2]),
         lambda layer: _pays(layer, batch, n_rounds, n_nodes, x.device),
         gradients=True,
     )

@@ -25,6 +25,9 @@ __all__ = ["LinearPrefix", "linear_prefix"]
 # Products that must be saved in a call: looking for the first layer and checking it takes as long
 # as about so many.
 _LEAST_SAVED = 2**24
+# How many products of a product of matrices take the time in which one number is added, multiplied
+# or copied by itself.
+_ADDED = 24
 # Numbers read of the inputs of all rows; below, not even a look is worth it.
 _LEAST_READ = 2**14
 # Elements of the contributions of one example, and of those that are made at once.
@@ -281,7 +284,7 @@ def linear_prefix(
     n_players: int,
     *,
     n_rows: int,
-    sums: int,
+    sums: int | None,
     n_draws: int | None = None,
 ) -> LinearPrefix | None:
     """Return the model cut behind its first layer, where that is exact and pays.
@@ -298,8 +301,10 @@ def linear_prefix(
         How many players there are.
     n_rows : int
         How many masks are asked about for each example.
-    sums : int
-        How many contributions a mask adds up.
+    sums : int or None
+        How many numbers a mask adds or copies one by one for each that the layer returns; 1 where
+        one player at a time is out, as `LinearPrefix.without` asks. None: a product of matrices
+        adds up the contributions of all players.
     n_draws : int, optional
         Tells that the baselines are so many, each for all examples.
 
@@ -314,16 +319,19 @@ def linear_prefix(
     known = may_be_cut(inputs)
     if not known or batch * n_rows * x[0].numel() < _LEAST_READ or not runner.is_plain:
         return None
-    start = baselines[0]
-    base = torch.full_like(x[:1], start) if not isinstance(start, Tensor) else start
     owners = None if maps[0] is None else flat_features(maps[0])
     if n_draws is not None and owners is not None and len(owners) > 1:
         return None  # what a player of a draw adds differs from example to example
     asked = _Asked(batch, n_players, n_rows, sums, n_draws, owners is None)
-    split = part_model(runner.forward_func, torch.cat([x[:1], base[:1]]), asked.pays)
+    start = baselines[0]
+
+    def base() -> Tensor:
+        return start if isinstance(start, Tensor) else torch.full_like(x[:1], start)
+
+    split = part_model(runner.forward_func, x, lambda: torch.cat([x[:1], base()[:1]]), asked.pays)
     if split is None:
         return None
-    shown, hidden = split.before_of(x), split.before_of(base)
+    shown, hidden = split.before_of(x), split.before_of(base())
     by_rows = _by_rows(split.sizes)
     return LinearPrefix(runner.of(split), split, shown, hidden, owners, n_players, by_rows, n_draws)
 
@@ -339,18 +347,24 @@ class _Asked:
     batch: int
     n_players: int
     n_rows: int
-    sums: int
+    sums: int | None
     n_draws: int | None
     are_features: bool
 
     def pays(self, layer: LayerSizes) -> bool:
         """Whether the products that are saved are many, and the contributions fit into memory."""
-        made = layer.n_features if _by_rows(layer) else self.n_players * layer.n_terms
-        made *= self.batch + (self.n_draws or 0)
-        held = self.n_players * layer.size * (self.n_draws or 1)
-        if self.n_draws is not None and self.are_features and _by_rows(layer):
+        by_rows, n_draws = _by_rows(layer), self.n_draws or 0
+        made = layer.n_features * _ADDED if by_rows else self.n_players * layer.n_terms
+        made *= self.batch + n_draws
+        # Where the layer is run for each player, it is given all features for each.
+        width = 0 if by_rows else layer.n_features
+        held = self.n_players * max(layer.size * (self.n_draws or 1), width)
+        sums = self.n_players if self.sums is None else _ADDED * self.sums
+        if self.sums == 1 and self.are_features and by_rows:
             made = held = 0  # see `LinearPrefix._features_out`
-        saved = layer.size * (self.batch * self.n_rows * (layer.n_terms - self.sums) - made)
+        elif n_draws:
+            sums += _ADDED
+        saved = layer.size * (self.batch * self.n_rows * (layer.n_terms - sums) - made)
         return saved >= _LEAST_SAVED and held <= _MOST_HELD
 
 

@@ -24,6 +24,7 @@ from pyxai.attribution import (
 from pyxai.game import linear_prefix
 from pyxai.ops import sample_permutations
 from pyxai.runner import execution, path_noted
+from pyxai.runner.split import LayerSizes
 
 pytestmark = pytest.mark.usefixtures("always")
 
@@ -647,6 +648,7 @@ def test_contributions_in_parts(at_once, held, monkeypatch):
 
 def test_taken_only_where_it_saves(monkeypatch):
     monkeypatch.setattr(linear_prefix, "_LEAST_SAVED", 1)
+    monkeypatch.setattr(linear_prefix, "_ADDED", 1)
     game = Game(net(8, 7, 3), X, target=0)
     ids = torch.zeros(1, dtype=torch.int64)
     with path_noted() as paths:
@@ -662,6 +664,7 @@ def test_taken_only_where_it_saves(monkeypatch):
 
 
 def test_background_is_taken_only_where_it_saves(monkeypatch):
+    monkeypatch.setattr(linear_prefix, "_ADDED", 1)
     explain = PredictionDifference(net(8, 7, 3)).attribute
     rows = torch.randn(6, 8, generator=torch.Generator().manual_seed(2))
     grouped = torch.arange(8) // 4
@@ -677,6 +680,32 @@ def test_background_is_taken_only_where_it_saves(monkeypatch):
     with path_noted() as paths:
         explain(X, rows, target=0, feature_mask=grouped)
     assert paths == []
+
+
+DENSE = LayerSizes(n_features=64, size=128, n_terms=64, has_matrix=True)
+COLOURS = LayerSizes(n_features=3 * 256, size=32 * 256, n_terms=27, has_matrix=False)
+WAVE = LayerSizes(n_features=2**14, size=16, n_terms=1024, has_matrix=False)
+
+
+@pytest.mark.parametrize(
+    ("layer", "asked", "taken"),
+    [
+        (DENSE, (128, 64, 65, 1, None, True), True),  # each feature out
+        (DENSE, (32, 64, 1025, 1, 16, True), True),
+        (DENSE, (128, 16, 17, 1, None, False), False),  # groups, whose contributions are made
+        (DENSE, (128, 64, 65, 2, None, False), False),  # a curve
+        (DENSE._replace(n_features=128, n_terms=128), (128, 128, 129, 2, None, False), True),
+        (DENSE, (16, 64, 630, 5, None, True), False),  # orders
+        (DENSE, (16, 8, 512, None, None, False), True),  # masks of groups, a product of matrices
+        (COLOURS, (8, 64, 65, 1, None, False), False),  # sums take longer than the convolution
+        (COLOURS, (8, 64, 257, 1, 4, False), False),
+        (COLOURS, (2, 64, 379, 5, None, False), False),
+        (WAVE, (2, 2**14, 2**16 + 1, 1, 4, True), False),  # features times features in memory
+    ],
+)
+def test_sums_take_longer_than_products_of_matrices(monkeypatch, layer, asked, taken):
+    monkeypatch.setattr(linear_prefix, "_LEAST_SAVED", 2**24)
+    assert linear_prefix._Asked(*asked).pays(layer) == taken
 
 
 def test_what_is_drawn_goes_the_direct_way():

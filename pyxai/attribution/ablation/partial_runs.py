@@ -40,7 +40,7 @@ def values_without(
             return values
     prefix = linear_prefix(
         runner, inputs, baselines, maps, n_players,
-        n_rows=len(chosen) * (n_draws or 1) + 1, sums=1 if n_draws is None else 2, n_draws=n_draws,
+        n_rows=len(chosen) * (n_draws or 1) + 1, sums=1, n_draws=n_draws,
     )  # fmt: skip
     return None if prefix is None else prefix.without(chosen)
 

@@ -107,15 +107,23 @@ def may_be_cut(inputs: Sequence[Tensor]) -> bool:
 
 
 def part_model(
-    model: Any, rows: Tensor, pays: Callable[[LayerSizes], bool], *, gradients: bool = False
+    model: Any,
+    inputs: Tensor,
+    rows_of: Callable[[], Tensor],
+    pays: Callable[[LayerSizes], bool],
+    *,
+    gradients: bool = False,
 ) -> PartedModel | None:
     """Cut a model behind its first layer, if that is all that reads the input.
 
     Parameters
     ----------
     model : callable
-    rows : Tensor, shape [2, *features]
-        Floating point, at which to see whether both parts make up the whole.
+    inputs : Tensor, shape [batch, *features]
+        Floating point.
+    rows_of : callable
+        Returns rows ``[2, *features]`` at which to see whether both parts make up the whole, where
+        that is looked at.
     pays : callable
         Whether to go on, once the sizes of the first layer are known; they are remembered, so that
         a model of which nothing is gained is not run for that again.
@@ -129,12 +137,15 @@ def part_model(
         to its input something else first than scale, shift and reshape it, or has another output
         than its parts, or other gradients.
     """
-    if not isinstance(model, nn.Module) or not _is_plain(model, gradients):
+    if not isinstance(model, nn.Module):
         return None
-    sizes, form = _SIZES.setdefault(model, {}), _form_of(rows, gradients)
+    sizes, form = _SIZES.setdefault(model, {}), _form_of(inputs, gradients)
     known = sizes.get(form)
     if form in sizes and (known is None or not pays(known)):
         return None
+    if not _is_plain(model, gradients):
+        return None
+    rows = rows_of()
     # What the model makes on the way to the layer is kept, and autograd may have to save it.
     kept = torch.inference_mode(False)
     with left_as_found(modules_of(model)) as state, kept, torch.no_grad():

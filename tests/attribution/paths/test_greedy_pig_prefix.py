@@ -317,8 +317,8 @@ def test_gradients_of_what_comes_before_are_seen(model):
 def test_values_may_be_had_where_gradients_are_not():
     model, x = Between(before=noted), rows(2, 6, dtype=WIDE)
     GreedyPIG(model).attribute(x, target=1)
-    assert part_model(model, x, lambda sizes: True, gradients=True) is None
-    assert part_model(model, x, lambda sizes: True) is not None
+    assert part_model(model, x, lambda: x, lambda sizes: True, gradients=True) is None
+    assert part_model(model, x, lambda: x, lambda sizes: True) is not None
 
 
 @pytest.mark.parametrize(
