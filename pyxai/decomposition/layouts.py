@@ -16,7 +16,10 @@ from pyxai.propagation.windows.spans import Ints
 
 __all__ = ["layouts_of"]
 
-_GAIN = 0.8  # of the direct way's work that windows may take, so that they are worth it
+# Of the direct way's work that windows may take, so that they are worth it: small maps take longer
+# than their products tell.
+_GAIN = 0.6
+_SAVED = 0.85  # the same for all groups of an example, of which only some go by windows
 _OVERHEAD = 2.0  # times that of an op of a model, for the rule of one on windows
 _MAPS_BYTES = 2 * 2**30  # that the values of one example may take
 
@@ -48,13 +51,15 @@ def layouts_of(
     direct = plans.whole * groups.count
     if direct < arithmetic.TRACED * rate:
         return None
+    if plans.of(engine, 1, 1)[1] >= _GAIN * plans.whole:  # not even for single pixels
+        return None
     found, some = [], False
     for example in range(len(x)):
         boxes = np.concatenate(list(_boxes(groups, example, rows_of())))
         overhead = _OVERHEAD * arithmetic.STEP * rate
-        parts, work = plans.parts(engine, boxes, overhead, rows_of)
+        parts, work = plans.parts(engine, boxes, overhead, _GAIN, rows_of)
         # The parts of an empty group are computed too.
-        if work + plans.whole > _GAIN * direct:
+        if work + plans.whole > max(_GAIN, _SAVED) * direct:
             every = np.arange(groups.count)
             parts = [Part(every, None, every, every, None)]
         some = some or any(part.plan is not None for part in parts)

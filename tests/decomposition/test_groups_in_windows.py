@@ -225,6 +225,10 @@ def test_what_is_not_split_place_by_place_goes_the_direct_way():
     with path_noted() as paths:
         ContextualDecomposition(shifted).scores(x, groups, 0, pyxai.Shared(by))
     assert not paths
+    with path_noted() as paths, torch.autocast("cpu", dtype=torch.bfloat16):
+        ContextualDecomposition(net.float()).scores(x.float(), groups, 0)
+    assert not paths
+    net.double()
     normed = nn.Sequential(nn.GroupNorm(1, 3), *net).double().eval()  # reads all before any window
     both_ways(normed, x, groups, path="direct")
 

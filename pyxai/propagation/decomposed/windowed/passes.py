@@ -23,7 +23,7 @@ from pyxai.tracing import Call, Node, Run
 
 __all__ = ["WindowedParts"]
 
-# Ops without a constant that are not more than what is read, or the same number times each sum.
+# Ops that are linear and add no constant: what they do to an image they do to a part of it.
 _LINEAR = frozenset({"avg_pool2d", "constant_pad_nd", "getitem"})
 
 
@@ -38,7 +38,7 @@ class WindowedParts:
     """
 
     def __init__(self, engine: DecompositionEngine, x: Tensor) -> None:
-        self.engine, self.x = engine, x
+        self.engine = engine
         self.totals, parts, self._terms = engine.alone((x,))
         # Where only the shape of a value is read, nothing has a part.
         self._split = frozenset(node for node in engine.graph.nodes if parts[node] is not None)

@@ -15,8 +15,9 @@ from pyxai.propagation.decomposed.engine import DecompositionEngine
 from pyxai.propagation.decomposed.kinds import SPLIT
 from pyxai.propagation.decomposed.policies import Policies
 from pyxai.propagation.multipliers.rescale import ELEMENTWISE
+from pyxai.propagation.windows.arithmetic import MOVED
 from pyxai.propagation.windows.plan import Plan, plan_windows, whole_work
-from pyxai.propagation.windows.rules import WINDOWS
+from pyxai.propagation.windows.rules import WINDOWS, Layout
 from pyxai.propagation.windows.spans import Ints
 from pyxai.tracing import Node, Rule, RuleTable
 from pyxai.tracing.nodes import op_names
@@ -29,6 +30,9 @@ _LOCAL = (ELEMENTWISE - {"bucketize", "searchsorted"}) | op_names(
     contiguous convolution detach div getitem max_pool2d_with_indices maximum minimum mul neg pow
     rsub sub"""
 )
+_WITH_CONSTANT = frozenset({"_native_batch_norm_legit_no_training", "convolution"})
+_SELECTING = frozenset({"max_pool2d_with_indices", "maximum", "minimum"})
+_CUT = 2.0  # times what it takes to read and write an element, to cut it out of a map
 _LEVELS = (4, 8)  # parts of an axis to which extents of boxes are rounded up
 _FEW = 3  # sizes of boxes that are taken as they are
 _LARGE = 0.5  # of the image: windows of such boxes are most of all maps
@@ -92,10 +96,10 @@ class Plans:
         """Multiplications for one group on whole maps."""
         self.n_calls = len(graph.calls())
         self._rules = _Rules(engine.kinds)
-        self._plans: dict[tuple[int, int], tuple[Plan, float]] = {}
+        self._plans: dict[tuple[int, int], tuple[Plan, float, float]] = {}
 
-    def of(self, engine: DecompositionEngine, height: int, width: int) -> tuple[Plan, float]:
-        """Return the plan for boxes of a size, and how many elements a row of a pass has."""
+    def of(self, engine: DecompositionEngine, height: int, width: int) -> tuple[Plan, float, float]:
+        """Return the plan for boxes of a size, its work, and how many elements a row has."""
         key = height, width
         if key not in self._plans:
             places = [np.arange(room - size + 1) for room, size in zip(self.size, key, strict=True)]
@@ -103,8 +107,20 @@ class Plans:
             top, left = (each[at.clip(max=len(each) - 1)] for each in places)
             boxes = np.stack([top, top + height, left, left + width], 1)
             plan = plan_windows(engine.graph, self.shapes, boxes, self._rules)
-            self._plans[key] = plan, self._elements(engine, plan)
+            work = plan.work + _CUT * MOVED * self._cut(plan)
+            self._plans[key] = plan, work, self._elements(engine, plan)
         return self._plans[key]
+
+    def _cut(self, plan: Plan) -> float:
+        """Return the elements that are cut out of totals for one group."""
+        found = 0.0
+        for step in plan.steps:
+            layout = Layout(plan.frames, self.shapes)
+            if step.node.op in _WITH_CONSTANT:  # the linear part, and the sum of absolute terms
+                found += 2 * step.frame.area * layout.sizes(step.node)[1]
+            elif step.node.op in _SELECTING:
+                found += sum(each.area * layout.sizes(each.node)[1] for each in step.regions)
+        return found
 
     def _elements(self, engine: DecompositionEngine, plan: Plan) -> float:
         """Return a third of the elements that live at once for one group, at most."""
@@ -120,6 +136,7 @@ class Plans:
         engine: DecompositionEngine,
         boxes: Ints,
         overhead: float,
+        gain: float,
         rows_of: Callable[[float], int],
     ) -> tuple[list[Part], float]:
         """Part groups such that the work is least; what has no cheaper windows is computed whole.
@@ -131,6 +148,8 @@ class Plans:
             Ends of the groups along both axes.
         overhead : float
             Multiplications in the time of one op of a pass.
+        gain : float
+            Of the work on whole maps that windows may take at most.
         rows_of : callable
             From the elements of a row to how many fit in a pass.
 
@@ -150,10 +169,10 @@ class Plans:
                 if math.prod(size) > _LARGE * math.prod(self.size):
                     whole.append(numbers)
                     continue
-                plan, elements = self.of(engine, *size)
+                plan, each, elements = self.of(engine, *size)
                 passes = math.ceil(len(numbers) / rows_of(elements))
-                cost = plan.work * len(numbers) + overhead * self.n_calls * passes
-                if not plan.steps or cost >= self.whole * len(numbers):
+                cost = each * len(numbers) + overhead * self.n_calls * passes
+                if not plan.steps or cost >= gain * self.whole * len(numbers):
                     whole.append(numbers)
                     continue
                 top, left = (
