@@ -306,3 +306,21 @@ def test_small_calls_go_the_direct_way(monkeypatch):
         net, x, method="contextual_decomposition", target=0, feature_mask=cells(x, 16)
     )
     assert found.path == "direct"
+
+
+def test_the_count_tells_where_windows_pay(monkeypatch):
+    """Of small maps most is reached by a pixel, and what is cut out of totals costs the rest."""
+    monkeypatch.undo()
+    small = nn.Sequential(
+        *(nn.Conv2d(1, 10, 5), nn.MaxPool2d(2), nn.ReLU(), nn.Conv2d(10, 20, 5), nn.ReLU()),
+        *(nn.MaxPool2d(2), nn.Flatten(), nn.Linear(320, 10)),
+    ).eval()
+    large = nn.Sequential(
+        *(nn.Conv2d(3, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 32, 3, padding=1), nn.ReLU()),
+        *(nn.MaxPool2d(4), nn.Flatten(), nn.Linear(32 * 16 * 16, 10)),
+    ).eval()
+    options = {"method": "contextual_decomposition", "target": 0}
+    assert pyxai.explain(small, torch.randn(1, 1, 28, 28), **options).path == "direct"
+    x = torch.randn(1, 3, 64, 64)
+    fast = pyxai.explain(large, x, feature_mask=patches(x, 16), **options)
+    assert fast.path == "incremental"
