@@ -28,6 +28,9 @@ _LEAST_SAVED = 2**24
 # How many products of a product of matrices take the time in which one number is added, multiplied
 # or copied by itself.
 _ADDED = 24
+# How many times what else a layer adds up a player may be, that is taken out of the sum again: so
+# many times its rounding is left.
+_OUTWEIGHS = {torch.float32: 2.0**5, torch.float64: 2.0**20}
 # Numbers read of the inputs of all rows; below, not even a look is worth it.
 _LEAST_READ = 2**14
 # Elements of the contributions of one example, and of those that are made at once.
@@ -313,7 +316,9 @@ def linear_prefix(
     LinearPrefix or None
         None where the model must be asked directly: it has several inputs or further arguments,
         or inputs that are not float32 or float64, does not begin with a linear layer or a
-        convolution that alone reads them, or the products saved, counted from sizes, are too few.
+        convolution that alone reads them, or the products saved, counted from sizes, are too few;
+        where one player at a time is out, also if one is by far larger than all others, as what it
+        is taken out of has lost the digits of these.
     """
     x, batch = inputs[0], len(inputs[0])
     known = may_be_cut(inputs)
@@ -332,8 +337,36 @@ def linear_prefix(
     if split is None:
         return None
     shown, hidden = split.before_of(x), split.before_of(base())
+    drawn = n_draws is not None
+    if sums == 1 and _one_outweighs(split, shown, hidden, owners, n_players, drawn=drawn):
+        return None
     by_rows = _by_rows(split.sizes)
     return LinearPrefix(runner.of(split), split, shown, hidden, owners, n_players, by_rows, n_draws)
+
+
+@torch.no_grad()
+def _one_outweighs(
+    split: PartedModel,
+    shown: Tensor,
+    hidden: Tensor,
+    owners: Tensor | None,
+    n_players: int,
+    *,
+    drawn: bool,
+) -> bool:
+    """Whether in some example the rest of the sums is lost in what one player adds to them."""
+    matrix, x, base = split.matrix, shown.flatten(1), hidden.flatten(1)
+    weight = split.layer.weight.abs().amax() if matrix is None else matrix.abs().amax(1)
+    away = (x - base).abs() if not drawn else torch.maximum(x - base.amin(0), base.amax(0) - x)
+    comes = (base.abs().amin(0) if drawn else base.abs()).expand_as(x)
+    sizes = torch.stack([away, x, comes]).mul_(weight).double().square()  # [3, batch, n_features]
+    if owners is not None:
+        total = sizes.new_zeros(3, len(x), n_players)
+        sizes = total.scatter_add_(2, owners.long().expand_as(sizes), sizes)
+    out, stays, comes = sizes
+    bias = split.layer(torch.zeros_like(shown[:1])).abs().amax()
+    rest = (stays.sum(1, keepdim=True) - stays + comes).clamp(min=0).sqrt() + bias
+    return bool((out.sqrt() > _OUTWEIGHS[x.dtype] * rest).any())
 
 
 def _by_rows(layer: LayerSizes) -> bool:

@@ -28,6 +28,8 @@ from pyxai.runner.split import LayerSizes
 
 pytestmark = pytest.mark.usefixtures("always")
 
+OUTWEIGHS = linear_prefix._OUTWEIGHS
+
 
 @pytest.fixture(scope="module")
 def always():
@@ -35,6 +37,7 @@ def always():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(linear_prefix, "_LEAST_SAVED", -float("inf"))
         patch.setattr(linear_prefix, "_LEAST_READ", 0)
+        patch.setattr(linear_prefix, "_OUTWEIGHS", dict.fromkeys(OUTWEIGHS, float("inf")))
         yield
 
 
@@ -680,6 +683,24 @@ def test_background_is_taken_only_where_it_saves(monkeypatch):
     with path_noted() as paths:
         explain(X, rows, target=0, feature_mask=grouped)
     assert paths == []
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("method", [FeatureAblation, PredictionDifference])
+@pytest.mark.parametrize(("large", "path"), [(10.0, ["linear prefix"]), (1e5, [])])
+def test_what_one_large_feature_would_swamp(monkeypatch, method, grouped, large, path):
+    monkeypatch.setattr(linear_prefix, "_OUTWEIGHS", OUTWEIGHS)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 3)).eval()
+    x = torch.randn(4, 8)
+    x[2, 3] = large
+    base = torch.randn(1 if method is FeatureAblation else 4, 8)  # as many draws as examples
+    mask = torch.arange(8) // 2 if grouped else None
+    with path_noted() as paths:
+        found = method(model).attribute(x, base, target=0, feature_mask=mask)
+    assert paths == path
+    wide = method(model.double()).attribute(x.double(), base.double(), target=0, feature_mask=mask)
+    torch.testing.assert_close(found.double(), wide, rtol=0, atol=5e-6)
 
 
 DENSE = LayerSizes(n_features=64, size=128, n_terms=64, has_matrix=True)
