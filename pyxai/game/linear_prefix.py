@@ -355,18 +355,26 @@ def _one_outweighs(
     drawn: bool,
 ) -> bool:
     """Whether in some example the rest of the sums is lost in what one player adds to them."""
-    matrix, x, base = split.matrix, shown.flatten(1), hidden.flatten(1)
+    matrix, base = split.matrix, hidden.flatten(1)
     weight = split.layer.weight.abs().amax() if matrix is None else matrix.abs().amax(1)
-    away = (x - base).abs() if not drawn else torch.maximum(x - base.amin(0), base.amax(0) - x)
-    comes = (base.abs().amin(0) if drawn else base.abs()).expand_as(x)
-    sizes = torch.stack([away, x, comes]).mul_(weight).double().square()  # [3, batch, n_features]
-    if owners is not None:
-        total = sizes.new_zeros(3, len(x), n_players)
-        sizes = total.scatter_add_(2, owners.long().expand_as(sizes), sizes)
-    out, stays, comes = sizes
     bias = split.layer(torch.zeros_like(shown[:1])).abs().amax()
-    rest = (stays.sum(1, keepdim=True) - stays + comes).clamp(min=0).sqrt() + bias
-    return bool((out.sqrt() > _OUTWEIGHS[x.dtype] * rest).any())
+    ends = base.amin(0), base.amax(0)
+    step = max(1, _MADE_AT_ONCE // base.shape[1])
+    for first in range(0, len(shown), step):
+        examples = slice(first, min(first + step, len(shown)))
+        x, start = shown[examples].flatten(1), base if drawn else rows_of(base, examples)
+        away = torch.maximum(x - ends[0], ends[1] - x) if drawn else (x - start).abs()
+        comes = (start.abs().amin(0) if drawn else start.abs()).expand_as(x)
+        sizes = torch.stack([away, x, comes]).mul_(weight).double().square()  # [3, n, n_features]
+        if owners is not None:
+            total = sizes.new_zeros(3, len(x), n_players)
+            index = rows_of(owners, examples).long().expand_as(sizes)
+            sizes = total.scatter_add_(2, index, sizes)
+        out, stays, comes = sizes
+        rest = (stays.sum(1, keepdim=True) - stays + comes).clamp(min=0).sqrt() + bias
+        if bool((out.sqrt() > _OUTWEIGHS[x.dtype] * rest).any()):
+            return True
+    return False
 
 
 def _by_rows(layer: LayerSizes) -> bool:

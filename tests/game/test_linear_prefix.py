@@ -690,6 +690,7 @@ def test_background_is_taken_only_where_it_saves(monkeypatch):
 @pytest.mark.parametrize(("large", "path"), [(10.0, ["linear prefix"]), (1e5, [])])
 def test_what_one_large_feature_would_swamp(monkeypatch, method, grouped, large, path):
     monkeypatch.setattr(linear_prefix, "_OUTWEIGHS", OUTWEIGHS)
+    monkeypatch.setattr(linear_prefix, "_MADE_AT_ONCE", 16)  # of two examples
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 3)).eval()
     x = torch.randn(4, 8)
