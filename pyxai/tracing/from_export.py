@@ -18,6 +18,12 @@ from pyxai.tracing.recurrent import RECURRENT, unroll
 
 __all__ = ["converted"]
 
+# Whether a value can be viewed in another shape is known of the strides that were traced; rows in
+# channels-last order have others.
+_OF_ANY_STRIDES = dict.fromkeys(
+    (torch.ops.aten.view.default, torch.ops.aten._unsafe_view.default),
+    torch.ops.aten.reshape.default,
+)
 # Values of an unrolled layer for each element that it returns: four gates and two states.
 _UNROLLED = 8
 
@@ -157,7 +163,7 @@ class _Builder:
         kind = module[1] if isinstance(module[1], str) else getattr(module[1], "__name__", "")
         label = f"{path} ({kind.rsplit('.', 1)[-1]})" if path else ""
         node = Node(
-            0, "call", op, fx_node.target, args, keyword_only,
+            0, "call", op, _OF_ANY_STRIDES.get(fx_node.target, fx_node.target), args, keyword_only,
             module=label, trace=fx_node.meta.get("stack_trace") or "",
         )  # fmt: skip
         _note_complex(node, fx_node)

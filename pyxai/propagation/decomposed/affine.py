@@ -170,10 +170,7 @@ def _dtype(call: Call) -> dict[str, Any]:
 
 
 def _run(call: Call, split: Split, value: Value) -> Any:
-    arguments = split.arguments(call, value)
-    if call.node.op in ("view", "_unsafe_view"):
-        return arguments["self"].reshape(arguments["size"])  # parts have other strides
-    return invoke(call.node, arguments)
+    return invoke(call.node, split.arguments(call, value))
 
 
 def embedding(call: Call) -> Any:
