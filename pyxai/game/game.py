@@ -176,8 +176,9 @@ class Game:
         """
         packed = self._check_masks(masks)
         prefix = self._prefix(packed.shape[-2], sums=None)
-        if prefix is not None:
-            return prefix.masked(packed)
+        found = None if prefix is None else prefix.masked(packed)
+        if found is not None:
+            return found
         draws = self._direct_values(packed)
         return draws.squeeze(2) if self.n_draws == 1 else draws.mean(2)
 
@@ -208,8 +209,9 @@ class Game:
         # Running sums are added in no fixed order on a GPU.
         n_rows = 0 if self.inputs[0].is_cuda else len(orders) * n_inner
         prefix = self._prefix(n_rows, sums=5)  # running sums take the time of two
-        if prefix is not None:
-            return prefix.along(orders.to(prefix.shown.device))
+        found = None if prefix is None else prefix.along(orders.to(prefix.shown.device))
+        if found is not None:
+            return found
         ranks = torch.searchsorted(players, orders, out_int32=True)
         masks = permutation_prefixes(ranks)[:, 1:-1].flatten(0, 1)
         if len(players) < self.n_players:

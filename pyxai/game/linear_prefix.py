@@ -18,7 +18,14 @@ from pyxai._inputs import add_at, flat_features
 from pyxai.game.path import rows_of
 from pyxai.ops import masked_perturb, pack_masks, unpack_masks
 from pyxai.runner import Runner, note_path
-from pyxai.runner.split import PATH, LayerSizes, PartedModel, may_be_cut, part_model
+from pyxai.runner.split import (
+    PATH,
+    LayerSizes,
+    ModelChanged,
+    PartedModel,
+    may_be_cut,
+    part_model,
+)
 
 __all__ = ["LinearPrefix", "linear_prefix"]
 
@@ -46,6 +53,8 @@ Write = Callable[[Tensor, slice, slice, slice, Tensor], None]
 class LinearPrefix:
     """The rest of a model, asked about masks.
 
+    What is asked is None where the model turns out to use its input otherwise in some passes.
+
     Attributes
     ----------
     runner : Runner
@@ -71,7 +80,7 @@ class LinearPrefix:
     by_rows: bool
     n_draws: int | None = None
 
-    def masked(self, packed: Tensor) -> Tensor:
+    def masked(self, packed: Tensor) -> Tensor | None:
         """Return outputs [batch, n_masks, ...] for packed masks ``[(batch,) n_masks, n_words]``."""
 
         def rows(examples: slice, repeats: slice) -> Tensor:
@@ -84,7 +93,7 @@ class LinearPrefix:
 
         return self._run(self._held_apart(rows), packed.shape[-2])
 
-    def in_order(self, order: Tensor, counts: Tensor) -> Tensor:
+    def in_order(self, order: Tensor, counts: Tensor) -> Tensor | None:
         """Return outputs [batch, n_points, ...] as players come in, in an order of each example.
 
         ``order`` is int64 [batch, n_players], and ``counts``, [n_points] or [batch, n_points], says
@@ -113,7 +122,7 @@ class LinearPrefix:
 
         return self._run(rows, n_points)
 
-    def along(self, orders: Tensor) -> Tensor:
+    def along(self, orders: Tensor) -> Tensor | None:
         """Return outputs as players come in, [batch, n_orders * (n_some - 1), ...].
 
         The ends of ``orders``, int32 [n_orders, n_some], are left out.
@@ -135,7 +144,7 @@ class LinearPrefix:
 
         return self._run(rows, len(orders) * inner)
 
-    def without(self, players: Tensor) -> Tensor:
+    def without(self, players: Tensor) -> Tensor | None:
         """Return outputs of everything, and without each of some players: [batch, 1 + n, ...].
 
         Of several draws ``[batch, 1 + n_draws * n, ...]``, those of a draw side by side.
@@ -201,14 +210,18 @@ class LinearPrefix:
 
         return write_drawn
 
-    def _run(self, rows: Rows, n_repeats: int) -> Tensor:
+    def _run(self, rows: Rows, n_repeats: int) -> Tensor | None:
         form = self.split.after
 
         def build(examples: slice, repeats: slice) -> tuple[Tensor, ...]:
             return (rows(examples, repeats).reshape(-1, *form.shape[1:]),)
 
+        try:
+            found = self.runner.values(build, len(self.shown), n_repeats, like=(form,))
+        except ModelChanged:
+            return None
         note_path(PATH)
-        return self.runner.values(build, len(self.shown), n_repeats, like=(form,))
+        return found
 
     def _held_apart(self, rows: Rows) -> Rows:
         """Return a function that makes rows of so many examples at once as memory holds."""

@@ -13,6 +13,7 @@ from pyxai._inputs import format_baselines
 from pyxai.game.linear_path import LinearPaths, linear_paths
 from pyxai.ops import masked_perturb, path_accumulate, path_points
 from pyxai.runner import Runner
+from pyxai.runner.split import ModelChanged
 from pyxai.selection.data import Batch, DataSet
 from pyxai.selection.features import Features
 from pyxai.selection.losses import Loss, RowGains
@@ -158,11 +159,14 @@ class Objective:
         rows, n_features = len(batch.labels), self.features.count
         if self.paths is not None:
             blocks = self.paths.blocks(rows)
-            found = [
-                self._linear_gains(self.paths, batch.rows(block), selected, nodes, weights)
-                for block in blocks
-            ]
-            return torch.cat(found).double()
+            try:
+                found = [
+                    self._linear_gains(self.paths, batch.rows(block), selected, nodes, weights)
+                    for block in blocks
+                ]
+                return torch.cat(found).double()
+            except ModelChanged:
+                pass  # to be asked directly
         sums = torch.zeros(rows, n_features, dtype=torch.float64, device=self.device)
         parts = list(zip(batch.inputs, self.baselines, self.features.owners, strict=True))
 

@@ -7,6 +7,7 @@ import warnings
 import hypothesis.strategies as st
 import pytest
 import torch
+from first_layers import LargeInParts
 from hypothesis import given, settings
 from torch import nn
 from torch.nn import functional as F
@@ -567,18 +568,27 @@ def test_errors_are_the_models_own():
         FeatureAblation(net(8, 7, 3)).attribute(X, target=0, fast_path=1)
 
 
-def test_model_that_changes_its_mind_says_so():
-    class Fickle(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.net, self.calls = net(8, 7, 3), 0
-
-        def forward(self, x):
-            self.calls += 1
-            return self.net(x) if self.calls < 4 else self.net(x) + x.sum()
-
-    with pytest.raises(RuntimeError, match="fast_path=False"):
-        FeatureAblation(Fickle()).attribute(X, target=0)
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda model: FeatureAblation(model).attribute(X, target=0),
+        lambda model: KernelShap(model).attribute(X, target=0, n_samples=60),
+        lambda model: ShapleyValues(model).attribute(X, target=0),
+        lambda model: ShapleyValueSampling(model).attribute(X, target=0, n_samples=9),
+        lambda model: PredictionDifference(model).attribute(X, X[:4], target=0),
+        lambda model: metrics.insertion(model, X, X, target=0).y,
+        lambda model: metrics.deletion(model, X, X, target=0).y,
+    ],
+)
+def test_a_model_that_changes_its_mind_is_asked_directly(ask):
+    model = LargeInParts(net(8, 7, 3), 9).eval()
+    with path_noted() as paths:
+        found = ask(model)
+    assert paths == []
+    torch.testing.assert_close(found, ask(lambda x: model(x)))
+    with path_noted() as paths:  # it is known now
+        torch.testing.assert_close(ask(model), found)
+    assert paths == []
 
 
 @pytest.mark.parametrize(

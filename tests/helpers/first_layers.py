@@ -100,3 +100,16 @@ def models(draw, *, masks=True):
     if grouped is not None and grouped > 1:
         mask = (mask + torch.arange(batch).view(-1, *([1] * len(sizes)))) % 4
     return model.eval(), x, start, mask, form in _ALONE
+
+
+class LargeInParts(nn.Module):
+    """A model that cuts a large batch up, which small ones do not show."""
+
+    def __init__(self, net: nn.Module, most: int):
+        super().__init__()
+        self.net, self.most = net, most
+
+    def forward(self, x):
+        if len(x) > self.most:
+            return torch.cat([self.net(part) for part in x.split(self.most)])
+        return self.net(x)

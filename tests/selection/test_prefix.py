@@ -3,7 +3,7 @@
 import hypothesis.strategies as st
 import pytest
 import torch
-from first_layers import FirstLayerRows, models, taken_always
+from first_layers import FirstLayerRows, LargeInParts, models, taken_always
 from hypothesis import given, settings
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -164,3 +164,10 @@ def test_several_inputs_go_the_direct_way():
 def test_switch_is_checked(network, table):
     with pytest.raises(TypeError, match="fast_path must be True or False, got 'yes'"):
         greedy_feature_selection(network, table, fast_path="yes")
+
+
+def test_a_model_that_changes_its_mind_is_asked_directly(network, table):
+    fast, direct, paths = both(LargeInParts(network, 9).eval(), table, n_steps=8)
+    assert paths == []
+    assert fast.order.tolist() == direct.order.tolist()
+    torch.testing.assert_close(fast.scores, direct.scores, rtol=1e-9, atol=1e-12)

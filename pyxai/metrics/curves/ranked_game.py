@@ -66,8 +66,9 @@ class RankedGame:
                 game.runner, game.inputs, game.baselines, game.player_maps, game.n_players,
                 n_rows=sizes.shape[-1], sums=2,
             )  # fmt: skip
-            if prefix is not None:
-                return prefix.in_order(order, sizes)
+            found = None if prefix is None else prefix.in_order(order, sizes)
+            if found is not None:
+                return found
         return game.values(top_masks(order, sizes))
 
     def _sizes(self, of_count: Callable[[int], Tensor]) -> Tensor:

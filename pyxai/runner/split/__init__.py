@@ -10,9 +10,10 @@ from __future__ import annotations
 from pyxai.runner.split.first_layer import (
     PATH,
     LayerSizes,
+    ModelChanged,
     PartedModel,
     may_be_cut,
     part_model,
 )
 
-__all__ = ["PATH", "LayerSizes", "PartedModel", "may_be_cut", "part_model"]
+__all__ = ["PATH", "LayerSizes", "ModelChanged", "PartedModel", "may_be_cut", "part_model"]

@@ -14,10 +14,14 @@ from pyxai.runner.mixing import agree
 from pyxai.runner.split.watch import FirstLayer, Recorder, Replacer, Step
 from pyxai.runner.state import Found, left_as_found, modules_of
 
-__all__ = ["PATH", "LayerSizes", "PartedModel", "may_be_cut", "part_model"]
+__all__ = ["PATH", "LayerSizes", "ModelChanged", "PartedModel", "may_be_cut", "part_model"]
 
 PATH = "linear prefix"
 """Name of the fast path that asks the rest of the model, see `note_path`."""
+
+
+class ModelChanged(RuntimeError):
+    """A model used its input otherwise than when it was looked at: it is to be asked directly."""
 
 
 class LayerSizes(NamedTuple):
@@ -77,13 +81,23 @@ class PartedModel:
         return self.model, "behind its first layer"
 
     def __call__(self, after: Tensor) -> Any:
-        """Return the model's output where its first layer returns ``after``, a row for each row."""
+        """Return the model's output where its first layer returns ``after``, a row for each row.
+
+        Raises
+        ------
+        ModelChanged
+            If the model uses its input otherwise now; it will not be cut again.
+        """
         nothing = self.form.expand(len(after), *self.form.shape[1:])
         watch = Replacer(nothing, self.steps, self.layer, after)
         with watch:
             found = self.model(nothing)
         if watch.refused or not watch.was_there:
-            raise _changed(watch.refused)
+            _SIZES[self.model] = dict.fromkeys(_SIZES.get(self.model, ()))
+            raise ModelChanged(
+                "model must use its inputs in the same way in every pass for its first layer to be "
+                f"run once, got another function ({watch.refused or 'none'})"
+            )
         return found
 
     def before_of(self, rows: Tensor) -> Tensor:
@@ -201,14 +215,6 @@ def _gradient(model: Callable[[Tensor], Tensor], leaf: Tensor) -> Tensor:
     places = torch.arange(1, outputs.shape[1] + 1, dtype=outputs.dtype, device=outputs.device)
     (found,) = torch.autograd.grad((outputs * places.cos()).sum(), leaf)
     return found
-
-
-def _changed(function: str) -> RuntimeError:
-    return RuntimeError(
-        "model must use its inputs in the same way in every pass for its first layer to be run "
-        f"once, got another function ({function or 'none'}); pass fast_path=False, or where that "
-        "is no option the function lambda *given: model(*given)"
-    )
 
 
 def _is_plain(model: nn.Module, gradients: bool) -> bool:

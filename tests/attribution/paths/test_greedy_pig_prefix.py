@@ -7,7 +7,7 @@ import hypothesis.strategies as st
 import pytest
 import torch
 from captum_peer import TwoInputs, conv, mlp, rows
-from first_layers import FirstLayerRows, models, taken_always
+from first_layers import FirstLayerRows, LargeInParts, models, taken_always
 from hypothesis import given, settings
 from torch import nn
 from torch.utils.checkpoint import checkpoint
@@ -446,3 +446,11 @@ def test_further_arguments_go_the_direct_way():
     )
     assert paths == []
     assert torch.equal(fast, direct)
+
+
+@pytest.mark.parametrize("options", [{}, {"method": "midpoint", "softmax_aware": True}])
+def test_a_model_that_changes_its_mind_is_asked_directly(options):
+    model = LargeInParts(mlp(WIDE), 9).eval()
+    fast, direct, paths = both(model, rows(4, 6, dtype=WIDE), target=1, n_steps=8, **options)
+    assert paths == []
+    assert_equal(fast, direct)

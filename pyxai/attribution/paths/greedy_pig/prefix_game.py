@@ -12,6 +12,7 @@ from pyxai.attribution.paths.greedy_pig.objective import Objective
 from pyxai.attribution.paths.greedy_pig.path_game import PathGame
 from pyxai.game.linear_path import Ends, LinearPaths, linear_paths
 from pyxai.ops.path_points import path_points
+from pyxai.runner.split import ModelChanged
 
 __all__ = ["PrefixGame", "prefix_game"]
 
@@ -62,7 +63,10 @@ class PrefixGame(PathGame):
             points = path_points(end[examples], start[examples], nodes[repeats])
             return (points.transpose(0, 1).flatten(0, 1),)
 
-        found = self.rest.logits_runner().values(build, self.n_examples, len(nodes))
+        try:
+            found = self.rest.logits_runner().values(build, self.n_examples, len(nodes))
+        except ModelChanged:
+            return super().logits_along(selected, nodes)
         return found.reshape(self.n_examples, len(nodes), -1)
 
     def scores(
@@ -77,18 +81,21 @@ class PrefixGame(PathGame):
                 for block, given in zip(blocks, factors, strict=True)
             ]
             return torch.cat(parts)
-        return self.paths.sums(
-            self.rest.runner() if cotangents is None else self.rest.product_runner(),
-            self.inputs[0],
-            self.baselines[0],
-            self.players.maps[0],
-            selected,
-            nodes,
-            weights,
-            n_players=self.players.n_players,
-            ends=self.ends,
-            cotangents=cotangents,
-        )
+        try:
+            return self.paths.sums(
+                self.rest.runner() if cotangents is None else self.rest.product_runner(),
+                self.inputs[0],
+                self.baselines[0],
+                self.players.maps[0],
+                selected,
+                nodes,
+                weights,
+                n_players=self.players.n_players,
+                ends=self.ends,
+                cotangents=cotangents,
+            )
+        except ModelChanged:
+            return super().scores(selected, nodes, weights, cotangents)
 
     def _some(self, examples: slice) -> PathGame:
         rows = torch.arange(examples.start, examples.stop, device=self.inputs[0].device)
