@@ -16,6 +16,7 @@ from pyxai._checks import check_tensor
 __all__ = [
     "MixedRowsError",
     "agree",
+    "another_row",
     "are_copies",
     "are_equal",
     "blocks_of_rows",
@@ -151,6 +152,14 @@ def agree(found: Any, own: Any) -> bool:
     return torch.allclose(
         found.double(), own.double(), rtol=0.0, atol=float(tolerance * largest), equal_nan=True
     )
+
+
+def another_row(row: Tensor) -> Tensor:
+    """Return a row [1, *features] of other numbers; of a row of ids of those that it has."""
+    if not row.is_floating_point():
+        return row.flip(tuple(range(1, row.dim())))
+    other = torch.zeros_like(row)
+    return other + 1 if torch.equal(other, row) else other
 
 
 def are_equal(left: Any, right: Any) -> bool:

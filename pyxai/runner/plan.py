@@ -16,7 +16,7 @@ from pyxai._errors import warn
 from pyxai.runner.arguments import follows, own_values
 from pyxai.runner.forward import Forward, Pass, Rows
 from pyxai.runner.memory import LiveBytes, Measure, Schedule, is_out_of_memory, rows_for
-from pyxai.runner.mixing import MixedRowsError, agree
+from pyxai.runner.mixing import MixedRowsError, agree, another_row
 from pyxai.runner.state import left_as_found
 from pyxai.runner.target import MisfitTargetError
 
@@ -185,12 +185,15 @@ def _mixes_rows(job: Job, forward: Forward, max_rows: int | None, form: _Form) -
 def _look_at_rows(job: Job, forward: Forward) -> str | None:
     """Compare the first row beside the second with the first row beside itself.
 
-    Both times two rows go through, so that rounding is the same.
+    Both times two rows go through, so that rounding is the same. Of two equal rows the second is
+    made up.
     """
     one, two = slice(0, 1), job.first(2)
     outputs = []
     rows = job.build(two.examples, two.repeats)
     first = tuple(row[:1] for row in rows)
+    if all(torch.equal(row[1:], one_row) for row, one_row in zip(rows, first, strict=True)):
+        rows = tuple(torch.cat([row, another_row(row)]) for row in first)
     for given, part in (
         (rows, two),
         (tuple(torch.cat([row, row]) for row in first), job.part(one, slice(0, 2))),

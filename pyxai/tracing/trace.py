@@ -7,6 +7,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from torch.utils import _pytree as pytree
 from pyxai._checks import describe
 from pyxai._errors import UnsupportedOperationError
 from pyxai.runner.arguments import Shared, as_arguments, follows, own_values, take_arguments
-from pyxai.runner.mixing import MixedRowsError, agree, check_rows
+from pyxai.runner.mixing import MixedRowsError, agree, another_row, check_rows
 from pyxai.runner.notes import check_form, named, note_call, note_single_example
 from pyxai.runner.state import left_as_found
 from pyxai.tracing.exporting import export, tracing_alone
@@ -124,17 +125,24 @@ def trace_rows(model: nn.Module, inputs: tuple[Tensor, ...], arguments: tuple[An
     Returns
     -------
     Graph
-        That of :func:`trace`.
+        That of :func:`trace`; where a single row is given and its output depends on rows beside it,
+        for batches of one row alone.
 
     Raises
     ------
     ValueError
-        If it has another number of outputs, or that of a row depends on the rows beside it.
+        If it has another number of outputs, or that of several rows depends on the rows beside it.
     """
     graph = trace(model, inputs, arguments)
     if graph.batch_is_free and graph.program.rows_apart:
-        _check_apart(graph, inputs, arguments)
-        return graph
+        if _keeps_apart(graph, inputs, arguments):
+            return graph
+        if len(inputs[0]) == 1:  # what it is compared with goes through by itself
+            return Graph(replace(graph.program, limits=(1, 1)), graph.model)
+        raise MixedRowsError(
+            "model must give a row the same output whatever rows are beside it, got another one "
+            f"for the first of {len(inputs[0])} beside the second; explain one example at a time"
+        )
     with attributes_kept(graph.model), left_as_found(tuple(graph.model.modules())):
         given = own_values(arguments)
         check_form(graph.model, inputs, given)
@@ -148,24 +156,26 @@ def trace_rows(model: nn.Module, inputs: tuple[Tensor, ...], arguments: tuple[An
     return graph
 
 
-def _check_apart(graph: Graph, inputs: tuple[Tensor, ...], arguments: tuple[Any, ...]) -> None:
-    """Raise if the first row has another output beside the second than beside itself."""
+def _keeps_apart(graph: Graph, inputs: tuple[Tensor, ...], arguments: tuple[Any, ...]) -> bool:
+    """Whether the first row has the same output beside the second as beside itself.
+
+    Of a single row the second one is made up: baselines and parts of it may go through with it.
+    """
     program, batch = graph.program, len(inputs[0])
-    if batch == 1 or program.random or any(module.training for module in graph.model.modules()):
-        return
+    if program.random or any(module.training for module in graph.model.modules()):
+        return True
     if program not in _APART:
         if not program.accepts(2):
-            return
-        pairs = (torch.tensor(rows) for rows in ((0, 1), (0, 0)))
-        parts = [take_arguments((inputs, arguments), pair, batch) for pair in pairs]
+            return True
+        itself = take_arguments((inputs, arguments), torch.tensor([0, 0]), batch)
+        if batch > 1:
+            beside = take_arguments((inputs, arguments), torch.tensor([0, 1]), batch)
+        else:
+            beside = tuple(torch.cat([x, another_row(x)]) for x in inputs), itself[1]
         with contextlib.suppress(Exception):  # an error of the model's comes from where it matters
-            beside, itself = (outputs_as_found(graph.model, *part) for part in parts)
-            _APART[program] = agree(beside[:1], itself[:1])
-    if not _APART.get(program, True):
-        raise MixedRowsError(
-            "model must give a row the same output whatever rows are beside it, got another one "
-            f"for the first of {batch} beside the second; explain one example at a time"
-        )
+            found = [outputs_as_found(graph.model, *part) for part in (beside, itself)]
+            _APART[program] = agree(found[0][:1], found[1][:1])
+    return _APART.get(program, True)
 
 
 def unwrapped(model: Any) -> nn.Module:

@@ -239,6 +239,29 @@ def test_rows_that_scale_each_other_are_explained_alone_or_refused(name):
     assert_close(found.outputs[1:2], alone.outputs, 1e-10)
 
 
+class Centred(nn.Module):
+    """Takes half of the mean over rows off its hidden units, or half of each row."""
+
+    def __init__(self, net, *, mixes):
+        super().__init__()
+        self.net, self.mixes = net, mixes
+
+    def forward(self, rows):
+        hidden = self.net[0](rows)
+        return self.net[1:](hidden - 0.5 * (hidden.mean(0, keepdim=True) if self.mixes else hidden))
+
+
+@pytest.mark.filterwarnings("ignore::pyxai.PyxaiWarning")
+@pytest.mark.parametrize("name", ALONE)
+def test_what_a_row_is_compared_with_is_not_beside_it(name):
+    example = example_of(name)
+    x = make_inputs(example, 1)
+    mixed, apart = (
+        run(name, Centred(make_net(example), mixes=mixes).eval(), x, 1) for mixes in (True, False)
+    )
+    assert_close(mixed.attributions, apart.attributions, 1e-8)
+
+
 @pytest.mark.filterwarnings("ignore::pyxai.PyxaiWarning")
 @pytest.mark.parametrize("name", METRICS)
 def test_rows_that_scale_each_other_are_judged_alone(name):
@@ -247,6 +270,17 @@ def test_rows_that_scale_each_other_are_judged_alone(name):
     with pytest.warns(PyxaiWarning, match=BESIDE):
         found = METRICS[name](model, x)
     assert_close(found[1:2], METRICS[name](model, x[1:2]), 1e-10)
+
+
+@pytest.mark.filterwarnings("ignore::pyxai.PyxaiWarning")
+def test_rows_that_are_equal_do_not_hide_what_they_do_to_each_other():
+    net = make_net(example_of("saliency"))
+    x = make_inputs(example_of("saliency"), 3)
+    x[1] = x[0]
+    mixed, apart = (Centred(net, mixes=mixes).eval() for mixes in (True, False))
+    for rows in (x, x.flip(0)):
+        found, expected = (Saliency(model).attribute(rows, target=1) for model in (mixed, apart))
+        assert_close(found, expected)
 
 
 def test_what_was_seen_of_rows_beside_each_other_is_kept():
