@@ -5,10 +5,11 @@
 at its best batch and 40 times as at its default; one row 35 and 200 times; exact Shapley values of
 16 players of 49 features at least 4 times as fast as the direct way (the arithmetic allows 6.8).
 
-Measured in processor time on a shared machine (results/linear-prefix-*.json): exact Shapley values
-4.6 times as fast as the direct way, as aimed at. Not reached: 8 rows take 1.56 times the floor and
-are 7 and 22 times as fast as captum, where the floor itself would be 11 and 34 times; one row is 10
-and 56 times as fast, and takes 4.3 times its floor of a millisecond.
+Measured in processor time (results/linear-prefix-*.json): exact Shapley values 4.6 times as fast as
+the direct way, as aimed at. Not reached: 8 rows take 1.7 times the floor and are 6.6 and 19 times
+as fast as captum, where the floor itself would be 12 and 34 times; one row is 10 and 42 times as
+fast, and takes 4.3 times its floor of .8 of a millisecond. A loop of torch around the same cut
+takes 1.2 times the floor; to look for the first layer in each call, and the runner, are the rest.
 """
 
 import captum.attr
