@@ -208,7 +208,7 @@ class Game:
         n_inner = orders.shape[1] - 1
         # Running sums are added in no fixed order on a GPU.
         n_rows = 0 if self.inputs[0].is_cuda else len(orders) * n_inner
-        prefix = self._prefix(n_rows, sums=5)  # running sums take the time of two
+        prefix = self._prefix(n_rows, sums=5)  # a step takes the time of so many numbers added
         found = None if prefix is None else prefix.along(orders.to(prefix.shown.device))
         if found is not None:
             return found

@@ -7,7 +7,7 @@ import warnings
 import hypothesis.strategies as st
 import pytest
 import torch
-from first_layers import LargeInParts
+from first_layers import Around, Before, LargeInParts
 from hypothesis import given, settings
 from torch import nn
 from torch.nn import functional as F
@@ -42,32 +42,6 @@ def always():
         yield
 
 
-class Before(nn.Module):
-    """What models do to their inputs before the first layer."""
-
-    def __init__(self, kind, n_features):
-        super().__init__()
-        self.kind = kind
-        self.register_buffer("mean", torch.randn(n_features))
-        self.register_buffer("scale", torch.rand(n_features) + 0.5)
-
-    def forward(self, x):
-        if self.kind == "normalise":
-            return (x - self.mean) / self.scale
-        return 1 - x.mul(2.0) if self.kind == "shift" else x
-
-
-class Residual(nn.Module):
-    """The input goes around the first layer."""
-
-    def __init__(self, n_features):
-        super().__init__()
-        self.layer = nn.Linear(n_features, n_features)
-
-    def forward(self, x):
-        return x + self.layer(x)
-
-
 @st.composite
 def questions(draw):
     """Return a model, inputs, baselines, a feature mask, and whether its first layer is alone."""
@@ -82,7 +56,7 @@ def questions(draw):
         "conv1d": lambda: [nn.Conv1d(2, 3, draw(st.integers(1, 3)), padding=1)],
         "conv2d": lambda: [nn.Conv2d(2, 4, 3, stride=draw(st.integers(1, 2)), groups=2)],
         "tokens": lambda: [nn.Linear(4, 5)],
-        "residual": lambda: [Residual(6)],
+        "residual": lambda: [Around(6)],
     }[form]()
     layers = [Before(kind, sizes[-1]), *first]
     if form == "dense" and draw(st.booleans()):
