@@ -37,14 +37,14 @@ PEERS = (
     Speed(
         "integrated gradients, 512 rows, 50 steps, one thread",
         "captum: defaults; best batch size",
-        "2026-11-29",
+        "2026-11-30",
         "test_integrated_gradients[[]1]",
         (DEFAULTS, BEST),
     ),
     Speed(
         "feature ablation, 784 features, one thread",
         "captum: defaults; best batch size",
-        "2026-11-29",
+        "2026-11-30",
         "test_feature_ablation[[]1]",
         (DEFAULTS, BEST),
     ),
@@ -132,14 +132,14 @@ FLOORS = (
     Speed(
         "integrated gradients, 512 rows, 50 steps, one thread",
         "the model on as many rows",
-        "2026-11-29",
+        "2026-11-30",
         "test_integrated_gradients[[]1]",
         ("bare model",),
     ),
     Speed(
         "feature ablation, 784 features, one thread",
         "the model on as many rows",
-        "2026-11-29",
+        "2026-11-30",
         "test_feature_ablation[[]1]",
         ("bare model",),
     ),

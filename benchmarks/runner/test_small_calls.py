@@ -1,12 +1,13 @@
 """What a call costs on a small model, against the loop that a user would write by hand.
 
 One row through an MLP 10-32-3, and one image through 50 residual blocks. The aims, and what is
-measured here on one thread: integrated gradients with 50 nodes 3 times the loop (2.9), `explain`,
-with outputs and delta as well, 6 times (5.4), saliency 2.5 times (2.3); on the blocks saliency 1.25
-times (1.23), integrated gradients 1.08 times the bare model on the same rows (1.02 and 1.06 in two
-runs; in two passes of 25 rows instead of one of 50 it was 1.12 to 1.16). Much of what is left is
-that each step finds its code and data out of the caches: in such a call the same forward and
-backward pass takes nearly twice as long as when it is repeated by itself.
+measured here on one thread in several runs: integrated gradients with 50 nodes 3 times the loop
+(2.9 to 3.0), `explain`, with outputs and delta as well, 6 times (5.4 to 5.9), saliency 2.5 times
+(2.3 to 2.45); on the blocks saliency 1.25 times (1.23 to 1.29), integrated gradients 1.08 times the
+bare model on the same rows (1.01 to 1.14; in two passes of 25 rows instead of one of 50 it was 1.12
+to 1.16). Much of what is left is that each step finds its code and data out of the caches: in such
+a call the same forward and backward pass takes nearly twice as long as when it is repeated by
+itself.
 """
 
 import pytest
