@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from pyxai.propagation.windows import arithmetic
 from pyxai.propagation.windows.crops import crops
 from pyxai.propagation.windows.patches import Patches
-from pyxai.propagation.windows.plan import Plan, plan_windows, whole_work
+from pyxai.propagation.windows.plan import Plan, Rest, plan_windows, whole_work
 from pyxai.propagation.windows.reading import Key, Maps, Pass, key_of
 from pyxai.propagation.windows.spans import Ints
 from pyxai.runner.execution import is_plain
@@ -90,6 +90,9 @@ class WindowedModel:
         """Return the outputs for examples and patches."""
         examples, numbers = index.cpu().numpy().T
         outputs: Tensor | None = None
+        # Parts are of few patches each: what is left of the model runs for many at once.
+        waiting: dict[Rest, list[tuple[Ints, list[Tensor]]]] = {}
+        n_waiting = 0
         for example in dict.fromkeys(examples.tolist()):
             maps = self._maps_of(example)
             if outputs is None:
@@ -100,9 +103,14 @@ class WindowedModel:
                 rows = here & (numbers > 0)
                 rows[rows] = self._part_of[(numbers[rows] - 1) % len(self.patches)] == number
                 for chosen in _portions(np.flatnonzero(rows), part.rows_at_once):
-                    found = self._outputs(example, maps, part, numbers[chosen] - 1)
-                    outputs[torch.from_numpy(chosen)] = found
+                    if n_waiting + len(chosen) > part.rows_at_once:
+                        self._finish(waiting, outputs)
+                        n_waiting = 0
+                    start = self._start(example, maps, part, numbers[chosen] - 1)
+                    waiting.setdefault(part.plan.rest, []).append((chosen, start))
+                    n_waiting += len(chosen)
         assert outputs is not None
+        self._finish(waiting, outputs)
         return outputs
 
     def _maps_of(self, example: int) -> _Maps:
@@ -114,8 +122,8 @@ class WindowedModel:
             self._held = example, _Maps(self.graph, values, self._regions)
         return self._held[1]
 
-    def _outputs(self, example: int, maps: _Maps, part: _Part, numbers: Ints) -> Tensor:
-        """Return the outputs for some patches, of some draws, of a part."""
+    def _start(self, example: int, maps: _Maps, part: _Part, numbers: Ints) -> list[Tensor]:
+        """Return the maps of the frontier for some patches, of some draws, of a part."""
         plan, graph = part.plan, self.graph
         draws, chosen = np.divmod(numbers, len(self.patches))
         places = self._place_of[chosen]
@@ -130,16 +138,30 @@ class WindowedModel:
             for region in step.regions:
                 if plan.last_use[region.node] == number:
                     pass_.windows.pop(region.node, None)
-        start: dict[Node, Any] = {region.node: pass_.read(region) for region in plan.frontier}
+        return [pass_.read(region) for region in plan.frontier]
+
+    def _finish(
+        self, waiting: dict[Rest, list[tuple[Ints, list[Tensor]]]], outputs: Tensor
+    ) -> None:
+        """Write the outputs of rows whose frontier is known, and let go of that."""
+        while waiting:
+            rest, held = waiting.popitem()
+            rows = torch.from_numpy(np.concatenate([chosen for chosen, _ in held]))
+            maps = [_joined(list(each)) for each in zip(*(start for _, start in held), strict=True)]
+            held.clear()
+            outputs[rows] = self._rest_of(rest, maps, len(rows))
+
+    def _rest_of(self, rest: Rest, maps: list[Tensor], rows: int) -> Tensor:
+        """Return the outputs of rows from the maps of their frontier."""
+        graph = self.graph
+        start: dict[Node, Any] = dict(zip(rest.frontier, maps, strict=True))
         if graph.output in start:
-            result: Tensor = start[graph.output]
-            return result
-        pass_.windows.clear()
-        rows = len(numbers)
-        start.update((node, rows if n is None else n) for node, n in plan.sizes.items())
+            known: Tensor = start[graph.output]
+            return known
+        start.update((node, rows if n is None else n) for node, n in rest.sizes)
         nothing = self.x.new_full((), torch.nan).expand(rows, *self.x.shape[1:])
         values = graph.run((nothing,), start=start, keep=lambda node: False)
-        result = values[graph.output]
+        result: Tensor = values[graph.output]
         return result
 
     def _changed(self, example: int, pass_: Pass, chosen: Ints, starts: Ints) -> Tensor:
@@ -303,6 +325,10 @@ def _cheapest(
         if work < most:
             best, most = parts, work
     return best
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def _portions(rows: Ints, at_most: int) -> Iterator[Ints]:

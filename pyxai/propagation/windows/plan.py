@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,9 +14,24 @@ from pyxai.propagation.windows.rules import WINDOWS, Layout, Step
 from pyxai.propagation.windows.spans import Frame, Ints, Region, Span, Stretch
 from pyxai.tracing import Graph, Node, RuleTable
 
-__all__ = ["Plan", "plan_windows", "whole_work"]
+__all__ = ["Plan", "Rest", "plan_windows", "whole_work"]
 
 Shapes = Mapping[Node, tuple[int, ...]]
+
+
+class Rest(NamedTuple):
+    """What is left of a model behind its windows: rows of which it is the same run together.
+
+    Attributes
+    ----------
+    frontier : tuple of Node
+        Whose whole maps it starts with; the output alone if there is no rest.
+    sizes : tuple of (Node, int or None)
+        Sizes of other maps that it reads, None where they are the number of rows.
+    """
+
+    frontier: tuple[Node, ...]
+    sizes: tuple[tuple[Node, int | None], ...]
 
 
 @dataclass(frozen=True)
@@ -31,9 +47,8 @@ class Plan:
     steps : tuple of Step
         What is computed in windows, in order.
     frontier : tuple of Region
-        Whole maps with which the rest of the model starts; the output alone if there is no rest.
-    sizes : dict of Node to int or None
-        Sizes of maps that the rest reads, None where they are the number of rows.
+        Whole maps with which the rest of the model starts.
+    rest : Rest
     last_use : dict of Node to int
         The last step that reads the windows of a node; those of the frontier are read after all.
     """
@@ -43,7 +58,7 @@ class Plan:
     frames: Mapping[Node, Frame]
     steps: tuple[Step, ...]
     frontier: tuple[Region, ...]
-    sizes: Mapping[Node, int | None]
+    rest: Rest
     work: float
     elements: float
     last_use: dict[Node, int] = field(default_factory=dict)
@@ -95,8 +110,8 @@ def plan_windows(graph: Graph, shapes: Shapes, boxes: Ints, rules: RuleTable = W
     work += sum(MOVED * math.prod(layout.sizes(node)) for node in read)
     work += sum(multiplications(node, shapes) for node in graph.calls() if node not in frames)
     plan = Plan(
-        row_of.reshape(-1), column_of.reshape(-1), frames, tuple(steps), frontier, sizes,
-        work, _peak(graph, steps, layout, read),
+        row_of.reshape(-1), column_of.reshape(-1), frames, tuple(steps), frontier,
+        Rest(tuple(read), tuple(sizes.items())), work, _peak(graph, steps, layout, read),
     )  # fmt: skip
     for number, step in enumerate(steps):
         plan.last_use.update((region.node, number) for region in step.regions)

@@ -10,7 +10,7 @@ from torch import nn
 from whole_map_nets import WHOLE, whole_map_net
 
 import pyxai
-from pyxai.attribution import FeatureAblation, Occlusion, PredictionDifference
+from pyxai.attribution import FeatureAblation, Occlusion
 from pyxai.propagation.windows import arithmetic, model
 from pyxai.runner.memory import LiveBytes
 
@@ -43,7 +43,8 @@ def test_drawn_nets_have_the_windows_of_the_whole_model(data):
     base = data.draw(st.sampled_from([0.3, torch.ones_like(x[:1]), 0.5 * x.flip(2)]))
     options = {"sliding_window_shapes": window, "strides": strides, "baselines": base}
     if window == x.shape[1:]:
-        options["sliding_window_shapes"] = (1, *window[1:])  # a single window is no case for this
+        # A single window is no case for this.
+        options |= {"sliding_window_shapes": (1, *window[1:]), "strides": (1, *strides[1:])}
     torch.testing.assert_close(*both_ways(net, x, target=target, **options), **EXACT)
 
 
@@ -213,8 +214,8 @@ def test_small_calls_go_the_direct_way(monkeypatch):
     assert pyxai.explain(net, x, method="occlusion", **options).path == "direct"
 
 
-@pytest.mark.parametrize("n_draws", [1, 3])
-def test_no_more_lives_at_once_than_was_counted(n_draws):
+@pytest.mark.parametrize(("n_draws", "at_once"), [(1, None), (3, None), (1, 5), (3, 5)])
+def test_no_more_lives_at_once_than_was_counted(n_draws, at_once):
     net, x, _ = build("resnet18", batch=1, dtype=torch.float32)
     x = torch.cat([x, x], 3)
     captured = []
@@ -228,17 +229,19 @@ def test_no_more_lives_at_once_than_was_counted(n_draws):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(model.WindowedModel, "__call__", watched)
+        if at_once is not None:
+            patch.setattr(model, "rows_for", lambda *_: at_once)
         if n_draws == 1:
-            Occlusion(net).attribute(x, (3, 8, 8), (3, 8, 8), target=0)
+            options = {"sliding_window_shapes": (3, 8, 8), "strides": (3, 8, 8)}
+            found, direct = both_ways(net, x, target=0, **options)
         else:
             squares = torch.arange(32)[:, None] // 8 * 8 + torch.arange(64) // 8
-            background = torch.randn(n_draws, *x.shape[1:])
-            PredictionDifference(net).attribute(x, background, 0, feature_mask=squares)
+            options = {"baselines": torch.randn(n_draws, *x.shape[1:]), "feature_mask": squares}
+            found, direct = both_ways(net, x, "prediction_difference", target=0, **options)
+    torch.testing.assert_close(found, direct, rtol=1e-4, atol=1e-6)
     peak, windowed = max(captured, key=lambda pair: pair[0])
-    most = max(
-        min(part.rows_at_once, n_draws * len(part.numbers)) * part.plan.elements
-        for part in windowed.parts
-    )
+    n_rows = n_draws * len(windowed.patches)
+    most = max(min(part.rows_at_once, n_rows) * part.plan.elements for part in windowed.parts)
     assert 0.1 * most * 4 < peak <= most * 4
 
 
