@@ -140,14 +140,13 @@ class LayerGradCam(LayerAttribution):
             self.forward_func, self.layer, attribute_to_layer_input, len(values), zeros_if_unused
         )
         arguments = (*values, *as_arguments(additional_forward_args))
-        probe.measure(values[0].shape[0], arguments)
         runner = Runner(
             probe,
             target=target,
             additional_forward_args=arguments,
             max_rows=internal_batch_size,
         )
-        activations, gradients = probe.run(runner, values[0].shape[0])
+        activations, gradients = probe.run(runner, values[0].shape[0], arguments)
         maps = []
         for activation, gradient in zip(activations, gradients, strict=True):
             wide = torch.promote_types(gradient.dtype, torch.float32)

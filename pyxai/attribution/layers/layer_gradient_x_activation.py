@@ -132,7 +132,6 @@ class LayerGradientXActivation(LayerAttribution):
             probe = LayerProbe(
                 self.forward_func, layer, attribute_to_layer_input, len(tensors), zeros_if_unused
             )
-            probe.measure(len(tensors[0]), arguments)
             runner = Runner(
                 probe,
                 target=target,
@@ -140,7 +139,8 @@ class LayerGradientXActivation(LayerAttribution):
                 max_rows=internal_batch_size,
             )
             parts = []
-            for value, gradient in zip(*probe.run(runner, len(tensors[0])), strict=True):
+            found_of_layer = probe.run(runner, len(tensors[0]), arguments)
+            for value, gradient in zip(*found_of_layer, strict=True):
                 wide = gradient.to(torch.promote_types(gradient.dtype, torch.float32))
                 parts.append(wide * value.to(wide.dtype) if self._multiply_by_inputs else wide)
             found.append(one_or_tuple(parts))

@@ -4,10 +4,11 @@ import captum.attr
 import pytest
 import torch
 from closed_forms import CASES
+from counted import Counting
 from torch import nn
 
 from pyxai import PyxaiWarning
-from pyxai.attribution import GradCam, LayerGradCam
+from pyxai.attribution import GradCam, LayerGradCam, LayerGradientXActivation
 
 
 def small_net(dtype=torch.float64):
@@ -174,3 +175,36 @@ def test_bfloat16_maps_come_back_in_float32():
     half = GradCam(small_net(torch.bfloat16)).attribute(x.bfloat16(), target=1)
     assert half.dtype == torch.float32
     assert (half - wide).abs().max() < 0.05 * wide.abs().max()
+
+
+def test_one_image_is_run_once_when_the_form_of_the_layer_is_known():
+    net = small_net()
+    counting = Counting(net)
+    method = LayerGradCam(counting, net[2])
+    first = method.attribute(images(1), target=1)
+    counting.forwards = 0
+    assert torch.equal(method.attribute(images(1), target=1), first)
+    assert counting.forwards == 1
+
+
+class Cropped(nn.Module):
+    """Looks at as many rows of the image as a number in its corner says."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Conv2d(2, 3, 3), nn.Tanh(), nn.AdaptiveAvgPool2d(1))
+        self.net.double().eval()
+
+    def forward(self, x):
+        return self.net(x[:, :, : int(x[0, 0, 0, 0])]).flatten(1)
+
+
+@pytest.mark.parametrize("method", [LayerGradCam, LayerGradientXActivation])
+def test_forms_that_depend_on_the_numbers_are_learned_anew(method):
+    model, x = Cropped(), images(2)
+    for height in (6, 8, 5):
+        x[:, 0, 0, 0] = height
+        found = method(model, model.net[0]).attribute(x, target=1)
+        theirs = getattr(captum.attr, method.__name__)(model, model.net[0])
+        assert found.shape[2] == height - 2
+        torch.testing.assert_close(found, theirs.attribute(x, target=1))

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from pyxai.attribution.layers.cuts.grad_kwargs import depending
 from pyxai.attribution.layers.cuts.layer_runs import run_with_layers
 from pyxai.runner import Runner
-from pyxai.runner.arguments import take_arguments
+from pyxai.runner.arguments import own_values, take_arguments
 
 __all__ = ["LayerProbe"]
+
+# Where the values of a layer were, and one row of each without numbers, by what the model was given.
+# They hold if the next run shows them too.
+_known: weakref.WeakKeyDictionary[nn.Module, dict[Any, list[tuple[torch.device, Tensor]]]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+class _OtherForms(Exception):
+    """A layer gives values of other forms than those that were known."""
 
 
 class LayerProbe:
@@ -38,6 +50,7 @@ class LayerProbe:
         self.zeros_if_unused = zeros_if_unused
         self.forms: tuple[Tensor, ...] = ()  # one row of each tensor of the layer
         self.seen: tuple[Tensor, ...] = ()  # of the last run
+        self._recalled = False  # whether the forms are of another call
 
     @property
     def measured_as(self) -> tuple[Any, tuple[Any, ...]]:
@@ -51,6 +64,8 @@ class LayerProbe:
         inputs = tuple(value.detach().clone() for value in args[count : count + self.n_inputs])
 
         def shifted(_: int, values: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            if self._recalled and list(map(_form_of, values)) != list(map(_form_of, args[:count])):
+                raise _OtherForms
             self.seen = tuple(value.detach().clone() for value in values)
             return tuple(v + shift for v, shift in zip(values, args[:count], strict=True))
 
@@ -69,7 +84,7 @@ class LayerProbe:
     def measure(self, batch: int, arguments: tuple[Any, ...]) -> None:
         """Run one example to learn the form of the layer's value."""
         first = take_arguments(arguments, slice(0, 1), batch)
-        self.forms = ()
+        self.forms, self._recalled = (), False
         try:
             self._any_output(self, first)
         except Exception:
@@ -80,17 +95,37 @@ class LayerProbe:
         if any(form.shape[:1] != (1,) for form in forms):
             shapes = ", ".join(str(list(form.shape)) for form in forms)
             raise ValueError(f"layer must keep the examples in dimension 0, got {shapes} for one")
-        self.forms = tuple(
-            torch.zeros_like(form, memory_format=torch.preserve_format) for form in forms
-        )
+        self.forms = tuple(_zeros_like(form, form.device) for form in forms)
 
     def _any_output(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         further = arguments[self.n_inputs :]
         runner = Runner(function, additional_forward_args=further, output=_any_scalar)
         runner.outputs(arguments[: self.n_inputs])
 
-    def run(self, runner: Runner, batch: int) -> tuple[list[Tensor], list[Tensor]]:
-        """Return the layer's values and the gradients with respect to them."""
+    def run(
+        self, runner: Runner, batch: int, arguments: tuple[Any, ...]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the layer's values and the gradients with respect to them.
+
+        The example that tells the form of the layer's value is run once for each form of the
+        model's arguments: for a single image it takes as long as the pass itself.
+        """
+        given = [_form_of(leaf)[1:] for leaf in pytree.tree_leaves(own_values(arguments))]
+        known = _known.setdefault(self.layer, {})
+        key = id(self.forward_func), self.at_input, *given
+        if key in known:
+            self.forms = tuple(_zeros_like(form, device) for device, form in known[key])
+            self._recalled = True
+            try:
+                return self._run(runner, batch)
+            except _OtherForms:
+                known.pop(key, None)
+        self.measure(batch, arguments)
+        found = self._run(runner, batch)
+        known[key] = [(form.device, form.to("meta")) for form in self.forms]
+        return found
+
+    def _run(self, runner: Runner, batch: int) -> tuple[list[Tensor], list[Tensor]]:
         values: list[tuple[Tensor, ...]] = []
         gradients: list[tuple[Tensor, ...]] = []
 
@@ -107,6 +142,17 @@ class LayerProbe:
             [torch.cat(parts) for parts in zip(*values, strict=True)],
             [torch.cat(parts) for parts in zip(*gradients, strict=True)],
         )
+
+
+def _zeros_like(form: Tensor, device: torch.device) -> Tensor:
+    return torch.zeros_like(form, device=device, memory_format=torch.preserve_format)
+
+
+def _form_of(value: Any) -> tuple[Any, ...]:
+    """Return the number of rows of a tensor, and what else there is to its form."""
+    if not isinstance(value, Tensor):
+        return (None,)
+    return value.shape[:1], value.shape[1:], value.dtype, value.device
 
 
 def _any_scalar(outputs: Tensor) -> Tensor:
