@@ -17,8 +17,8 @@ from pyxai.runner.arguments import own_values, take_arguments
 
 __all__ = ["LayerProbe"]
 
-# Where the values of a layer were, and one row of each without numbers, by what the model was given.
-# They hold if the next run shows them too.
+# Where the values of a layer were, and one row of each without numbers, by the form of what the
+# model was given. They hold if the next run shows them too.
 _known: weakref.WeakKeyDictionary[nn.Module, dict[Any, list[tuple[torch.device, Tensor]]]] = (
     weakref.WeakKeyDictionary()
 )
