@@ -102,8 +102,9 @@ class LinearPaths:
         selected : Tensor, shape [batch, n_words]
             int32 packed masks.
         """
+        start = torch.zeros(1, dtype=torch.float64, device=inputs.device)
         with torch.no_grad():
-            return self.split.after_of(path_points(inputs, baseline, [0.0], owners, selected)[0])
+            return self.split.after_of(path_points(inputs, baseline, start, owners, selected)[0])
 
     def sums(
         self,
@@ -149,7 +150,7 @@ class LinearPaths:
             cotangents=cotangents,
         )
         note_path(PATH)
-        once = torch.ones(1, dtype=torch.float64)
+        once = torch.ones(1, dtype=torch.float64, device=inputs.device)
         gradient = ends.back(mean)[None]
         return path_accumulate(
             gradient, once, inputs, baseline, owners, selected, n_players=n_players

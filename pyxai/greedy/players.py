@@ -8,11 +8,21 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_finite, check_shape, check_tensor
+from pyxai._checks import check_shape, check_tensor
+from pyxai._deferred_checks import check_finite_later
 from pyxai.ops.greedy_select import greedy_select
 from pyxai.ops.masks import pack_masks
 
-__all__ = ["Choice", "Score", "Value", "best", "exact_gains", "prefix_check", "values_of"]
+__all__ = [
+    "Choice",
+    "Score",
+    "Value",
+    "best",
+    "exact_gains",
+    "prefix_check",
+    "values_of",
+    "with_players",
+]
 
 Score = Callable[[Tensor, Tensor], Tensor]
 """``score(selected, examples)``: int32 masks [active, n_words] and int64 indices [active] of the
@@ -29,12 +39,14 @@ class Choice(NamedTuple):
     players: Tensor  # int64 [active, width]
     scores: Tensor  # [active, width]
     counts: Tensor | int  # int64 [active], or one number for all
+    selected: Tensor | None = None  # int32 [active, n_words], theirs besides, where it is known
 
 
 def best(scores: Tensor, selected: Tensor, size: int, absolute: bool) -> Choice:
     """Take the players of the largest scores; ties go to the lower index."""
-    players, chosen = greedy_select(scores, selected.clone(), size, absolute=absolute)
-    return Choice(players, chosen, size)
+    selected = selected.clone()
+    players, chosen = greedy_select(scores, selected, size, absolute=absolute)
+    return Choice(players, chosen, size, selected)
 
 
 def exact_gains(
@@ -68,7 +80,7 @@ def exact_gains(
     Choice
         With exact gains for scores, with sign; equal gains stay in the order of the shortlist.
     """
-    masks = _with_players(selected, choice.players[..., None], torch.ones_like(choice.players))
+    masks = with_players(selected, choice.players[..., None], torch.ones_like(choice.players))
     gains = values_of(value, masks, examples) - now[:, None]
     keys = gains.abs() if absolute else gains
     places = keys.sort(dim=1, descending=True, stable=True).indices[:, :size]
@@ -113,11 +125,11 @@ def prefix_check(
     steps += [width] if steps[-1] < width else []
     counts = torch.tensor(steps, device=left.device).minimum(left[:, None])  # [active, n_prefixes]
     shown = choice.players[:, None].expand(-1, len(steps), -1)
-    gains = values_of(value, _with_players(selected, shown, counts), examples) - now[:, None]
+    gains = values_of(value, with_players(selected, shown, counts), examples) - now[:, None]
     open_scores = choice.scores.double().masked_fill(choice.players < 0, 0)
     promised = open_scores.cumsum(1).gather(1, counts - 1)
     kept = (gains >= promised - (1 - share) * promised.abs()).long().cumprod(1)
-    return choice._replace(counts=(counts * kept).amax(1).clamp(min=1))
+    return choice._replace(counts=(counts * kept).amax(1).clamp(min=1), selected=None)
 
 
 def values_of(value: Value, masks: Tensor, examples: Tensor) -> Tensor:
@@ -128,11 +140,11 @@ def values_of(value: Value, masks: Tensor, examples: Tensor) -> Tensor:
     count = masks.shape[1]
     found = check_tensor("value", value(masks.flatten(0, 1), examples.repeat_interleave(count)))
     check_shape("value", found, [len(examples) * count])
-    check_finite("value", found)
+    check_finite_later("value", found)
     return found.double().view(-1, count)
 
 
-def _with_players(selected: Tensor, players: Tensor, counts: Tensor) -> Tensor:
+def with_players(selected: Tensor, players: Tensor, counts: Tensor) -> Tensor:
     """Add the first ``counts`` of ``players`` [active, n_masks, width] to [active, n_words]."""
     n_bits = 32 * selected.shape[-1]
     taken = torch.arange(players.shape[-1], device=players.device) < counts[..., None]

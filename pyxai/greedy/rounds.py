@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyxai._checks import check_finite, check_int, check_shape, check_tensor
+from pyxai._checks import check_int, check_shape, check_tensor
+from pyxai._deferred_checks import check_finite_later, checked_at_the_end
 from pyxai.greedy.options import RoundOptions
 from pyxai.greedy.players import Choice, Score, Value, best, exact_gains, prefix_check
 from pyxai.greedy.result import GreedyRounds
@@ -113,28 +114,40 @@ def greedy_rounds(
     where = torch.device("cpu" if device is None else device)
     places = count if n_order is None else check_n_select(n_order, n_players, "n_order", count)
     state = State(n_examples, n_players, count, places, where)
-    state.start(value)
     planned = n_examples * (count if sizes is None else sum(sizes))
     told = 0
-    while state.active.numel() and (sizes is None or state.n_done < len(sizes)):
-        found = score(state.selected[state.active], state.active)
-        state.see(_checked(found, len(state.active), n_players))
-        size = None if sizes is None else sizes[state.n_done]
-        state.add(_choose(state, options, value, size))
-        state.measure(value, epsilon)
-        if progress is not None:
-            left = len(state.active) * planned // n_examples - int(state.taken[state.active].sum())
-            progress(planned - left - told)
-            told = planned - left
+    with checked_at_the_end():
+        state.start(value)
+        while state.active.numel() and (sizes is None or state.n_done < len(sizes)):
+            found = score(state.selected[state.active], state.active)
+            state.see(_checked(found, len(state.active), n_players))
+            state.add(_choose(state, options, value, sizes))
+            if value is not None:
+                state.measure(value)
+            if sizes is None or epsilon is not None:  # else all end together
+                state.let_go(epsilon)
+            if progress is not None:
+                left = _left(state, sizes)
+                progress(planned - left - told)
+                told = planned - left
     state.order_rest(absolute)
     return state.result()
 
 
-def _choose(state: State, options: RoundOptions, value: Value | None, size: int | None) -> Choice:
+def _left(state: State, sizes: list[int] | None) -> int:
+    """Return how many players rounds are still to select, over all examples."""
+    if sizes is None:
+        return len(state.active) * state.count - int(state.taken[state.active].sum())
+    return len(state.active) * sum(sizes[state.n_done :])
+
+
+def _choose(
+    state: State, options: RoundOptions, value: Value | None, sizes: list[int] | None
+) -> Choice:
     """Return what the active examples take in this round."""
     assert state.last is not None
     scores, selected = state.last[state.active], state.selected[state.active]
-    if size is None:
+    if sizes is None:
         assert value is not None
         left = state.count - state.taken[state.active]
         candidates = best(scores, selected, int(left.max()), options.absolute)
@@ -142,13 +155,13 @@ def _choose(state: State, options: RoundOptions, value: Value | None, size: int 
         return prefix_check(
             candidates, left, selected, state.active, value, now, options.prefix_share
         )
+    size = sizes[state.n_done]
     if options.shortlist is None or options.shortlist <= size:
         return best(scores, selected, size, options.absolute)
     assert value is not None
     # All active examples have taken the same number. Where no more are open than the round takes,
     # their gains still order them.
-    open_players = state.n_players - int(state.taken[state.active[0]])
-    width = min(options.shortlist, open_players)
+    width = min(options.shortlist, state.n_players - sum(sizes[: state.n_done]))
     candidates = best(scores, selected, width, options.absolute)
     now = state.values[-1][state.active]
     return exact_gains(candidates, size, selected, state.active, value, now, options.absolute)
@@ -158,5 +171,5 @@ def _checked(scores: Tensor, active: int, n_players: int) -> Tensor:
     """Return scores of the right shape, all finite."""
     check_tensor("score", scores)
     check_shape("score", scores, [active, n_players])
-    check_finite("score", scores)
+    check_finite_later("score", scores)
     return scores.detach()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pyxai.greedy.players import Choice, Value, values_of
+from pyxai.greedy.players import Choice, Value, values_of, with_players
 from pyxai.greedy.result import GreedyRounds
 from pyxai.ops.masks import pack_masks, unpack_masks
 
@@ -24,7 +24,8 @@ class State:
         self.active = torch.arange(batch, device=device)
         self.taken = torch.zeros(batch, dtype=torch.int64, device=device)
         self.n_rounds = torch.zeros_like(self.taken)
-        self.order = torch.full((batch, places), -1, dtype=torch.int64, device=device)
+        # A column more, for players that a round does not take, which is cut off in the end.
+        self.order = torch.full((batch, places + 1), -1, dtype=torch.int64, device=device)
         self.round_index = torch.full_like(self.order, -1)
         self.raw: Tensor | None = None  # in the dtype of the first scores
         self.last: Tensor | None = None  # [batch, n_players], scores of the last round of each
@@ -66,39 +67,49 @@ class State:
     def add(self, choice: Choice) -> None:
         """Write down what a round takes."""
         assert self.raw is not None
-        rows, width = self.active[:, None], choice.players.shape[1]
-        counts = torch.as_tensor(choice.counts, device=self.device).expand(len(rows))
-        steps = torch.arange(width, device=self.device)
-        fits = steps < counts[:, None]
-        row, column = fits.nonzero(as_tuple=True)
-        where = self.active[row], self.taken[self.active][row] + column
-        self.order[where] = choice.players[row, column]
-        self.raw[where] = choice.scores[row, column].to(self.raw.dtype)
-        self.still[self.active] &= ((choice.scores == 0) | ~fits).all(1)
+        counts = choice.counts
+        steps = torch.arange(choice.players.shape[1], device=self.device)
+        column, silent = self.taken[self.active][:, None] + steps, choice.scores == 0
+        if isinstance(counts, Tensor):
+            fits = steps < counts[:, None]
+            column, silent = torch.where(fits, column, self.places), silent | ~fits
+        where = self.active[:, None], column
+        self.order[where] = choice.players
+        self.raw[where] = choice.scores.to(self.raw.dtype)
         self.round_index[where] = self.n_done
-        added = torch.zeros(
-            len(rows), 32 * self.selected.shape[1], dtype=torch.bool, device=self.device
-        )
-        added[row, choice.players[row, column]] = True
-        self.selected[self.active] |= pack_masks(added)
+        self.still[self.active] &= silent.all(1)
+        known = choice.selected
+        self.selected[self.active] = self._with(choice) if known is None else known
         self.taken[self.active] += counts
         self.n_rounds[self.active] += 1
         self.n_done += 1
 
-    def measure(self, value: Value | None, epsilon: float | None) -> None:
-        """Ask for G(S) and let go of the examples that need no more."""
+    def _with(self, choice: Choice) -> Tensor:
+        """Return who is selected with those that a choice adds."""
+        counts = choice.counts
+        if isinstance(counts, int):
+            counts = torch.full_like(self.active, counts)
+        players = choice.players[:, None]
+        return with_players(self.selected[self.active], players, counts[:, None])[:, 0]
+
+    def measure(self, value: Value) -> None:
+        """Ask for G(S)."""
+        now = self.values[-1].clone()
+        masks = self.selected[self.active][:, None]
+        now[self.active] = values_of(value, masks, self.active)[:, 0]
+        self.still &= now == self.values[0]
+        self.values.append(now)
+
+    def let_go(self, epsilon: float | None) -> None:
+        """Let go of the examples that need no more; a look at them waits for the device."""
         done = self.taken[self.active] >= self.count
-        if value is not None:
+        if epsilon is not None:
             assert self.full is not None
-            now = self.values[-1].clone()
-            masks = self.selected[self.active][:, None]
-            now[self.active] = values_of(value, masks, self.active)[:, 0]
-            self.still &= now == self.values[0]
-            self.values.append(now)
-            if epsilon is not None:
-                enough = now >= self.full - epsilon * self.full.abs()
-                done |= enough[self.active]
-        self.active = self.active[~done]
+            enough = self.values[-1] >= self.full - epsilon * self.full.abs()
+            done |= enough[self.active]
+        left = self.active[~done]
+        if len(left) < len(self.active):  # else the same tensor says that they are the same
+            self.active = left
 
     def order_rest(self, absolute: bool) -> None:
         """Order whom no round reached by the last scores."""
@@ -122,9 +133,9 @@ class State:
         """Return what was found."""
         assert self.raw is not None
         return GreedyRounds(
-            self.order,
-            self.round_index,
-            self.raw,
+            self.order[:, :-1].contiguous(),
+            self.round_index[:, :-1].contiguous(),
+            self.raw[:, :-1].contiguous(),
             self.n_rounds,
             self.n_players,
             torch.stack(self.values, 1) if self.values else None,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pyxai._checks import check_finite, check_int, check_model
+from pyxai._deferred_checks import run_later
 from pyxai._errors import warn
 from pyxai.runner.arguments import as_arguments
 from pyxai.runner.forward import Forward, Pass, Rows
@@ -101,8 +101,6 @@ class Runner:
         )
         # Rows of a pass after memory ran out, without and with gradients; the next job starts so.
         self._went: dict[bool, int] = {}
-        # Numbers of runs that are looked at together, in a block of `checked_at_the_end`.
-        self._unchecked: list[tuple[Tensor, list[Tensor]]] | None = None
         self._forward.is_noisy = warn_if_training(self._forward.modules, forward_func)
         # Whether the next pass tells if the model draws random numbers.
         self._watch = not self._forward.is_noisy
@@ -299,10 +297,7 @@ class Runner:
     def _run(self, job: Job) -> Tensor:
         self._check(job)
         values, ranges = self._holding(job, partial(self._passes, job))
-        if self._unchecked is None or values.device.type == "cpu":
-            _check_numbers(values, ranges)
-        else:
-            self._unchecked.append((values, ranges))
+        run_later([values, *ranges], partial(_check_numbers, values, ranges))
         return values
 
     def _passes(self, job: Job, held: _Held) -> tuple[Tensor, list[Tensor]]:
@@ -397,28 +392,6 @@ class Runner:
             if is_out_of_memory(error):
                 raise
             return None
-
-    @contextmanager
-    def checked_at_the_end(self) -> Iterator[None]:
-        """Look after a block, for all its runs at once, whether their numbers are finite.
-
-        A look waits for the device, unless that is the CPU.
-
-        Raises
-        ------
-        ValueError
-            As the runs themselves would, the first that should have.
-        """
-        unchecked: list[tuple[Tensor, list[Tensor]]] = []
-        self._unchecked = unchecked
-        try:
-            yield
-        finally:
-            self._unchecked = None
-        ends = [end for values, ranges in unchecked for end in (*_range_of(values), *ranges)]
-        if ends and not bool(torch.stack([end.double() for end in ends]).isfinite().all()):
-            for values, ranges in unchecked:
-                _check_numbers(values, ranges)
 
     def _attempt(self, job: Job, part: Pass, held: _Held) -> tuple[Tensor, Rows] | Exception:
         """Run one pass; an error that says that memory ran out is returned, not raised."""

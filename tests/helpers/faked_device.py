@@ -42,7 +42,14 @@ _SCALARS = {"aten::masked_fill", "aten::masked_fill_", "aten::fill_", "aten::fil
 _UNORDERED = {
     f"aten::{name}{end}" for name in ("index_add", "scatter_add") for end in ("", "_", ".out")
 }
-_WAITING = {"aten::_local_scalar_dense", "aten::nonzero", "aten::_unique2", "aten::masked_select"}
+# Their results, or the sizes of these, are for the host to know.
+_WAITING = {
+    f"aten::{name}"
+    for name in (
+        *("_local_scalar_dense", "nonzero", "masked_select", "equal"),
+        *("_unique2", "unique_dim", "unique_consecutive"),
+    )
+}
 
 
 class Faked(Tensor):
@@ -70,8 +77,8 @@ class Faked(Tensor):
     ) -> Any:
         kwargs = kwargs or {}
         place = _common_place(func, args, kwargs)
-        if cls.waits is not None and func._schema.name in _WAITING:
-            Faked.waits.append(func._schema.name)
+        if _waits(func._schema.name, args):
+            _waited(func._schema.name)
         if func._schema.name in _UNORDERED:
             _check_order(func, args)
         with no_dispatch():
@@ -108,6 +115,17 @@ class Faked(Tensor):
             made = nn.Parameter(made, self.requires_grad)
         memo[id(self)] = made
         return made
+
+
+def _waits(name: str, args: tuple[Any, ...]) -> bool:
+    """Whether the host waits for an op: for its result, or for memory of its own to be copied."""
+    if name in _ACROSS:
+        return not all(isinstance(value, Faked) for value in args[:2])
+    if name in _INDEXED:
+        index = [value for value in args[1] if value is not None]
+        # Masks are turned into places, and places on the CPU are copied.
+        return any(value.dtype == torch.bool or not isinstance(value, Faked) for value in index)
+    return name in _WAITING
 
 
 def _waited(name: str) -> None:
@@ -252,6 +270,8 @@ def _maker(original: Callable[..., Any], name: str) -> Callable[..., Any]:
             return original(*map(_bare, args), device=place, **keywords)
         if keywords.get("generator") is not None:
             raise RuntimeError("Expected a 'cuda' device type for generator but found 'cpu'")
+        if name in ("tensor", "as_tensor"):
+            _waited(f"{name} on {place.type}")
         args = tuple(map(_bare, args))
         needed = keywords.pop("requires_grad", False)
         found = _placed(original(*args, device="cpu", **keywords), place)
@@ -260,13 +280,14 @@ def _maker(original: Callable[..., Any], name: str) -> Callable[..., Any]:
     return make
 
 
-def _move_to(value: Tensor, place: torch.device) -> Tensor:
+def _move_to(value: Tensor, place: torch.device, non_blocking: bool = False) -> Tensor:
     if isinstance(value, FakeTensor):  # while a model is traced; programs run on one device
         return value.clone()
     if device_of(value) == place:
         return value
-    if place.type == "cpu":
-        _waited("to cpu")
+    # A copy from memory that is not pinned is staged, where it need not block.
+    if place.type == "cpu" or (device_of(value).type == "cpu" and not non_blocking):
+        _waited(f"to {place.type}")
     return _Move.apply(value, place)
 
 
@@ -286,9 +307,10 @@ def _moving_to(self: Tensor, *args: Any, **keywords: Any) -> Tensor:
     place = _as_place(device)
     if place.type not in ("cpu", "cuda"):  # the tracer's
         return _to(self, place, *given, **keywords)
+    non_blocking = keywords.pop("non_blocking", False)
     if given or keywords:
         self = _to(self, *given, **keywords)
-    return _move_to(self, place)
+    return _move_to(self, place, non_blocking)
 
 
 def _kernel(original: Callable[..., Any], of: str) -> Callable[..., Any]:

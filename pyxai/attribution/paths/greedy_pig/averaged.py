@@ -7,15 +7,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["averaged_cotangents"]
+__all__ = ["averaged_cotangents", "cell_mixing"]
 
 _FINE = 16  # points of the average in each cell; they cost numbers of size n_outputs only
 
 
 def averaged_cotangents(
     objective: Callable[[Tensor], Tensor],
-    nodes: Tensor,  # [n_nodes], float64, ascending
-    weights: Tensor,  # [n_nodes], float64
+    mixing: Tensor,  # that of `cell_mixing`, where the outputs are
     outputs: Tensor,  # [batch, n_nodes + 2, n_outputs]: at 0, at the nodes, at 1
 ) -> Tensor:
     """Return the mean of dG/d(outputs) over the cell of each node, [n_nodes, batch, n_outputs].
@@ -30,18 +29,33 @@ def averaged_cotangents(
     The derivation is this package's own: ``dG/dx = J(t)^T v(t)``, with J taken at the node and v
     averaged.
     """
-    ends = torch.cat([nodes.new_zeros(1), weights.cumsum(0)])
-    places = (torch.arange(_FINE, dtype=torch.float64) + 0.5) / _FINE
-    fine = (ends[:-1, None] + weights[:, None] * places).flatten().clamp(0, 1)
-    knots = torch.cat([nodes.new_zeros(1), nodes, nodes.new_ones(1)])
-    mixing = _interpolation(knots, fine).to(outputs.device)
     points = torch.einsum("fk,bkc->bfc", mixing, outputs.double())
     with torch.inference_mode(False), torch.enable_grad():
         leaf = points.clone().requires_grad_()
         (gradient,) = torch.autograd.grad(objective(leaf).sum(), leaf)
     batch, _, n_outputs = points.shape
-    cells = gradient.view(batch, len(nodes), _FINE, n_outputs).mean(2)
+    cells = gradient.view(batch, -1, _FINE, n_outputs).mean(2)
     return cells.transpose(0, 1).to(outputs.dtype).contiguous()
+
+
+def cell_mixing(nodes: Tensor, weights: Tensor) -> Tensor:
+    """Return how points in the cells of the nodes lie between 0, the nodes and 1.
+
+    Parameters
+    ----------
+    nodes, weights : Tensor, shape [n_nodes]
+        float64; nodes ascend.
+
+    Returns
+    -------
+    Tensor, shape [n_points, n_nodes + 2]
+        float64 weights; each node has as many points.
+    """
+    ends = torch.cat([nodes.new_zeros(1), weights.cumsum(0)])
+    places = (torch.arange(_FINE, dtype=torch.float64) + 0.5) / _FINE
+    fine = (ends[:-1, None] + weights[:, None] * places).flatten().clamp(0, 1)
+    knots = torch.cat([nodes.new_zeros(1), nodes, nodes.new_ones(1)])
+    return _interpolation(knots, fine)
 
 
 def _interpolation(knots: Tensor, points: Tensor) -> Tensor:

@@ -116,6 +116,8 @@ def make_objective(
 ) -> Objective:
     """Return the objective of a call; a divergence asks for the classes at the inputs, once."""
     arguments = as_arguments(arguments)
+    if isinstance(target, Tensor):
+        target = target.cpu()  # each runner of a round would wait for it
     forms = _forms(model, len(inputs), output)
     if not isinstance(output, str) or output not in DIVERGENCES:
         return Objective(forms, target, arguments, output, max_rows=max_rows)

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from pyxai._errors import warn
-from pyxai.attribution.paths.greedy_pig.averaged import averaged_cotangents
+from pyxai.attribution.paths.greedy_pig.averaged import averaged_cotangents, cell_mixing
 from pyxai.attribution.paths.greedy_pig.path_game import PathGame
 from pyxai.greedy import path_nodes
 from pyxai.ops.masks import pack_masks, unpack_masks
 
 __all__ = ["Scorer"]
+
+
+class _Path(NamedTuple):
+    """A rule with some number of nodes, where the inputs are: copied there once a call."""
+
+    nodes: Tensor
+    weights: Tensor
+    end_weight: float | None
+    """Weight of the last node, if that is not the only one and is the input."""
+    mixing: Tensor | None
+    """See `averaged_cotangents`."""
 
 
 class Scorer:
@@ -50,14 +63,17 @@ class Scorer:
             1, game.players.n_players, dtype=torch.bool, device=game.inputs[0].device
         )
         self._everyone = pack_masks(everyone)
-        self._known_masks: Tensor | None = None  # [batch, n_words], of what is remembered
-        self._known: Tensor | None = None  # [batch, n_outputs]
-        self._full: Tensor | None = None  # [batch, n_outputs]
+        self._paths: dict[int, _Path] = {}
+        self._known: Tensor | None = None  # [batch, n_outputs], at the selections
+        self._full: Tensor | None = None  # [batch, n_outputs], at the inputs
+        self._is_known = False  # whether players have joined the selections since
         self._end_scores: Tensor | None = None  # [batch, n_players]
 
     def score(self, selected: Tensor, examples: Tensor) -> Tensor:
         """Return the path integrated gradients of all players, for `greedy_rounds`."""
         game = self._of(examples)
+        if self.softmax_aware or self.tolerance is not None:
+            self._know_ends(game, selected, examples)
         scores = self._integrate(game, selected, examples, self.n_nodes)
         if self.tolerance is None:
             return scores
@@ -76,11 +92,11 @@ class Scorer:
 
     def value(self, selected: Tensor, examples: Tensor) -> Tensor:
         """Return G(S), for `greedy_rounds`."""
-        rows = torch.unique_consecutive(examples)
-        game = self._of(rows)
+        # Asked of the examples that scores were asked of last, at first of all.
+        rows, game = self._now_examples, self._now
         masks = selected.view(len(rows), len(examples) // len(rows), -1)
         outputs = game.outputs(masks, logits=self.softmax_aware)
-        self._remember(rows, masks, outputs)
+        self._remember(rows, outputs)
         return game.worth(outputs, logits=self.softmax_aware).flatten()
 
     def warn(self) -> None:
@@ -94,76 +110,82 @@ class Scorer:
 
     def _of(self, examples: Tensor) -> PathGame:
         """Return the game of some examples; it is kept while they stay the same."""
-        if not torch.equal(examples, self._now_examples):
+        if examples is not self._now_examples:
             self._now, self._now_examples = self.game.take(examples), examples
         return self._now
 
     def _integrate(
         self, game: PathGame, selected: Tensor, examples: Tensor, n_nodes: int
     ) -> Tensor:
-        nodes, weights = path_nodes(self.rule, n_nodes)
-        if self.softmax_aware:
-            outputs = self._along(game, selected, examples, nodes)
-            cotangents = averaged_cotangents(game.objective.of_outputs, nodes, weights, outputs)
-            return game.scores(selected, nodes, weights, cotangents)
-        if float(nodes[-1]) != 1 or len(nodes) == 1:
-            return game.scores(selected, nodes, weights)
+        path = self._path(n_nodes)
+        if path.mixing is not None:
+            outputs = self._along(game, selected, examples, path.nodes)
+            cotangents = averaged_cotangents(game.objective.of_outputs, path.mixing, outputs)
+            return game.scores(selected, path.nodes, path.weights, cotangents)
+        if path.end_weight is None:
+            return game.scores(selected, path.nodes, path.weights)
         # All paths end at the input, so the gradient there is taken once.
         if self._end_scores is None:
             nothing = torch.zeros_like(self._everyone).expand(self.game.n_examples, -1)
-            self._end_scores = self.game.scores(
-                nothing, torch.ones(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
-            )
+            once = torch.ones_like(path.nodes[:1])
+            self._end_scores = self.game.scores(nothing, once, once)
         shown = unpack_masks(selected, game.players.n_players)
         end = self._end_scores[examples].masked_fill(shown, 0)
-        return game.scores(selected, nodes[:-1], weights[:-1]) + float(weights[-1]) * end
+        return game.scores(selected, path.nodes[:-1], path.weights[:-1]) + path.end_weight * end
+
+    def _path(self, n_nodes: int) -> _Path:
+        if n_nodes not in self._paths:
+            nodes, weights = path_nodes(self.rule, n_nodes)
+            device = self._everyone.device
+            mixing = cell_mixing(nodes, weights).to(device) if self.softmax_aware else None
+            ends = len(nodes) > 1 and float(nodes[-1]) == 1
+            end_weight = float(weights[-1]) if ends else None
+            self._paths[n_nodes] = _Path(nodes.to(device), weights.to(device), end_weight, mixing)
+        return self._paths[n_nodes]
 
     def _along(self, game: PathGame, selected: Tensor, examples: Tensor, nodes: Tensor) -> Tensor:
         """Return the model's outputs at 0, at the nodes and at 1, [batch, n_nodes + 2, n]."""
-        start, end = self._ends(game, selected, examples)
+        start, end = self._ends(examples)
         between = game.logits_along(selected, nodes)
         return torch.cat([start[:, None], between, end[:, None]], 1)
 
     def _gap(self, game: PathGame, scores: Tensor, selected: Tensor, examples: Tensor) -> Tensor:
         """Return by how much scores miss ``G([n]) - G(S)``, float64 [batch]."""
         shown = unpack_masks(selected, game.players.n_players)
-        ends = torch.stack(self._ends(game, selected, examples), 1)
+        ends = torch.stack(self._ends(examples), 1)
         worth = game.worth(ends, logits=self.softmax_aware).double()
         total = scores.double().masked_fill(shown, 0).sum(1)
         return total - (worth[:, 1] - worth[:, 0])
 
-    def _ends(self, game: PathGame, selected: Tensor, examples: Tensor) -> tuple[Tensor, Tensor]:
+    def _ends(self, examples: Tensor) -> tuple[Tensor, Tensor]:
         """Return outputs at the selections and at the inputs, [batch, n_outputs] each."""
-        if self._full is None or self._known is None or self._known_masks is None:
-            nothing = torch.zeros_like(self._everyone)
-            masks = torch.stack([nothing, self._everyone], 1).expand(self.game.n_examples, -1, -1)
-            everything = torch.arange(self.game.n_examples, device=selected.device)
-            found = self.game.outputs(masks, logits=self.softmax_aware)
-            self._remember(everything, masks, found)
         assert self._full is not None
         assert self._known is not None
-        assert self._known_masks is not None
-        stale = (self._known_masks[examples] != selected).any(1).nonzero()[:, 0]
-        if stale.numel():
-            masks = selected[stale][:, None]
-            found = game.take(stale).outputs(masks, logits=self.softmax_aware)
-            self._remember(examples[stale], masks, found)
         return self._known[examples], self._full[examples]
 
-    def _remember(self, examples: Tensor, masks: Tensor, outputs: Tensor) -> None:
+    def _know_ends(self, game: PathGame, selected: Tensor, examples: Tensor) -> None:
+        """Have the outputs at hand that paths start and end with.
+
+        Where the loop asks for values, it has asked for those of the selections before.
+        """
+        if self._full is None:
+            nothing = torch.zeros_like(self._everyone)
+            masks = torch.stack([nothing, self._everyone], 1).expand(self.game.n_examples, -1, -1)
+            found = self.game.outputs(masks, logits=self.softmax_aware)
+            self._remember(examples, found)
+        elif not self._is_known:
+            found = game.outputs(selected[:, None], logits=self.softmax_aware)
+            self._remember(examples, found)
+        self._is_known = False
+
+    def _remember(self, examples: Tensor, outputs: Tensor) -> None:
         """Keep the outputs of the first mask of each example; at first, of all players too.
 
         The loop asks for nothing and for all before anything else, and after each round for what
         is selected then, from where the next scores start.
         """
-        if self._full is None:
-            shape = (self.game.n_examples, outputs.shape[2])
-            if len(examples) != shape[0] or bool((masks[:, -1] != self._everyone).any()):
-                return
-            self._full = outputs.new_empty(shape)
-            self._known = outputs.new_empty(shape)
-            self._known_masks = masks[:, 0].clone()
-            self._full[examples] = outputs[:, -1]
-        assert self._known is not None
-        assert self._known_masks is not None
-        self._known[examples], self._known_masks[examples] = outputs[:, 0], masks[:, 0]
+        if self._known is None:
+            self._known, self._full = outputs[:, 0].clone(), outputs[:, -1].clone()
+        else:
+            self._known[examples] = outputs[:, 0]
+        self._is_known = True
