@@ -176,6 +176,8 @@ def greedy_feature_selection(
         sizes = "geometric" if is_adaptive(rounds) else rounds
         n_rounds = len(round_sizes(sizes, objective.features.count, n_select))
         objective = objective.on_linear_paths(n_rounds, len(nodes))
+    # Once, as each copy waits for the device.
+    nodes, weights = nodes.to(objective.device), weights.to(objective.device)
 
     score: Score
     if max_sample_size is None:

@@ -47,12 +47,14 @@ class GrowingScores:
         self.sizes, self.absolute = list(sizes), absolute
         self.limit = len(objective.data.gathered().labels)
         self.n_rows = n_rows
+        self.n_open = objective.features.count
 
     def __call__(self, selected: Tensor, _: Tensor) -> Tensor:
         """Return the scores of the next round, [1, n_features]."""
         size = self.sizes.pop(0)
+        takes_all, self.n_open = size >= self.n_open, self.n_open - size
         rows = self._rows(selected, slice(0, self.n_rows))
-        while self.n_rows < self.limit and not self._clear(rows, selected, size):
+        while self.n_rows < self.limit and not (takes_all or self._clear(rows, selected, size)):
             known, self.n_rows = self.n_rows, min(2 * self.n_rows, self.limit)
             rows = torch.cat([rows, self._rows(selected, slice(known, self.n_rows))])
         return rows.mean(0, keepdim=True)
@@ -65,10 +67,10 @@ class GrowingScores:
         means = rows.mean(0)
         shown = unpack_masks(selected, rows.shape[1])[0]
         keys = (means.abs() if self.absolute else means).masked_fill(shown, -torch.inf)
-        if int((~shown).sum()) <= size:
-            return True
         order = keys.argsort(descending=True, stable=True)
-        last, next_ = order[size - 1], order[size]
         signs = torch.sign(means) if self.absolute else torch.ones_like(means)
-        gap = signs[last] * rows[:, last] - signs[next_] * rows[:, next_]
+        # By a slice: a single place on a device would have to be read.
+        ends = order[size - 1 : size + 1]
+        last, next_ = (signs[ends] * rows[:, ends]).unbind(1)
+        gap = last - next_
         return bool(gap.mean() > 2 * gap.std() / len(gap) ** 0.5)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pyxai._checks import check_choice, check_finite, check_model, check_tensor, describe
+from pyxai._deferred_checks import check_finite_later
 from pyxai.runner.mixing import each_row
 
 __all__ = ["LOSSES", "Loss", "RowGains", "cross_entropy", "squared_error"]
@@ -63,7 +64,8 @@ def cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
     check_finite("labels", labels)
     if labels.is_floating_point() and bool((labels % 1 != 0).any()):
         raise ValueError("labels must be whole numbers for the cross-entropy, got fractions")
-    low, high = (int(bound) for bound in labels.aminmax())
+    # Both in one look, which waits for a device.
+    low, high = (int(bound) for bound in torch.stack(labels.aminmax()).tolist())
     if low < 0 or high >= n_classes:
         raise ValueError(
             f"labels must be in 0 .. {n_classes - 1} for a model with {n_classes} classes, "
@@ -80,7 +82,7 @@ def cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
 def squared_error(outputs: Tensor, labels: Tensor) -> Tensor:
     """Return the squared error, the mean over the outputs of a row."""
     wanted = outputs.reshape(len(labels), -1)
-    check_finite("labels", labels)
+    check_finite_later("labels", labels)
     given = labels.to(wanted.dtype).reshape(len(labels), -1)
     if wanted.shape != given.shape:
         raise ValueError(

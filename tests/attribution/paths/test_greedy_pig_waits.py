@@ -11,6 +11,7 @@ from torch import nn
 from pyxai.attribution import GreedyPIG
 from pyxai.game import linear_path
 from pyxai.runner import path_noted
+from pyxai.selection import greedy_feature_selection
 
 WIDE = torch.float64
 
@@ -116,6 +117,19 @@ def test_what_numbers_decide_waits_once_a_round(option, monkeypatch):
 
     few, many, _ = waits_of(work, monkeypatch)
     assert many - few == 4
+
+
+def test_a_selection_of_features_waits_no_more_with_more_rounds(monkeypatch):
+    torch.manual_seed(0)
+    x = torch.randn(40, 14, dtype=WIDE)
+    given = moved(nn.Linear(14, 1).to(WIDE)), (moved(x), moved(x[:, 0]))
+    call = {"loss": "squared_error", "curve": False}
+
+    def work(rounds):
+        greedy_feature_selection(*given, rounds=rounds, **call)
+
+    few, many, _ = waits_of(work, monkeypatch)
+    assert few == many > 0
 
 
 def refused(model, device, **call):
