@@ -17,9 +17,9 @@ from pyxai.runner.arguments import own_values, take_arguments
 
 __all__ = ["LayerProbe"]
 
-# Where the values of a layer were, and one row of each without numbers, by the form of what the
+# Size, strides, dtype and device of one row of each of a layer's values, by the form of what the
 # model was given. They hold if the next run shows them too.
-_known: weakref.WeakKeyDictionary[nn.Module, dict[Any, list[tuple[torch.device, Tensor]]]] = (
+_known: weakref.WeakKeyDictionary[nn.Module, dict[Any, list[tuple[Any, ...]]]] = (
     weakref.WeakKeyDictionary()
 )
 
@@ -95,7 +95,9 @@ class LayerProbe:
         if any(form.shape[:1] != (1,) for form in forms):
             shapes = ", ".join(str(list(form.shape)) for form in forms)
             raise ValueError(f"layer must keep the examples in dimension 0, got {shapes} for one")
-        self.forms = tuple(_zeros_like(form, form.device) for form in forms)
+        self.forms = tuple(
+            torch.zeros_like(form, memory_format=torch.preserve_format) for form in forms
+        )
 
     def _any_output(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         further = arguments[self.n_inputs :]
@@ -114,7 +116,10 @@ class LayerProbe:
         known = _known.setdefault(self.layer, {})
         key = id(self.forward_func), self.at_input, *given
         if key in known:
-            self.forms = tuple(_zeros_like(form, device) for device, form in known[key])
+            self.forms = tuple(
+                torch.empty_strided(size, strides, dtype=dtype, device=device).zero_()
+                for size, strides, dtype, device in known[key]
+            )
             self._recalled = True
             try:
                 return self._run(runner, batch)
@@ -122,7 +127,7 @@ class LayerProbe:
                 known.pop(key, None)
         self.measure(batch, arguments)
         found = self._run(runner, batch)
-        known[key] = [(form.device, form.to("meta")) for form in self.forms]
+        known[key] = [(form.shape, form.stride(), form.dtype, form.device) for form in self.forms]
         return found
 
     def _run(self, runner: Runner, batch: int) -> tuple[list[Tensor], list[Tensor]]:
@@ -137,15 +142,11 @@ class LayerProbe:
             values.append(self.seen)
             gradients.append(grads)
 
-        runner.gradients(build, batch, 1, consume)
+        runner.gradients(build, batch, 1, consume, like=self.forms)
         return (
             [torch.cat(parts) for parts in zip(*values, strict=True)],
             [torch.cat(parts) for parts in zip(*gradients, strict=True)],
         )
-
-
-def _zeros_like(form: Tensor, device: torch.device) -> Tensor:
-    return torch.zeros_like(form, device=device, memory_format=torch.preserve_format)
 
 
 def _form_of(value: Any) -> tuple[Any, ...]:
