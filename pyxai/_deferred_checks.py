@@ -21,23 +21,27 @@ class _Pending:
     """Checks that have not run, in order."""
 
     def __init__(self) -> None:
-        self._checks: list[tuple[Sequence[Tensor], Callable[[], None]]] = []
+        self._checks: list[Callable[[], None]] = []
+        self._ends: list[Tensor] = []  # taken at once, as whoever made the numbers may change them
         self._kept = 0
 
     def add(self, numbers: Sequence[Tensor], check: Callable[[], None]) -> None:
         """Take a check in."""
-        self._checks.append((numbers, check))
+        self._checks.append(check)
+        self._ends += [end.double() for each in numbers for end in _ends_of(each)]
         self._kept += sum(each.numel() for each in numbers)
         if self._kept > _MOST_KEPT:
             self.run()
 
     def run(self) -> None:
         """Run all checks, if one look at their numbers says that one would raise."""
-        checks, self._checks, self._kept = self._checks, [], 0
-        ends = [end for numbers, _ in checks for each in numbers for end in _ends_of(each)]
-        if ends and not bool(torch.stack([end.double() for end in ends]).isfinite().all()):
-            for _, check in checks:
-                check()
+        checks, ends = self._checks, self._ends
+        self._checks, self._ends, self._kept = [], [], 0
+        if not ends or bool(torch.stack(ends).isfinite().all()):
+            return
+        for check in checks:
+            check()
+        raise ValueError("numbers must be finite, got NaN or infinite ones, changed since")
 
 
 _pending: ContextVar[_Pending | None] = ContextVar("pyxai_pending_checks", default=None)
@@ -56,10 +60,14 @@ def checked_at_the_end() -> Iterator[None]:
     pending = _Pending()
     token = _pending.set(pending)
     try:
-        yield
-    finally:
-        _pending.reset(token)
+        try:
+            yield
+        finally:
+            _pending.reset(token)
+    except Exception:
         pending.run()
+        raise
+    pending.run()
 
 
 def run_later(numbers: Sequence[Tensor], check: Callable[[], None]) -> None:
@@ -68,7 +76,7 @@ def run_later(numbers: Sequence[Tensor], check: Callable[[], None]) -> None:
     Parameters
     ----------
     numbers : sequence of Tensor
-        Real numbers, of which the first says where they all are. They are not to be changed.
+        Real numbers, of which the first says where they all are.
     check : callable
         Raises only if one of the numbers is not finite.
     """

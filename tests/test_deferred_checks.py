@@ -54,8 +54,24 @@ def test_numbers_on_the_cpu_and_outside_of_a_block_are_looked_at_at_once():
 def test_an_error_that_such_numbers_led_to_gives_way():
     with pytest.raises(ValueError, match="one must be finite"):
         put_off([], KeyError(), one=bad(torch.nan))
-    with pytest.raises(KeyError):
-        put_off([], KeyError(), one=bad(2.0))
+    for error, value in ((KeyError, 2.0), (KeyboardInterrupt, torch.nan)):
+        with pytest.raises(error):
+            put_off([], error(), one=bad(value))
+
+
+def test_numbers_that_were_changed_since_are_refused_too():
+    scores = moved(torch.tensor([[torch.nan, 1.0, 2.0]]))
+
+    def score(selected, _):
+        if len(seen) > 0:
+            scores.fill_(1.0)
+        seen.append(selected)
+        return scores
+
+    seen = []
+    with pytest.raises(ValueError, match="must be finite, got NaN or infinite ones, changed since"):
+        greedy_rounds(score, 1, 3, rounds=1, device=scores.device)
+    assert len(seen) == 3
 
 
 def test_whole_numbers_no_numbers_and_single_ones():

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from pyxai._deferred_checks import checked_at_the_end
 from pyxai._inputs import flat_features
 from pyxai.attribution.paths.guided_path import GuidedPath, from_flat, walk
 from pyxai.runner import Runner
@@ -87,12 +88,13 @@ def share_guided(
             value, squares, norm = before
             total.add_(_per_square((now - value).double(), norm)[:, None] * squares)
 
-    for values, gradients in walk(path, runner, inputs, n_steps, show_progress):
-        now = _checked(values, len(total))[:, 0]
-        add(now)
-        first = now if first is None else first
-        (squares,), norm = _directions([gradients[None]])
-        before = now, squares[0], norm[0]
+    with checked_at_the_end():
+        for values, gradients in walk(path, runner, inputs, n_steps, show_progress):
+            now = _checked(values, len(total))[:, 0]
+            add(now)
+            first = now if first is None else first
+            (squares,), norm = _directions([gradients[None]])
+            before = now, squares[0], norm[0]
     assert first is not None
     end = runner.outputs(inputs)
     add(end)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pyxai._checks import check_int
+from pyxai._deferred_checks import checked_at_the_end
 from pyxai._inputs import format_baselines, format_inputs, restore_form
 from pyxai.attribution.paths.guided_path import (
     GuidedPath,
@@ -145,8 +146,9 @@ class GuidedIG(GradientAttribution):
             max_rows=internal_batch_size,
         )
         path = GuidedPath(flat_starts(starts, tensors), flat(tensors), fraction, max_dist)
-        for _ in walk(path, runner, tensors, n_steps, show_progress):
-            pass  # the path adds up what its movements bring
+        with checked_at_the_end():
+            for _ in walk(path, runner, tensors, n_steps, show_progress):
+                pass  # the path adds up what its movements bring
         found = from_flat(path.attributions, tensors)
         result = restore_form(found, is_tuple)
         if not return_convergence_delta:

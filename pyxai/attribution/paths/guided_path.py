@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_number
-from pyxai._deferred_checks import checked_at_the_end
 from pyxai._inputs import flat_features
 from pyxai.methods.base import baseline_rows
 from pyxai.runner import Runner
@@ -131,7 +130,7 @@ def walk(
         Gradients are float64.
     """
     batch = len(path.start)
-    with checked_at_the_end(), Progress(show_progress, batch * n_steps) as bar:
+    with Progress(show_progress, batch * n_steps) as bar:
         for step in range(n_steps):
             outputs, gradients = _gradients(runner, path.point, inputs)
             yield outputs, gradients

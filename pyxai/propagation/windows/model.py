@@ -92,7 +92,7 @@ class WindowedModel:
         outputs: Tensor | None = None
         # Parts are of few patches each: what is left of the model runs for many at once.
         waiting: dict[Rest, list[tuple[Ints, list[Tensor]]]] = {}
-        n_waiting = 0
+        filled = 0.0  # of the room for rows
         for example in dict.fromkeys(examples.tolist()):
             maps = self._maps_of(example)
             if outputs is None:
@@ -103,12 +103,13 @@ class WindowedModel:
                 rows = here & (numbers > 0)
                 rows[rows] = self._part_of[(numbers[rows] - 1) % len(self.patches)] == number
                 for chosen in _portions(np.flatnonzero(rows), part.rows_at_once):
-                    if n_waiting + len(chosen) > part.rows_at_once:
+                    share = len(chosen) / part.rows_at_once
+                    if filled + share > 1:
                         self._finish(waiting, outputs)
-                        n_waiting = 0
+                        filled = 0.0
                     start = self._start(example, maps, part, numbers[chosen] - 1)
                     waiting.setdefault(part.plan.rest, []).append((chosen, start))
-                    n_waiting += len(chosen)
+                    filled += share
         assert outputs is not None
         self._finish(waiting, outputs)
         return outputs

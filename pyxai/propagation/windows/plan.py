@@ -214,4 +214,6 @@ def _peak(graph: Graph, steps: list[Step], layout: Layout, read: list[Node]) -> 
         peak = max(peak, live + passing)
         expiring[last[node.index]] = expiring.get(last[node.index], 0.0) + held
         live -= expiring.pop(node.index, 0.0)
-    return peak
+    # Frontiers of several parts are held, and then joined; outputs are copied to their places.
+    ends = (math.prod(layout.sizes(node)) for node in (*read, graph.output))
+    return max(peak, 2.0 * sum(ends))

@@ -7,7 +7,7 @@ from closed_forms import CASES
 from counted import Counting
 from torch import nn
 
-from pyxai import PyxaiWarning
+from pyxai import PyxaiWarning, explain
 from pyxai.attribution import GradCam, LayerGradCam, LayerGradientXActivation
 
 
@@ -177,14 +177,36 @@ def test_bfloat16_maps_come_back_in_float32():
     assert (half - wide).abs().max() < 0.05 * wide.abs().max()
 
 
-def test_one_image_is_run_once_when_the_form_of_the_layer_is_known():
-    net = small_net()
+@pytest.mark.parametrize(("batch", "more"), [(1, 0), (5, 0), (3, 1), (4, 1)])
+def test_one_example_is_run_by_itself_where_shapes_leave_it_open(batch, more):
+    net = small_net()  # [batch, 3, 4, 4] at the layer
     counting = Counting(net)
     method = LayerGradCam(counting, net[2])
-    first = method.attribute(images(1), target=1)
+    first = method.attribute(images(batch), target=1)
     counting.forwards = 0
-    assert torch.equal(method.attribute(images(1), target=1), first)
-    assert counting.forwards == 1
+    assert torch.equal(method.attribute(images(batch), target=1), first)
+    assert counting.forwards == batch + more
+
+
+class Turned(nn.Module):
+    """Gives its layer [tokens, batch, size] if it is asked to."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.head = nn.Linear(3, 4), nn.Linear(4, 2)
+
+    def forward(self, x, turned):
+        z = self.layer(x.transpose(0, 1) if turned else x)
+        return self.head(z.transpose(0, 1) if turned else z).sum(1)
+
+
+@pytest.mark.parametrize("batch", [1, 4, 5])
+def test_examples_must_be_in_dimension_0_in_each_call(batch):
+    model, x = Turned().eval(), torch.randn(batch, 4, 3)
+    method = LayerGradCam(model, model.layer)
+    assert method.attribute(x, 1, False).shape == (batch, 1, 4)
+    with pytest.raises(ValueError, match=r"keep the examples in dimension 0, got \[4, 1"):
+        method.attribute(x, 1, True)
 
 
 class Cropped(nn.Module):
@@ -200,7 +222,7 @@ class Cropped(nn.Module):
 
 
 @pytest.mark.parametrize("method", [LayerGradCam, LayerGradientXActivation])
-def test_forms_that_depend_on_the_numbers_are_learned_anew(method):
+def test_sizes_of_the_layer_may_depend_on_the_numbers(method):
     model, x = Cropped(), images(2)
     for height in (6, 8, 5):
         x[:, 0, 0, 0] = height
@@ -208,3 +230,43 @@ def test_forms_that_depend_on_the_numbers_are_learned_anew(method):
         theirs = getattr(captum.attr, method.__name__)(model, model.net[0])
         assert found.shape[2] == height - 2
         torch.testing.assert_close(found, theirs.attribute(x, target=1))
+
+
+@pytest.mark.parametrize("method", [LayerGradCam, LayerGradientXActivation])
+def test_calls_do_not_depend_on_earlier_ones(method):
+    torch.manual_seed(0)
+    net = small_net(torch.float32)
+    asked, x = method(net, net[2]), images(12).float()
+    options = {"target": 1, "internal_batch_size": 5}
+    fresh = asked.attribute(x, **options)
+    asked.attribute(x[:2], target=1)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = asked.attribute(x, **options)
+    assert half.dtype == torch.float32
+    torch.testing.assert_close(half, fresh, rtol=0.1, atol=0.05)
+    assert torch.equal(asked.attribute(x, **options), fresh)
+
+
+def test_gradients_that_are_not_finite_are_refused():
+    net = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(108, 1)).double()
+    x = images()
+    with pytest.raises(ValueError, match="gradients of the model must be finite"):
+        LayerGradCam(lambda z: (0 * net(z)).sqrt(), net[0]).attribute(x)
+
+
+def test_targets_that_a_layer_has_no_part_in_get_zeros_beside_others():
+    class Halves(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.two = nn.Conv2d(2, 3, 3).double(), nn.Conv2d(2, 3, 3).double()
+
+        def forward(self, x):
+            return torch.stack([conv(x).tanh().sum((1, 2, 3)) for conv in (self.one, self.two)], 1)
+
+    model = Halves().eval()
+    options = {"method": "layer_grad_cam", "layer": model.one}
+    options["grad_kwargs"] = {"materialize_grads": True}
+    found = explain(model, images(), targets=[0, 1], **options)
+    alone = LayerGradCam(model, model.one).attribute(images(), target=0)
+    torch.testing.assert_close(found[0].attributions, alone)
+    assert not found[1].attributions.any()

@@ -214,10 +214,19 @@ def test_small_calls_go_the_direct_way(monkeypatch):
     assert pyxai.explain(net, x, method="occlusion", **options).path == "direct"
 
 
-@pytest.mark.parametrize(("n_draws", "at_once"), [(1, None), (3, None), (1, 5), (3, 5)])
-def test_no_more_lives_at_once_than_was_counted(n_draws, at_once):
+@pytest.mark.parametrize(
+    ("name", "n_draws", "at_once"),
+    [
+        *(("resnet18", n, at_once) for n in (1, 3) for at_once in (None, 5)),
+        *(("whole maps", n, None) for n in (1, 3)),
+    ],
+)
+def test_no_more_lives_at_once_than_was_counted(name, n_draws, at_once):
     net, x, _ = build("resnet18", batch=1, dtype=torch.float32)
     x = torch.cat([x, x], 3)
+    if name == "whole maps":  # of all patches, joined, are the most that lives
+        head = nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(16, 3)
+        net = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), *head).eval()
     captured = []
     original = model.WindowedModel.__call__
 

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
 from pyxai.attribution.layers.cuts.grad_kwargs import depending
 from pyxai.attribution.layers.cuts.layer_runs import run_with_layers
 from pyxai.runner import Runner
-from pyxai.runner.arguments import own_values, take_arguments
+from pyxai.runner.arguments import take_arguments
 
 __all__ = ["LayerProbe"]
 
-# Size, strides, dtype and device of one row of each of a layer's values, by the form of what the
-# model was given. They hold if the next run shows them too.
-_known: weakref.WeakKeyDictionary[nn.Module, dict[Any, list[tuple[Any, ...]]]] = (
-    weakref.WeakKeyDictionary()
-)
 
+class _Carried(torch.autograd.Function):
+    """Values of a layer, made to depend on a carrier, and their gradients, which are kept."""
 
-class _OtherForms(Exception):
-    """A layer gives values of other forms than those that were known."""
+    @staticmethod
+    def forward(
+        ctx: Any, kept: list[tuple[Tensor, ...]], carrier: Tensor, *values: Tensor
+    ) -> tuple[Tensor, ...]:
+        ctx.kept, ctx.carrier = kept, (carrier.shape, carrier.device)
+        return tuple(value.clone() for value in values)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        ctx.kept[:] = [gradients]
+        # NaN where a gradient is not finite, which whoever asked for that of the carrier looks at.
+        size, device = ctx.carrier
+        zeros = [(each * 0).sum().to(device, torch.float32) for each in gradients]
+        return None, torch.stack(zeros).sum().expand(size), *(None for _ in gradients)
 
 
 class LayerProbe:
@@ -33,6 +40,7 @@ class LayerProbe:
 
     Gradients with respect to the added zeros are gradients with respect to the layer, so that the
     runner's way of taking gradients, with its batches and its care for the model, serves layers.
+    With a carrier in place of zeros, of one number a row, their form need not be known.
     """
 
     def __init__(
@@ -48,9 +56,10 @@ class LayerProbe:
         self.at_input = at_input
         self.n_inputs = n_inputs
         self.zeros_if_unused = zeros_if_unused
-        self.forms: tuple[Tensor, ...] = ()  # one row of each tensor of the layer
+        self.forms: tuple[Tensor, ...] = ()  # one row of each tensor of the layer, or the carrier
         self.seen: tuple[Tensor, ...] = ()  # of the last run
-        self._recalled = False  # whether the forms are of another call
+        self._carries = False
+        self._kept: list[tuple[Tensor, ...]] = []  # gradients of the last run, where it carries
 
     @property
     def measured_as(self) -> tuple[Any, tuple[Any, ...]]:
@@ -64,9 +73,13 @@ class LayerProbe:
         inputs = tuple(value.detach().clone() for value in args[count : count + self.n_inputs])
 
         def shifted(_: int, values: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            if self._recalled and list(map(_form_of, values)) != list(map(_form_of, args[:count])):
-                raise _OtherForms
             self.seen = tuple(value.detach().clone() for value in values)
+            if self._carries:
+                self._kept.clear()
+                carried: tuple[Tensor, ...] = _Carried.apply(  # type: ignore[no-untyped-call]
+                    self._kept, args[0], *values
+                )
+                return carried
             return tuple(v + shift for v, shift in zip(values, args[:count], strict=True))
 
         outputs, [values] = run_with_layers(
@@ -84,7 +97,7 @@ class LayerProbe:
     def measure(self, batch: int, arguments: tuple[Any, ...]) -> None:
         """Run one example to learn the form of the layer's value."""
         first = take_arguments(arguments, slice(0, 1), batch)
-        self.forms, self._recalled = (), False
+        self.forms = ()
         try:
             self._any_output(self, first)
         except Exception:
@@ -109,28 +122,29 @@ class LayerProbe:
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Return the layer's values and the gradients with respect to them.
 
-        The example that tells the form of the layer's value is run once for each form of the
-        model's arguments: for a single image it takes as long as the pass itself.
+        One example is run by itself, which for a few images takes about as long as they do
+        together, only where the values do not show that examples are in dimension 0.
         """
-        given = [_form_of(leaf)[1:] for leaf in pytree.tree_leaves(own_values(arguments))]
-        known = _known.setdefault(self.layer, {})
-        key = id(self.forward_func), self.at_input, *given
-        if key in known:
-            self.forms = tuple(
-                torch.empty_strided(size, strides, dtype=dtype, device=device).zero_()
-                for size, strides, dtype, device in known[key]
-            )
-            self._recalled = True
-            try:
-                return self._run(runner, batch)
-            except _OtherForms:
-                known.pop(key, None)
+        self.forms, self._carries = (torch.zeros(1, 1, device=arguments[0].device),), True
+        try:
+            sizes, values, gradients = self._run(runner, batch)
+        except Exception:
+            self.measure(batch, arguments)  # says what is wrong in the user's words, if anything is
+            raise
+        finally:
+            self._carries = False
+        if all(_leads(shape, rows) for rows, shapes in sizes for shape in shapes):
+            return values, gradients
         self.measure(batch, arguments)
-        found = self._run(runner, batch)
-        known[key] = [(form.shape, form.stride(), form.dtype, form.device) for form in self.forms]
-        return found
+        if any(shape[:1] != (rows,) for rows, shapes in sizes for shape in shapes):
+            _, values, gradients = self._run(runner, batch)
+        return values, gradients
 
-    def _run(self, runner: Runner, batch: int) -> tuple[list[Tensor], list[Tensor]]:
+    def _run(
+        self, runner: Runner, batch: int
+    ) -> tuple[list[tuple[int, list[torch.Size]]], list[Tensor], list[Tensor]]:
+        """Return rows and shapes of each pass, and values and gradients of all."""
+        sizes: list[tuple[int, list[torch.Size]]] = []
         values: list[tuple[Tensor, ...]] = []
         gradients: list[tuple[Tensor, ...]] = []
 
@@ -138,22 +152,24 @@ class LayerProbe:
             rows = examples.stop - examples.start
             return tuple(form.expand(rows, *form.shape[1:]).clone() for form in self.forms)
 
-        def consume(_: slice, __: slice, grads: tuple[Tensor, ...]) -> None:
+        def consume(examples: slice, __: slice, grads: tuple[Tensor, ...]) -> None:
+            sizes.append((examples.stop - examples.start, [each.shape for each in self.seen]))
             values.append(self.seen)
+            if self._carries:  # nothing is kept where the output does not depend on the layer
+                grads = self._kept.pop() if self._kept else tuple(map(torch.zeros_like, self.seen))
             gradients.append(grads)
 
         runner.gradients(build, batch, 1, consume, like=self.forms)
         return (
+            sizes,
             [torch.cat(parts) for parts in zip(*values, strict=True)],
             [torch.cat(parts) for parts in zip(*gradients, strict=True)],
         )
 
 
-def _form_of(value: Any) -> tuple[Any, ...]:
-    """Return the number of rows of a tensor, and what else there is to its form."""
-    if not isinstance(value, Tensor):
-        return (None,)
-    return value.shape[:1], value.shape[1:], value.dtype, value.device
+def _leads(shape: torch.Size, rows: int) -> bool:
+    """Whether a shape shows that dimension 0 is that of the rows."""
+    return shape[:1] == (rows,) and (rows == 1 or rows not in shape[1:])
 
 
 def _any_scalar(outputs: Tensor) -> Tensor:
