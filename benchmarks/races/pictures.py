@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +72,13 @@ def times(record: dict[str, Any]) -> Any:
 
 
 def plain_numbers(axis: Any) -> None:
-    """Label a logarithmic axis at 1, 2 and 5 of each decade."""
+    """Label a logarithmic axis at 1, 2 and 5 of each decade, at 1 where it has two or more."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    low, high = axis.get_data_interval()
+    decades = math.log10(high / low) if 0 < low < high else 0.0
+    subs = (1.0, 2.0, 5.0) if decades < 2.0 else (1.0,)  # more would lie over one another
+    axis.set_major_locator(LogLocator(subs=subs))
     axis.set_major_formatter(lambda value, _: f"{value:g}")
     axis.set_minor_formatter(NullFormatter())
 
