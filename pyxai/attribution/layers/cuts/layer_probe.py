@@ -59,7 +59,7 @@ class LayerProbe:
         self.forms: tuple[Tensor, ...] = ()  # one row of each tensor of the layer, or the carrier
         self.seen: tuple[Tensor, ...] = ()  # of the last run
         self._carries = False
-        self._kept: list[tuple[Tensor, ...]] = []  # gradients of the last run, where it carries
+        self._kept: list[tuple[Tensor, ...]] = []  # gradients, until a carrying run is consumed
 
     @property
     def measured_as(self) -> tuple[Any, tuple[Any, ...]]:
@@ -75,7 +75,6 @@ class LayerProbe:
         def shifted(_: int, values: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             self.seen = tuple(value.detach().clone() for value in values)
             if self._carries:
-                self._kept.clear()
                 carried: tuple[Tensor, ...] = _Carried.apply(  # type: ignore[no-untyped-call]
                     self._kept, args[0], *values
                 )
