@@ -36,6 +36,8 @@ static void define(py::module_& m, const char* name, Function function, const Na
 static void define_perturbations(py::module_& m) {
   define(m, "masked_perturb", &pyxai::masked_perturb, "inputs"_a, "baselines"_a, "n_draws"_a,
          "masks"_a, "players"_a, "out"_a, "backend"_a);
+  define(m, "masked_affine", &pyxai::masked_affine, "start"_a, "parts"_a, "masks"_a, "scales"_a,
+         "relu"_a, "out"_a, "backend"_a);
   define(m, "soft_perturb", &pyxai::soft_perturb, "inputs"_a, "baselines"_a, "n_draws"_a,
          "weights"_a, "players"_a, "out"_a, "backend"_a);
   define(m, "soft_perturb_backward", &pyxai::soft_perturb_backward, "grads"_a, "inputs"_a,

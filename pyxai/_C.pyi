@@ -94,6 +94,16 @@ def player_sum(
     out: Tensor,
     backend: str,
 ) -> None: ...
+def masked_affine(
+    *,
+    start: Tensor,
+    parts: Tensor,
+    masks: Tensor | None,
+    scales: Tensor | None,
+    relu: bool,
+    out: Tensor,
+    backend: str,
+) -> None: ...
 def greedy_select(
     *,
     sums: Tensor,

@@ -4,27 +4,13 @@
 #include <cstdint>
 #include <cstring>
 
+#include "lanes.h"
 #include "vector_clones.h"
 
 namespace pyxai::cpu {
 namespace {
 
-// Loads at any position: wider ones would cross a cache line every time.
-constexpr int64_t kLaneBytes = 32;
 constexpr int kBlocks = 4;  // of lanes at a time, so that sums do not wait for each other
-template <typename T>
-struct LanesOf {
-  typedef T type __attribute__((vector_size(kLaneBytes)));
-};
-template <typename T>
-using Lanes = typename LanesOf<T>::type;
-template <typename T>
-constexpr int64_t kLanes = kLaneBytes / static_cast<int64_t>(sizeof(T));
-
-template <typename T>
-PYXAI_INLINE void load_lanes(Lanes<T>* to, const T* from) {
-  memcpy(to, from, kLaneBytes);
-}
 
 // first[k] = sum_m taps[m][0] a[k + m] + taps[m][1] b[k + m], second[k] with taps[m][2] and [3].
 // Reads up to kLanes beyond the last of a and b.

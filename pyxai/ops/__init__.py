@@ -24,6 +24,7 @@ from pyxai.ops.interaction_indices import (
     pair_interactions_from_table,
     shapley_values_from_table,
 )
+from pyxai.ops.masked_affine import masked_affine, masked_affine_reference
 from pyxai.ops.masked_perturb import masked_perturb, masked_perturb_reference
 from pyxai.ops.masks import pack_masks, unpack_masks
 from pyxai.ops.moebius_transform import (
@@ -81,6 +82,8 @@ __all__ = [
     "idwt_transpose",
     "interaction_indices_from_table",
     "interaction_indices_from_table_reference",
+    "masked_affine",
+    "masked_affine_reference",
     "masked_perturb",
     "masked_perturb_reference",
     "moebius_transform",
