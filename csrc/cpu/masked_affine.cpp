@@ -9,14 +9,15 @@
 #include "../masked_affine_element.h"
 #include "lanes.h"
 #include "parallel.h"
+#include "spans.h"
 #include "stream.h"
 #include "vector_clones.h"
 
 namespace pyxai::cpu {
 namespace {
 
-constexpr int kWide = 8, kNarrow = 2;  // lanes of a row at a time, in registers
-constexpr int kDirect = 4;             // as many again for the sum of a group
+// Lanes of a row at a time, in registers; the sum of a group needs as many again.
+constexpr int kWide = 8, kHalf = 4, kNarrow = 2;
 constexpr int64_t kSubsets = int64_t{1} << kAffineGroup;
 constexpr int64_t kWordGroups = kMaskBits / kAffineGroup;
 constexpr int64_t kBlockGroups = 2 * kWordGroups;  // whose subsets stay in the cache
@@ -118,12 +119,16 @@ template <typename T, int kCount>
 PYXAI_INLINE void add_groups(const Job& job, int64_t first, int64_t last, Entry* entries,
                              bool ends) {
   const MaskedAffineParams& p = job.p;
+  const int64_t width = std::min(job.count, kCount * kLanes<T>);
+  alignas(64) T start[kCount * kLanes<T>] = {};
   int64_t b = job.begin / p.n_masks, m = job.begin - b * p.n_masks;
   for (int64_t row = job.begin; row < job.end; ++row) {
     T* out = affine_out<T>(p, b, m) + job.column;
     const int32_t* mask = mask_of(p.masks, b, m);
     Lanes<T> sums[kCount];
-    load_tile<T, kCount>(sums, first == 0 ? affine_start<T>(p, b) + job.column : out, job.count);
+    if (row == job.begin || m == 0)
+      memcpy(start, affine_start<T>(p, b) + job.column, width * sizeof(T));
+    load_tile<T, kCount>(sums, first == 0 ? start : out, first == 0 ? kCount * kLanes<T> : width);
     Entry* entry = entries;
     for (int64_t g = first; g < last; g += kWordGroups) {
       uint32_t bits = static_cast<uint32_t>(mask[g / kWordGroups]);
@@ -185,12 +190,40 @@ PYXAI_INLINE void sum_players(const Job& job, const int64_t* players, int64_t n_
 // What one row has where all of it is at hand.
 template <typename T>
 PYXAI_INLINE void sum_row(Job job, const int64_t* players, int64_t n_present) {
-  for (job.column = 0; job.column < job.p.size; job.column += kDirect * kLanes<T>) {
+  for (job.column = 0; job.column < job.p.size; job.column += kHalf * kLanes<T>) {
     job.count = job.p.size - job.column;
     if (job.count <= kNarrow * kLanes<T>)
       sum_players<T, kNarrow>(job, players, n_present);
     else
-      sum_players<T, kDirect>(job, players, n_present);
+      sum_players<T, kHalf>(job, players, n_present);
+  }
+}
+
+// Neighbouring rows of one example, each with one player.
+template <typename T>
+struct Alone {
+  const T *start, *scales, *parts;  // null scales: 1
+  T* out;
+  int64_t rows, size;
+  bool relu, stream;
+};
+
+template <typename T>
+PYXAI_INLINE void add_alone(const Alone<T>& given) {
+  constexpr int64_t kCount = kTileBytes / sizeof(T);
+  alignas(64) T staging[kCount];
+  const T* part = given.parts;
+  T* out = given.out;
+  for (int64_t row = 0; row < given.rows; ++row, part += given.size, out += given.size) {
+    const T scale = given.scales != nullptr ? given.scales[row] : T(1);
+    for (int64_t begin = 0; begin < given.size; begin += kCount) {
+      const int64_t count = std::min(kCount, given.size - begin);
+      const T* start = given.start + begin;
+      T* __restrict to = given.stream ? staging : out + begin;
+      for (int64_t j = 0; j < count; ++j)
+        to[j] = affine_activate(affine_add_term(start[j], scale, part[begin + j]), given.relu);
+      if (given.stream) stream_copy(out + begin, staging, count * sizeof(T));
+    }
   }
 }
 
@@ -198,39 +231,30 @@ PYXAI_INLINE void sum_row(Job job, const int64_t* players, int64_t n_present) {
   PYXAI_VECTOR_CLONES void sum_columns(const Job& job, Entry* entries, T) {                \
     if (job.count <= kNarrow * kLanes<T>)                                                  \
       sum_tile<T, kNarrow>(job, entries);                                                  \
+    else if (job.count <= kHalf * kLanes<T>)                                               \
+      sum_tile<T, kHalf>(job, entries);                                                    \
     else                                                                                   \
       sum_tile<T, kWide>(job, entries);                                                    \
   }                                                                                        \
   PYXAI_VECTOR_CLONES void sum_one(const Job& job, const int64_t* players, int64_t n, T) { \
     sum_row<T>(job, players, n);                                                           \
   }                                                                                        \
-  PYXAI_VECTOR_CLONES void add_one(T* __restrict out, const T* __restrict start, T scale,  \
-                                   const T* __restrict part, bool relu, int64_t count) {   \
-    for (int64_t j = 0; j < count; ++j)                                                    \
-      out[j] = affine_activate(add_rn(start[j], mul_rn(scale, part[j])), relu);            \
-  }
+  PYXAI_VECTOR_CLONES void sum_alone(const Alone<T>& given) { add_alone(given); }
 PYXAI_SUM(float)
 PYXAI_SUM(double)
 #undef PYXAI_SUM
 
 template <typename T>
 void each_alone(const MaskedAffineParams& p, bool stream) {
-  constexpr int64_t kCount = kTileBytes / sizeof(T);
-  const int64_t tiles = (p.size + kCount - 1) / kCount;
-  parallel_items(
-      p.batch * p.n_masks * tiles, std::min(kCount, p.size), [&](int64_t first, int64_t last) {
-        alignas(64) T staging[kCount];
-        for (int64_t i = first; i < last; ++i) {
-          const int64_t row = i / tiles, begin = (i - row * tiles) * kCount;
-          const int64_t b = row / p.n_masks, m = row - b * p.n_masks;
-          const int64_t count = std::min(kCount, p.size - begin);
-          T* out = affine_out<T>(p, b, m) + begin;
-          add_one(stream ? staging : out, affine_start<T>(p, b) + begin, affine_scale<T>(p, b, m),
-                  affine_parts<T>(p, b, m) + begin, p.relu, count);
-          if (stream) stream_copy(out, staging, count * sizeof(T));
-        }
-        stream_fence();
-      });
+  parallel_items(p.batch * p.n_masks, p.size, [&](int64_t begin, int64_t end) {
+    for_each_span(begin, end, p.n_masks, [&](int64_t b, int64_t m, int64_t i, int64_t rows) {
+      const T* scales = static_cast<const T*>(p.scales);
+      sum_alone(Alone<T>{affine_start<T>(p, b), scales != nullptr ? scales + i : nullptr,
+                         affine_parts<T>(p, b, m), affine_out<T>(p, b, m), rows, p.size, p.relu,
+                         stream});
+    });
+    stream_fence();
+  });
 }
 
 // Present players of a mask, by ascending number.
@@ -298,8 +322,9 @@ void sum_rows(const MaskedAffineParams& p) {
   const int64_t span = shared ? p.batch * p.n_masks : p.n_masks;
   const int64_t groups = (p.n_players + kAffineGroup - 1) / kAffineGroup;
   const int64_t present = mean_players(p), rows = std::min(span, kChunkRows);
-  // Steps of all rows of a chunk, in vectors that are added.
-  if (2 * present * rows <= groups * (rows + 2 * kSubsets))
+  // As measured, in steps of one group of one row: a player by itself takes 2.5 and a row 5, the
+  // subsets of a group 2 each.
+  if (rows * (10 + 5 * present) <= 2 * groups * (rows + 2 * kSubsets))
     few_players<T>(p, p.size * (present + 1), stream);
   else
     many_players<T>(p, span, stream);

@@ -79,18 +79,19 @@ def masked_affine(
     batch, n_players, size = _check(start, parts, scales, activation)
     table = None if masks is None else flat_masks(masks, start, n_players)
     shape = (batch, n_players if table is None else table.shape[1], size)
-    name = check_backend(start.device, backend)
     if out is None:
-        out = torch.empty(shape, dtype=start.dtype, device=start.device)
-    _check_out(out, shape, start)
+        out = start.new_empty(shape)
+    else:
+        _check_out(out, shape, start)
     _C.masked_affine(
-        start=start.detach().contiguous(),
-        parts=_once(parts.detach()).contiguous(),
+        start=start.contiguous(),
+        # What all examples read from the same memory is read once.
+        parts=(parts[:1] if parts.stride(0) == 0 else parts).contiguous(),
         masks=table,
-        scales=None if scales is None else scales.detach().contiguous(),
+        scales=None if scales is None else scales.contiguous(),
         relu=activation == "relu",
         out=out,
-        backend=name,
+        backend=check_backend(start.device, backend),
     )
     return out
 
@@ -101,28 +102,25 @@ def _check(
     """Return the sizes ``batch, n_players, size``."""
     check_tensor("start", start)
     check_dtype("start", start, (torch.float32, torch.float64))
-    check_shape("start", start, [None, None])
+    if start.dim() != 2:
+        raise ValueError(f"start must have shape [batch, size], got {list(start.shape)}")
     batch, size = start.shape
     check_tensor("parts", parts)
     check_dtype("parts", parts, (start.dtype,))
     check_device("parts", parts, start.device)
-    if parts.dim() != 3 or parts.shape[0] not in (1, batch) or parts.shape[2] != size:
+    given = parts.shape
+    if len(given) != 3 or given[0] not in (1, batch) or given[2] != size:
         raise ValueError(
-            f"parts must have shape [1 or {batch}, n_players, {size}], got {list(parts.shape)}"
+            f"parts must have shape [1 or {batch}, n_players, {size}], got {list(given)}"
         )
     if scales is not None:
         check_tensor("scales", scales)
         check_dtype("scales", scales, (start.dtype,))
         check_device("scales", scales, start.device)
-        check_shape("scales", scales, [batch, parts.shape[1]])
+        check_shape("scales", scales, [batch, given[1]])
     if activation is not None:
         check_choice("activation", activation, ("relu",))
-    return batch, parts.shape[1], size
-
-
-def _once(parts: Tensor) -> Tensor:
-    """Return the parts of one example if all examples read the same memory."""
-    return parts[:1] if parts.stride(0) == 0 else parts
+    return batch, given[1], size
 
 
 def _check_out(out: Tensor, shape: tuple[int, int, int], start: Tensor) -> None:
