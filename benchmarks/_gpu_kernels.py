@@ -219,6 +219,21 @@ def shares_of_bias(device: str, small: bool) -> Case:
     return Case(lambda: ops.share_bias(linear, bias, total)[0], 2 * size(linear))
 
 
+def affine(device: str, small: bool, n_masks: int | None) -> Case:
+    n_players, width = (37, 20) if small else (64, 512)
+    batch = 3 if small else 16 if n_masks else 4096
+    start, parts = random(device, batch, width), random(device, 1, n_players, width)
+    scales = random(device, batch, n_players)
+    masks = masks_for(device, n_masks, n_players) if n_masks else None
+    out = torch.empty(batch, n_masks or n_players, width, device=device)
+
+    def call() -> Tensor:
+        return ops.masked_affine(start, parts, masks, scales, activation="relu", out=out)
+
+    # With masks, a thread reads some 32 packs of parts from the cache for one that it writes.
+    return Case(call, size(start, parts, scales, out), memory_bound=n_masks is None)
+
+
 def wavelets(device: str, small: bool, images: bool) -> Case:
     shape = (
         ((3, 40, 50) if small else (512, 256, 256))
@@ -247,6 +262,8 @@ CASES: dict[str, Callable[[str, bool], Case]] = {
     "masked_perturb bfloat16, own players": lambda d, s: perturb(d, s, BF16, "own"),
     "masked_perturb bfloat16, 196 patches": lambda d, s: perturb(d, s, BF16, "patches"),
     "masked_perturb bfloat16, 200 scattered": lambda d, s: perturb(d, s, BF16, "scattered"),
+    "masked_affine float32, players alone": lambda d, s: affine(d, s, None),
+    "masked_affine float32, 64 players": lambda d, s: affine(d, s, 9 if s else 16384),
     "soft_perturb float32, 196 patches": lambda d, s: soft(d, s, F32),
     "soft_perturb bfloat16, 196 patches": lambda d, s: soft(d, s, BF16),
     "greedy_select float32, 256 of 50176": select,

@@ -50,6 +50,7 @@ void masked_affine(const at::Tensor& start, const at::Tensor& parts,
     p.scales = scales->const_data_ptr();
   }
   p.n_masks = p.n_players;
+  p.alone = !masks;
   if (masks) {
     p.masks = mask_view(*masks, start);
     TORCH_CHECK_VALUE(p.masks.n_words == mask_words(p.n_players), "masks must have ",
@@ -60,10 +61,10 @@ void masked_affine(const at::Tensor& start, const at::Tensor& parts,
   check_dtype(out, start.scalar_type(), "out");
   check_shape(out, {p.batch, p.n_masks, p.size}, "out");
   check_same_device(out, start, "out");
+  if (out.numel() == 0) return;
   check_blocks(out);
   p.out = out.data_ptr();
   p.out_stride = out.stride(0);
-  if (out.numel() == 0) return;
   PYXAI_DISPATCH(masked_affine, start, backend, p);
 }
 

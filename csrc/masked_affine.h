@@ -16,7 +16,8 @@ struct MaskedAffineParams {
   const void* parts;        // [1 or batch, n_players, size], in units of out / scales
   int64_t parts_stride;     // elements between the parts of two examples, 0 if shared
   const void* scales;       // [batch, n_players]; null: 1
-  MaskView masks;           // shared or per example; null: mask m is player m alone
+  bool alone;               // mask m is player m
+  MaskView masks;           // shared or per example; not read if alone, or without players
   void* out;                // [batch, n_masks, size], a block of rows for each example
   int64_t out_stride;       // elements between the rows of two examples
 };

@@ -317,7 +317,7 @@ template <typename T>
 void sum_rows(const MaskedAffineParams& p) {
   const bool stream =
       p.batch * p.n_masks * p.size * static_cast<int64_t>(sizeof(T)) >= kStreamBytes;
-  if (p.masks.data == nullptr) return each_alone<T>(p, stream);
+  if (p.alone) return each_alone<T>(p, stream);
   const bool shared = p.parts_stride == 0 && p.scales == nullptr;
   const int64_t span = shared ? p.batch * p.n_masks : p.n_masks;
   const int64_t groups = (p.n_players + kAffineGroup - 1) / kAffineGroup;

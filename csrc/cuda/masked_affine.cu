@@ -63,8 +63,8 @@ void launch(const MaskedAffineParams& p, void* stream) {
   const bool spaced = p.batch <= 1 || p.out_stride * bytes % kPackBytes == 0;
   const bool fits = spaced && packs_fit(p.size * bytes, {p.start, p.parts, p.out});
   PYXAI_VISIT_PACK(T, fits, {
-    const auto kernel = p.masks.data == nullptr ? masked_affine_kernel<T, kPack, true>
-                                                : masked_affine_kernel<T, kPack, false>;
+    const auto kernel =
+        p.alone ? masked_affine_kernel<T, kPack, true> : masked_affine_kernel<T, kPack, false>;
     PYXAI_LAUNCH(kernel, grid_for(p.batch * p.n_masks * p.size / kPack), kBlock, 0, stream, p);
   });
 }

@@ -55,6 +55,9 @@ def soft_perturb():
 
 CALLS = {
     "greedy_select": greedy_select,
+    "masked_affine": lambda: ops.masked_affine(
+        x[:, :999], rows.flatten(0, 1)[None, :70, :999], masks
+    ),
     "masked_perturb": lambda: ops.masked_perturb(x, b.unsqueeze(1), masks, players, n_players=70),
     "moebius_transform": lambda: ops.moebius_transform(x.flatten()[: 1 << 13].repeat(8).double()),
     "pairwise_taylor_hessian": lambda: ops.pairwise_taylor_hessian(hessian, x[:, :200]),

@@ -127,6 +127,10 @@ CALLS = {
         ops.greedy_select,
         {"scores": drawn(2, 4), "selected": torch.zeros(2, 1, dtype=torch.int32), "n_select": 2},
     ),
+    "masked_affine": Call(
+        ops.masked_affine,
+        {"start": drawn(2, 3), "parts": drawn(1, 4, 3), "masks": PACKED, "scales": drawn(2, 4)},
+    ),
     "masked_perturb": Call(
         ops.masked_perturb,
         {"inputs": X, "baselines": torch.zeros_like(X).unsqueeze(1), "masks": PACKED},
