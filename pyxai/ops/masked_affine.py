@@ -82,7 +82,10 @@ def masked_affine(
     if out is None:
         out = start.new_empty(shape)
     else:
-        _check_out(out, shape, start)
+        check_tensor("out", out)
+        check_dtype("out", out, (start.dtype,))
+        check_device("out", out, start.device)
+        check_shape("out", out, shape)
     _C.masked_affine(
         start=start.contiguous(),
         # What all examples read from the same memory is read once.
@@ -121,20 +124,6 @@ def _check(
     if activation is not None:
         check_choice("activation", activation, ("relu",))
     return batch, given[1], size
-
-
-def _check_out(out: Tensor, shape: tuple[int, int, int], start: Tensor) -> None:
-    check_tensor("out", out)
-    check_dtype("out", out, (start.dtype,))
-    check_device("out", out, start.device)
-    check_shape("out", out, list(shape))
-    block = shape[1] * shape[2]
-    apart = shape[0] <= 1 or out.stride(0) >= block
-    if out.numel() and not (apart and out[0].is_contiguous()):
-        raise ValueError(
-            "out must be contiguous in its last two dimensions and have a stride of at least "
-            f"{block} between examples, got strides {list(out.stride())}"
-        )
 
 
 def masked_affine_reference(
