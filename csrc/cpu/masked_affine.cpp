@@ -310,7 +310,7 @@ int64_t mean_players(const MaskedAffineParams& p) {
   for (int64_t i = 0; i < masks; i += step, ++counted)
     for (int64_t w = 0; w < p.masks.n_words; ++w)
       present += std::popcount(static_cast<uint32_t>(p.masks.data[i * p.masks.n_words + w]));
-  return (present + counted - 1) / counted;
+  return (present + counted - 1) / std::max<int64_t>(counted, 1);
 }
 
 template <typename T>
