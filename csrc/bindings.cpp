@@ -38,6 +38,8 @@ static void define_perturbations(py::module_& m) {
          "masks"_a, "players"_a, "out"_a, "backend"_a);
   define(m, "masked_affine", &pyxai::masked_affine, "start"_a, "parts"_a, "masks"_a, "scales"_a,
          "relu"_a, "out"_a, "backend"_a);
+  define(m, "ordered_affine", &pyxai::ordered_affine, "start"_a, "parts"_a, "orders"_a, "relu"_a,
+         "out"_a, "backend"_a);
   define(m, "soft_perturb", &pyxai::soft_perturb, "inputs"_a, "baselines"_a, "n_draws"_a,
          "weights"_a, "players"_a, "out"_a, "backend"_a);
   define(m, "soft_perturb_backward", &pyxai::soft_perturb_backward, "grads"_a, "inputs"_a,

@@ -26,6 +26,10 @@ void masked_affine(const at::Tensor& start, const at::Tensor& parts,
                    const std::optional<at::Tensor>& masks, const std::optional<at::Tensor>& scales,
                    bool relu, at::Tensor& out, const std::string& backend);
 
+void ordered_affine(const at::Tensor& start, const at::Tensor& parts,
+                    const std::optional<at::Tensor>& orders, bool relu, at::Tensor& out,
+                    const std::string& backend);
+
 void greedy_select(const at::Tensor& sums, at::Tensor& selected, int64_t n_select, bool absolute,
                    at::Tensor& indices, at::Tensor& scores, const std::string& backend);
 

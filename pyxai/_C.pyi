@@ -104,6 +104,15 @@ def masked_affine(
     out: Tensor,
     backend: str,
 ) -> None: ...
+def ordered_affine(
+    *,
+    start: Tensor,
+    parts: Tensor,
+    orders: Tensor | None,
+    relu: bool,
+    out: Tensor,
+    backend: str,
+) -> None: ...
 def greedy_select(
     *,
     sums: Tensor,

@@ -33,6 +33,7 @@ from pyxai.ops.moebius_transform import (
     zeta_transform,
     zeta_transform_reference,
 )
+from pyxai.ops.ordered_affine import ordered_affine, ordered_affine_reference
 from pyxai.ops.pairwise_taylor import (
     pairwise_taylor_hessian,
     pairwise_taylor_hessian_reference,
@@ -88,6 +89,8 @@ __all__ = [
     "masked_perturb_reference",
     "moebius_transform",
     "moebius_transform_reference",
+    "ordered_affine",
+    "ordered_affine_reference",
     "pack_masks",
     "pair_interactions_from_table",
     "pairwise_taylor_hessian",

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from pyxai import _C
 from pyxai._backends import check_backend
-from pyxai._checks import check_choice, check_device, check_dtype, check_shape, check_tensor
+from pyxai._checks import check_device, check_dtype, check_shape, check_tensor
+from pyxai.ops._affine import affine_out, check_affine
 from pyxai.ops._arguments import flat_masks
 from pyxai.ops.masks import unpack_masks
 
@@ -76,16 +77,11 @@ def masked_affine(
     tensor([[[1.5000, 3.5000],
              [0.0000, 4.5000]]])
     """
-    batch, n_players, size = _check(start, parts, scales, activation)
+    batch, n_players, size = check_affine(start, parts, activation)
+    _check_scales(scales, start, n_players)
     table = None if masks is None else flat_masks(masks, start, n_players)
-    shape = (batch, n_players if table is None else table.shape[1], size)
-    if out is None:
-        out = start.new_empty(shape)
-    else:
-        check_tensor("out", out)
-        check_dtype("out", out, (start.dtype,))
-        check_device("out", out, start.device)
-        check_shape("out", out, shape)
+    n_masks = n_players if table is None else table.shape[1]
+    out = affine_out(out, (batch, n_masks, size), start)
     _C.masked_affine(
         start=start.contiguous(),
         # What all examples read from the same memory is read once.
@@ -99,31 +95,13 @@ def masked_affine(
     return out
 
 
-def _check(
-    start: Tensor, parts: Tensor, scales: Tensor | None, activation: str | None
-) -> tuple[int, int, int]:
-    """Return the sizes ``batch, n_players, size``."""
-    check_tensor("start", start)
-    check_dtype("start", start, (torch.float32, torch.float64))
-    if start.dim() != 2:
-        raise ValueError(f"start must have shape [batch, size], got {list(start.shape)}")
-    batch, size = start.shape
-    check_tensor("parts", parts)
-    check_dtype("parts", parts, (start.dtype,))
-    check_device("parts", parts, start.device)
-    given = parts.shape
-    if len(given) != 3 or given[0] not in (1, batch) or given[2] != size:
-        raise ValueError(
-            f"parts must have shape [1 or {batch}, n_players, {size}], got {list(given)}"
-        )
-    if scales is not None:
-        check_tensor("scales", scales)
-        check_dtype("scales", scales, (start.dtype,))
-        check_device("scales", scales, start.device)
-        check_shape("scales", scales, [batch, given[1]])
-    if activation is not None:
-        check_choice("activation", activation, ("relu",))
-    return batch, given[1], size
+def _check_scales(scales: Tensor | None, start: Tensor, n_players: int) -> None:
+    if scales is None:
+        return
+    check_tensor("scales", scales)
+    check_dtype("scales", scales, (start.dtype,))
+    check_device("scales", scales, start.device)
+    check_shape("scales", scales, [start.shape[0], n_players])
 
 
 def masked_affine_reference(
@@ -135,7 +113,8 @@ def masked_affine_reference(
     activation: str | None = None,
 ) -> Tensor:
     """Do what `masked_affine` does, plainly and in float64."""
-    batch, n_players, _ = _check(start, parts, scales, activation)
+    batch, n_players, _ = check_affine(start, parts, activation)
+    _check_scales(scales, start, n_players)
     if masks is None:
         keep = torch.eye(n_players, dtype=torch.bool).unsqueeze(0)
     else:

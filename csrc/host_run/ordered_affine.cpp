@@ -1,0 +1,1 @@
+#include "../cuda/ordered_affine.cu"

@@ -1,0 +1,16 @@
+// out[b, o, k, h] = act(start[b, h] + sum over j <= k of parts[b, orders[o, j], h]).
+#pragma once
+
+#include "affine.h"
+#include "op.h"
+
+namespace pyxai {
+
+struct OrderedAffineParams : AffineParams {  // parts in units of out
+  int64_t n_orders, n_steps;                 // rows of an example
+  const int32_t* orders;  // [n_orders, n_steps] players, those unknown add nothing; null: all once
+};
+
+PYXAI_DECLARE_OP(ordered_affine, OrderedAffineParams)
+
+}  // namespace pyxai
