@@ -12,7 +12,9 @@
 namespace pyxai::cpu {
 namespace {
 
-constexpr int64_t kWidest = 512, kNarrowest = 64;  // columns of a tile
+// Columns of a tile. Long runs of a part are what the processor fetches ahead; sums of the widest
+// take half of the first-level cache.
+constexpr int64_t kWidest = 2048, kNarrowest = 64;
 
 // Columns column .. column + count - 1 of all rows of one order of one example.
 struct Job {
@@ -49,13 +51,12 @@ PYXAI_INLINE void add_players(const Job& job) {
 PYXAI_VECTOR_CLONES void add_columns(const Job& job, float) { add_players<float>(job); }
 PYXAI_VECTOR_CLONES void add_columns(const Job& job, double) { add_players<double>(job); }
 
-// Columns of a tile: as many as fit, or fewer where threads would have nothing to do.
+// As many columns as fit, or fewer where threads would have nothing to do.
 int64_t tile_of(const OrderedAffineParams& p) {
   const int64_t lines = p.batch * p.n_orders;
-  int64_t tile = kWidest;
-  while (tile > kNarrowest && lines * ((p.size + tile - 1) / tile) < at::get_num_threads())
-    tile /= 2;
-  return tile;
+  const int64_t pieces = (at::get_num_threads() + lines - 1) / lines;
+  const int64_t share = (p.size + pieces - 1) / pieces;
+  return std::clamp((share + kNarrowest - 1) / kNarrowest * kNarrowest, kNarrowest, kWidest);
 }
 
 template <typename T>
