@@ -1,10 +1,28 @@
 #include "ordered_affine.h"
 
+#include <algorithm>
+
 #include "affine_arguments.h"
 #include "dispatch.h"
 #include "ops.h"
 
 namespace pyxai {
+namespace {
+
+// On a GPU it would wait for the device, and steps of unknown players add nothing.
+void check_players(const at::Tensor& orders, int64_t n_players) {
+  if (!orders.device().is_cpu()) return;
+  const int32_t* players = orders.const_data_ptr<int32_t>();
+  int32_t low = 0, high = -1;
+  for (int64_t i = 0; i < orders.numel(); ++i) {
+    low = std::min(low, players[i]);
+    high = std::max(high, players[i]);
+  }
+  TORCH_CHECK_VALUE(low >= 0 && high < n_players, "orders must hold players from 0 to below ",
+                    n_players, ", got ", low < 0 ? low : high);
+}
+
+}  // namespace
 
 void ordered_affine(const at::Tensor& start, const at::Tensor& parts,
                     const std::optional<at::Tensor>& orders, bool relu, at::Tensor& out,
@@ -18,6 +36,7 @@ void ordered_affine(const at::Tensor& start, const at::Tensor& parts,
     check_same_device(*orders, start, "orders");
     check_contiguous(*orders, "orders");
     TORCH_CHECK_VALUE(orders->dim() == 2, "orders must have 2 dimensions, got ", orders->dim());
+    check_players(*orders, p.n_players);
     p.n_orders = orders->size(0);
     p.n_steps = orders->size(1);
     p.orders = orders->const_data_ptr<int32_t>();
