@@ -235,6 +235,19 @@ def affine(device: str, small: bool, n_masks: int | None) -> Case:
     return Case(call, size(start, parts, scales, out), memory_bound=False)
 
 
+def in_order(device: str, small: bool) -> Case:
+    n_players, width, n_orders = (9, 20, 3) if small else (784, 512, 8)
+    start, parts = random(device, 3 if small else 256, width), random(device, 1, n_players, width)
+    orders = torch.rand(n_orders, n_players, device=device).argsort(1).int()
+    out = torch.empty(len(start), n_orders, n_players, width, device=device)
+
+    def call() -> Tensor:
+        return ops.ordered_affine(start, parts, orders, activation="relu", out=out)
+
+    # Bound by waiting: a thread adds step after step, with 4 reads from the cache under way.
+    return Case(call, size(start, parts, out), memory_bound=False)
+
+
 def wavelets(device: str, small: bool, images: bool) -> Case:
     shape = (
         ((3, 40, 50) if small else (512, 256, 256))
@@ -265,6 +278,7 @@ CASES: dict[str, Callable[[str, bool], Case]] = {
     "masked_perturb bfloat16, 200 scattered": lambda d, s: perturb(d, s, BF16, "scattered"),
     "masked_affine float32, players alone": lambda d, s: affine(d, s, None),
     "masked_affine float32, 64 players": lambda d, s: affine(d, s, 9 if s else 16384),
+    "ordered_affine float32, 784 players": in_order,
     "soft_perturb float32, 196 patches": lambda d, s: soft(d, s, F32),
     "soft_perturb bfloat16, 196 patches": lambda d, s: soft(d, s, BF16),
     "greedy_select float32, 256 of 50176": select,

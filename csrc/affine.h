@@ -8,7 +8,7 @@
 
 namespace pyxai {
 
-struct AffineParams {
+struct AffineView {
   DType dtype;              // of all values, f32 or f64
   int64_t batch;            // examples
   int64_t n_players, size;  // parts of an example, columns of a row
@@ -35,15 +35,15 @@ PYXAI_HD T affine_activate(T value, bool relu) {
 }
 
 template <typename T>
-PYXAI_HD const T* affine_start(const AffineParams& p, int64_t b) {
+PYXAI_HD const T* affine_start(const AffineView& p, int64_t b) {
   return static_cast<const T*>(p.start) + b * p.size;
 }
 template <typename T>
-PYXAI_HD const T* affine_parts(const AffineParams& p, int64_t b, int64_t player) {
+PYXAI_HD const T* affine_parts(const AffineView& p, int64_t b, int64_t player) {
   return static_cast<const T*>(p.parts) + b * p.parts_stride + player * p.size;
 }
 template <typename T>
-PYXAI_HD T* affine_out(const AffineParams& p, int64_t b, int64_t row) {
+PYXAI_HD T* affine_out(const AffineView& p, int64_t b, int64_t row) {
   return static_cast<T*>(p.out) + b * p.out_stride + row * p.size;
 }
 

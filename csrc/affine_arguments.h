@@ -7,11 +7,11 @@
 
 namespace pyxai {
 
-inline AffineParams affine_params(const at::Tensor& start, const at::Tensor& parts, bool relu) {
+inline AffineView affine_view(const at::Tensor& start, const at::Tensor& parts, bool relu) {
   check_batch(start, "start");
   TORCH_CHECK_TYPE(start.scalar_type() == at::kFloat || start.scalar_type() == at::kDouble,
                    "start must have dtype float32 or float64, got ", start.scalar_type());
-  AffineParams p{};
+  AffineView p{};
   p.dtype = dtype_of(start);
   p.batch = start.size(0);
   p.size = start.size(1);
@@ -32,8 +32,8 @@ inline AffineParams affine_params(const at::Tensor& start, const at::Tensor& par
 
 // Take `out` where it holds a block of rows for each example without gaps; what lies between two
 // blocks is not written to. False if there is nothing to write.
-inline bool take_blocks(AffineParams* p, const at::Tensor& out,
-                        std::initializer_list<int64_t> shape, const at::Tensor& start) {
+inline bool take_blocks(AffineView* p, const at::Tensor& out, std::initializer_list<int64_t> shape,
+                        const at::Tensor& start) {
   check_dtype(out, start.scalar_type(), "out");
   check_shape(out, shape, "out");
   check_same_device(out, start, "out");

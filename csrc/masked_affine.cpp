@@ -10,7 +10,7 @@ void masked_affine(const at::Tensor& start, const at::Tensor& parts,
                    const std::optional<at::Tensor>& masks, const std::optional<at::Tensor>& scales,
                    bool relu, at::Tensor& out, const std::string& backend) {
   MaskedAffineParams p{};
-  static_cast<AffineParams&>(p) = affine_params(start, parts, relu);
+  static_cast<AffineView&>(p) = affine_view(start, parts, relu);
   if (scales) {
     check_dtype(*scales, start.scalar_type(), "scales");
     check_shape(*scales, {p.batch, p.n_players}, "scales");

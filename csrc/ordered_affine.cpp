@@ -9,9 +9,7 @@
 namespace pyxai {
 namespace {
 
-// On a GPU it would wait for the device, and steps of unknown players add nothing.
 void check_players(const at::Tensor& orders, int64_t n_players) {
-  if (!orders.device().is_cpu()) return;
   const int32_t* players = orders.const_data_ptr<int32_t>();
   int32_t low = 0, high = -1;
   for (int64_t i = 0; i < orders.numel(); ++i) {
@@ -28,7 +26,7 @@ void ordered_affine(const at::Tensor& start, const at::Tensor& parts,
                     const std::optional<at::Tensor>& orders, bool relu, at::Tensor& out,
                     const std::string& backend) {
   OrderedAffineParams p{};
-  static_cast<AffineParams&>(p) = affine_params(start, parts, relu);
+  static_cast<AffineView&>(p) = affine_view(start, parts, relu);
   p.n_orders = 1;
   p.n_steps = p.n_players;
   if (orders) {
@@ -36,7 +34,8 @@ void ordered_affine(const at::Tensor& start, const at::Tensor& parts,
     check_same_device(*orders, start, "orders");
     check_contiguous(*orders, "orders");
     TORCH_CHECK_VALUE(orders->dim() == 2, "orders must have 2 dimensions, got ", orders->dim());
-    check_players(*orders, p.n_players);
+    // On a GPU a look would wait for the device; its kernel, and so host_run, leaves them out.
+    if (backend == "cpu" && orders->device().is_cpu()) check_players(*orders, p.n_players);
     p.n_orders = orders->size(0);
     p.n_steps = orders->size(1);
     p.orders = orders->const_data_ptr<int32_t>();

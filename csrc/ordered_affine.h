@@ -6,9 +6,9 @@
 
 namespace pyxai {
 
-struct OrderedAffineParams : AffineParams {  // parts in units of out
-  int64_t n_orders, n_steps;                 // rows of an example
-  const int32_t* orders;  // [n_orders, n_steps] players, those unknown add nothing; null: all once
+struct OrderedAffineParams : AffineView {  // parts in units of out
+  int64_t n_orders, n_steps;               // rows of an example
+  const int32_t* orders;  // [n_orders, n_steps] players, on a GPU unknown ones too; null: all once
 };
 
 PYXAI_DECLARE_OP(ordered_affine, OrderedAffineParams)

@@ -7,11 +7,9 @@
 namespace pyxai {
 namespace {
 
-// The part of the player that comes in at step k of order o; null if there is no such player.
-template <typename T>
-PYXAI_HD const T* ordered_part(const OrderedAffineParams& p, int64_t b, int64_t o, int64_t k) {
-  const int64_t player = p.orders != nullptr ? p.orders[o * p.n_steps + k] : k;
-  return player >= 0 && player < p.n_players ? affine_parts<T>(p, b, player) : nullptr;
+// Who comes in at step k of order o.
+PYXAI_HD int64_t ordered_player(const OrderedAffineParams& p, int64_t o, int64_t k) {
+  return p.orders != nullptr ? p.orders[o * p.n_steps + k] : k;
 }
 
 template <typename T>

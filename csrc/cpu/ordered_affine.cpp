@@ -35,14 +35,10 @@ PYXAI_INLINE void add_players(const Job& job) {
   T* out = affine_out<T>(p, job.b, job.o * p.n_steps) + job.column;
   for (int64_t k = 0; k < p.n_steps; ++k, out += p.size) {
     T* __restrict to = job.stream ? staging : out;
-    if (const T* part = ordered_part<T>(p, job.b, job.o, k)) {
-      part += job.column;
-      for (int64_t j = 0; j < count; ++j) {
-        sums[j] = ordered_add(sums[j], part[j]);
-        to[j] = ordered_value<T>(sums[j], relu);
-      }
-    } else {
-      for (int64_t j = 0; j < count; ++j) to[j] = ordered_value<T>(sums[j], relu);
+    const T* part = affine_parts<T>(p, job.b, ordered_player(p, job.o, k)) + job.column;
+    for (int64_t j = 0; j < count; ++j) {
+      sums[j] = ordered_add(sums[j], part[j]);
+      to[j] = ordered_value<T>(sums[j], relu);
     }
     if (job.stream) stream_copy(out, staging, count * static_cast<int64_t>(sizeof(T)));
   }

@@ -8,15 +8,16 @@ namespace {
 
 constexpr int kAhead = 4;  // parts under way: a thread waits for memory once for all of them
 
-// The parts that come in at steps k .. k + kAhead - 1, nothing where there is none.
+// The parts that come in at steps k .. k + kAhead - 1, nothing for unknown players.
 template <typename T, int N>
 static inline __device__ void load_parts(const OrderedAffineParams& p, int64_t b, int64_t o,
                                          int64_t k, int64_t column, Pack<T, N> (&parts)[kAhead]) {
 #pragma unroll
   for (int i = 0; i < kAhead; ++i) {
-    const T* part = k + i < p.n_steps ? ordered_part<T>(p, b, o, k + i) : nullptr;
+    const int64_t player = k + i < p.n_steps ? ordered_player(p, o, k + i) : -1;
     for (int j = 0; j < N; ++j) parts[i].at[j] = affine_nothing<T>();
-    if (part != nullptr) parts[i] = load_pack<T, N>(part, column);
+    if (player >= 0 && player < p.n_players)
+      parts[i] = load_pack<T, N>(affine_parts<T>(p, b, player), column);
   }
 }
 

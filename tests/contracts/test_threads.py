@@ -60,6 +60,9 @@ CALLS = {
     ),
     "masked_perturb": lambda: ops.masked_perturb(x, b.unsqueeze(1), masks, players, n_players=70),
     "moebius_transform": lambda: ops.moebius_transform(x.flatten()[: 1 << 13].repeat(8).double()),
+    "ordered_affine": lambda: ops.ordered_affine(
+        x[:1, :999], rows.flatten(0, 1)[None, :70, :999], activation="relu"
+    ),
     "pairwise_taylor_hessian": lambda: ops.pairwise_taylor_hessian(hessian, x[:, :200]),
     "path_accumulate": lambda: ops.path_accumulate(rows, nodes, x, b, players, n_players=70),
     "path_moments": lambda: ops.path_moments(rows, nodes),

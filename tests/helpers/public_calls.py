@@ -135,6 +135,10 @@ CALLS = {
         ops.masked_perturb,
         {"inputs": X, "baselines": torch.zeros_like(X).unsqueeze(1), "masks": PACKED},
     ),
+    "ordered_affine": Call(
+        ops.ordered_affine,
+        {"start": drawn(2, 3), "parts": drawn(1, 4, 3), "orders": torch.eye(4).int()},
+    ),
     "pack_masks": Call(ops.pack_masks, {"masks": MASKS}),
     "unpack_masks": Call(ops.unpack_masks, {"masks": PACKED, "n_players": 4}),
     "moebius_transform": Call(ops.moebius_transform, {"values": TABLE}),

@@ -92,11 +92,11 @@ def test_ops_take_arguments_by_name_only(name):
 
 
 def structs() -> dict[str, str]:
-    """Bodies of the parameter structs and of the views that they contain."""
+    """Bodies of the parameter structs and of the views that they contain or extend."""
     found = {}
     for path in [*CSRC.glob("*.h")]:
         for name, body in re.findall(
-            r"^struct (\w*(?:Params|View)) \{\n(.*?)^\};",
+            r"^struct (\w*(?:Params|View))(?: : \w+)? \{\n(.*?)^\};",
             path.read_text(),
             re.MULTILINE | re.DOTALL,
         ):
