@@ -14,7 +14,7 @@ struct AffineView {
   int64_t n_players, size;  // parts of an example, columns of a row
   bool relu;                // act: max(0, x), NaN stays; else the identity
   const void* start;        // [batch, size], in units of out
-  const void* parts;        // [1 or batch, n_players, size]
+  const void* parts;        // [1 or batch, n_players, size], in units of out, or of out / scales
   int64_t parts_stride;     // elements between the parts of two examples, 0 if shared
   void* out;                // [batch, ..., size], a block of rows for each example
   int64_t out_stride;       // elements between the rows of two examples

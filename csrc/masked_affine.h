@@ -8,11 +8,11 @@
 
 namespace pyxai {
 
-struct MaskedAffineParams : AffineView {  // parts in units of out / scales
-  int64_t n_masks;                        // rows of an example
-  const void* scales;                     // [batch, n_players]; null: 1
-  bool alone;                             // mask m is player m
-  MaskView masks;  // shared or per example; not read if alone, or without players
+struct MaskedAffineParams : AffineView {
+  int64_t n_masks;     // rows of an example
+  const void* scales;  // [batch, n_players]; null: 1
+  bool alone;          // mask m is player m
+  MaskView masks;      // shared or per example; not read if alone, or without players
 };
 
 PYXAI_DECLARE_OP(masked_affine, MaskedAffineParams)

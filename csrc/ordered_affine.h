@@ -6,8 +6,8 @@
 
 namespace pyxai {
 
-struct OrderedAffineParams : AffineView {  // parts in units of out
-  int64_t n_orders, n_steps;               // rows of an example
+struct OrderedAffineParams : AffineView {
+  int64_t n_orders, n_steps;  // rows of an example
   const int32_t* orders;  // [n_orders, n_steps] players, on a GPU unknown ones too; null: all once
 };
 
