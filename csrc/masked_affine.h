@@ -10,7 +10,7 @@ namespace pyxai {
 
 struct MaskedAffineParams : AffineView {
   int64_t n_masks;     // rows of an example
-  const void* scales;  // [batch, n_players]; null: 1
+  const void* scales;  // [batch, n_players], any unit; null: 1
   bool alone;          // mask m is player m
   MaskView masks;      // shared or per example; not read if alone, or without players
 };
