@@ -214,7 +214,10 @@ class LinearPrefix:
         form = self.split.after
 
         def build(examples: slice, repeats: slice) -> tuple[Tensor, ...]:
-            return (rows(examples, repeats).reshape(-1, *form.shape[1:]),)
+            made = rows(examples, repeats)
+            if self.split.activation is not None:
+                made.relu_()
+            return (made.reshape(-1, *form.shape[1:]),)
 
         try:
             found = self.runner.values(build, len(self.shown), n_repeats, like=(form,))
@@ -370,23 +373,28 @@ def _one_outweighs(
     """Whether in some example the rest of the sums is lost in what one player adds to them."""
     matrix, base = split.matrix, hidden.flatten(1)
     weight = split.layer.weight.abs().amax() if matrix is None else matrix.abs().amax(1)
-    bias = split.layer(torch.zeros_like(shown[:1])).abs().amax()
-    ends = base.amin(0), base.amax(0)
     step = max(1, _MADE_AT_ONCE // base.shape[1])
     for first in range(0, len(shown), step):
         examples = slice(first, min(first + step, len(shown)))
         x, start = shown[examples].flatten(1), base if drawn else rows_of(base, examples)
-        away = torch.maximum(x - ends[0], ends[1] - x) if drawn else (x - start).abs()
-        comes = (start.abs().amin(0) if drawn else start.abs()).expand_as(x)
-        sizes = torch.stack([away, x, comes]).mul_(weight).double().square()  # [3, n, n_features]
+        if drawn:
+            away = torch.maximum(x - base.amin(0), base.amax(0) - x)
+            start = base.abs().amin(0)
+        else:
+            away = x - start
+        # [3, n, n_features]
+        sizes = torch.stack([away, x, start.expand_as(x)]).mul_(weight).double().square_()
         if owners is not None:
             total = sizes.new_zeros(3, len(x), n_players)
             index = rows_of(owners, examples).long().expand_as(sizes)
             sizes = total.scatter_add_(2, index, sizes)
         out, stays, comes = sizes
-        rest = (stays.sum(1, keepdim=True) - stays + comes).clamp(min=0).sqrt() + bias
-        if bool((out.sqrt() > _OUTWEIGHS[x.dtype] * rest).any()):
-            return True
+        rest = comes.sub_(stays).add_(stays.sum(1, keepdim=True)).clamp_(min=0).sqrt_()
+        excess = out.sqrt_().sub_(rest, alpha=_OUTWEIGHS[x.dtype]).amax()
+        if excess > 0:  # the bias is in every sum
+            bias = split.layer(torch.zeros_like(shown[:1])).abs().amax()
+            if excess > _OUTWEIGHS[x.dtype] * bias:
+                return True
     return False
 
 

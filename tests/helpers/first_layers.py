@@ -79,8 +79,8 @@ def models(draw, *, masks=True):
         "around": lambda: [Around(6)],
         "tanh": lambda: [nn.Tanh(), nn.Linear(6, 5)],
     }[form]()
-    kind = draw(st.sampled_from(["none", "normalise", "shift"]))
-    layers = [Before(kind, sizes[-1]), *first]
+    kind = draw(st.sampled_from([None, "none", "normalise", "shift"]))
+    layers = first if kind is None else [Before(kind, sizes[-1]), *first]
     if form.startswith("conv") and draw(st.booleans()):
         norm = nn.BatchNorm1d if form == "conv1d" else nn.BatchNorm2d
         layers.append(norm(first[0].out_channels))

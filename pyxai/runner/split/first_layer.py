@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from pyxai.runner.mixing import agree
+from pyxai.runner.split.chain import Chain, chain_of
 from pyxai.runner.split.watch import FirstLayer, Recorder, Replacer, Step
 from pyxai.runner.state import Found, left_as_found, modules_of
 
@@ -33,17 +34,22 @@ class LayerSizes(NamedTuple):
     has_matrix: bool  # whether it reads all features with one matrix
 
 
+class _Seen(NamedTuple):
+    """What a look at a model has shown."""
+
+    sizes: LayerSizes
+    chain: tuple[weakref.ref[nn.Module], ...] | None  # of a chain whose parts make up the whole
+
+
 # Of first layers that were looked for, by model and form of its inputs; None: there is none.
-_SIZES: weakref.WeakKeyDictionary[nn.Module, dict[Any, LayerSizes | None]] = (
-    weakref.WeakKeyDictionary()
-)
+_SEEN: weakref.WeakKeyDictionary[nn.Module, dict[Any, _Seen | None]] = weakref.WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)
 class PartedModel:
     """A model of one input whose first layer is known, and with it all that it reads of the input.
 
-    A callable: the rest of the model, from what the first layer returns.
+    A callable: the rest of the model, from what the first layer returns, or the ReLU behind it.
 
     Attributes
     ----------
@@ -55,6 +61,10 @@ class PartedModel:
     layer : FirstLayer
     before, after : Tensor
         What the layer gets and returns for the rows that the model was cut with.
+    activation : "relu" or None
+        What is left out of the rest besides: it is asked with what a ReLU returns.
+    tail : tuple of Module or None
+        The modules behind, where nothing else follows.
     """
 
     model: nn.Module
@@ -63,6 +73,8 @@ class PartedModel:
     layer: FirstLayer
     before: Tensor
     after: Tensor
+    activation: Literal["relu"] | None = None
+    tail: tuple[nn.Module, ...] | None = None
 
     @property
     def matrix(self) -> Tensor | None:
@@ -78,22 +90,28 @@ class PartedModel:
     @property
     def measured_as(self) -> tuple[nn.Module, str]:
         """Under what name to remember what was learned of its memory."""
-        return self.model, "behind its first layer"
+        return self.model, f"behind its first {self.activation or 'layer'}"
 
     def __call__(self, after: Tensor) -> Any:
         """Return the model's output where its first layer returns ``after``, a row for each row.
+
+        Or what ``activation`` makes of that.
 
         Raises
         ------
         ModelChanged
             If the model uses its input otherwise now; it will not be cut again.
         """
+        if self.tail is not None:
+            for module in self.tail:
+                after = module(after)
+            return after
         nothing = self.form.expand(len(after), *self.form.shape[1:])
         watch = Replacer(nothing, self.steps, self.layer, after)
         with watch:
             found = self.model(nothing)
         if watch.refused or not watch.was_there:
-            _SIZES[self.model] = dict.fromkeys(_SIZES.get(self.model, ()))
+            _SEEN[self.model] = dict.fromkeys(_SEEN.get(self.model, ()))
             raise ModelChanged(
                 "model must use its inputs in the same way in every pass for its first layer to be "
                 f"run once, got another function ({watch.refused or 'none'})"
@@ -153,18 +171,23 @@ def part_model(
     """
     if not isinstance(model, nn.Module):
         return None
-    sizes, form = _SIZES.setdefault(model, {}), _form_of(inputs, gradients)
-    known = sizes.get(form)
-    if form in sizes and (known is None or not pays(known)):
+    seen, form = _SEEN.setdefault(model, {}), _form_of(inputs, gradients)
+    known = seen.get(form)
+    if form in seen and (known is None or not pays(known.sizes)):
         return None
     if not _is_plain(model, gradients):
         return None
+    chain = chain_of(model)
+    if known is not None and chain is not None and known.chain == chain.references:
+        split = _part_chain(model, chain, inputs[:1], gradients)
+        if split is not None and split.sizes == known.sizes:
+            return split
     rows = rows_of()
     # What the model makes on the way to the layer is kept, and autograd may have to save it.
     kept = torch.inference_mode(False)
     with left_as_found(modules_of(model)) as state, kept, torch.no_grad():
         try:
-            sizes[form] = None
+            seen[form] = None
             # As it is asked later, since a model may treat what autograd follows in its own way.
             watch = Recorder(rows.clone().requires_grad_(gradients))
             with watch, torch.set_grad_enabled(gradients):
@@ -176,7 +199,7 @@ def part_model(
             nothing = rows.new_full((), torch.nan).expand(1, *rows.shape[1:])
             before = watch.before.detach().clone()
             split = PartedModel(model, nothing, watch.steps, watch.layer, before, after)
-            sizes[form] = split.sizes
+            seen[form] = _Seen(split.sizes, None)
             if not pays(split.sizes) or own.shape[:1] != (len(rows),):  # outputs of all rows
                 return None
             # One row more, as what is done to the input may depend on their number.
@@ -184,9 +207,39 @@ def part_model(
             state.restore()
             if not agree(more, torch.cat([own, own[:1]])):
                 return None
-            return split if not gradients or _gradients_agree(split, rows, state) else None
+            if gradients and not _gradients_agree(split, rows, state):
+                return None
+            if chain is None:
+                return split
+            seen[form] = _Seen(split.sizes, chain.references)
+            return _as_chain(split, chain, gradients)
         except Exception:  # the model's own errors come from where it is asked for itself
             return None
+
+
+def _part_chain(model: nn.Module, chain: Chain, row: Tensor, gradients: bool) -> PartedModel | None:
+    """Cut a chain of modules by running the first of them: no other gets the input."""
+    with torch.inference_mode(False), torch.no_grad():
+        watch = Recorder(row.clone())
+        try:
+            with watch:
+                value = watch.inputs
+                for module in chain.head:
+                    value = module(value)
+        except Exception:  # as above
+            return None
+    if watch.layer is None or watch.refused or len(watch.after) != 1:
+        return None
+    nothing = row.new_full((), torch.nan).expand_as(row)
+    split = PartedModel(model, nothing, watch.steps, watch.layer, watch.before, watch.after)
+    return _as_chain(split, chain, gradients)
+
+
+def _as_chain(split: PartedModel, chain: Chain, gradients: bool) -> PartedModel:
+    """Return a model that goes on by its modules, from where no gradient is to be taken back."""
+    if gradients or not chain.begins_with_relu:
+        return replace(split, tail=chain.tail)
+    return replace(split, activation="relu", tail=chain.tail[1:])
 
 
 def _form_of(rows: Tensor, gradients: bool) -> tuple[Any, ...]:
