@@ -8,7 +8,7 @@ import torch
 
 from pyxai._checks import check_choice
 from pyxai._inputs import format_baselines, format_inputs, restore_form
-from pyxai.game.path import path_attributions
+from pyxai.game.path import input_gradients, path_attributions
 from pyxai.methods.base import GradientAttribution, TensorOrTuple
 from pyxai.methods.store import register
 from pyxai.runner import Runner
@@ -113,9 +113,13 @@ class InputXGradient(GradientAttribution):
         runner = Runner(
             self.forward_func, target=target, additional_forward_args=additional_forward_args
         )
-        node = torch.tensor([float(at == "input")], dtype=torch.float64)
-        one = torch.ones(1, dtype=torch.float64)
-        return restore_form(
-            path_attributions(runner, tensors, starts, node, one, multiply_by_inputs=True),
-            is_tuple,
-        )
+        if at == "input":
+            grads = input_gradients(runner, tensors)
+            found = tuple(
+                grad * (tensor.detach().to(grad.dtype) - start)
+                for grad, tensor, start in zip(grads, tensors, starts, strict=True)
+            )
+        else:
+            node, one = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
+            found = path_attributions(runner, tensors, starts, node, one, multiply_by_inputs=True)
+        return restore_form(found, is_tuple)
