@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pyxai._inputs import add_at, flat_features
 from pyxai.game.path import rows_of
-from pyxai.ops import masked_perturb, pack_masks, unpack_masks
+from pyxai.ops import masked_affine, masked_perturb, pack_masks
 from pyxai.runner import Runner, note_path
 from pyxai.runner.split import (
     PATH,
@@ -65,8 +65,9 @@ class LinearPrefix:
     owners : Tensor or None, shape [1 or batch, n_features]
         int32 player of each feature; None: each its own.
     n_players : int
-    by_rows : bool
-        Whether contributions come from the rows of the layer's matrix, rather than from running it.
+    matrix : Tensor or None, shape [n_features, size]
+        What each feature is multiplied with, where contributions come from that; None: from
+        running the layer.
     n_draws : int or None
         Tells that the baselines are so many, each for all examples. Only `without` knows of it.
     """
@@ -77,7 +78,7 @@ class LinearPrefix:
     hidden: Tensor
     owners: Tensor | None
     n_players: int
-    by_rows: bool
+    matrix: Tensor | None
     n_draws: int | None = None
 
     def masked(self, packed: Tensor) -> Tensor | None:
@@ -86,10 +87,7 @@ class LinearPrefix:
         def rows(examples: slice, repeats: slice) -> Tensor:
             start, parts = self._parts(examples)
             part = packed[repeats] if packed.dim() == 2 else packed[examples, repeats]
-            present = unpack_masks(part, self.n_players).to(parts.dtype)
-            if len(parts) == 1 and present.dim() == 2:
-                return torch.addmm(start, present, parts[0])[None]
-            return torch.matmul(present, parts).add_(start[:, None])
+            return masked_affine(start, parts, part, activation=self.split.activation)
 
         return self._run(self._held_apart(rows), packed.shape[-2])
 
@@ -118,7 +116,8 @@ class LinearPrefix:
 
         def rows(examples: slice, repeats: slice) -> Tensor:
             total = sums(examples.start, examples.stop)
-            return total.gather(1, point[examples, repeats].expand(-1, -1, total.shape[2]))
+            found = total.gather(1, point[examples, repeats].expand(-1, -1, total.shape[2]))
+            return self._activated(found)
 
         return self._run(rows, n_points)
 
@@ -140,7 +139,7 @@ class LinearPrefix:
             found = sums(examples.start, examples.stop, first, last)
             skip = repeats.start - first * inner
             # A copy, as the model may write into it.
-            return found[:, skip : skip + repeats.stop - repeats.start].clone()
+            return self._activated(found[:, skip : skip + repeats.stop - repeats.start].clone())
 
         return self._run(rows, len(orders) * inner)
 
@@ -149,20 +148,23 @@ class LinearPrefix:
 
         Of several draws ``[batch, 1 + n_draws * n, ...]``, those of a draw side by side.
         """
-        by_features = self.by_rows and self.owners is None
+        by_features = self.matrix is not None and self.owners is None
         write = self._features_out(players) if by_features else self._players_out(players)
+        wholes = functools.cache(lambda: self._after(self.shown))  # reads the weights once
+        few = len(self.shown) * self.split.sizes.size <= _MADE_AT_ONCE
 
         def rows(examples: slice, repeats: slice) -> Tensor:
-            whole = self._after(self.shown[examples])[:, None]
-            made = whole.new_empty(len(whole), repeats.stop - repeats.start, whole.shape[2])
+            whole = wholes()[examples] if few else self._after(self.shown[examples])
+            made = whole.new_empty(len(whole), repeats.stop - repeats.start, whole.shape[1])
             at = 0
             if repeats.start == 0:
-                made[:, :1] = whole
+                made[:, 0] = whole
+                self._activated(made[:, 0])
                 at = 1
             for draws, some in _boxes(repeats.start + at - 1, repeats.stop - 1, len(players)):
                 sizes = draws.stop - draws.start, some.stop - some.start
                 out = made[:, at : at + sizes[0] * sizes[1]].view(len(whole), *sizes, -1)
-                write(whole[:, None], examples, draws, some, out)
+                write(whole, examples, draws, some, out)
                 at += sizes[0] * sizes[1]
             return made
 
@@ -170,18 +172,20 @@ class LinearPrefix:
 
     def _features_out(self, features: Tensor) -> Write:
         """Return what writes rows without features that each have a row of the matrix."""
-        matrix = self.split.matrix
+        matrix, shown, hidden = self.matrix, self.shown, self.hidden
         assert matrix is not None
-        shown, hidden = self.shown, self.hidden
-        if len(features) == self.n_players:
-            matrix = matrix.contiguous()
-        else:
+        if len(features) < self.n_players:
             matrix, shown, hidden = matrix[features], shown[:, features], hidden[:, features]
         hidden = hidden[:, None] if self.n_draws is None else hidden[None]
+        parts = matrix[None]
 
         def write(whole: Tensor, examples: slice, draws: slice, some: slice, out: Tensor) -> None:
-            change = shown[examples, None, some] - rows_of(hidden, examples)[:, draws, some]
-            torch.addcmul(whole, change[..., None], matrix[some], value=-1, out=out)
+            change = rows_of(hidden, examples)[:, draws, some] - shown[examples, None, some]
+            for number in range(out.shape[1]):
+                masked_affine(
+                    whole, parts[:, some], None, change[:, number],
+                    activation=self.split.activation, out=out[:, number],
+                )  # fmt: skip
 
         return write
 
@@ -192,8 +196,11 @@ class LinearPrefix:
             def write(
                 whole: Tensor, examples: slice, draws: slice, some: slice, out: Tensor
             ) -> None:
-                _, parts = self._parts(examples)
-                torch.sub(whole, parts[:, None, players[some]], out=out)
+                parts = self._parts(examples)[1][:, players[some]]
+                minus = whole.new_full((), -1.0).expand(parts.shape[:2])
+                masked_affine(
+                    whole, parts, None, minus, activation=self.split.activation, out=out[:, 0]
+                )
 
             return write
         # What a player of the input adds to zeros, and what one of a draw does.
@@ -205,8 +212,8 @@ class LinearPrefix:
             whole: Tensor, examples: slice, draws: slice, some: slice, out: Tensor
         ) -> None:
             _, parts = zeros._parts(examples)
-            torch.add(whole, drawn[:, draws, some], out=out)
-            out.sub_(parts[:, None, players[some]])
+            torch.add(whole[:, None, None], drawn[:, draws, some], out=out)
+            self._activated(out.sub_(parts[:, None, players[some]]))
 
         return write_drawn
 
@@ -214,10 +221,7 @@ class LinearPrefix:
         form = self.split.after
 
         def build(examples: slice, repeats: slice) -> tuple[Tensor, ...]:
-            made = rows(examples, repeats)
-            if self.split.activation is not None:
-                made.relu_()
-            return (made.reshape(-1, *form.shape[1:]),)
+            return (rows(examples, repeats).reshape(-1, *form.shape[1:]),)
 
         try:
             found = self.runner.values(build, len(self.shown), n_repeats, like=(form,))
@@ -225,6 +229,10 @@ class LinearPrefix:
             return None
         note_path(PATH)
         return found
+
+    def _activated(self, after: Tensor) -> Tensor:
+        """Return, in place, what the rest of the model is asked with."""
+        return after if self.split.activation is None else after.relu_()
 
     def _held_apart(self, rows: Rows) -> Rows:
         """Return a function that makes rows of so many examples at once as memory holds."""
@@ -259,7 +267,7 @@ class LinearPrefix:
         count = examples.stop - examples.start
         start = self._after(rows_of(self.hidden, examples)).expand(count, -1)
         made, n_rows = self._differences, self.n_players
-        if self.by_rows:
+        if self.matrix is not None:
             made, n_rows = self._products, self.shown[0].numel()
         step = max(1, _MADE_AT_ONCE // (n_rows * max(start.shape[1], self.shown[0].numel())))
         parts = [
@@ -270,9 +278,8 @@ class LinearPrefix:
 
     def _products(self, examples: slice) -> Tensor:
         """Return contributions by the rows of the matrix."""
-        matrix = self.split.matrix
-        assert matrix is not None
-        each = self._change(examples)[:, :, None] * matrix.contiguous()  # so are the products
+        assert self.matrix is not None
+        each = self._change(examples)[:, :, None] * self.matrix
         if self.owners is None:
             return each
         count = len(each)
@@ -353,26 +360,25 @@ def linear_prefix(
     if split is None:
         return None
     shown, hidden = split.before_of(x), split.before_of(base())
-    drawn = n_draws is not None
-    if sums == 1 and _one_outweighs(split, shown, hidden, owners, n_players, drawn=drawn):
+    matrix = None
+    if _by_rows(split.sizes) and split.matrix is not None:
+        matrix = split.matrix.detach().contiguous()  # so are products with it
+    prefix = LinearPrefix(runner, split, shown, hidden, owners, n_players, matrix, n_draws)
+    if sums == 1 and _one_outweighs(prefix):
         return None
-    by_rows = _by_rows(split.sizes)
-    return LinearPrefix(runner.of(split), split, shown, hidden, owners, n_players, by_rows, n_draws)
+    return replace(prefix, runner=runner.of(split))
 
 
 @torch.no_grad()
-def _one_outweighs(
-    split: PartedModel,
-    shown: Tensor,
-    hidden: Tensor,
-    owners: Tensor | None,
-    n_players: int,
-    *,
-    drawn: bool,
-) -> bool:
+def _one_outweighs(prefix: LinearPrefix) -> bool:
     """Whether in some example the rest of the sums is lost in what one player adds to them."""
-    matrix, base = split.matrix, hidden.flatten(1)
-    weight = split.layer.weight.abs().amax() if matrix is None else matrix.abs().amax(1)
+    split, shown, base = prefix.split, prefix.shown, prefix.hidden.flatten(1)
+    drawn = prefix.n_draws is not None
+    matrix = split.matrix if prefix.matrix is None else prefix.matrix
+    if matrix is None:
+        weight = split.layer.weight.abs().amax()
+    else:
+        weight = torch.maximum(matrix.amax(1), matrix.amin(1).neg_())
     step = max(1, _MADE_AT_ONCE // base.shape[1])
     for first in range(0, len(shown), step):
         examples = slice(first, min(first + step, len(shown)))
@@ -384,9 +390,9 @@ def _one_outweighs(
             away = x - start
         # [3, n, n_features]
         sizes = torch.stack([away, x, start.expand_as(x)]).mul_(weight).double().square_()
-        if owners is not None:
-            total = sizes.new_zeros(3, len(x), n_players)
-            index = rows_of(owners, examples).long().expand_as(sizes)
+        if prefix.owners is not None:
+            total = sizes.new_zeros(3, len(x), prefix.n_players)
+            index = rows_of(prefix.owners, examples).long().expand_as(sizes)
             sizes = total.scatter_add_(2, index, sizes)
         out, stays, comes = sizes
         rest = comes.sub_(stays).add_(stays.sum(1, keepdim=True)).clamp_(min=0).sqrt_()

@@ -43,6 +43,7 @@ CPU_ROWS = ((512, 32 * 2**20), (64, 256 * 2**20), (32, 2**30))
 # Attention kernels of torch make a block of threads for each row along an axis of the launch grid
 # that ends at 65 535.
 MAXIMUM_ROWS = 2**15
+_SPARE = 1.1
 
 _PATIENCE = 8  # passes that must go well before a halved pass grows back
 
@@ -106,8 +107,10 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch lea
         self.live -= size
 
 
-def rows_for(measure: Measure, device: torch.device, max_rows: int | None) -> int:
-    """Return how many rows a pass should have, at least 1."""
+def rows_for(
+    measure: Measure, device: torch.device, max_rows: int | None, n_repeats: int = 1
+) -> int:
+    """Return how many rows a pass should have, at least 1, where an example has ``n_repeats``."""
     per_row = max(measure.bytes_per_row, 1.0)
     if device.type == "cuda":
         # Half of what is free, for what operations allocate inside; a power of two, so that small
@@ -118,6 +121,8 @@ def rows_for(measure: Measure, device: torch.device, max_rows: int | None) -> in
         rows = min(int(CUDA_BUDGET / per_row), 1 << (room.bit_length() - 1))
     else:
         rows = _rows_on_cpu(per_row, torch.get_num_threads())
+        if n_repeats > 1:  # the budget is not sharp, and one example more saves a pass
+            rows = max(rows, int(_SPARE * rows) // n_repeats * n_repeats)
     rows = min(max(rows, 1), MAXIMUM_ROWS)
     return rows if max_rows is None else min(rows, max_rows)
 

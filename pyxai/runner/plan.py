@@ -89,7 +89,7 @@ def plan(
     forward.copy_rows = measure.writes_inputs
     forward.aggregates = measure.joins_rows
     if not measure.whole_batch:
-        rows = min(rows, rows_for(measure, form.rows[0].device, max_rows))
+        rows = min(rows, rows_for(measure, form.rows[0].device, max_rows, job.n_repeats))
     else:
         rows = job.n_examples
         if max_rows is not None and max_rows < rows:

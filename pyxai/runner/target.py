@@ -214,7 +214,7 @@ class Target:
             return _column(outputs, self.shared)
         assert self.rows is not None
         chosen = self.rows[examples]
-        if not bool((chosen == chosen[:1]).all()):
+        if len(chosen) > 1 and not bool((chosen == chosen[:1]).all()):
             return self._gather(outputs, sizes, chosen, n_repeats, example_major)
         return _column(outputs, chosen[0].tolist())
 
@@ -233,11 +233,18 @@ class Target:
         n_repeats: int,
         example_major: bool,
     ) -> Tensor:
-        flat = torch.zeros(chosen.shape[0], dtype=torch.int64)
-        for size, column in zip(sizes, chosen.unbind(1), strict=True):
+        flat, *columns = chosen.unbind(1)
+        for size, column in zip(sizes[1:], columns, strict=True):
             flat = flat * size + column
-        index = expand_rows(flat, n_repeats, example_major).to(outputs.device, non_blocking=True)
-        return outputs.flatten(1).gather(1, index.unsqueeze(1)).squeeze(1)
+        count, index = len(flat), flat.to(outputs.device, non_blocking=True)
+        if example_major:
+            places = index[:, None, None].expand(-1, n_repeats, 1)
+            found = outputs.reshape(count, n_repeats, -1).gather(2, places)
+        else:
+            found = outputs.reshape(n_repeats, count, -1).gather(
+                2, index[:, None].expand(n_repeats, -1, 1)
+            )
+        return found.flatten()
 
     def _set_tensor(self, target: Tensor) -> None:
         if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:

@@ -65,6 +65,16 @@ CALLS = {
         lambda: FeatureAblation(net()).attribute(X, target=0, feature_mask=torch.arange(N) // 2),
         {"masked_perturb"},
     ),
+    "FeatureAblation of a wide layer": (
+        lambda: FeatureAblation(nn.Linear(1024, 128)).attribute(torch.ones(1, 1024), target=0),
+        {"masked_affine"},
+    ),
+    "KernelShap of a wide layer": (
+        lambda: KernelShap(nn.Linear(1024, 128)).attribute(
+            torch.ones(1, 1024), target=0, n_samples=600, feature_mask=torch.arange(1024) // 128
+        ),
+        {"masked_affine"},
+    ),
     "Game.gradients": (
         lambda: pyxai.Game(net(), X, target=0).gradients(torch.full((1, N), 0.5).double()),
         {"soft_perturb", "soft_perturb_backward"},

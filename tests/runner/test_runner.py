@@ -471,6 +471,16 @@ def test_rows_follow_the_memory(monkeypatch):
     assert rows_for(Measure(0.0), cpu, None) == 2**15
 
 
+def test_rows_may_be_some_more_for_a_whole_example(monkeypatch):
+    cpu, measure = torch.device("cpu"), Measure(2048.0)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    expected = {1: 1536, 785: 1570, 1600: 1600, 400: 1600, 845: 1536, 2000: 1536}
+    found = {repeats: rows_for(measure, cpu, None, repeats) for repeats in expected}
+    assert found == expected
+    assert rows_for(measure, cpu, 1550, 785) == 1550
+    assert rows_for(Measure(0.0), cpu, None, 3) == 2**15
+
+
 def test_estimate_is_what_happens():
     calls = []
 
