@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pyxai._inputs import add_at, flat_features
 from pyxai.game.path import rows_of
-from pyxai.ops import masked_affine, masked_perturb, pack_masks
+from pyxai.ops import masked_affine, masked_perturb, ordered_affine, pack_masks
 from pyxai.runner import Runner, note_path
 from pyxai.runner.split import (
     PATH,
@@ -109,15 +109,16 @@ class LinearPrefix:
             owners = owners.gather(1, self.owners.long().expand(len(order), -1))
         grouped = replace(self, owners=owners, n_players=n_points + 1)  # the last come in nowhere
 
+        inner = torch.arange(n_points, dtype=torch.int32, device=order.device)[None]
+
         @functools.lru_cache(maxsize=1)  # short passes lie in one example
         def sums(first: int, last: int) -> Tensor:
             start, parts = grouped._contributions(slice(first, last))
-            return parts[:, :-1].cumsum(1).add_(start[:, None])
+            return ordered_affine(start, parts, inner, activation=self.split.activation)[:, 0]
 
         def rows(examples: slice, repeats: slice) -> Tensor:
             total = sums(examples.start, examples.stop)
-            found = total.gather(1, point[examples, repeats].expand(-1, -1, total.shape[2]))
-            return self._activated(found)
+            return total.gather(1, point[examples, repeats].expand(-1, -1, total.shape[2]))
 
         return self._run(rows, n_points)
 
@@ -128,18 +129,22 @@ class LinearPrefix:
         """
         inner = orders.shape[1] - 1
 
-        @functools.lru_cache(maxsize=1)  # short passes lie in one order
         def sums(begin: int, end: int, first: int, last: int) -> Tensor:
             start, parts = self._parts(slice(begin, end))
-            some = parts[:, orders[first:last, :-1]]
-            return some.cumsum(2).add_(start[:, None, None]).flatten(1, 2)
+            return ordered_affine(
+                start, parts, orders[first:last, :-1], activation=self.split.activation
+            ).flatten(1, 2)
+
+        kept = functools.lru_cache(maxsize=1)(sums)  # short passes lie in one order
 
         def rows(examples: slice, repeats: slice) -> Tensor:
             first, last = repeats.start // inner, -(-repeats.stop // inner)
-            found = sums(examples.start, examples.stop, first, last)
-            skip = repeats.start - first * inner
+            asked = examples.start, examples.stop, first, last
+            skip, count = repeats.start - first * inner, repeats.stop - repeats.start
+            if count == (last - first) * inner:
+                return sums(*asked)
             # A copy, as the model may write into it.
-            return self._activated(found[:, skip : skip + repeats.stop - repeats.start].clone())
+            return kept(*asked)[:, skip : skip + count].clone()
 
         return self._run(rows, len(orders) * inner)
 

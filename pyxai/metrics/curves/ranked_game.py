@@ -60,8 +60,7 @@ class RankedGame:
         game, order = self.game, self.order.to(self.game.inputs[0].device)
         if hide:
             order, sizes = order.flip(1), game.n_players - sizes
-        # Running sums are added in no fixed order on a GPU.
-        if game.imputer is None and not order.is_cuda:
+        if game.imputer is None:
             prefix = linear_prefix(
                 game.runner, game.inputs, game.baselines, game.player_maps, game.n_players,
                 n_rows=sizes.shape[-1], sums=2,
