@@ -27,6 +27,7 @@ from pyxai.attribution import (
     ShapleyValueSampling,
 )
 from pyxai.decomposition import ContextualDecomposition
+from pyxai.metrics import insertion
 from pyxai.transforms import AdaptiveWavelet, WaveletTransform, trim
 
 STUB = ast.parse((Path(pyxai.__file__).parent / "_C.pyi").read_text())
@@ -74,6 +75,16 @@ CALLS = {
             torch.ones(1, 1024), target=0, n_samples=600, feature_mask=torch.arange(1024) // 128
         ),
         {"masked_affine"},
+    ),
+    "ShapleyValueSampling of a wide layer": (
+        lambda: ShapleyValueSampling(nn.Linear(1024, 128)).attribute(
+            torch.ones(1, 1024), target=0, n_samples=2
+        ),
+        {"ordered_affine"},
+    ),
+    "insertion behind a wide layer": (
+        lambda: insertion(nn.Linear(1024, 128), torch.ones(2, 1024), torch.ones(2, 1024), target=0),
+        {"ordered_affine"},
     ),
     "Game.gradients": (
         lambda: pyxai.Game(net(), X, target=0).gradients(torch.full((1, N), 0.5).double()),
