@@ -45,8 +45,6 @@ PREDICTIONS = {
     "masked_perturb bfloat16, own players": Prediction(f"{MASKED}<unsigned short, 8>", 35 + 16),
     "masked_perturb bfloat16, 196 patches": Prediction(f"{MASKED}<unsigned short, 8>", 35 + 16),
     "masked_perturb bfloat16, 200 scattered": Prediction(f"{MASKED}<unsigned short, 8>", 2 * 48),
-    # Of 184 in the loop, 50 are for divisions of numbers that do not occur.
-    "masked_affine float32, players alone": Prediction("masked_affine_kernel<float, 4, true>", 134),
     "soft_perturb float32, 196 patches": Prediction(f"{SOFT}<float, 4>", 27 + 12),
     "soft_perturb bfloat16, 196 patches": Prediction(f"{SOFT}<BFloat16, 8>", 40 + 16),
     "path_points float32": Prediction(f"{POINTS}<float, 4>", 26 + 10),
