@@ -186,10 +186,12 @@ class LinearPrefix:
 
         def write(whole: Tensor, examples: slice, draws: slice, some: slice, out: Tensor) -> None:
             change = rows_of(hidden, examples)[:, draws, some] - shown[examples, None, some]
-            for number in range(out.shape[1]):
+            start = whole[:, None].expand(-1, out.shape[1], -1)
+            axis = int(out.shape[0] > out.shape[1])  # examples or draws, of which there are fewer
+            for each in zip(start.unbind(axis), change.unbind(axis), out.unbind(axis), strict=True):
                 masked_affine(
-                    whole, parts[:, some], None, change[:, number],
-                    activation=self.split.activation, out=out[:, number],
+                    each[0], parts[:, some], None, each[1],
+                    activation=self.split.activation, out=each[2],
                 )  # fmt: skip
 
         return write
