@@ -5,11 +5,12 @@
 at its best batch and 40 times as at its default; one row 35 and 200 times; exact Shapley values of
 16 players of 49 features at least 4 times as fast as the direct way (the arithmetic allows 6.8).
 
-Measured in processor time (results/linear-prefix-*.json): exact Shapley values 4.6 times as fast as
-the direct way, as aimed at. Not reached: 8 rows take 1.7 times the floor and are 6.6 and 19 times
-as fast as captum, where the floor itself would be 12 and 34 times; one row is 10 and 42 times as
-fast, and takes 4.3 times its floor of .8 of a millisecond. A loop of torch around the same cut
-takes 1.2 times the floor; to look for the first layer in each call, and the runner, are the rest.
+Measured in processor time (results/linear-prefix-*.json): exact Shapley values 5.6 times as fast as
+the direct way, as aimed at. Not reached: 8 rows take 1.5 times the floor at its best batch and are
+9.4 and 30 times as fast as captum, where the floor itself would be 14 and 45 times; one row is 15
+and 77 times as fast, and takes 3.4 times its floor of .9 of a millisecond. A loop of torch around
+the same cut takes 1.2 times the floor; the rest is checks, of the inputs, the model and the sums,
+and the runner.
 """
 
 import captum.attr
