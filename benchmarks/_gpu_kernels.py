@@ -238,7 +238,7 @@ def affine(device: str, small: bool, n_masks: int | None) -> Case:
 def in_order(device: str, small: bool) -> Case:
     n_players, width, n_orders = (9, 20, 3) if small else (784, 512, 8)
     start, parts = random(device, 3 if small else 256, width), random(device, 1, n_players, width)
-    orders = torch.rand(n_orders, n_players, device=device).argsort(1).int()
+    orders = random("cpu", n_orders, n_players).argsort(dim=1, stable=True).int().to(device)
     out = torch.empty(len(start), n_orders, n_players, width, device=device)
 
     def call() -> Tensor:

@@ -12,6 +12,8 @@ namespace pyxai {
 inline void check_contiguous(const at::Tensor& tensor, const char* name) {
   TORCH_CHECK_VALUE(tensor.is_contiguous(), name, " must be contiguous, got strides ",
                     tensor.strides());
+  // Its memory holds the numbers with the other sign.
+  TORCH_CHECK_VALUE(!tensor.is_neg(), name, " must hold its numbers, got a negated view of them");
 }
 
 inline void check_same_device(const at::Tensor& tensor, const at::Tensor& other, const char* name) {

@@ -121,7 +121,8 @@ def format_inputs(inputs: Any, *, gradients: bool = False) -> tuple[tuple[Tensor
         raise ValueError(
             f"{names[0]} must have at least one feature, got shape {list(given[0].shape)}"
         )
-    return tuple([value.detach() for value in given]), is_tuple
+    # Of a negated view, as the imaginary part of a conjugate is, kernels would read the other sign.
+    return tuple([value.detach().resolve_neg() for value in given]), is_tuple
 
 
 def format_baselines(
@@ -337,7 +338,7 @@ def _format_baseline(name: str, value: Any, tensor: Tensor) -> Tensor | float:
             f"{_one_example(value, tensor)}{_a_background(value, tensor)}"
         )
     check_finite(name, value)
-    found = as_dtype(name, full.detach(), tensor.dtype)
+    found = as_dtype(name, full.detach().resolve_neg(), tensor.dtype)
     if found.shape[1:] == feature_shape:
         return found
     return found.expand(found.shape[0], *feature_shape).contiguous()

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.utils import parametrizations
+from torch.overrides import TorchFunctionMode
 
 from pyxai.attribution import FeatureAblation, GreedyPIG
 from pyxai.game import linear_path, linear_prefix
@@ -153,6 +154,57 @@ def test_a_kind_whose_code_was_changed(monkeypatch):
     fast, direct, path = ablated(model)
     assert path
     torch.testing.assert_close(fast, direct)
+
+
+def lowered(x, inplace=False):
+    return x.clamp(min=-0.5)
+
+
+def test_a_function_that_was_changed(monkeypatch):
+    model = chain()
+    ablated(model)
+    monkeypatch.setattr(nn.functional, "relu", lowered)
+    fast, direct, path = ablated(model)
+    assert path
+    torch.testing.assert_close(fast, direct)
+
+
+class Lowered(TorchFunctionMode):
+    """Makes of every ReLU another function."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func in (nn.functional.relu, torch.relu):
+            return lowered(*args)
+        return func(*args, **kwargs or {})
+
+
+def test_functions_that_a_mode_changes():
+    model = chain()
+    ablated(model)
+    with Lowered():
+        fast, direct, path = ablated(model)
+    assert path
+    torch.testing.assert_close(fast, direct)
+
+
+class Doubled(torch.Tensor):
+    """Numbers that count twice where they are multiplied with."""
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        if func is nn.functional.linear:
+            found = super().__torch_function__(func, types, args, kwargs or {})
+            return 2 * found.as_subclass(torch.Tensor)
+        return super().__torch_function__(func, types, args, kwargs or {})
+
+
+def test_a_weight_that_is_not_what_it_holds():
+    model = chain()
+    model[0].weight = nn.Parameter(model[0].weight.detach().as_subclass(Doubled))
+    for _ in range(2):
+        fast, direct, path = ablated(model)
+        assert not path
+        torch.testing.assert_close(fast, direct)
 
 
 @pytest.mark.parametrize("inplace", [False, True])

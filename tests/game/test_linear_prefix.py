@@ -207,7 +207,8 @@ def test_curves_run_the_first_layer_once_an_example(metric, width):
     x = torch.randn(5, 40, generator=torch.Generator().manual_seed(1))
     mask = torch.arange(40)[None] // width
     n_points = 40 // width + 1
-    metric(model, x, x.sin(), target=1, feature_mask=mask)  # what is learned of a model stays so
+    with RowsOf(model[0]):  # what is learned of a model stays so
+        metric(model, x, x.sin(), target=1, feature_mask=mask)
     with RowsOf(model[0]) as fast:
         curve = metric(model, x, x.sin(), target=1, feature_mask=mask)
     with RowsOf(model[0]) as slow:

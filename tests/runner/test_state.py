@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import pyxai
-from pyxai.attribution import IntegratedGradients, Saliency
+from pyxai.attribution import FeatureAblation, IntegratedGradients, Saliency
 from pyxai.runner import Runner, one_scope
 from pyxai.runner.state import (
     Found,
@@ -327,3 +327,14 @@ def test_a_block_outside_of_the_scope_knows_nothing_of_it():
         with pytest.raises(KeyError), outside_scope():
             raise KeyError
         assert runner.known_outputs(inputs) is outputs
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_model_made_in_inference_mode(inside):
+    with torch.inference_mode():
+        model = nn.Linear(4, 2)
+    for _ in range(2):
+        with torch.inference_mode(inside):
+            found = FeatureAblation(model).attribute(torch.ones(3, 4), target=0)
+        torch.testing.assert_close(found[0], model.weight[0])
+        assert all(parameter.requires_grad for parameter in model.parameters())

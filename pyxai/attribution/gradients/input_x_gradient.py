@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from pyxai._checks import check_choice
 from pyxai._inputs import format_baselines, format_inputs, restore_form
@@ -116,10 +117,15 @@ class InputXGradient(GradientAttribution):
         if at == "input":
             grads = input_gradients(runner, tensors)
             found = tuple(
-                grad * (tensor.detach().to(grad.dtype) - start)
+                (grad * (tensor.to(grad.dtype) - _as_held(start, tensor))).contiguous()
                 for grad, tensor, start in zip(grads, tensors, starts, strict=True)
             )
         else:
             node, one = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
             found = path_attributions(runner, tensors, starts, node, one, multiply_by_inputs=True)
         return restore_form(found, is_tuple)
+
+
+def _as_held(baseline: Tensor | float, tensor: Tensor) -> Tensor | float:
+    """Return a baseline as the dtype of the inputs holds it."""
+    return baseline if isinstance(baseline, Tensor) or not baseline else tensor.new_tensor(baseline)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import weakref
 from typing import Any, NamedTuple
 
+import torch
 from torch import nn
+from torch.nn import functional
 
 __all__ = ["Chain", "chain_of"]
 
@@ -15,6 +17,7 @@ _BEFORE = (nn.Flatten, nn.Unflatten, nn.Identity)
 _KNOWN: dict[type[nn.Module], Any] = {
     kind: kind.forward for kind in (*_LAYERS, *_BEFORE, nn.Sequential, nn.ReLU)
 }
+_RELU = functional.relu
 
 
 class Chain(NamedTuple):
@@ -32,8 +35,9 @@ class Chain(NamedTuple):
 
     @property
     def begins_with_relu(self) -> bool:
-        """Whether all that reads what the first layer returns is a ReLU."""
-        return bool(self.tail) and _is_known(self.tail[0], (nn.ReLU,))
+        """Whether all that reads what the first layer returns is a ReLU, as torch has it."""
+        own = functional.relu is _RELU and not torch._C._len_torch_function_stack()
+        return own and bool(self.tail) and _is_known(self.tail[0], (nn.ReLU,))
 
 
 def chain_of(model: nn.Module) -> Chain | None:

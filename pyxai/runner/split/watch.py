@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
@@ -180,7 +180,8 @@ class Recorder(_Follower):
             return self._refuse(func, args, kwargs)
         if func in _LAYERS or func in _PRODUCTS:
             layer = FirstLayer(func, args[1:], kwargs)
-            if "out" in kwargs or (layer.matrix is not None and layer.matrix.dim() != 2):
+            own = type(layer.weight) in (Tensor, nn.Parameter)  # others may not be what they hold
+            if not own or "out" in kwargs or (layer.matrix is not None and layer.matrix.dim() != 2):
                 return self._refuse(func, args, kwargs)
             found = func(*args, **kwargs)
             if found.dtype != value.dtype:  # autocast, in the model's own code

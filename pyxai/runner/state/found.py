@@ -171,7 +171,8 @@ class Found:
             if users > 1:
                 _frozen[id(parameter)] = parameter, flag, users - 1
             elif parameter.requires_grad != flag:
-                parameter.requires_grad_(flag)
+                with torch.inference_mode(parameter.is_inference()):  # where it was made
+                    parameter.requires_grad_(flag)
 
 
 def hold(modules: tuple[nn.Module, ...]) -> Found:

@@ -4,7 +4,7 @@ import torch
 from captum_peer import TwoInputs, assert_equals_captum, conv, mlp, peer, rows
 from closed_forms import CASES, SHIFTED_POLYNOMIAL
 
-from pyxai.attribution import InputXGradient
+from pyxai.attribution import FeatureAblation, InputXGradient, IntegratedGradients
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=lambda case: case.name)
@@ -16,6 +16,31 @@ def test_closed_forms(case, at):
     name = "gradient_x_input" if at == "input" else "gradient_x_input_at_baseline"
     values = InputXGradient(case.net()).attribute(case.inputs(), at=at)
     torch.testing.assert_close(values, case.expected(name), rtol=1e-14, atol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_an_affine_model_both_places_are_the_same(dtype, turned):
+    torch.manual_seed(0)
+    model = torch.nn.Linear(5, 2).to(dtype)
+    x = torch.randn(3, 5).to(dtype)
+    x = x.T.contiguous().T if turned else x
+    explain = InputXGradient(model).attribute
+    found = [explain(x, 1, baselines=0.3, at=at) for at in ("input", "baseline")]
+    assert torch.equal(*found)
+    assert all(each.is_contiguous() for each in found)
+
+
+@pytest.mark.parametrize("method", [InputXGradient, IntegratedGradients, FeatureAblation])
+def test_negated_views(method):
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(5, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2))
+    x, start = torch.randn(3, 5), torch.randn(1, 5)
+    views = torch._neg_view(x), torch._neg_view(start)  # as the imaginary part of a conjugate
+    assert all(view.is_neg() for view in views)
+    explain = method(model).attribute
+    found = explain(views[0], baselines=views[1], target=1)
+    assert torch.equal(found, explain(-x, baselines=-start, target=1))
 
 
 @pytest.mark.parametrize("at", ["input", "baseline"])
