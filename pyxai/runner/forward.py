@@ -288,12 +288,12 @@ class Recorded:
         without = [grad is None for grad in found]
         if all(without):  # what needs a gradient is not the inputs
             raise _disconnected(scalars)
-        grads: Rows = found
-        if any(without):
-            grads = tuple(
-                torch.zeros_like(leaf) if grad is None else grad
+        grads: Rows = tuple(
+            [
+                torch.zeros_like(leaf) if grad is None else grad.resolve_neg()
                 for leaf, grad in zip(self._leaves, found, strict=True)
-            )
+            ]
+        )
         if self._copy_results:
             grads = tuple(grad.clone() for grad in grads)
         return self._results[number], grads
@@ -333,7 +333,7 @@ def _as_outputs(value: Any) -> Tensor:
 
 def _as_result(scalars: Tensor) -> Tensor:
     if scalars.dtype in (torch.float32, torch.float64):
-        return scalars
+        return scalars.resolve_neg()  # kernels read what memory holds
     if scalars.is_complex():
         raise TypeError(f"model output must be real, got {scalars.dtype}")
     return scalars.float()

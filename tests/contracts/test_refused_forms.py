@@ -49,6 +49,24 @@ NAN = float("nan")
 WITH_OUT = [name for name, call in CALLS.items() if "out" in call.defaults()]
 
 
+NUMBERS = [
+    (name, argument)
+    for name, call in CALLS.items()
+    if getattr(ops, call.function.__name__, None) is call.function
+    for argument, value in call.arguments.items()
+    if isinstance(value, torch.Tensor) and value.is_floating_point()
+]
+
+
+@pytest.mark.parametrize(("name", "argument"), NUMBERS)
+def test_negated_views_are_no_numbers(name, argument):
+    """Kernels read memory, which holds the other sign there."""
+    call = CALLS[name]
+    given = {**call.arguments, argument: torch._neg_view(-call.arguments[argument])}
+    with pytest.raises(ValueError, match="must hold its numbers, got a negated view of them"):
+        call.function(**given)
+
+
 @pytest.mark.parametrize("name", WITH_OUT)
 def test_where_a_result_goes_is_checked(name):
     good = CALLS[name]()

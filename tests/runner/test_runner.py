@@ -10,7 +10,7 @@ from torch import nn
 
 import pyxai
 from pyxai import PyxaiWarning
-from pyxai.attribution import Saliency
+from pyxai.attribution import IntegratedGradients, Saliency, ShapleyValues
 from pyxai.runner import Runner, execution
 from pyxai.runner.execution import prepare
 from pyxai.runner.memory import LiveBytes, Measure, Schedule, is_out_of_memory, rows_for
@@ -749,3 +749,22 @@ def test_nothing_is_left_on_the_inputs_of_the_user():
         if each.peek() is not None and each.peek()[0] is storage
     ]
     assert not on_input
+
+
+class Negated(torch.autograd.Function):
+    """The identity, whose outputs and gradients are negated views."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return torch._neg_view(-x)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return torch._neg_view(-gradient)
+
+
+@pytest.mark.parametrize("method", [IntegratedGradients, ShapleyValues])
+def test_outputs_and_gradients_that_are_negated_views(method):
+    x = torch.randn(2, 3, generator=torch.Generator().manual_seed(0))
+    found = method(lambda rows: Negated.apply(Negated.apply(rows.square()).sum(1))).attribute(x)
+    torch.testing.assert_close(found, x.square())
