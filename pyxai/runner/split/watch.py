@@ -28,6 +28,7 @@ _RESHAPED = {
 }  # fmt: skip
 _LAYERS = {functional.linear, torch.conv1d, torch.conv2d, torch.conv3d}
 _PRODUCTS = {torch.matmul, torch.mm, torch.Tensor.matmul, torch.Tensor.mm}
+_WEIGHTS = {Tensor, nn.Parameter}  # tensors of other kinds may not be what they hold
 # What tells of a tensor no more than its form.
 _FORM = {
     torch.Tensor.size, torch.Tensor.dim, torch.Tensor.numel, torch.Tensor.__len__,
@@ -180,7 +181,7 @@ class Recorder(_Follower):
             return self._refuse(func, args, kwargs)
         if func in _LAYERS or func in _PRODUCTS:
             layer = FirstLayer(func, args[1:], kwargs)
-            own = type(layer.weight) in (Tensor, nn.Parameter)  # others may not be what they hold
+            own = type(layer.weight) in _WEIGHTS
             if not own or "out" in kwargs or (layer.matrix is not None and layer.matrix.dim() != 2):
                 return self._refuse(func, args, kwargs)
             found = func(*args, **kwargs)

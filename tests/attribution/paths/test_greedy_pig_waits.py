@@ -11,6 +11,7 @@ from torch import nn
 from pyxai.attribution import GreedyPIG
 from pyxai.game import linear_path
 from pyxai.runner import path_noted
+from pyxai.runner.split import watch
 from pyxai.selection import greedy_feature_selection
 
 WIDE = torch.float64
@@ -23,6 +24,7 @@ always = pytest.fixture(autouse=True)(taken_always)
 def devices(monkeypatch):
     """Faked devices, whose tensors may be those of a model that is cut."""
     monkeypatch.setattr(linear_path, "may_be_cut", lambda inputs: len(inputs) == 1)
+    monkeypatch.setattr(watch, "_WEIGHTS", {*watch._WEIGHTS, Faked})
     with faked_devices():
         yield
 
