@@ -336,8 +336,8 @@ def linear_prefix(
         How many masks are asked about for each example.
     sums : int or None
         How many numbers a mask adds or copies one by one for each that the layer returns; 1 where
-        one player at a time is out, as `LinearPrefix.without` asks. None: a product of matrices
-        adds up the contributions of all players.
+        one player at a time is out, as `LinearPrefix.without` asks. None: those of all players,
+        counted as in a product of matrices.
     n_draws : int, optional
         Tells that the baselines are so many, each for all examples.
 

@@ -1,22 +1,12 @@
 """The CPU kernels share torch's threads, and no result depends on how many there are."""
 
-import contextlib
 import sys
 
 import pytest
 import torch
+from torch_threads import threads
 
 from pyxai import _C, ops
-
-
-@contextlib.contextmanager
-def threads(count):
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="built without OpenMP on other systems")

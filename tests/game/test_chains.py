@@ -76,6 +76,27 @@ def test_gradients_of_a_known_chain_are_not_compared_again():
     torch.testing.assert_close(again, direct)
 
 
+def test_a_known_chain_that_ends_otherwise_is_looked_at():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 7), nn.ReLU(), nn.Linear(7, 1)).double()
+    for taken in (True, False):
+        with path_noted() as paths:
+            FeatureAblation(model).attribute(X)
+        assert bool(paths) == taken
+        model.append(Total())
+
+
+def test_a_known_chain_of_another_size_is_looked_at():
+    model = chain(Watched())
+    ablated(model)
+    model[0].weight, model[0].bias = nn.Linear(8, 9).double().parameters()
+    model[3].weight = nn.Linear(9, 3).double().weight
+    model[2].rows = 0
+    fast = FeatureAblation(model).attribute(X, target=1)
+    assert model[2].rows > 3 * 9
+    torch.testing.assert_close(fast, FeatureAblation(model).attribute(X, target=1, fast_path=False))
+
+
 def own_forward(model):
     model[0].forward = lambda x: nn.functional.linear(x, model[0].weight).sin()
 

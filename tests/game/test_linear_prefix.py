@@ -690,6 +690,17 @@ def test_what_one_large_feature_would_swamp(monkeypatch, method, grouped, large,
     torch.testing.assert_close(found.double(), wide, rtol=0, atol=5e-6)
 
 
+def test_a_bias_that_is_in_every_sum_is_not_swamped(monkeypatch):
+    monkeypatch.setattr(linear_prefix, "_OUTWEIGHS", OUTWEIGHS)
+    model, x = net(8, 16, 3), torch.ones(1, 8)
+    x[0, 3] = 1e5
+    for bias, path in ((0.0, []), (1e5, ["linear prefix"])):
+        nn.init.constant_(model[0].bias, bias)
+        with path_noted() as paths:
+            FeatureAblation(model).attribute(x, target=0)
+        assert paths == path
+
+
 DENSE = LayerSizes(n_features=64, size=128, n_terms=64, has_matrix=True)
 COLOURS = LayerSizes(n_features=3 * 256, size=32 * 256, n_terms=27, has_matrix=False)
 WAVE = LayerSizes(n_features=2**14, size=16, n_terms=1024, has_matrix=False)

@@ -1,10 +1,9 @@
-import contextlib
-
 import pytest
 import torch
 from backends import REQUIRED
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch_threads import threads
 
 from pyxai import _C
 from pyxai.ops import masked_affine, masked_affine_reference, pack_masks, unpack_masks
@@ -158,16 +157,6 @@ def test_a_row_has_the_same_bits_alone_and_in_a_batch(backend, device, dtype, n_
             alone["masks"] = alone["masks"][:, m : m + 1]
             row = masked_affine(**alone, activation="relu", backend=backend)
             assert torch.equal(row[0, 0], out[b, m])
-
-
-@contextlib.contextmanager
-def threads(count):
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("n_masks", [None, 7, 700])

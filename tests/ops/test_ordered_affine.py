@@ -1,10 +1,9 @@
-import contextlib
-
 import pytest
 import torch
 from backends import REQUIRED
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch_threads import threads
 
 from pyxai import _C
 from pyxai.ops import masked_affine, ordered_affine, ordered_affine_reference
@@ -147,16 +146,6 @@ def test_a_row_has_the_same_bits_alone_and_beside_others(backend, device, dtype,
             alone["parts"] = given["parts"] if shared else given["parts"][b : b + 1]
             row = ordered_affine(**alone, activation="relu", backend=backend)[0, 0, -1]
             assert torch.equal(row, out[b, o, k])
-
-
-@contextlib.contextmanager
-def threads(count):
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 # One order of one example is divided by columns.

@@ -11,7 +11,7 @@ from torch import nn
 import pyxai
 from pyxai import PyxaiWarning
 from pyxai.attribution import IntegratedGradients, Saliency, ShapleyValues
-from pyxai.runner import Runner, execution
+from pyxai.runner import Runner, Target, execution
 from pyxai.runner.execution import prepare
 from pyxai.runner.memory import LiveBytes, Measure, Schedule, is_out_of_memory, rows_for
 from pyxai.runner.progress import progress_to
@@ -768,3 +768,13 @@ def test_outputs_and_gradients_that_are_negated_views(method):
     x = torch.randn(2, 3, generator=torch.Generator().manual_seed(0))
     found = method(lambda rows: Negated.apply(Negated.apply(rows.square()).sum(1))).attribute(x)
     torch.testing.assert_close(found, x.square())
+
+
+@pytest.mark.parametrize("example_major", [True, False])
+def test_targets_of_several_indices_in_one_pass(example_major):
+    targets, n_repeats = [(1, 2), (0, 3), (2, 0)], 4
+    outputs = torch.arange(12 * 3 * 4).view(12, 3, 4)
+    found = Target(targets).select(outputs, slice(0, 3), n_repeats, example_major)
+    rows = [(e, r) for e in range(3) for r in range(n_repeats)]
+    rows = rows if example_major else sorted(rows, key=lambda each: each[1])
+    assert found.tolist() == [outputs[i][targets[e]] for i, (e, _) in enumerate(rows)]
