@@ -86,15 +86,18 @@ def test_a_known_chain_that_ends_otherwise_is_looked_at():
         model.append(Total())
 
 
-def test_a_known_chain_of_another_size_is_looked_at():
-    model = chain(Watched())
+def test_a_known_chain_of_another_size_is_weighed_anew(monkeypatch):
+    model, sizes = chain(), []
     ablated(model)
     model[0].weight, model[0].bias = nn.Linear(8, 9).double().parameters()
-    model[3].weight = nn.Linear(9, 3).double().weight
-    model[2].rows = 0
-    fast = FeatureAblation(model).attribute(X, target=1)
-    assert model[2].rows > 3 * 9
-    torch.testing.assert_close(fast, FeatureAblation(model).attribute(X, target=1, fast_path=False))
+    model[2].weight = nn.Linear(9, 3).double().weight
+    monkeypatch.setattr(
+        linear_prefix._Asked, "pays", lambda asked, layer: sizes.append(layer.size) or True
+    )
+    fast, direct, path = ablated(model)
+    assert path
+    assert sizes[-1] == 9
+    torch.testing.assert_close(fast, direct)
 
 
 def own_forward(model):
