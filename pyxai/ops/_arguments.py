@@ -12,6 +12,7 @@ from torch import Tensor
 from pyxai import _C
 from pyxai._checks import (
     FLOAT_DTYPES,
+    check_choice,
     check_device,
     check_dtype,
     check_int,
@@ -21,11 +22,19 @@ from pyxai._checks import (
 )
 
 __all__ = [
+    "COALITION_STREAM",
     "MASK_BITS",
+    "MAX_TABLE_PLAYERS",
+    "PERMUTATION_STREAM",
     "Baselines",
     "accumulate_dtype",
+    "affine_out",
+    "check_affine",
     "check_inputs",
     "check_out",
+    "check_rows",
+    "check_seed",
+    "check_table",
     "flat_baselines",
     "flat_masks",
     "flat_path",
@@ -35,6 +44,12 @@ __all__ = [
     "n_words",
     "owners_of",
 ]
+
+MAX_TABLE_PLAYERS = 26  # of a table with one entry for each set of players
+# Streams from 2**31 on belong to the package, so that coalitions, orders and the noise that a user
+# draws with the same seed are independent.
+COALITION_STREAM = 2**31
+PERMUTATION_STREAM = 2**31 + 1
 
 MASK_BITS = _C.mask_bits  # players in a word of a packed mask
 
@@ -228,3 +243,79 @@ def flat_path(grads: Tensor, weights: Tensor, node_axis: int = 0) -> tuple[Tenso
     check_shape("weights", weights, [grads.shape[node_axis]])
     flat = grads.reshape(grads.shape[0], math.prod(grads.shape[1:]))
     return flat.contiguous(), weights.to(grads.device).contiguous()
+
+
+def check_affine(start: Tensor, parts: Tensor, activation: str | None) -> tuple[int, int, int]:
+    """Return the sizes ``batch, n_players, size``."""
+    check_tensor("start", start)
+    check_dtype("start", start, (torch.float32, torch.float64))
+    if start.dim() != 2:
+        raise ValueError(f"start must have shape [batch, size], got {list(start.shape)}")
+    batch, size = start.shape
+    check_tensor("parts", parts)
+    check_dtype("parts", parts, (start.dtype,))
+    check_device("parts", parts, start.device)
+    given = parts.shape
+    if len(given) != 3 or given[0] not in (1, batch) or given[2] != size:
+        raise ValueError(
+            f"parts must have shape [1 or {batch}, n_players, {size}], got {list(given)}"
+        )
+    if activation is not None:
+        check_choice("activation", activation, ("relu",))
+    return batch, given[1], size
+
+
+def affine_out(out: Tensor | None, shape: tuple[int, ...], start: Tensor) -> Tensor:
+    """Return what to write into; the native op alone looks at the strides of ``out``."""
+    if out is None:
+        return start.new_empty(shape)
+    check_tensor("out", out)
+    check_dtype("out", out, (start.dtype,))
+    check_device("out", out, start.device)
+    check_shape("out", out, shape)
+    return out
+
+
+def check_table(values: Tensor) -> int:
+    """Check a table, ``[..., 2**n_players]``, and return its number of players."""
+    check_tensor("values", values)
+    check_dtype("values", values, (torch.float32, torch.float64))
+    n_sets = values.shape[-1] if values.dim() else 0
+    if n_sets < 1 or n_sets & (n_sets - 1):
+        raise ValueError(
+            "values must have 2**n_players entries along the last axis, "
+            f"got shape {list(values.shape)}"
+        )
+    n_players = n_sets.bit_length() - 1
+    if n_players > MAX_TABLE_PLAYERS:
+        gibibytes = n_sets * values.element_size() / 2**30
+        raise ValueError(
+            f"values must have at most 2**{MAX_TABLE_PLAYERS} entries a table, got 2**{n_players} "
+            f"({gibibytes:g} GiB in {values.dtype})"
+        )
+    return n_players
+
+
+def check_seed(seed: int, stream: int = 0) -> int:
+    """Return ``seed`` as the signed 64-bit integer of the same bits."""
+    check_int("seed", seed, minimum=0)
+    if seed >= 2**64:
+        raise ValueError(f"seed must be less than 2**64, got {seed}")
+    check_int("stream", stream, minimum=0)
+    if stream >= 2**31:
+        raise ValueError(f"stream must be less than 2**31, got {stream}")
+    return seed - 2**64 if seed >= 2**63 else seed
+
+
+def check_rows(
+    example_ids: Tensor, n_samples: int, start: int, *, name: str = "n_samples"
+) -> Tensor:
+    """Check the names of rows and return contiguous ``example_ids``."""
+    check_tensor("example_ids", example_ids)
+    check_dtype("example_ids", example_ids, (torch.int64,))
+    check_shape("example_ids", example_ids, [None])
+    check_int(name, n_samples, minimum=0)
+    check_int("start", start, minimum=0)
+    if start + n_samples > 2**32:
+        raise ValueError(f"start + {name} must be at most 2**32, got {start + n_samples}")
+    return example_ids.contiguous()

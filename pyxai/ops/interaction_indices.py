@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pyxai._checks import check_choice, check_int
-from pyxai.ops._tables import check_table
+from pyxai.ops._arguments import check_table
 from pyxai.ops.moebius_transform import moebius_transform, zeta_transform
 from pyxai.ops.table_sums import table_sums
 

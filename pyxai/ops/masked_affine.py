@@ -8,8 +8,7 @@ from torch import Tensor
 from pyxai import _C
 from pyxai._backends import check_backend
 from pyxai._checks import check_device, check_dtype, check_shape, check_tensor
-from pyxai.ops._affine import affine_out, check_affine
-from pyxai.ops._arguments import flat_masks
+from pyxai.ops._arguments import affine_out, check_affine, flat_masks
 from pyxai.ops.masks import unpack_masks
 
 __all__ = ["masked_affine", "masked_affine_reference"]

@@ -8,7 +8,7 @@ from torch import Tensor
 from pyxai import _C
 from pyxai._backends import check_backend
 from pyxai._checks import check_bool
-from pyxai.ops._tables import check_table
+from pyxai.ops._arguments import check_table
 
 __all__ = [
     "moebius_transform",

@@ -8,7 +8,7 @@ from torch import Tensor
 from pyxai import _C
 from pyxai._backends import check_backend
 from pyxai._checks import check_device, check_dtype, check_tensor
-from pyxai.ops._affine import affine_out, check_affine
+from pyxai.ops._arguments import affine_out, check_affine
 
 __all__ = ["ordered_affine", "ordered_affine_reference"]
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from pyxai import _C
 from pyxai._backends import check_backend
 from pyxai._checks import check_choice, check_int
-from pyxai.ops._rows import check_rows, check_seed
+from pyxai.ops._arguments import check_rows, check_seed
 
 __all__ = [
     "philox_normal",

@@ -19,8 +19,7 @@ from pyxai._checks import (
     check_shape,
     describe,
 )
-from pyxai.ops._arguments import MASK_BITS, n_words
-from pyxai.ops._rows import COALITION_STREAM, check_rows, check_seed
+from pyxai.ops._arguments import COALITION_STREAM, MASK_BITS, check_rows, check_seed, n_words
 from pyxai.ops.masks import pack_masks
 from pyxai.ops.philox_random import philox_words_reference
 from pyxai.ops.sample_permutations import (

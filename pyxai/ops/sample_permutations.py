@@ -10,8 +10,7 @@ from torch import Tensor
 from pyxai import _C
 from pyxai._backends import check_backend
 from pyxai._checks import check_bool, check_dtype, check_int, check_tensor
-from pyxai.ops._arguments import n_words
-from pyxai.ops._rows import PERMUTATION_STREAM, check_rows, check_seed
+from pyxai.ops._arguments import PERMUTATION_STREAM, check_rows, check_seed, n_words
 from pyxai.ops.masks import pack_masks
 from pyxai.ops.philox_random import philox_words_reference
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from pyxai import _C
 from pyxai._backends import check_backend
 from pyxai._checks import check_dtype, check_finite, check_shape, check_tensor
-from pyxai.ops._tables import check_table
+from pyxai.ops._arguments import check_table
 
 __all__ = ["TableSums", "table_sums", "table_sums_reference"]
 
