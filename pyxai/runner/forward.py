@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from pyxai._checks import OUTPUTS_ALONE, describe
@@ -62,6 +62,8 @@ class Forward:
         Given to the model after the rows; see `map_rows` for which of them follow the examples.
     output : Output
         Applied before the target is selected.
+    modules : tuple of Module, optional
+        What is known to be all that the model runs; default: what is found.
     """
 
     def __init__(
@@ -70,12 +72,13 @@ class Forward:
         target: Target,
         arguments: tuple[Any, ...],
         output: Output,
+        modules: tuple[nn.Module, ...] | None = None,
     ) -> None:
         self.forward_func = forward_func
         self.target = target
         self.arguments = arguments
         self.output = output
-        self.modules = modules_of(forward_func)
+        self.modules = modules_of(forward_func) if modules is None else modules
         """What is seen of the model's modules."""
         self.copy_rows = True
         """Whether `values` gives the model copies of the rows: it might write into them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from functools import partial
@@ -113,17 +114,17 @@ class Runner:
         forward = self._forward
         return not (forward.arguments or forward.is_noisy or forward.is_compiled)
 
-    def of(self, forward_func: Callable[..., Any]) -> Runner:
-        """Return a runner that asks the same of another function, such as a part of the model."""
-        _, target, arguments, output = self._question
-        return Runner(
-            forward_func,
-            target=target,
-            additional_forward_args=arguments,
-            output=output,
-            max_rows=self.max_rows,
-            progress=self.progress,
-        )
+    def of(self, part: Callable[..., Any]) -> Runner:
+        """Return a runner that asks the same of a part of the model, which runs nothing besides."""
+        whole = self._forward
+        other = copy.copy(self)
+        other.forward_func = part
+        other._question = part, *self._question[1:]
+        other._forward = Forward(part, self.target, whole.arguments, whole.output, whole.modules)
+        other._forward.is_noisy = whole.is_noisy
+        other._went = {}
+        other._watch = not whole.is_noisy
+        return other
 
     def outputs(self, inputs: Rows) -> Tensor:
         """Return the explained output of each example.
@@ -161,7 +162,13 @@ class Runner:
         return recall(self._question, inputs)
 
     def values(
-        self, build: Build, n_examples: int, n_repeats: int, *, like: Rows | None = None
+        self,
+        build: Build,
+        n_examples: int,
+        n_repeats: int,
+        *,
+        like: Rows | None = None,
+        own_rows: bool = False,
     ) -> Tensor:
         """Return the explained output of ``n_examples`` x ``n_repeats`` rows.
 
@@ -176,6 +183,8 @@ class Runner:
         like : tuple of Tensor, shape [any, *feat] each, optional
             Tensors whose rows have the form of those that ``build`` makes, where there are some at
             hand; else a row is made to look at.
+        own_rows : bool
+            Whether ``build`` runs nothing of the user's, which may draw random numbers.
 
         Returns
         -------
@@ -188,7 +197,7 @@ class Runner:
         ValueError
             If the target does not fit the model's output, or an output is NaN or infinite.
         """
-        return self._run(Job(build, n_examples, n_repeats, like=like))
+        return self._run(Job(build, n_examples, n_repeats, like=like, own_rows=own_rows))
 
     def gradients(
         self,

@@ -45,11 +45,11 @@ def chain(*more):
     return nn.Sequential(*layers).double().eval()
 
 
-def ablated(model):
+def ablated(model, x=X):
     """Return feature ablation the way that is chosen and directly, and whether it was the path."""
     with path_noted() as paths:
-        fast = FeatureAblation(model).attribute(X, target=1)
-    return fast, FeatureAblation(model).attribute(X, target=1, fast_path=False), bool(paths)
+        fast = FeatureAblation(model).attribute(x, target=1)
+    return fast, FeatureAblation(model).attribute(x, target=1, fast_path=False), bool(paths)
 
 
 def test_a_known_chain_is_not_run_to_look_at_it():
@@ -209,6 +209,30 @@ def test_functions_that_a_mode_changes():
         fast, direct, path = ablated(model)
     assert path
     torch.testing.assert_close(fast, direct)
+
+
+class Bent(TorchFunctionMode):
+    """Makes of every layer something that is not linear, or has other weights."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        found = func(*args, **kwargs or {})
+        if func is torch.conv1d:
+            return found.sin()
+        return found / 2 if func is nn.functional.linear else found
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("layer", [nn.Linear(8, 8), nn.Conv1d(1, 1, 3, padding=1)])
+def test_layers_that_a_mode_changes(layer, known):
+    model = nn.Sequential(layer, nn.ReLU(), nn.Flatten(), nn.Linear(8, 3)).double()
+    x = X[:, None] if isinstance(layer, nn.Conv1d) else X
+    if known:
+        assert ablated(model, x)[2]
+    with Bent():
+        fast, direct, path = ablated(model, x)
+    assert not path
+    torch.testing.assert_close(fast, direct)
+    assert ablated(model, x)[2]  # what was seen under a mode is kept apart
 
 
 class Doubled(torch.Tensor):

@@ -149,8 +149,10 @@ class FeatureAblation(PerturbationAttribution):
             drops = output_drops(runner, tensors, starts, players.maps, masks, len(moved))
         else:
             drops = drops_of(values)
-        scores = drops.new_zeros(len(drops), players.n_players)
-        scores[:, moved] = drops
+        scores = drops
+        if len(moved) < players.n_players:
+            scores = drops.new_zeros(len(drops), players.n_players)
+            scores[:, moved] = drops
         return restore_form(
             tuple(
                 scores_of_features(scores, owners, tensor)

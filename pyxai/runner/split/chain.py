@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import weakref
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["Chain", "chain_of"]
+__all__ = ["Chain", "chain_of", "is_linear"]
 
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _BEFORE = (nn.Flatten, nn.Unflatten, nn.Identity)
@@ -17,7 +17,7 @@ _BEFORE = (nn.Flatten, nn.Unflatten, nn.Identity)
 _KNOWN: dict[type[nn.Module], Any] = {
     kind: kind.forward for kind in (*_LAYERS, *_BEFORE, nn.Sequential, nn.ReLU)
 }
-_RELU = functional.relu
+_RELU, _LINEAR = functional.relu, functional.linear
 
 
 class Chain(NamedTuple):
@@ -52,6 +52,24 @@ def chain_of(model: nn.Module) -> Chain | None:
         if not _is_known(module, _BEFORE):
             break
     return None
+
+
+def is_linear(module: nn.Module, rows: Tensor) -> TypeGuard[nn.Linear]:
+    """Whether a module multiplies rows of this form with its matrix, as torch has it."""
+    if not _is_known(module, (nn.Linear,)) or functional.linear is not _LINEAR:
+        return False
+    layer = cast(nn.Linear, module)
+    weight, bias = layer.weight, layer.bias
+    own = [weight] if bias is None else [weight, bias]
+    if not all(type(each) is nn.Parameter for each in own) or torch._C._len_torch_function_stack():
+        return False
+    form = rows.dtype, rows.device
+    return (
+        rows.dim() == weight.dim() == 2
+        and weight.shape[1] == rows.shape[1]
+        and (bias is None or bias.shape == weight.shape[:1])
+        and all((each.dtype, each.device) == form for each in own)
+    )
 
 
 def _flat(model: nn.Module) -> list[nn.Module]:

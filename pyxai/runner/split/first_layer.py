@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -9,9 +10,10 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from pyxai.runner.mixing import agree
-from pyxai.runner.split.chain import Chain, chain_of
+from pyxai.runner.split.chain import Chain, chain_of, is_linear
 from pyxai.runner.split.watch import FirstLayer, Recorder, Replacer, Step
 from pyxai.runner.state import Found, left_as_found, modules_of
 
@@ -49,7 +51,8 @@ _SEEN: weakref.WeakKeyDictionary[nn.Module, dict[Any, _Seen | None]] = weakref.W
 class PartedModel:
     """A model of one input whose first layer is known, and with it all that it reads of the input.
 
-    A callable: the rest of the model, from what the first layer returns, or the ReLU behind it.
+    A callable: the rest of the model, from what the first layer returns, or the ReLU behind it, or
+    the linear layer behind that.
 
     Attributes
     ----------
@@ -65,6 +68,8 @@ class PartedModel:
         What is left out of the rest besides: it is asked with what a ReLU returns.
     tail : tuple of Module or None
         The modules behind, where nothing else follows.
+    second : nn.Linear or None
+        What is left out besides the ReLU: it is asked with what this layer returns.
     """
 
     model: nn.Module
@@ -75,22 +80,49 @@ class PartedModel:
     after: Tensor
     activation: Literal["relu"] | None = None
     tail: tuple[nn.Module, ...] | None = None
+    second: nn.Linear | None = None
 
-    @property
+    @functools.cached_property
     def matrix(self) -> Tensor | None:
         """The layer's matrix [n_features, size] where it reads all features with one."""
         return self.layer.matrix if self.before.dim() == 2 else None
 
-    @property
+    @functools.cached_property
+    def magnitudes(self) -> Tensor:
+        """Absolute values of the matrix, where there is one."""
+        assert self.matrix is not None
+        return self.matrix.detach().abs()
+
+    @functools.cached_property
     def sizes(self) -> LayerSizes:
         """Sizes of the layer."""
-        n_features, size = self.before[0].numel(), self.after[0].numel()
-        return LayerSizes(n_features, size, self.layer.n_terms, self.matrix is not None)
+        matrix = self.matrix
+        if matrix is not None:
+            n_features, size = matrix.shape
+            return LayerSizes(n_features, size, n_features, True)
+        return LayerSizes(self.before[0].numel(), self.after[0].numel(), self.layer.n_terms, False)
 
     @property
     def measured_as(self) -> tuple[nn.Module, str]:
         """Under what name to remember what was learned of its memory."""
-        return self.model, f"behind its first {self.activation or 'layer'}"
+        last = "second layer" if self.second is not None else f"first {self.activation or 'layer'}"
+        return self.model, f"behind its {last}"
+
+    @property
+    def asked_with(self) -> Tensor:
+        """A row of the form that it is asked with."""
+        if self.second is None:
+            return self.after
+        return self.after.new_empty(1, self.second.weight.shape[0])
+
+    def behind_second(self) -> PartedModel | None:
+        """Return what follows the linear layer behind the ReLU, where nothing else reads that."""
+        if self.activation is None or not self.tail:
+            return None
+        second = self.tail[0]
+        if not is_linear(second, self.after):
+            return None
+        return replace(self, second=second, tail=self.tail[1:])
 
     def __call__(self, after: Tensor) -> Any:
         """Return the model's output where its first layer returns ``after``, a row for each row.
@@ -196,6 +228,8 @@ def part_model(
             own, after = own.detach(), watch.after.detach()
             if watch.layer is None or watch.refused or len(after) != len(rows):
                 return None
+            if not _is_as_named(watch.layer, watch.before.detach(), after):
+                return None
             nothing = rows.new_full((), torch.nan).expand(1, *rows.shape[1:])
             before = watch.before.detach().clone()
             split = PartedModel(model, nothing, watch.steps, watch.layer, before, after)
@@ -219,6 +253,12 @@ def part_model(
 
 def _part_chain(model: nn.Module, chain: Chain, row: Tensor, gradients: bool) -> PartedModel | None:
     """Cut a chain of modules by running the first of them: no other gets the input."""
+    nothing = row.new_full((), torch.nan).expand_as(row)
+    head = chain.head[0]
+    if len(chain.head) == 1 and is_linear(head, row):  # of which it is known how it runs
+        layer = FirstLayer(functional.linear, (head.weight, head.bias), {})
+        after = row.new_empty(1, head.weight.shape[0])
+        return _as_chain(PartedModel(model, nothing, [], layer, row, after), chain, gradients)
     with torch.inference_mode(False), torch.no_grad():
         watch = Recorder(row.clone())
         try:
@@ -230,9 +270,18 @@ def _part_chain(model: nn.Module, chain: Chain, row: Tensor, gradients: bool) ->
             return None
     if watch.layer is None or watch.refused or len(watch.after) != 1:
         return None
-    nothing = row.new_full((), torch.nan).expand_as(row)
+    if not _is_as_named(watch.layer, watch.before, watch.after):
+        return None
     split = PartedModel(model, nothing, watch.steps, watch.layer, watch.before, watch.after)
     return _as_chain(split, chain, gradients)
+
+
+def _is_as_named(layer: FirstLayer, before: Tensor, after: Tensor) -> bool:
+    """Whether a layer returns what torch's function of its name does: a mode may run another."""
+    if not torch._C._len_torch_function_stack():
+        return True
+    with torch._C.DisableTorchFunction():
+        return agree(after, layer(before).detach())
 
 
 def _as_chain(split: PartedModel, chain: Chain, gradients: bool) -> PartedModel:
@@ -243,7 +292,8 @@ def _as_chain(split: PartedModel, chain: Chain, gradients: bool) -> PartedModel:
 
 
 def _form_of(rows: Tensor, gradients: bool) -> tuple[Any, ...]:
-    return rows.shape[1:], rows.dtype, rows.device, gradients
+    under_a_mode = torch._C._len_torch_function_stack() > 0
+    return rows.shape[1:], rows.dtype, rows.device, gradients, under_a_mode
 
 
 def _gradients_agree(split: PartedModel, rows: Tensor, state: Found) -> bool:
@@ -294,7 +344,7 @@ def _is_plain(model: nn.Module, gradients: bool) -> bool:
 def _is_compiled(module: nn.Module) -> bool:
     """Whether torch.compile runs it: as a module, in its place, or what its ``forward`` is."""
     return (
-        hasattr(module, "_orig_mod")
+        "_orig_mod" in module._modules  # `hasattr` asks long for what is not there
         or module._compiled_call_impl is not None
         or hasattr(module.forward, "_torchdynamo_orig_callable")
     )

@@ -171,7 +171,10 @@ class Found:
             if users > 1:
                 _frozen[id(parameter)] = parameter, flag, users - 1
             elif parameter.requires_grad != flag:
-                with torch.inference_mode(parameter.is_inference()):  # where it was made
+                if parameter.is_inference():
+                    with torch.inference_mode():  # where it was made
+                        parameter.requires_grad_(flag)
+                else:
                     parameter.requires_grad_(flag)
 
 
