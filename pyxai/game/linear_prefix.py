@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from pyxai._inputs import add_at, flat_features
+from pyxai.game.live_units import Write, behind_second, features_out_of_second
 from pyxai.game.path import rows_of
 from pyxai.ops import masked_affine, masked_perturb, ordered_affine, pack_masks
 from pyxai.runner import Runner, note_path
@@ -45,8 +46,6 @@ _MOST_HELD = 2**24
 _MADE_AT_ONCE = 2**22
 
 Rows = Callable[[slice, slice], Tensor]
-# Of what there is of everything, [n, 1, 1, size], for examples, draws and players, into a tensor.
-Write = Callable[[Tensor, slice, slice, slice, Tensor], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +56,8 @@ class LinearPrefix:
 
     Attributes
     ----------
-    runner : Runner
-        Of the rest.
+    whole : Runner
+        Of the model.
     split : PartedModel
     shown, hidden : Tensor, shape [batch, *sizes] and [1 or batch or n_draws, *sizes]
         What the first layer gets for inputs and baselines.
@@ -72,7 +71,7 @@ class LinearPrefix:
         Tells that the baselines are so many, each for all examples. Only `without` knows of it.
     """
 
-    runner: Runner
+    whole: Runner
     split: PartedModel
     shown: Tensor
     hidden: Tensor
@@ -153,18 +152,24 @@ class LinearPrefix:
 
         Of several draws ``[batch, 1 + n_draws * n, ...]``, those of a draw side by side.
         """
-        by_features = self.matrix is not None and self.owners is None
-        write = self._features_out(players) if by_features else self._players_out(players)
+        if self.split.second is not None:
+            write = features_out_of_second(
+                self.split, self.shown, self.hidden, players, drawn=self.n_draws is not None
+            )
+        elif self.matrix is not None and self.owners is None:
+            write = self._features_out(players)
+        else:
+            write = self._players_out(players)
         wholes = functools.cache(lambda: self._after(self.shown))  # reads the weights once
         few = len(self.shown) * self.split.sizes.size <= _MADE_AT_ONCE
 
         def rows(examples: slice, repeats: slice) -> Tensor:
             whole = wholes()[examples] if few else self._after(self.shown[examples])
-            made = whole.new_empty(len(whole), repeats.stop - repeats.start, whole.shape[1])
+            width = self.split.asked_with[0].numel()
+            made = whole.new_empty(len(whole), repeats.stop - repeats.start, width)
             at = 0
             if repeats.start == 0:
-                made[:, 0] = whole
-                self._activated(made[:, 0])
+                made[:, 0] = self._asked_with(whole)
                 at = 1
             for draws, some in _boxes(repeats.start + at - 1, repeats.stop - 1, len(players)):
                 sizes = draws.stop - draws.start, some.stop - some.start
@@ -224,22 +229,33 @@ class LinearPrefix:
 
         return write_drawn
 
+    @functools.cached_property
+    def _rest(self) -> Runner:
+        return self.whole.of(self.split)
+
     def _run(self, rows: Rows, n_repeats: int) -> Tensor | None:
-        form = self.split.after
+        form = self.split.asked_with
 
         def build(examples: slice, repeats: slice) -> tuple[Tensor, ...]:
             return (rows(examples, repeats).reshape(-1, *form.shape[1:]),)
 
         try:
-            found = self.runner.values(build, len(self.shown), n_repeats, like=(form,))
+            found = self._rest.values(
+                build, len(self.shown), n_repeats, like=(form,), own_rows=True
+            )
         except ModelChanged:
             return None
         note_path(PATH)
         return found
 
     def _activated(self, after: Tensor) -> Tensor:
-        """Return, in place, what the rest of the model is asked with."""
+        """Return, in place, what follows the first layer, as far as it is left out of the rest."""
         return after if self.split.activation is None else after.relu_()
+
+    def _asked_with(self, after: Tensor) -> Tensor:
+        """Return what the rest of the model is asked with where the first layer returns this."""
+        after = self._activated(after.clone())
+        return after if self.split.second is None else self.split.second(after)
 
     def _held_apart(self, rows: Rows) -> Rows:
         """Return a function that makes rows of so many examples at once as memory holds."""
@@ -367,13 +383,15 @@ def linear_prefix(
     if split is None:
         return None
     shown, hidden = split.before_of(x), split.before_of(base())
-    matrix = None
-    if _by_rows(split.sizes) and split.matrix is not None:
-        matrix = split.matrix.detach().contiguous()  # so are products with it
+    matrix = split.matrix if _by_rows(split.sizes) else None
+    if matrix is not None:
+        matrix = matrix.detach()
+        if sums == 1 and owners is None:
+            split = behind_second(split, n_rows // (n_draws or 1)) or split
+        if split.second is None:
+            matrix = matrix.contiguous()  # so are products with it
     prefix = LinearPrefix(runner, split, shown, hidden, owners, n_players, matrix, n_draws)
-    if sums == 1 and _one_outweighs(prefix):
-        return None
-    return replace(prefix, runner=runner.of(split))
+    return None if sums == 1 and _one_outweighs(prefix) else prefix
 
 
 @torch.no_grad()
@@ -381,11 +399,13 @@ def _one_outweighs(prefix: LinearPrefix) -> bool:
     """Whether in some example the rest of the sums is lost in what one player adds to them."""
     split, shown, base = prefix.split, prefix.shown, prefix.hidden.flatten(1)
     drawn = prefix.n_draws is not None
-    matrix = split.matrix if prefix.matrix is None else prefix.matrix
-    if matrix is None:
-        weight = split.layer.weight.abs().amax()
+    largest = _OUTWEIGHS[shown.dtype]
+    if prefix.matrix is not None:
+        weight = split.magnitudes.amax(1)
+    elif split.matrix is not None:  # too large for a copy
+        weight = torch.maximum(split.matrix.amax(1), split.matrix.amin(1).neg_())
     else:
-        weight = torch.maximum(matrix.amax(1), matrix.amin(1).neg_())
+        weight = split.layer.weight.abs().amax()
     step = max(1, _MADE_AT_ONCE // base.shape[1])
     for first in range(0, len(shown), step):
         examples = slice(first, min(first + step, len(shown)))
@@ -395,6 +415,8 @@ def _one_outweighs(prefix: LinearPrefix) -> bool:
             start = base.abs().amin(0)
         else:
             away = x - start
+            if prefix.owners is None and _are_alike(away * weight, x * weight, largest):
+                continue
         # [3, n, n_features]
         sizes = torch.stack([away, x, start.expand_as(x)]).mul_(weight).double().square_()
         if prefix.owners is not None:
@@ -403,12 +425,23 @@ def _one_outweighs(prefix: LinearPrefix) -> bool:
             sizes = total.scatter_add_(2, index, sizes)
         out, stays, comes = sizes
         rest = comes.sub_(stays).add_(stays.sum(1, keepdim=True)).clamp_(min=0).sqrt_()
-        excess = out.sqrt_().sub_(rest, alpha=_OUTWEIGHS[x.dtype]).amax()
+        excess = out.sqrt_().sub_(rest, alpha=largest).amax()
         if excess > 0:  # the bias is in every sum
             bias = split.layer(torch.zeros_like(shown[:1])).abs().amax()
-            if excess > _OUTWEIGHS[x.dtype] * bias:
+            if excess > largest * bias:
                 return True
     return False
+
+
+def _are_alike(out: Tensor, stays: Tensor, largest: float) -> bool:
+    """Whether it is plain, with what comes left aside, that no player outweighs the rest.
+
+    By the largest of all, and so in fewer steps. Numbers too small or large to tell are not alike.
+    """
+    out, stays = out.square_().amax(1), stays.square_()
+    total, most = stays.sum(1), stays.amax(1)
+    rest = total - most
+    return bool(((rest > most) & (2 * out < largest**2 * rest)).all())
 
 
 def _by_rows(layer: LayerSizes) -> bool:
