@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
-from pyxai._checks import check_finite, check_int, check_model
+from pyxai._checks import check_bool, check_finite, check_int, check_model
 from pyxai._deferred_checks import run_later
 from pyxai._errors import warn
 from pyxai.runner.arguments import as_arguments
@@ -196,7 +196,10 @@ class Runner:
         ------
         ValueError
             If the target does not fit the model's output, or an output is NaN or infinite.
+        TypeError
+            If ``own_rows`` is no flag.
         """
+        check_bool("own_rows", own_rows)
         return self._run(Job(build, n_examples, n_repeats, like=like, own_rows=own_rows))
 
     def gradients(

@@ -120,9 +120,8 @@ def test_the_first_layer_runs_twice_a_round(network, table):
     with FirstLayerRows(D) as once:
         greedy_feature_selection(network, table, **call)
     assert direct.rows >= 3 * 8 * N
-    # Three rounds: at the selection, and at the rows; and one row that shows of what form the
-    # layer's outputs are.
-    assert once.rows == 3 * 2 * N + 1
+    # Three rounds: at the selection, and at the rows.
+    assert once.rows == 3 * 2 * N
 
 
 class Noted(nn.Module):
