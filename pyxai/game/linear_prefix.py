@@ -439,9 +439,8 @@ def _are_alike(out: Tensor, stays: Tensor, largest: float) -> bool:
     By the largest of all, and so in fewer steps. Numbers too small or large to tell are not alike.
     """
     out, stays = out.square_().amax(1), stays.square_()
-    total, most = stays.sum(1), stays.amax(1)
-    rest = total - most
-    return bool(((rest > most) & (2 * out < largest**2 * rest)).all())
+    rest = stays.sum(1) - stays.amax(1)
+    return bool((2 * out < largest**2 * rest).all())
 
 
 def _by_rows(layer: LayerSizes) -> bool:

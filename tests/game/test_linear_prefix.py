@@ -690,6 +690,27 @@ def test_what_one_large_feature_would_swamp(monkeypatch, method, grouped, large,
     torch.testing.assert_close(found.double(), wide, rtol=0, atol=5e-6)
 
 
+@pytest.mark.parametrize("shift", [0.0, 1e4])  # of input and baseline
+def test_the_quick_look_at_one_large_feature_agrees_with_the_long_one(monkeypatch, shift):
+    monkeypatch.setattr(linear_prefix, "_OUTWEIGHS", OUTWEIGHS)
+    model = net(8, 16, 3)
+    nn.init.zeros_(model[0].bias)
+    found = []
+    for quick in (linear_prefix._are_alike, lambda *sizes: False):
+        monkeypatch.setattr(linear_prefix, "_are_alike", quick)
+        found.append([])
+        for large in torch.logspace(0, 4, 41).tolist():
+            x, base = torch.ones(2, 8), torch.zeros(1, 8)
+            x[1, 3] = shift + large
+            base[0, 3] = shift
+            with path_noted() as paths:
+                FeatureAblation(model).attribute(x, base, target=0)
+            found[-1].append(bool(paths))
+    assert found[0] == found[1]
+    assert found[0][0]
+    assert found[0][-1] == (shift > 0)  # then what is put in its place is as large
+
+
 def test_a_bias_that_is_in_every_sum_is_not_swamped(monkeypatch):
     monkeypatch.setattr(linear_prefix, "_OUTWEIGHS", OUTWEIGHS)
     model, x = net(8, 16, 3), torch.ones(1, 8)
