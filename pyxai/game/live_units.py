@@ -43,7 +43,8 @@ def behind_second(split: PartedModel, n_features: int) -> PartedModel | None:
         return None
     weight, size = behind.second.weight.detach(), split.sizes.size
     saved = n_features * weight.numel() // _SKIPPED
-    if saved < _PICKED * (n_features * size + weight.numel()) + _CALLED:
+    # Rows of the second weights are copied for each example, out of a cache where they are many.
+    if saved < _PICKED * (n_features * size + 2 * weight.numel()) + _CALLED:
         return None
     # Zero times what is not finite is no zero, and the model would say so.
     return behind if is_finite(weight) else None

@@ -295,7 +295,13 @@ def test_the_model_is_left_as_found():
 
 @pytest.mark.parametrize(
     ("n_features", "size", "second", "pays"),
-    [(784, 256, 128, True), (784, 256, 16, False), (30, 256, 128, False), (3072, 64, 64, False)],
+    [
+        (784, 256, 128, True),
+        (784, 256, 16, False),
+        (30, 256, 128, False),
+        (100, 1024, 512, False),
+        (3072, 64, 64, False),
+    ],
 )
 def test_small_layers_are_left_alone(n_features, size, second, pays, monkeypatch, asked):
     monkeypatch.setattr(live_units, "_PICKED", 24)
