@@ -28,6 +28,8 @@ _PICKED = 24
 _CALLED = 2**21
 # One of so many units, at least, is skipped where inputs and weights are spread evenly around zero.
 _SKIPPED = 3
+# Numbers of the second weights, of which every pass copies those of units that live.
+_MOST_COPIED = 2**20
 # Numbers that are made at once: they are read again while a cache holds them.
 _MADE_AT_ONCE = 2**18
 
@@ -42,6 +44,8 @@ def behind_second(split: PartedModel, n_features: int) -> PartedModel | None:
     if behind is None or behind.second is None or split.after.device.type != "cpu":
         return None
     weight, size = behind.second.weight.detach(), split.sizes.size
+    if not 0 < weight.numel() <= _MOST_COPIED:
+        return None
     saved = n_features * weight.numel() // _SKIPPED
     # Rows of the second weights are copied for each example, out of a cache where they are many.
     if saved < _PICKED * (n_features * size + 2 * weight.numel()) + _CALLED:

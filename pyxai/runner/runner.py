@@ -302,6 +302,7 @@ class Runner:
     def _random_state(self, job: Job, found: Found) -> RandomState | None:
         """Return the random state, to be watched and put back; None where nobody draws."""
         known = found.draws_nothing and self._is_module and job.own_rows
+        known = known and not torch._C._len_torch_function_stack()  # a mode may draw
         if known and not nn.modules.module._has_any_global_hook():  # type: ignore[no-untyped-call] # torch's
             return None
         return RandomState(found.devices)

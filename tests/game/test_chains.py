@@ -211,6 +211,14 @@ def test_functions_that_a_mode_changes():
     torch.testing.assert_close(fast, direct)
 
 
+def test_a_layer_that_was_wrapped(monkeypatch):
+    model, own = chain(), nn.functional.linear
+    ablated(model)
+    monkeypatch.setattr(nn.functional, "linear", lambda *args: own(*args) * 2)
+    fast, direct, _ = ablated(model)
+    torch.testing.assert_close(fast, direct)
+
+
 class Bent(TorchFunctionMode):
     """Makes of every layer something that is not linear, or has other weights."""
 

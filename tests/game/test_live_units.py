@@ -216,6 +216,10 @@ def plain_weight(model):
     model[2].weight = weight
 
 
+def sparse(model):
+    model[2].weight = nn.Parameter(model[2].weight.detach().to_sparse_csr())
+
+
 def one_bias(model):
     model[2].bias = nn.Parameter(model[2].bias[:1].detach())
 
@@ -230,7 +234,16 @@ def flattened(model):
 
 @pytest.mark.parametrize(
     "change",
-    [own_forward, subclassed, narrowed, plain_weight, one_bias, other_activation, flattened],
+    [
+        own_forward,
+        subclassed,
+        narrowed,
+        plain_weight,
+        sparse,
+        one_bias,
+        other_activation,
+        flattened,
+    ],
 )
 def test_what_is_not_a_plain_second_layer_is_asked_itself(change, asked):
     model = net(nn.Tanh(), nn.Linear(6, 3))

@@ -45,6 +45,8 @@ def chain_of(model: nn.Module) -> Chain | None:
 
     Hooks are not looked for.
     """
+    if functional.linear is not _LINEAR:  # it may call torch's, and make something else of that
+        return None
     modules = _flat(model)
     for count, module in enumerate(modules):
         if _is_known(module, _LAYERS):
@@ -69,6 +71,7 @@ def is_linear(module: nn.Module, rows: Tensor) -> TypeGuard[nn.Linear]:
         and weight.shape[1] == rows.shape[1]
         and (bias is None or bias.shape == weight.shape[:1])
         and all((each.dtype, each.device) == form for each in own)
+        and all(each.layout == torch.strided for each in own)
     )
 
 
