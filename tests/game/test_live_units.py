@@ -232,6 +232,7 @@ def flattened(model):
     model.insert(2, nn.Flatten())
 
 
+@pytest.mark.filterwarnings("ignore:Sparse CSR")
 @pytest.mark.parametrize(
     "change",
     [
