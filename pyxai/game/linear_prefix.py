@@ -387,7 +387,8 @@ def linear_prefix(
     if matrix is not None:
         matrix = matrix.detach()
         if sums == 1 and owners is None:
-            split = behind_second(split, n_rows // (n_draws or 1)) or split
+            at_once = min(n_rows // (n_draws or 1), runner.max_rows or n_rows)
+            split = behind_second(split, at_once) or split
         if split.second is None:
             matrix = matrix.contiguous()  # so are products with it
     prefix = LinearPrefix(runner, split, shown, hidden, owners, n_players, matrix, n_draws)

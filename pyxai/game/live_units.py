@@ -26,7 +26,7 @@ Write = Callable[[Tensor, slice, slice, slice, Tensor], None]
 # is picked, moved or copied.
 _PICKED = 24
 _CALLED = 2**21
-# One of so many units, at least, is skipped where inputs and weights are spread evenly around zero.
+# About one of so many units is skipped where inputs and weights are spread evenly around zero.
 _SKIPPED = 3
 # Numbers of the second weights, of which every pass copies those of units that live.
 _MOST_COPIED = 2**20
@@ -37,8 +37,8 @@ _MADE_AT_ONCE = 2**18
 def behind_second(split: PartedModel, n_features: int) -> PartedModel | None:
     """Return a model cut behind its second layer, if a third fewer products in that would pay.
 
-    ``n_features`` tells how many are taken out of each example. On a GPU it does not pay: units are
-    counted, which waits for it.
+    ``n_features`` tells how many are taken out of an example in a pass. On a GPU it does not pay:
+    units are counted, which waits for it.
     """
     behind = split.behind_second()
     if behind is None or behind.second is None or split.after.device.type != "cpu":
@@ -47,7 +47,7 @@ def behind_second(split: PartedModel, n_features: int) -> PartedModel | None:
     if not 0 < weight.numel() <= _MOST_COPIED:
         return None
     saved = n_features * weight.numel() // _SKIPPED
-    # Rows of the second weights are copied for each example, out of a cache where they are many.
+    # Rows of the second weights are copied each time, out of a cache where they are many.
     if saved < _PICKED * (n_features * size + 2 * weight.numel()) + _CALLED:
         return None
     # Zero times what is not finite is no zero, and the model would say so.

@@ -211,12 +211,39 @@ def test_functions_that_a_mode_changes():
     torch.testing.assert_close(fast, direct)
 
 
-def test_a_layer_that_was_wrapped(monkeypatch):
-    model, own = chain(), nn.functional.linear
-    ablated(model)
-    monkeypatch.setattr(nn.functional, "linear", lambda *args: own(*args) * 2)
-    fast, direct, _ = ablated(model)
-    torch.testing.assert_close(fast, direct)
+def wrapped(own, change):
+    return lambda *args, **kwargs: change(own(*args, **kwargs))
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (nn.functional, "linear"),
+        (nn.Linear, "forward"),
+        (nn.Linear, "__call__"),
+        (nn.Conv1d, "_conv_forward"),
+        (nn.functional, "conv1d"),
+        (nn.ReLU, "__call__"),
+        (nn.functional, "relu"),
+        (torch, "relu"),
+    ],
+)
+def test_what_was_wrapped(monkeypatch, owner, name, known):
+    conv = owner is nn.Conv1d or name == "conv1d"
+    layer = nn.Conv1d(1, 1, 3, padding=1) if conv else nn.Linear(8, 8)
+    model = nn.Sequential(layer, nn.ReLU(), nn.Flatten(), nn.Linear(8, 3)).double()
+    x = X[:, None] if conv else X
+    if known:
+        assert ablated(model, x)[2]
+    plain = FeatureAblation(model).attribute(x, target=1, fast_path=False)
+    monkeypatch.setattr(
+        owner, name, wrapped(getattr(owner, name), lambda found: found.sub(0.1) * 2)
+    )
+    for _ in range(2):
+        fast, direct, _ = ablated(model, x)
+        torch.testing.assert_close(fast, direct)
+    assert not torch.allclose(direct, plain)  # what was wrapped is asked
 
 
 class Bent(TorchFunctionMode):

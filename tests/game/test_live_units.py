@@ -163,10 +163,10 @@ def test_draws_of_baselines(asked):
         torch.testing.assert_close(*found)
 
 
-def test_in_training_of_what_follows():
+def test_a_batch_norm_behind():
     model = net(nn.BatchNorm1d(6), nn.Linear(6, 3))
-    model[3](torch.randn(50, 6, dtype=torch.float64))
-    model.eval()
+    model[3].running_mean.copy_(torch.linspace(-1, 1, 6))
+    model[3].running_var.copy_(torch.linspace(0.1, 4, 6))
     torch.testing.assert_close(*ablated(model))
 
 
@@ -293,18 +293,73 @@ def test_functions_that_a_mode_changes(asked):
     torch.testing.assert_close(fast, direct)
 
 
-def test_the_model_is_left_as_found():
-    model = net(nn.ReLU(True), nn.Linear(6, 3))
+class Fails(nn.Module):
+    """Fails on as many rows as a pass has, but not on the few of a look."""
+
+    def forward(self, x):
+        if len(x) > 4:
+            raise RuntimeError("enough")
+        return x
+
+
+@pytest.mark.parametrize("more", [nn.ReLU(True), Fails()])
+def test_the_model_is_left_as_found(more, asked):
+    model = net(more, nn.Dropout(0.5), nn.Linear(6, 3))
+    model(X).sum().backward()
     model[2].weight.requires_grad_(False)
-    model.zero_grad()
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    flags = [p.requires_grad for p in model.parameters()]
-    given = X.clone()
-    ablated(model, given)
-    assert flags == [p.requires_grad for p in model.parameters()]
-    for name, value in model.state_dict().items():
-        torch.testing.assert_close(value, before[name], rtol=0, atol=0)
-    torch.testing.assert_close(given, X, rtol=0, atol=0)
+    found = {name: (each, each.clone()) for name, each in model.named_parameters()}
+    grads = {name: (each.grad, each.grad.clone()) for name, each in model.named_parameters()}
+    flags = [each.requires_grad for each in model.parameters()]
+    given, random = X.clone(), torch.get_rng_state()
+    asked.clear()
+    if isinstance(more, Fails):
+        with pytest.raises(RuntimeError, match="enough"):
+            FeatureAblation(model).attribute(given, target=1)
+    else:
+        ablated(model, given)
+    assert asked
+    for name, each in model.named_parameters():
+        assert each is found[name][0]
+        assert each.grad is grads[name][0]
+        torch.testing.assert_close(each.detach(), found[name][1].detach(), rtol=0, atol=0)
+        torch.testing.assert_close(each.grad, grads[name][1], rtol=0, atol=0)
+    assert flags == [each.requires_grad for each in model.parameters()]
+    assert not any(module.training for module in model.modules())
+    assert torch.equal(torch.get_rng_state(), random)
+    assert torch.equal(given, X)
+
+
+class Draws(TorchFunctionMode):
+    """Draws a number wherever a layer is asked."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func is nn.functional.linear:
+            torch.rand(1)
+        return func(*args, **kwargs or {})
+
+
+@pytest.mark.filterwarnings("ignore:the model draws random numbers")
+def test_a_mode_that_draws_leaves_the_random_state():
+    model = net(nn.Tanh())
+    ablated(model)
+    random = torch.get_rng_state()
+    with Draws():
+        for _ in range(2):
+            ablated(model)
+    assert torch.equal(torch.get_rng_state(), random)
+
+
+def test_small_passes_copy_no_large_weights(monkeypatch, asked):
+    monkeypatch.setattr(live_units, "_PICKED", 24)
+    monkeypatch.setattr(live_units, "_CALLED", 2**21)
+    model, x = (
+        nn.Sequential(nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 256)),
+        torch.randn(1, 784),
+    )
+    for at_most, pays in ((1, True), (100, False), (800, True)):
+        asked.clear()
+        FeatureAblation(model).attribute(x, target=0, perturbations_per_eval=at_most)
+        assert bool(asked) == pays
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["Chain", "chain_of", "is_linear"]
+__all__ = ["Chain", "chain_of", "is_bare", "is_linear"]
 
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _BEFORE = (nn.Flatten, nn.Unflatten, nn.Identity)
@@ -17,7 +17,9 @@ _BEFORE = (nn.Flatten, nn.Unflatten, nn.Identity)
 _KNOWN: dict[type[nn.Module], Any] = {
     kind: kind.forward for kind in (*_LAYERS, *_BEFORE, nn.Sequential, nn.ReLU)
 }
-_RELU, _LINEAR = functional.relu, functional.linear
+_CALL = nn.Module.__call__
+_RELUS = functional.relu, torch.relu  # the first calls the second
+_LINEAR = functional.linear
 
 
 class Chain(NamedTuple):
@@ -36,7 +38,7 @@ class Chain(NamedTuple):
     @property
     def begins_with_relu(self) -> bool:
         """Whether all that reads what the first layer returns is a ReLU, as torch has it."""
-        own = functional.relu is _RELU and not torch._C._len_torch_function_stack()
+        own = (functional.relu, torch.relu) == _RELUS and is_bare()
         return own and bool(self.tail) and _is_known(self.tail[0], (nn.ReLU,))
 
 
@@ -45,8 +47,6 @@ def chain_of(model: nn.Module) -> Chain | None:
 
     Hooks are not looked for.
     """
-    if functional.linear is not _LINEAR:  # it may call torch's, and make something else of that
-        return None
     modules = _flat(model)
     for count, module in enumerate(modules):
         if _is_known(module, _LAYERS):
@@ -56,6 +56,11 @@ def chain_of(model: nn.Module) -> Chain | None:
     return None
 
 
+def is_bare() -> bool:
+    """Whether torch's functions run as they are: no mode may make something else of them."""
+    return not torch._C._len_torch_function_stack()
+
+
 def is_linear(module: nn.Module, rows: Tensor) -> TypeGuard[nn.Linear]:
     """Whether a module multiplies rows of this form with its matrix, as torch has it."""
     if not _is_known(module, (nn.Linear,)) or functional.linear is not _LINEAR:
@@ -63,7 +68,7 @@ def is_linear(module: nn.Module, rows: Tensor) -> TypeGuard[nn.Linear]:
     layer = cast(nn.Linear, module)
     weight, bias = layer.weight, layer.bias
     own = [weight] if bias is None else [weight, bias]
-    if not all(type(each) is nn.Parameter for each in own) or torch._C._len_torch_function_stack():
+    if not all(type(each) is nn.Parameter for each in own) or not is_bare():
         return False
     form = rows.dtype, rows.device
     return (
@@ -84,4 +89,5 @@ def _flat(model: nn.Module) -> list[nn.Module]:
 def _is_known(module: nn.Module, kinds: tuple[type[nn.Module], ...]) -> bool:
     """Whether a module is of one of some kinds, none derived from them, and runs its code."""
     kind = type(module)
-    return kind in kinds and kind.forward is _KNOWN[kind] and "forward" not in vars(module)
+    own = kind in kinds and kind.forward is _KNOWN[kind] and kind.__call__ is _CALL
+    return own and "forward" not in vars(module)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pyxai.runner.mixing import agree
-from pyxai.runner.split.chain import Chain, chain_of, is_linear
+from pyxai.runner.split.chain import Chain, chain_of, is_bare, is_linear
 from pyxai.runner.split.watch import FirstLayer, Recorder, Replacer, Step
 from pyxai.runner.state import Found, left_as_found, modules_of
 
@@ -245,8 +246,11 @@ def part_model(
                 return None
             if chain is None:
                 return split
+            parted = _part_chain(model, chain, rows[:1], gradients)
+            if parted is None:
+                return split
             seen[form] = _Seen(split.sizes, chain.references)
-            return _as_chain(split, chain, gradients)
+            return parted
         except Exception:  # the model's own errors come from where it is asked for itself
             return None
 
@@ -259,26 +263,32 @@ def _part_chain(model: nn.Module, chain: Chain, row: Tensor, gradients: bool) ->
         layer = FirstLayer(functional.linear, (head.weight, head.bias), {})
         after = row.new_empty(1, head.weight.shape[0])
         return _as_chain(PartedModel(model, nothing, [], layer, row, after), chain, gradients)
-    with torch.inference_mode(False), torch.no_grad():
+    # A mode may draw random numbers.
+    kept: AbstractContextManager[Any] = (
+        nullcontext() if is_bare() else left_as_found(modules_of(model))
+    )
+    with kept, torch.inference_mode(False), torch.no_grad():
         watch = Recorder(row.clone())
         try:
             with watch:
                 value = watch.inputs
                 for module in chain.head:
                     value = module(value)
+            if watch.layer is None or watch.refused or len(watch.after) != 1:
+                return None
+            # Nothing else is made of it, by a function of the user's in the place of torch's, say.
+            own = torch.equal(value, watch.after)
+            if not own or not _is_as_named(watch.layer, watch.before, watch.after):
+                return None
         except Exception:  # as above
             return None
-    if watch.layer is None or watch.refused or len(watch.after) != 1:
-        return None
-    if not _is_as_named(watch.layer, watch.before, watch.after):
-        return None
     split = PartedModel(model, nothing, watch.steps, watch.layer, watch.before, watch.after)
     return _as_chain(split, chain, gradients)
 
 
 def _is_as_named(layer: FirstLayer, before: Tensor, after: Tensor) -> bool:
     """Whether a layer returns what torch's function of its name does: a mode may run another."""
-    if not torch._C._len_torch_function_stack():
+    if is_bare():
         return True
     with torch._C.DisableTorchFunction():
         return agree(after, layer(before).detach())
@@ -292,8 +302,7 @@ def _as_chain(split: PartedModel, chain: Chain, gradients: bool) -> PartedModel:
 
 
 def _form_of(rows: Tensor, gradients: bool) -> tuple[Any, ...]:
-    under_a_mode = torch._C._len_torch_function_stack() > 0
-    return rows.shape[1:], rows.dtype, rows.device, gradients, under_a_mode
+    return rows.shape[1:], rows.dtype, rows.device, gradients, is_bare()
 
 
 def _gradients_agree(split: PartedModel, rows: Tensor, state: Found) -> bool:
