@@ -369,6 +369,7 @@ def test_small_passes_copy_no_large_weights(monkeypatch, asked):
         (784, 256, 16, False),
         (30, 256, 128, False),
         (100, 1024, 512, False),
+        (512, 2048, 1024, False),
         (3072, 64, 64, False),
     ],
 )
